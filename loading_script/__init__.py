@@ -1,0 +1,1 @@
+"""The dataset builder that `load_dataset("soco", ...)` runs. Installed as `soco_datasets.loading_script`."""

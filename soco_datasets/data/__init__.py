@@ -1,0 +1,1 @@
+"""Release to dataset folder, pairs, loading. No torch."""

@@ -1,0 +1,163 @@
+"""`soco build`: a release to a dataset folder that plain `datasets` loads. Atomic, repeatable, every problem named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import SocoError, unknown_name
+from ..files import atomic_folder, parse_size, progress
+from ..lvlm.questions import release_questions, release_rows
+from .card import render_card
+from .findings import Findings
+from .folder import FORMAT_NAME, FORMAT_VERSION, MANIFEST
+from .records import Release
+from .release import read_release
+from .schema import TableSpec
+from .shards import FORMATS, ContentHash, Format, Shard, write_shards
+from .source import HUB_RELEASE, ReleaseFiles, open_release
+from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pair_row, pairs_of, stored_configs
+
+_LISTED_FINDINGS = 1000
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build made: the folder, its manifest, and everything found on the way."""
+
+    path: Path
+    manifest: dict[str, Any]
+    findings: Findings
+
+
+def build_dataset(
+    source: str = HUB_RELEASE,
+    out: Path | str | None = None,
+    *,
+    revision: str | None = None,
+    format: Format = "arrow",
+    max_shard_size: str | int = "500MB",
+    strict: bool = False,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    test_pairs: int = 20_000,
+    min_shared: int = 3,
+    seed: int = 0,
+) -> BuildResult:
+    """Build a dataset folder (design: docs/data.md).
+
+    Args:
+        source: "mini", a folder with the three zips or the extracted tree, or a Hub dataset id.
+        out: folder to make; None = the cache, where `load_dataset("soco", ...)` looks.
+        revision: commit, tag or branch of a Hub source.
+        format: "arrow" or "parquet".
+        max_shard_size: bytes of data in one shard, such as "500MB".
+        strict: make an error of every repair.
+        skip_bad: leave out the images and pairs that have errors, instead of refusing the release.
+        overwrite: replace `out` when it is not empty.
+        test_pairs, min_shared, seed: the draw of fixed pairs, used only where the release brings none.
+
+    Raises:
+        ReleaseError: the release has errors; all are in the message and nothing was written.
+        DataNotFoundError: no release at `source`.
+        UsageError: a bad argument, or `out` is in use.
+        SocoError: `out` cannot be written.
+    """
+    if format not in FORMATS:
+        raise unknown_name("format", format, FORMATS)
+    shard_size = parse_size(max_shard_size)
+    if out is None:
+        from .resolve import cached_folder
+
+        out = cached_folder(source)
+    out = Path(out).expanduser()
+    findings = Findings()
+    with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision) as files:
+        release = read_release(files, findings)
+        if not skip_bad or strict:
+            findings.check(source, strict)
+        if not release.images:
+            raise SocoError(f"{source}: no usable image is left, nothing to build.")
+        origins = draw_missing_pairs(release, test_pairs, min_shared, seed)
+        questions = release_questions(release)
+        content, asked = ContentHash(), ContentHash()
+        shards: list[Shard] = []
+        for spec, split in progress(stored_configs(release, len(questions.questions)), "Writing tables", unit="table"):
+            if spec.name == "lvlm":  # has a hash of its own: another wording does not make it other data
+                rows = _hashed(release_rows(release, questions, split), release, asked)
+            else:
+                content.start(spec.name, split)
+                rows = _hashed(_rows(spec, split, release, files), release, content)
+            shards += write_shards(folder, spec, split, rows, format, shard_size)
+        manifest = {
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+            "toolkit_version": __version__,
+            "source": release.origin,
+            "content_hash": content.hexdigest(),
+            "pairs": origins,
+            "lvlm": {
+                "questions": len(questions.questions),
+                "passed_over": questions.passed_over,
+                "hash": asked.hexdigest(),
+            },
+            "counts": _counts(release, shards),
+            "findings": {
+                "counts": findings.counts(),
+                "left_out": len(findings.of("error")),
+                "listed": [item for item in findings.as_dicts() if item["severity"] != "note"][:_LISTED_FINDINGS],
+            },
+            "shards": [shard.as_dict() for shard in shards],
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(render_card(manifest, format), encoding="utf-8")
+    return BuildResult(out, manifest, findings)
+
+
+def _rows(spec: TableSpec, split: str, release: Release, files: ReleaseFiles) -> Iterator[Row]:
+    if spec.is_pairs:
+        for pair in pairs_of(release, spec, split):
+            yield pair_row(spec, pair, release.images)
+    elif spec.name == "images":
+        yield from progress(image_rows(release, files), "Writing images", total=len(release.images), unit="image")
+    elif spec.name == "keypoints":
+        yield from keypoint_rows(release)
+    elif spec.name == "taxonomy":
+        yield from release.taxonomy.to_rows()
+    elif spec.name == "descriptions":
+        yield from release.descriptions
+    else:
+        yield from ({"path": path, "content": content} for path, content in release.side_files)
+
+
+def _hashed(rows: Iterator[Row], release: Release, content: ContentHash) -> Iterator[Row]:
+    """Pass rows on, hashing each; an image counts by its sha256."""
+    for row in rows:
+        if "image" in row:
+            content.add({**row, "image": release.images[row["image_id"]].sha256})
+        else:
+            content.add(row)
+        yield row
+
+
+def _counts(release: Release, shards: list[Shard]) -> dict[str, Any]:
+    rows: dict[str, dict[str, int]] = {}
+    for shard in shards:
+        splits = rows.setdefault(shard.config, {})
+        splits[shard.split] = splits.get(shard.split, 0) + shard.rows
+    categories = release.taxonomy.categories()
+    images_of = [record.category for record in release.images.values()]
+    return {
+        "images": len(release.images),
+        "image_bytes": sum(record.byte_count for record in release.images.values()),
+        "categories": len(set(images_of)),
+        "keypoints": sum(len(record.points) for record in release.images.values()),
+        "keypoint_names": len({name for c in categories for name in release.taxonomy.keypoints(c)}),
+        "concepts": len(release.taxonomy.concepts()),
+        "exif_rotated": sum(record.exif_orientation != 1 for record in release.images.values()),
+        "rows": rows,
+    }

@@ -1,0 +1,89 @@
+"""What a build found in a release: errors, repairs and notes, collected over the whole run, never one per run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from ..errors import ReleaseError
+
+Severity = Literal["error", "repair", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong or worth knowing in a release.
+
+    Attributes:
+        severity: "error" (cannot be built), "repair" (mended as `message` says; an error under `--strict`) or "note".
+        file: path inside the release, with "/" separators.
+        field: the JSON field or keypoint it is about, "" for the file as a whole.
+        rule: short stable name of the rule, for counting ("empty_box").
+        message: what is wrong, and for a repair what was done.
+        mend: how to put it right in the release.
+    """
+
+    severity: Severity
+    file: str
+    field: str
+    rule: str
+    message: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.field}" if self.field else self.file
+        return f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else "")
+
+
+class Findings:
+    """An ordered collection of `Finding`s."""
+
+    def __init__(self, items: Iterable[Finding] = ()) -> None:
+        self._items = list(items)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def error(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
+        self._items.append(Finding("error", file, field, rule, message, mend))
+
+    def repair(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
+        self._items.append(Finding("repair", file, field, rule, message, mend))
+
+    def note(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
+        self._items.append(Finding("note", file, field, rule, message, mend))
+
+    def extend(self, items: Iterable[Finding]) -> None:
+        self._items.extend(items)
+
+    def of(self, severity: Severity) -> list[Finding]:
+        return [item for item in self._items if item.severity == severity]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """`{severity: {rule: number}}`, sorted, for the manifest."""
+        counted = Counter((item.severity, item.rule) for item in self._items)
+        severities: tuple[Severity, ...] = ("error", "repair", "note")
+        return {
+            severity: {rule: n for (s, rule), n in sorted(counted.items()) if s == severity} for severity in severities
+        }
+
+    def as_dicts(self) -> list[dict[str, str]]:
+        return [asdict(item) for item in self._items]
+
+    def check(self, source: str, strict: bool) -> None:
+        """Raise `ReleaseError` naming every error (and under `strict` every repair); return when there is none."""
+        bad = [item for item in self._items if item.severity == "error" or (strict and item.severity == "repair")]
+        if not bad:
+            return
+        kind = "problem" if len(bad) == 1 else "problems"
+        files = len({item.file for item in bad})
+        strictly = " (--strict makes an error of every repair)" if strict else ""
+        lines = "\n".join(f"  {item}" for item in bad)
+        raise ReleaseError(
+            f"{source} has {len(bad)} {kind} in {files} file(s){strictly}; nothing was written:\n{lines}"
+        )

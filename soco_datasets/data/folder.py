@@ -1,0 +1,271 @@
+"""A built dataset folder: its manifest, its tables (memory-mapped where they can be) and its images.
+
+Everything here can be pickled and survives a fork: another process opens the same folder again by its path.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..errors import DataNotFoundError, DatasetFolderError, unknown_name
+from ..files import sha256_file
+from .remote import Snapshot, index_rows
+from .schema import CONFIGS
+
+if TYPE_CHECKING:
+    from .images import ImageStore
+
+MANIFEST = "manifest.json"
+FORMAT_NAME = "soco-dataset"
+FORMAT_VERSION = 1
+REBUILD = "Build it again with: soco build SOURCE --out DIR"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a table, as the manifest states it. `path` is absolute."""
+
+    config: str
+    split: str
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class DatasetFolder:
+    """A folder made by `soco build`. Use `open_folder`, which keeps one per folder and process.
+
+    Attributes:
+        path: absolute path of the folder, links resolved.
+        manifest: `manifest.json` as read.
+        snapshot: where its images come from one by one, for a folder from the Hub without image shards; else None.
+
+    Raises:
+        DataNotFoundError: the folder or its manifest does not exist.
+        DatasetFolderError: the manifest is damaged or of an unknown version, or a shard is missing or cut short.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.manifest = _read_manifest(self.path)
+        origin = Snapshot.of(self.path)
+        self._shards: dict[tuple[str, str], list[Shard]] = {}
+        for shard in _checked_shards(self.path, self.manifest, images_apart=origin is not None):
+            self._shards.setdefault((shard.config, shard.split), []).append(shard)
+        images = self._shards.get(("images", "test"), [])
+        self.snapshot = None if all(shard.path.is_file() for shard in images) else origin
+        self._images: ImageStore | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Callable[[str], DatasetFolder], tuple[str]]:
+        return open_folder, (str(self.path),)
+
+    def __repr__(self) -> str:
+        return f"DatasetFolder({str(self.path)!r}, content_hash={self.content_hash[:12]!r})"
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the rows and images, independent of the shard format."""
+        return str(self.manifest["content_hash"])
+
+    @property
+    def configs(self) -> list[str]:
+        """Configs stored here, in the order of `schema.CONFIGS`."""
+        stored = {config for config, _ in self._shards}
+        return [name for name in CONFIGS if name in stored]
+
+    def splits(self, config: str) -> list[str]:
+        """Stored splits of a config (never `all`); raises `UsageError` for an unknown config."""
+        if config not in self.configs:
+            raise unknown_name("config", config, self.configs)
+        return [split for split in CONFIGS[config].splits if (config, split) in self._shards]
+
+    def shards(self, config: str, split: str) -> list[Shard]:
+        """The files of one split; raises `UsageError` for an unknown config or split."""
+        if split not in self.splits(config):
+            raise unknown_name(f"split of config '{config}'", split, self.splits(config))
+        return self._shards[config, split]
+
+    def rows(self, config: str, split: str) -> int:
+        """Number of rows of one split, from the manifest."""
+        return sum(shard.rows for shard in self.shards(config, split))
+
+    def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
+        """One split as an Arrow table with the types of `schema.CONFIGS`.
+
+        Args:
+            config, split: what to read.
+            columns: only these, in this order. Columns left out are not read.
+
+        Raises:
+            UsageError: no such config, split or column here.
+            DatasetFolderError: a shard cannot be read or has other columns than it should.
+        """
+        shards = self.shards(config, split)
+        names = list(CONFIGS[config].features if columns is None else columns)
+        return pa.concat_tables([self.read(shard, names) for shard in shards])
+
+    def read(self, shard: Shard, columns: Sequence[str]) -> pa.Table:
+        """The same for a single file of the split."""
+        expected = CONFIGS[shard.config].features.arrow_schema
+        for name in columns:
+            if name not in expected.names:
+                raise unknown_name(f"column of config '{shard.config}'", name, expected.names)
+        if self.snapshot is not None and shard.config == "images" and "image" not in columns:
+            rows = index_rows(self.path, shard).select(list(columns))
+            return rows.cast(pa.schema([expected.field(name) for name in columns])).replace_schema_metadata(None)
+        return _read_shard(shard, pa.schema([expected.field(name) for name in columns]))
+
+    @property
+    def images(self) -> ImageStore:
+        """The images, found by `image_id`."""
+        with self._lock:
+            if self._images is None:
+                from .images import ImageStore
+
+                self._images = ImageStore(self)
+            return self._images
+
+    def verify(self) -> None:
+        """Recompute the sha256 of every shard; raises `DatasetFolderError` naming all that differ."""
+        shards = [shard for group in self._shards.values() for shard in group]
+        changed = [shard.path.relative_to(self.path).as_posix() for shard in shards if not _is_intact(shard)]
+        if changed:
+            raise DatasetFolderError(
+                f"{self.path}: {len(changed)} file(s) differ from the manifest: {', '.join(changed)}. {REBUILD}"
+            )
+
+
+_opened: dict[Path, tuple[tuple[int, int], DatasetFolder]] = {}
+_opened_lock = threading.Lock()
+
+
+def open_folder(path: str | Path) -> DatasetFolder:
+    """The `DatasetFolder` at `path`, kept per process until its manifest changes. Raises as `DatasetFolder` does."""
+    real = Path(path).expanduser().resolve()
+    with _opened_lock:
+        kept = _opened.get(real)
+        if kept is not None and kept[0] == _stamp(real) and not _is_complete_now(kept[1]):
+            return kept[1]
+        stamp = _stamp(real)
+        folder = DatasetFolder(real)
+        _opened[real] = (stamp, folder)
+        return folder
+
+
+def _is_complete_now(folder: DatasetFolder) -> bool:
+    """Whether a folder that was opened without its image shards has them by now."""
+    shards = folder.shards("images", "test") if folder.snapshot is not None else []
+    return bool(shards) and all(shard.path.is_file() for shard in shards)
+
+
+def is_built(path: Path) -> bool:
+    """Whether `path` has the manifest of a built folder (it may still be damaged)."""
+    return (path / MANIFEST).is_file()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = (path / MANIFEST).stat()
+    except OSError:
+        return (-1, -1)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise DataNotFoundError(f"{path} {what}. Give a folder made by `soco build SOURCE --out DIR`.")
+    if not is_built(path):
+        raise DataNotFoundError(
+            f"{path} has no {MANIFEST}, so it is not a built dataset folder. Make one with: soco build SOURCE --out DIR"
+        )
+    where = path / MANIFEST
+    try:
+        manifest = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetFolderError(f"{where} cannot be read ({error}). {REBUILD}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_NAME:
+        raise DatasetFolderError(
+            f'{where} does not say "format": "{FORMAT_NAME}": not a SOCO dataset folder. {REBUILD}'
+        )
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        mend = "Upgrade with: pip install -U soco-datasets" if _is_newer(version) else REBUILD
+        raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {FORMAT_VERSION}. {mend}")
+    return manifest
+
+
+def _is_newer(version: object) -> bool:
+    return isinstance(version, int) and version > FORMAT_VERSION
+
+
+def _checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> list[Shard]:
+    """The manifest's shards of known configs; every missing or cut file is named in one error.
+
+    With `images_apart`, shards of images may be missing.
+    """
+    where = root / MANIFEST
+    try:
+        manifest["content_hash"]
+        listed = [
+            (item["config"], item["split"], str(item["file"]), item["rows"], item["bytes"], item["sha256"])
+            for item in manifest["shards"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise DatasetFolderError(f"{where} lacks the field {error}. {REBUILD}") from error
+    shards, wrong = [], []
+    for config, split, file, rows, size, digest in listed:
+        relative = PurePosixPath(file)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise DatasetFolderError(f"{where} names a file outside the folder: {file}. {REBUILD}")
+        path = root.joinpath(*relative.parts)
+        if not path.is_file():
+            if not (images_apart and config == "images"):
+                wrong.append(f"{file} is missing")
+        elif path.stat().st_size != size:
+            wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {size:,}")
+        if config in CONFIGS:  # a later version may add configs; those here are read all the same
+            shards.append(Shard(config, split, path, rows, size, digest))
+    if wrong:
+        raise DatasetFolderError(f"{root} is not complete: {'; '.join(wrong)}. Copy it again, or: {REBUILD}")
+    return shards
+
+
+def _is_intact(shard: Shard) -> bool:
+    return shard.path.is_file() and sha256_file(shard.path) == shard.sha256
+
+
+def _read_shard(shard: Shard, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema` from one shard, cast to its types where they differ in detail (Parquet list names)."""
+    try:
+        if shard.path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(shard.path, columns=schema.names, partitioning=None)
+        else:
+            table = _read_stream(shard.path, schema.names)
+        table = table.select(schema.names)
+        table = table if table.schema.equals(schema) else table.cast(schema)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        raise DatasetFolderError(
+            f"{shard.path} cannot be read as a table of '{shard.config}' ({error}). {REBUILD}"
+        ) from error
+    return table.replace_schema_metadata(None)
+
+
+def _read_stream(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of an Arrow IPC stream, memory-mapped; compressed columns that are not asked for stay compressed."""
+    source = pa.memory_map(str(path))
+    schema = pa.ipc.open_stream(source).schema
+    wanted = [schema.get_field_index(name) for name in columns if name in schema.names]
+    source.seek(0)
+    return pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=wanted)).read_all()

@@ -1,0 +1,133 @@
+"""Tables to shards on disk: Arrow IPC streams or Parquet, split by size, byte-identical for the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..files import sha256_file
+from .schema import TableSpec
+
+Format = Literal["arrow", "parquet"]
+FORMATS: tuple[str, ...] = ("arrow", "parquet")
+_IMAGE_ROWS = 32  # per record batch: what a reader that opens one image has to map
+_ROWS = 1000
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One written file, as the manifest lists it. `file` is relative to the dataset folder, with "/"."""
+
+    config: str
+    split: str
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class ContentHash:
+    """sha256 over the rows themselves, so that it depends on neither the shard format nor its size."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def start(self, config: str, split: str) -> None:
+        self._digest.update(f"\n{config}/{split}\n".encode())
+
+    def add(self, row: Row) -> None:
+        text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        self._digest.update(text.encode("utf-8", errors="surrogatepass") + b"\n")
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Writer(Protocol):
+    def write_batch(self, batch: pa.RecordBatch) -> None: ...
+    def close(self) -> None: ...
+
+
+def write_shards(
+    root: Path, spec: TableSpec, split: str, rows: Iterable[Row], format: Format, max_shard_size: int
+) -> list[Shard]:
+    """Write the rows of one split below `root/<config>/`, at most `max_shard_size` bytes of data a file.
+
+    Images are stored uncompressed (JPEG does not shrink, and an uncompressed Arrow stream can be memory-mapped);
+    everything else with zstd. A split without rows still gets one empty shard, so that its columns are known.
+    """
+    schema = spec.features.arrow_schema
+    holds_images = "image" in spec.features
+    folder = root / spec.name
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[tuple[Path, int]] = []  # temporary file and its rows; final names need the number of files
+
+    def start() -> _Writer:
+        parts.append((folder / f"{split}-{len(parts):05d}.part", 0))
+        return _open_writer(parts[-1][0], schema, format, compress=not holds_images)
+
+    writer, size = start(), 0
+    for batch in _batches(rows, schema, _IMAGE_ROWS if holds_images else _ROWS):
+        if size and size + batch.nbytes > max_shard_size:
+            writer.close()
+            writer, size = start(), 0
+        writer.write_batch(batch)
+        size += batch.nbytes
+        parts[-1] = (parts[-1][0], parts[-1][1] + batch.num_rows)
+    writer.close()
+    return [
+        _finish(root, spec.name, split, number, len(parts), part, count, format)
+        for number, (part, count) in enumerate(parts)
+    ]
+
+
+def _batches(rows: Iterable[Row], schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
+    iterator = iter(rows)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield pa.RecordBatch.from_pylist(chunk, schema=schema)
+
+
+def _open_writer(path: Path, schema: pa.Schema, format: Format, compress: bool) -> _Writer:
+    if format == "parquet":
+        compression = "zstd" if compress else "none"
+        writer: _Writer = pq.ParquetWriter(path, schema, compression=compression, write_page_index=True)
+        return writer
+    options = pa.ipc.IpcWriteOptions(compression="zstd" if compress else None)
+    sink = pa.OSFile(str(path), "wb")
+    return _StreamWriter(sink, pa.ipc.new_stream(sink, schema, options=options))
+
+
+class _StreamWriter:
+    """An Arrow stream writer that closes its file too."""
+
+    def __init__(self, sink: pa.OSFile, stream: pa.ipc.RecordBatchStreamWriter) -> None:
+        self._sink = sink
+        self._stream = stream
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        self._stream.write_batch(batch)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._sink.close()
+
+
+def _finish(
+    root: Path, config: str, split: str, number: int, total: int, part: Path, rows: int, format: Format
+) -> Shard:
+    path = part.with_name(f"{split}-{number:05d}-of-{total:05d}.{format}")
+    part.rename(path)
+    return Shard(config, split, path.relative_to(root).as_posix(), rows, path.stat().st_size, sha256_file(path))

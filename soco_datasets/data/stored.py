@@ -1,0 +1,235 @@
+"""The `datasets` feature types behind `load_dataset("soco", ...)`: images joined and pairs derived only on access.
+
+A joined image is stored as the address "soco://FOLDER!/IMAGE_ID" in the `path` of an ordinary image struct, its bytes
+null. To `datasets` it is a plain `Image`: this module teaches `Image.decode_example` such addresses, and fsspec to read
+them where `datasets` copies bytes into rows (`push_to_hub`). What is exported is a plain dataset that needs none of it.
+
+This module imports nothing else of the package at the top: it is loaded while `import datasets` ends.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+from datasets.features import Image
+from datasets.features.features import _FEATURE_TYPES, register_feature
+from fsspec import AbstractFileSystem
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+PROTOCOL = "soco"
+_PREFIX = f"{PROTOCOL}://"
+_SEPARATOR = "!/"
+_DRIVE = re.compile("[A-Za-z]:")  # a root on Windows
+_MARKS = "marks="  # begins what stands after "#" where markers are to be drawn into the image
+_TAG = re.compile(r"#(\d+)$")  # the pair number after the address of an image of `all`
+
+
+def image_address(root: str, image_id: str) -> str:
+    """The address of an image of the built folder at `root` (absolute, "/" as separator).
+
+    The root goes without its leading slash: `datasets` passes addresses through `pathlib`, which would eat it.
+
+    >>> image_address("/data/SOCO", "kettle electric/kettle electric_1")
+    'soco://data/SOCO!/kettle%20electric/kettle%20electric_1'
+    """
+    return f"{_PREFIX}{quote(root.removeprefix('/'))}{_SEPARATOR}{quote(image_id)}"
+
+
+def parse_address(address: str) -> tuple[str, str]:
+    """(root, image_id) of an address; raises `ValueError` for anything else. The inverse of `image_address`.
+
+    >>> parse_address("soco://data/SOCO!/car/car_1")
+    ('/data/SOCO', 'car/car_1')
+    """
+    root, separator, image_id = address.removeprefix(_PREFIX).rpartition(_SEPARATOR)
+    if not separator or not root or not image_id:
+        raise ValueError(f"{address!r} is not the address of a SOCO image ({_PREFIX}FOLDER{_SEPARATOR}IMAGE_ID)")
+    root = unquote(root)
+    return root if _DRIVE.match(root) else f"/{root}", unquote(image_id.partition("#")[0])
+
+
+@dataclass
+class StoredImage(Image):
+    """An image that stays in its dataset folder; gives an RGB `PIL.Image`, EXIF orientation not applied.
+
+    Storage is that of `datasets.Image`. It is written into schemas as a plain `Image`, so that files exported from it
+    load everywhere; being a class of ours makes other processes that unpickle a dataset import this package.
+    """
+
+    # `datasets` leaves out of schemas what equals its default; the mode must be in them
+    mode: str | None = field(default="RGB", metadata={"include_in_asdict_even_if_is_default": True})
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to the plain `Image` that it becomes in a schema."""
+        return isinstance(other, Image) and (self.mode, self.decode) == (other.mode, other.decode)
+
+    def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> PIL.Image.Image:
+        """Decode without EXIF orientation where bytes are given; addresses and files as `Image` does."""
+        if self.decode and isinstance(value, dict) and value.get("bytes") is not None:
+            from .images import open_rgb
+
+            return _in_mode(open_rgb(value["bytes"], f"The image {value.get('path')!r}"), self.mode)
+        return super().decode_example(value, token_per_repo_id=token_per_repo_id)
+
+
+@dataclass
+class PairField:
+    """One field of one pair of the split `all`, stored as the pair's number and derived on access.
+
+    All columns of `all` share one buffer of numbers: 8 bytes a pair. The storage is a list of one number, not a bare
+    integer, so that what would see numbers in place of values (sorting, `unique`, casts) fails and does not mislead.
+
+    Attributes:
+        root: absolute path of the dataset folder.
+        config: pair config.
+        min_shared: least number of common keypoints of a pair.
+        name: the column's name.
+    """
+
+    root: str
+    config: str
+    min_shared: int
+    name: str
+    id: str | None = field(default=None, repr=False)
+    dtype: ClassVar[str] = "pair"
+    pa_type: ClassVar[Any] = pa.list_(pa.int64(), 1)
+    _type: str = field(default="PairField", init=False, repr=False)
+
+    def __call__(self) -> pa.DataType:
+        return self.pa_type
+
+    def encode_example(self, value: Any) -> Any:
+        """Values are stored as they are: a number stays one, anything else makes a new column type."""
+        return value
+
+    def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
+        """The field's value for pair number `[k]`, as a list or an array."""
+        from .all_pairs import all_pairs
+
+        (number,) = value
+        return all_pairs(self.root, self.config, self.min_shared).value(int(number), self.name)
+
+    def cast_storage(self, storage: pa.Array) -> pa.Array:
+        """Accept pair numbers, nulls, and unchanged images by their address; `map` gives other values a new type."""
+        if storage.type == self.pa_type:
+            return storage
+        if pa.types.is_null(storage.type):
+            return storage.cast(self.pa_type)
+        if pa.types.is_struct(storage.type) and {field.name for field in storage.type} == {"bytes", "path"}:
+            paths = storage.field("path").to_pylist() if storage.field("bytes").null_count == len(storage) else [""]
+            found = [None if path is None else _TAG.search(path) for path in paths]
+            if all(match is not None for match in found):
+                return pa.array([[int(match[1])] for match in found if match is not None], self.pa_type)
+        raise TypeError(f"Cannot store {storage.type} in a derived column; `map` gives it a column of its own type.")
+
+
+class SocoFileSystem(AbstractFileSystem):
+    """Read-only fsspec file system of the images of built folders, at `image_address`.
+
+    Files are the JPEGs of the folder with the EXIF orientation tag set to 1, since the point annotations belong to
+    the un-rotated image and many readers would rotate it. Use `open_folder(root).images.jpeg_bytes` for the original.
+    """
+
+    protocol = PROTOCOL
+    cachable = True
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        return [cls._strip_protocol(p) for p in path] if isinstance(path, list) else path.removeprefix(_PREFIX)
+
+    def _read(self, path: str) -> bytes:
+        from .folder import open_folder
+        from .jpeg import without_orientation
+
+        try:
+            root, image_id = parse_address(path)
+            images = open_folder(root).images
+            if tag := marks_of(path):
+                from ..lvlm.markers import encode_tagged
+
+                return encode_tagged(images.open(image_id), tag)
+            return without_orientation(images.jpeg_bytes(image_id))
+        except ValueError as error:
+            raise FileNotFoundError(str(error)) from error
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Name, size in bytes and type, as fsspec wants them."""
+        return {"name": path, "size": len(self._read(path)), "type": "file"}
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """The file itself: a built folder is not meant to be walked."""
+        return [self.info(path) if detail else path]
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BytesIO:
+        if mode != "rb":
+            raise PermissionError(f"{_PREFIX} is read-only")
+        return io.BytesIO(self._read(path))
+
+
+def is_derived(feature: object) -> bool:
+    """Whether a column of this feature holds pair numbers (the split `all`)."""
+    return isinstance(feature, PairField)
+
+
+def copied(value: Any) -> Any:
+    """A copy of nested lists, so that a caller who edits a row does not edit the cache."""
+    return [copied(item) for item in value] if isinstance(value, list) else copy.copy(value)
+
+
+def pair_tag(k: int) -> str:
+    """What follows the address of an image of pair `k` of `all`."""
+    return f"#{k}"
+
+
+def marks_of(address: str) -> str:
+    """What is to be drawn into the image at an address (see `lvlm.markers`), "" for the image as it is.
+
+    >>> marks_of("soco://data/SOCO!/car/car_1#marks=arrow,red;*,12.5,30.0")
+    'marks=arrow,red;*,12.5,30.0'
+    """
+    tag = address.partition("#")[2]
+    return tag if tag.startswith(_MARKS) else ""
+
+
+def _in_mode(image: PIL.Image.Image, mode: str | None) -> PIL.Image.Image:
+    return image if mode in (None, image.mode) else image.convert(mode)
+
+
+def _teach_addresses() -> None:
+    """Let `Image` decode addresses from the folder: a map cache or `load_from_disk` gives plain `Image` features."""
+    original = Image.decode_example
+
+    @functools.wraps(original)
+    def decode_example(self: Image, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
+        if self.decode and isinstance(value, dict) and value.get("bytes") is None:
+            path = value.get("path")
+            if isinstance(path, str) and path.startswith(_PREFIX):
+                from .folder import open_folder
+
+                root, image_id = parse_address(path)
+                image = open_folder(root).images.open(image_id)
+                if tag := marks_of(path):
+                    from ..lvlm.markers import draw_tagged
+
+                    image = draw_tagged(image, tag, path)
+                return _in_mode(image, self.mode)
+        return original(self, value, token_per_repo_id=token_per_repo_id)
+
+    Image.decode_example = decode_example
+
+
+if "PairField" not in _FEATURE_TYPES:
+    _teach_addresses()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "experimental": said on every import otherwise
+        register_feature(PairField, "PairField")

@@ -1,0 +1,65 @@
+"""Errors for people: what is wrong, where, and how to mend it.
+
+Every error a user can cause derives from `SocoError`; the command line prints its message without a traceback and
+exits with `exit_code`. Leaves also subclass the builtin a library user would catch (`ValueError`, `FileNotFoundError`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_LISTED = 40  # names an error lists; a taxonomy has hundreds
+
+
+class SocoError(Exception):
+    """Root of all errors raised on purpose. `exit_code` is the exit code (1 = not done)."""
+
+    exit_code = 1
+
+
+class UsageError(SocoError, ValueError):
+    """A wrong argument or option (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataNotFoundError(SocoError, FileNotFoundError):
+    """No SOCO data at the places where it was looked for."""
+
+
+class ReleaseError(SocoError, ValueError):
+    """A release that cannot be built: every finding is in the message."""
+
+
+class DatasetFolderError(SocoError, ValueError):
+    """A built dataset folder that is damaged, incomplete or of an unknown version."""
+
+
+class BackboneError(SocoError, ValueError):
+    """A model that cannot be loaded or does not give the features it promises."""
+
+
+class PredictionsError(SocoError, ValueError):
+    """Predictions that are incomplete, doubled, malformed or belong to another dataset."""
+
+
+class MissingExtraError(SocoError, ImportError):
+    """An optional dependency is not installed."""
+
+
+def missing_extra(feature: str, extra: str, package: str) -> MissingExtraError:
+    """The error for a missing optional package, with the command that installs it."""
+    return MissingExtraError(
+        f"{feature} needs the package '{package}', which is not installed. "
+        f'Install it with: pip install "soco-datasets[{extra}]"'
+    )
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> UsageError:
+    """The error for a mistyped name, with the closest known names first."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
+    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return UsageError(f"Unknown {what} {str(name)!r}. {hint}Known: {listed or 'none'}.")
