@@ -1,0 +1,1 @@
+"""Images to dense feature maps: geometry, preprocessing, backbones, extraction, the feature store."""

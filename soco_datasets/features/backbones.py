@@ -1,0 +1,232 @@
+"""`load_backbone`, the one way to get a model: by listed name, Hub id, folder or plug-in.
+
+The list of names is `model_list.py`. To add a family: see `families/__init__.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ..errors import BackboneError, UsageError, missing_extra, unknown_name
+from .checkpoint import Checkpoint, open_folder, open_hub
+from .families import family_of
+from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm
+from .model_list import BACKBONES, BackboneSpec, listed
+from .plugin import is_plugin, load_plugin
+from .preflight import Preflight, preflight_folder, preflight_hub
+from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
+
+__all__ = [
+    "BACKBONES",
+    "DTYPES",
+    "NORMS",
+    "Backbone",
+    "BackboneSpec",
+    "Norm",
+    "load_backbone",
+    "own_statistics",
+    "preflight",
+]
+
+PAPER = "paper"  # statistics: those of the reference evaluation, for a listed model
+
+
+def load_backbone(
+    model: str | Path | Callable[..., Any],
+    *,
+    layer: int | None = None,
+    norm: str | None = None,
+    statistics: str = "auto",
+    device: str = "cpu",
+    dtype: str = "float32",
+    revision: str | None = None,
+) -> Backbone:
+    """Load a frozen backbone. Safetensors only; no code of a checkpoint is ever run.
+
+    Args:
+        model: a name of `BACKBONES`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
+            model.safetensors. A listed name wins over a folder of that name; write "./name" or a `Path` for the folder.
+            Or a plug-in: "module:function", "file.py:function" or the callable itself, see `plugin.load_plugin`.
+        layer: whose block's output to use; negative counts from the last. None = the last, or what its family is used
+            with (Stable Diffusion: up block 1).
+        norm: "none" = as the block gives it, "final" = through the model's final layer norm. None = what the list says
+            the paper's evaluation takes (`BackboneSpec.paper_norm`), "none" for a model that is not listed.
+        statistics: "auto" = the checkpoint's own, a name of `NAMED_STATISTICS`, or "paper" = what the paper's
+            evaluation takes for a listed model.
+        device: a torch device ("cpu", "cuda", "cuda:1", "mps"), or "auto" = a GPU where there is one.
+        dtype: one of `DTYPES`. Weights are read in float32 and then cast.
+        revision: Hub commit, branch or tag; overrides the listed one.
+
+    Raises:
+        UsageError: an unknown name, option or device.
+        BackboneError: the model cannot be had, is damaged, of no known family, or has no such layer.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    if not isinstance(model, str | Path) or (isinstance(model, str) and is_plugin(model)):
+        return load_plugin(
+            model,
+            layer=-1 if layer is None else layer,
+            norm=norm or "none",
+            statistics=statistics,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+        )
+    spec = listed(model) if isinstance(model, str) else None
+    norm = norm or (spec and spec.paper_norm) or "none"
+    if statistics == PAPER:
+        statistics = _paper_statistics(spec, model)
+    _check_options(layer, norm, statistics, dtype)
+    name, model_type, place = _find(model)
+    _check_revision(revision, name, place)
+    if isinstance(place, _Hub):
+        preflight_hub(place.hub_id, revision or place.revision)  # before the weights are downloaded, before torch
+    _check_torch()
+    device = usable_device(device)
+    checkpoint = _open(place, str(model), revision)
+    family = family_of(checkpoint.model_type if checkpoint else model_type, str(model))
+    request = LoadRequest(
+        name=name,
+        checkpoint=checkpoint,
+        layer=getattr(family, "default_layer", -1) if layer is None else layer,
+        norm="final" if norm == "final" else "none",
+        statistics=_statistics(statistics, checkpoint, getattr(family, "own_statistics", None)),
+        device=device,
+        dtype=dtype,
+    )
+    return family.load(request)
+
+
+def own_statistics(model: str | Path, *, revision: str | None = None) -> Statistics:
+    """What statistics "auto" means for a model: the checkpoint's own; "none" for one that normalises its pixels itself.
+
+    Raises:
+        UsageError, BackboneError: as `load_backbone`.
+    """
+    name, model_type, place = _find(model)
+    _check_revision(revision, name, place)
+    checkpoint = _open(place, str(model), revision)
+    family = family_of(checkpoint.model_type if checkpoint else model_type, str(model))
+    return _statistics("auto", checkpoint, getattr(family, "own_statistics", None))
+
+
+def preflight(model: str | Path, *, revision: str | None = None) -> Preflight:
+    """What can be said about a model before any weights are downloaded or read, and without torch.
+
+    Call it for every model of a long run first: a gated repository, missing weights or an unknown family then show
+    within seconds.
+
+    Raises:
+        UsageError: an unknown name.
+        BackboneError: gated, not found, no safetensors, half downloaded, of no known family, or a plug-in's name.
+    """
+    if isinstance(model, str) and is_plugin(model):
+        return Preflight(model, None, (), 0)  # nothing can be said without running its code
+    name, _, place = _find(model)
+    _check_revision(revision, name, place)
+    if isinstance(place, _Hub):
+        return preflight_hub(place.hub_id, revision or place.revision)
+    return preflight_folder(place, str(model)) if place else Preflight(name, None, (), 0)
+
+
+@dataclass(frozen=True)
+class _Hub:
+    hub_id: str
+    revision: str | None
+
+
+def _open(place: _Hub | Path | None, label: str, revision: str | None) -> Checkpoint | None:
+    if isinstance(place, _Hub):
+        return open_hub(place.hub_id, revision or place.revision)
+    return None if place is None else open_folder(place, label=label)
+
+
+def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
+    """(name for the result, listed model type or "", where its files are) of what the user asked for."""
+    if isinstance(model, Path):
+        return model.resolve().name, "", model
+    spec = listed(model)
+    if spec is not None:
+        return spec.name, spec.model_type, _place(spec)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder.resolve().name, "", folder
+    looks_like_path = model.startswith((".", "/", "~")) or "\\" in model or folder.is_absolute() or model.count("/") > 1
+    if looks_like_path:
+        return folder.name, "", folder  # `open_folder` says that it is not there
+    if model.count("/") == 1 and not model.endswith("/"):
+        return model, "", _Hub(model, None)
+    error = unknown_name("model", model, (spec.name for spec in BACKBONES))
+    raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
+
+
+def _place(spec: BackboneSpec) -> _Hub | None:
+    """Where a listed model's files are; raises `BackboneError` for one that has none a loader could take."""
+    if spec.needs == "plug-in":
+        raise BackboneError(
+            f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: a "
+            "function that gives its maps, and --model module:function; see docs/plugins.md, which has an example."
+        )
+    if spec.needs == "conversion":
+        raise BackboneError(
+            f"{spec.name} has no weights on the Hub that could be loaded: {spec.notes}. They are at {spec.source}."
+        )
+    return _Hub(spec.hub_id, spec.revision) if spec.hub_id else None
+
+
+def _paper_statistics(spec: BackboneSpec | None, model: str | Path) -> str:
+    if spec is None or not spec.paper_statistics:
+        raise UsageError(
+            f"Which statistics the paper takes for {model} is not known: give statistics by name, or auto."
+        )
+    return "auto" if spec.paper_statistics == "none" else spec.paper_statistics  # none: it normalises pixels itself
+
+
+def _statistics(wanted: str, checkpoint: Checkpoint | None, own: Statistics | None) -> Statistics:
+    if wanted != "auto":
+        return NAMED_STATISTICS[wanted]
+    if own is not None:  # the model normalises its pixels itself
+        return own
+    return checkpoint.statistics() if checkpoint else NO_STATISTICS
+
+
+def _check_revision(revision: str | None, name: str, place: _Hub | Path | None) -> None:
+    if revision is not None and not isinstance(place, _Hub):
+        raise UsageError(
+            f"`revision` is for models of the Hub; {name} is {'a folder' if place else 'not from the Hub'}."
+        )
+
+
+def _check_options(layer: int | None, norm: str, statistics: str, dtype: str) -> None:
+    if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
+        raise UsageError(f"`layer` is the number of a block, negative from the last; got {layer!r}.")
+    if norm not in get_args(Norm):
+        raise unknown_name("norm", norm, NORMS)
+    if statistics not in ("auto", *NAMED_STATISTICS):
+        raise unknown_name("statistics", statistics, ("auto", PAPER, *NAMED_STATISTICS))
+    if dtype not in DTYPES:
+        raise unknown_name("dtype", dtype, DTYPES)
+
+
+def _check_torch() -> None:
+    for package in ("torch", "transformers", "safetensors"):
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra("Loading a backbone", "models", package)
+
+
+def usable_device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        parsed = torch.device(device)
+        torch.empty(0, device=parsed)
+    except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError, by device
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(f"Device {device!r} cannot be used here: {reason} Use 'cpu'.") from error
+    return device

@@ -1,0 +1,361 @@
+"""A model checkpoint as files: a folder or a Hub id in, a checked `Checkpoint` out. No torch.
+
+Everything that can be wrong with the files is said here, before any work starts: no config, no weights, only a pickle,
+a shard missing, a truncated file, a gated or unreachable repository, statistics that are missing or unusual.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackboneError
+from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"  # newer checkpoints nest the same fields below "image_processor" here
+VIDEO_PREPROCESSOR = "video_preprocessor_config.json"  # the only one of models of videos (V-JEPA 2)
+PIPELINE = "model_index.json"  # of diffusers, in place of config.json
+_PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
+_CONVERT = (
+    "Convert it once, for example with "
+    "`transformers.AutoModel.from_pretrained(SOURCE).save_pretrained(FOLDER)`, which writes model.safetensors, "
+    "and copy preprocessor_config.json beside it"
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checked checkpoint on disk.
+
+    Attributes:
+        folder: where its files are.
+        label: what to call it in errors: the Hub id or the folder as the user gave it.
+        config: config.json.
+        weights: the safetensors files, sorted by name.
+        revision: the Hub commit, None for a folder of the user's.
+    """
+
+    folder: Path
+    label: str
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    revision: str | None
+
+    @property
+    def model_type(self) -> str:
+        """What config.json says it is; "" when it says nothing."""
+        return model_type_of(self.config)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """Hex sha256 of the weights files' bytes, one after the other; for a single file its own sha256."""
+        digest = hashlib.sha256()
+        for path in self.weights:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Hex sha256 of config.json: the same weights with another config (heads, activation) are another model."""
+        return hashlib.sha256((self.folder / CONFIG).read_bytes()).hexdigest()
+
+    def statistics(self) -> Statistics:
+        """Mean and std from the checkpoint's own preprocessor file.
+
+        Raises:
+            BackboneError: there is no such file, or it asks for something other than /255 and mean/std per channel.
+        """
+        return _read_statistics(self.folder, self.label, self.config)
+
+
+def model_type_of(config: dict[str, Any]) -> str:
+    """The key of the family that serves a config.json (or model_index.json); "" when it says nothing."""
+    if "architecture" in config and "pretrained_cfg" in config and not config.get("model_type"):
+        return "timm_wrapper"  # timm's own form; transformers knows it by the same sign
+    if config.get("_class_name") == "StableDiffusionPipeline":  # 1.x and 2.x; later ones take more than a prompt
+        return "stable_diffusion"
+    if "RADIOModel" in (config.get("architectures") or ()):  # NVIDIA's own form, which names no model_type
+        return "radio"
+    return str(config.get("model_type") or config.get("_class_name") or "")
+
+
+def open_folder(folder: Path, label: str | None = None, revision: str | None = None) -> Checkpoint:
+    """Check the files of a checkpoint folder and read its config.
+
+    Raises:
+        BackboneError: no folder, no or broken config.json, no safetensors weights, a missing or damaged weights file.
+    """
+    label = label or str(folder)
+    if not folder.is_dir():
+        raise BackboneError(f"There is no model folder {label}. Give a folder with config.json and model.safetensors.")
+    if (folder / PIPELINE).is_file():
+        from .pipeline import open_pipeline
+
+        return open_pipeline(folder, label, revision)
+    config_path = folder / CONFIG
+    if not config_path.is_file():
+        raise BackboneError(
+            f"{label} has no {CONFIG}, so it is no transformers checkpoint. Save the model with "
+            "`model.save_pretrained(FOLDER)`, which writes config.json and model.safetensors."
+        )
+    config = read_json(config_path, label)
+    weights = _find_weights(folder, label)
+    for path in weights:
+        check_safetensors(path, label)
+    return Checkpoint(folder, label, config, weights, revision)
+
+
+def open_hub(hub_id: str, revision: str | None = None) -> Checkpoint:
+    """Download (or find in the cache) the files of a Hub checkpoint, all of one commit, and check them as a folder's.
+
+    Raises:
+        BackboneError: offline and not cached, not found, gated, no safetensors, or anything `open_folder` finds.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with HubErrors(hub_id, revision):
+        config_path = fetch_config(hub_id, revision)
+        commit = config_path.parent.name
+        if config_path.name == PIPELINE:
+            from .pipeline import fetch_small_files
+
+            fetch_small_files(hub_id, commit)
+        for name in (PREPROCESSOR, PROCESSOR, VIDEO_PREPROCESSOR):
+            try:
+                hf_hub_download(hub_id, name, revision=commit)
+                break
+            except EntryNotFoundError:
+                continue  # `statistics` says so when they are needed
+        for name in weights_on_hub(hub_id, commit):
+            hf_hub_download(hub_id, name, revision=commit)
+    return open_folder(config_path.parent, label=hub_id, revision=commit)
+
+
+def fetch_config(hub_id: str, revision: str | None = None) -> Path:
+    """config.json (of a pipeline: model_index.json) of a Hub checkpoint in the cache. Use within `HubErrors`.
+
+    The name of the file's folder is the commit.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(hub_id, CONFIG, revision=revision))  # .../snapshots/<commit>/config.json
+    except EntryNotFoundError as error:
+        try:
+            return Path(hf_hub_download(hub_id, PIPELINE, revision=revision))
+        except (EntryNotFoundError, LocalEntryNotFoundError):
+            raise error from None
+
+
+def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
+    """Names of the weights files of a Hub checkpoint, found without downloading them. Use within `HubErrors`.
+
+    Raises:
+        BackboneError: there are none in safetensors.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    if isinstance(try_to_load_from_cache(hub_id, PIPELINE, revision=commit), str):
+        from .pipeline import weights_on_hub as weights_of_pipeline
+
+        return weights_of_pipeline(hub_id, commit)
+    try:
+        bytes_to_download(hub_id, WEIGHTS, commit)
+        return (WEIGHTS,)
+    except EntryNotFoundError:
+        pass
+    try:
+        index = Path(hf_hub_download(hub_id, WEIGHTS_INDEX, revision=commit))
+    except LocalEntryNotFoundError:
+        raise  # offline: nothing is known about the repository
+    except EntryNotFoundError as error:
+        raise BackboneError(
+            f"{hub_id} has no {WEIGHTS} (commit {commit}): only safetensors are loaded, never a pickle. {_CONVERT}; "
+            "or, where the Hub's conversion bot has opened a pull request, pass its revision (refs/pr/N)."
+        ) from error
+    return tuple(_shards(index, hub_id))
+
+
+def bytes_to_download(hub_id: str, name: str, commit: str) -> int | None:
+    """Size of a file of a Hub checkpoint, 0 when it is in the cache, None when the Hub does not say its size.
+
+    Asks for the file as a download would, so a file that is gated or missing raises what a download would raise: use
+    within `HubErrors`.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(try_to_load_from_cache(hub_id, name, revision=commit), str):
+        return 0
+    if constants.HF_HUB_OFFLINE:
+        raise LocalEntryNotFoundError(f"{name} of {hub_id} is not in the cache")
+    return get_hf_file_metadata(hf_hub_url(hub_id, name, revision=commit)).size
+
+
+class HubErrors:
+    """Context that turns the Hub client's refusals into one `BackboneError` with the next step."""
+
+    def __init__(self, hub_id: str, revision: str | None) -> None:
+        self.hub_id = hub_id
+        self.revision = revision
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from huggingface_hub import errors
+
+        if error is None or isinstance(error, BackboneError):
+            return
+        name = self.hub_id
+        # From the most to the least special: GatedRepoError is a RepositoryNotFoundError is a HfHubHTTPError.
+        if isinstance(error, errors.GatedRepoError):
+            text = f"{name} is gated. Accept its licence at https://huggingface.co/{name}, then `hf auth login`"
+        elif isinstance(error, errors.RevisionNotFoundError):
+            text = f"{name} has no revision {self.revision!r}; leave it out for the newest, or give a commit or branch"
+        elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+            text = f"There is no model {name!r} on the Hub that you may see; check its name, or `hf auth login`"
+        elif isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError):
+            text = (
+                f"{name} is not in the local cache and the Hub cannot be reached. Run `hf download {name}` where there "
+                "is a network, or give a folder with config.json and model.safetensors"
+            )
+        elif isinstance(error, errors.EntryNotFoundError):
+            text = f"{name} has no {CONFIG} on the Hub, so it is no transformers checkpoint"
+        elif isinstance(error, OSError):
+            text = f"{name} could not be downloaded: {str(error).strip().splitlines()[0]}. Try again"
+        else:
+            return
+        raise BackboneError(f"{text}.") from error
+
+
+def read_json(path: Path, label: str) -> dict[str, Any]:
+    """A JSON object from a file of the model `label`; raises `BackboneError` for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BackboneError(f"{label}: {path.name} cannot be read ({error}). Get the file again.") from error
+    if not isinstance(content, dict):
+        raise BackboneError(f"{label}: {path.name} holds no JSON object. Get the file again.")
+    return content
+
+
+def _find_weights(folder: Path, label: str) -> tuple[Path, ...]:
+    single = folder / WEIGHTS
+    if single.is_file():
+        return (single,)
+    index = folder / WEIGHTS_INDEX
+    if index.is_file():
+        shards = tuple(folder / name for name in _shards(index, label))
+        absent = [path.name for path in shards if not path.is_file()]
+        if absent:
+            raise BackboneError(
+                f"{label} is half downloaded: {WEIGHTS_INDEX} names {len(shards)} files, missing: {', '.join(absent)}. "
+                "Download them."
+            )
+        return shards
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise BackboneError(
+            f"{label} has only a pickle ({', '.join(pickles)}), which can run code when loaded; only safetensors are "
+            f"loaded. {_CONVERT}."
+        )
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    found = f" It has {', '.join(others)}; rename the model's file to {WEIGHTS}." if others else ""
+    raise BackboneError(f"{label} has a {CONFIG} but no weights ({WEIGHTS}).{found} Download the weights beside it.")
+
+
+def _shards(index: Path, label: str) -> list[str]:
+    table = read_json(index, label).get("weight_map")
+    names = sorted({str(name) for name in table.values()}) if isinstance(table, dict) else []
+    if not names or any(Path(name).name != name for name in names):
+        raise BackboneError(f"{label}: {index.name} has no `weight_map` of file names in this folder. Get it again.")
+    return names
+
+
+def check_safetensors(path: Path, label: str) -> None:
+    """Raise `BackboneError` unless the file's header is sound and its length is what the header says."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+        file.seek(0, 2)
+        size = file.tell()
+    if start.startswith(b"version https://git-lfs"):
+        raise BackboneError(f"{label}: {path.name} is a Git LFS pointer, not the weights. Run `git lfs pull`.")
+    length = int.from_bytes(start[:8], "little")
+    problem = ""
+    if size < 8 or length > size - 8:
+        problem = "it ends inside its header"
+    else:
+        with open(path, "rb") as file:
+            file.seek(8)
+            try:
+                header = json.loads(file.read(length))
+                end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"))
+                if size != 8 + length + end:
+                    problem = f"it has {size} bytes where its header promises {8 + length + end}"
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                problem = "its header is not that of a safetensors file"
+    if problem:
+        raise BackboneError(f"{label}: {path.name} is truncated or damaged: {problem}. Download it again.")
+
+
+def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statistics:
+    advice = f"pass statistics={' or '.join(repr(name) for name in NAMED_STATISTICS)} (--statistics)"
+    if (folder / PREPROCESSOR).is_file():
+        name = PREPROCESSOR
+        fields = read_json(folder / PREPROCESSOR, label)
+    elif (folder / PROCESSOR).is_file():
+        name = PROCESSOR
+        nested = read_json(folder / PROCESSOR, label)
+        fields = nested.get("image_processor") or nested.get("video_processor") or {}
+    elif (folder / VIDEO_PREPROCESSOR).is_file():
+        name = VIDEO_PREPROCESSOR
+        fields = read_json(folder / VIDEO_PREPROCESSOR, label)
+    elif model_type_of(config) == "timm_wrapper":
+        name = CONFIG
+        trained = config.get("pretrained_cfg") or {}
+        fields = {"image_mean": trained.get("mean"), "image_std": trained.get("std")}
+    else:
+        raise BackboneError(f"{label} has no {PREPROCESSOR}, so its image statistics are unknown: {advice}.")
+    factor = fields.get("rescale_factor", 1 / 255)
+    if fields.get("do_rescale") is False or not _is_number(factor) or abs(float(factor) - 1 / 255) > 1e-9:
+        asked = "do_rescale is false" if fields.get("do_rescale") is False else f"rescale_factor is {factor}"
+        raise BackboneError(
+            f"{label}: {name} does not scale pixels by 1/255 ({asked}), which is unsupported: {advice}."
+        )
+    if fields.get("do_normalize") is False:
+        return NO_STATISTICS
+    mean, std = _triple(fields.get("image_mean")), _triple(fields.get("image_std"))
+    if mean is None or std is None or min(std) <= 0:
+        raise BackboneError(
+            f"{label}: {name} gives image_mean {fields.get('image_mean')} and image_std {fields.get('image_std')}; "
+            f"expected three numbers each, std above 0. Mend the file or {advice}."
+        )
+    return Statistics(mean, std, "checkpoint")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _triple(value: object) -> tuple[float, float, float] | None:
+    """Three numbers from a list of three or from one number for all channels; None for anything else."""
+    values = [value] * 3 if _is_number(value) else value
+    if not isinstance(values, list) or len(values) != 3 or not all(_is_number(item) for item in values):
+        return None
+    red, green, blue = (float(item) for item in values)
+    return (red, green, blue)

@@ -1,0 +1,292 @@
+"""Images to dense features: pad, resize, normalise, forward in batches. What the runner and the pipelines stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import BackboneError, UsageError
+from .backbones import Backbone
+from .derived import DerivedBackbone, finest
+from .geometry import effective_size
+from .preprocess import Statistics, normalise, pad_and_resize
+
+if TYPE_CHECKING:
+    import torch
+
+_AUTO_BATCH = 32
+_log = logging.getLogger(__name__)
+
+Pixels: TypeAlias = Any  # what `prepare` gives: (size, size, 3) uint8, or a dict of such for a derived backbone
+
+
+class DenseFeatureExtractor:
+    """A backbone at one image size.
+
+    Attributes:
+        backbone: the model.
+        requested_size: the image size asked for.
+        size: the network size used: the backbone's fixed size if it has one, else the nearest multiple it takes, ties
+            down.
+        grid: cells on a side of the map.
+        batch_size: images in one forward, as asked for.
+        forward_size: images in one forward, as done: 1 on a CPU, halved each time a GPU's memory does not suffice.
+        parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        image_size: int = 800,
+        batch_size: int | None = 8,
+        *,
+        together: bool | None = None,
+        tf32: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        """Choose the size; nothing is computed.
+
+        Args:
+            backbone: the model.
+            image_size: the image size asked for, pixels.
+            batch_size: images in one forward; None = 32 on a GPU, less where its memory does not suffice.
+            together: whether the images of a batch share a forward. None = on everything but a CPU: there one image
+                fills the cores, and alone its features do not depend on its neighbours, to the last bit.
+            tf32: let float32 products of a GPU take its 19-bit TF32 format. Recorded as the dtype "tf32".
+            compiled: run the model through `torch.compile`.
+
+        Raises:
+            UsageError: a batch size below 1, or `tf32` with another dtype or device than float32 on a GPU.
+        """
+        if batch_size is None:
+            batch_size = _AUTO_BATCH
+        if tf32 and (backbone.dtype != "float32" or not backbone.device.startswith("cuda")):
+            raise UsageError(f"tf32 is float32 on an NVIDIA GPU, not {backbone.dtype} on {backbone.device}.")
+        if batch_size < 1:
+            raise UsageError(f"The batch size must be positive, got {batch_size}.")
+        self.backbone = backbone
+        self.requested_size = image_size
+        nearest = effective_size(image_size, backbone.size_multiple)
+        self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
+        self.grid = self.size // backbone.patch_size
+        self.batch_size = batch_size
+        self.forward_size = batch_size if (backbone.device != "cpu" if together is None else together) else 1
+        self._together, self._tf32, self._compiled = together, tf32, compiled
+        self._run = _compiled_forward(backbone) if compiled else None
+        self.parts: tuple[DenseFeatureExtractor, ...] = ()
+        if isinstance(backbone, DerivedBackbone):
+            self._derive(backbone)
+
+    def _derive(self, backbone: DerivedBackbone) -> None:
+        """Each part at its own size; the network frame is that of the finest map."""
+        options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
+        self.parts = tuple(
+            DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
+        )
+        grids = [(part.grid, part.grid) for part in self.parts]
+        self.size = self.parts[finest(grids)].size
+        self.grid = backbone.cells(grids)[0]
+
+    @property
+    def channels(self) -> int:
+        """C of the maps."""
+        return self.backbone.channels
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """One RGB image to its (size, size, 3) uint8 pixels; no torch, so it can run in worker processes.
+
+        A derived backbone's parts may want several sizes: then size -> such pixels, each made from the image itself.
+        """
+        if not self.parts:
+            return pad_and_resize(image, self.size)
+        return {size: pad_and_resize(image, size) for size in sorted(self._network_sizes())}
+
+    def _network_sizes(self) -> set[int]:
+        return set().union(*(part._network_sizes() for part in self.parts)) if self.parts else {self.size}
+
+    def extract(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
+        """Raw features of RGB images.
+
+        Args:
+            images: PIL images in mode RGB, of any size.
+            names: what to call them in errors; their position by default.
+
+        Returns:
+            (B, C, grid, grid) in the backbone's dtype, on its device.
+
+        Raises:
+            BackboneError: NaN or infinite features, naming the images; or a map of another shape than promised.
+        """
+        return self.extract_pixels([self.prepare(image) for image in images], names)
+
+    def extract_pixels(self, pixels: Sequence[Pixels], names: Sequence[str] | None = None) -> torch.Tensor:
+        """As `extract`, for what `prepare` gave."""
+        import torch
+
+        names = [f"number {index}" for index in range(len(pixels))] if names is None else names
+        if len(names) != len(pixels):
+            raise UsageError(f"{len(pixels)} images but {len(names)} names.")
+        maps = []
+        with torch.inference_mode():
+            start = 0
+            while start < len(pixels):
+                stop = start + self.forward_size
+                try:
+                    maps.append(self._forward(pixels[start:stop], names[start:stop]))
+                except (torch.OutOfMemoryError, BackboneError) as error:
+                    if not _out_of_memory(error):
+                        raise
+                    stop = start  # the block is left before anything is freed: the traceback holds the tensors
+                if stop == start:
+                    self._halve(min(self.forward_size, len(pixels) - start))
+                start = stop
+            if not maps:
+                dtype = getattr(torch, self.backbone.dtype)
+                shape = (0, self.channels, self.grid, self.grid)
+                return torch.empty(shape, dtype=dtype, device=self.backbone.device)
+            return torch.cat(maps)
+
+    def _halve(self, images: int) -> None:
+        """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
+        if images <= 1:
+            raise BackboneError(
+                f"{self.backbone.name} at {self.size} px needs more memory than {self.backbone.device} has left, even "
+                "for one image at a time. Take a smaller --image-size, --dtype float16, or --store memory to keep the "
+                "feature maps off the device."
+            )
+        self.forward_size = max(1, images // 2)
+        _log.warning("out of memory with %d images in one forward: going on with %d", images, self.forward_size)
+        if self.backbone.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
+        """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalise`."""
+        return l2_normalise(self.extract(images, names))
+
+    def _forward(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
+        maps = self._maps(pixels, names)
+        wanted = (len(pixels), self.channels, self.grid, self.grid)
+        if tuple(maps.shape) != wanted:
+            raise BackboneError(
+                f"{self.backbone.name} gave features {tuple(maps.shape)}, expected {wanted} (B, C, h, w)."
+            )
+        finite = maps.isfinite().flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
+            advice = "Try dtype float32." if self.backbone.dtype != "float32" else "Are the weights damaged?"
+            raise BackboneError(
+                f"{self.backbone.name} gave NaN or infinite features ({self.backbone.dtype}) for image "
+                f"{', '.join(bad)}. {advice}"
+            )
+        return maps
+
+    def _maps(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
+        if isinstance(self.backbone, DerivedBackbone):
+            found = []
+            for part in self.parts:
+                own = pixels if part.parts else [sizes[part.size] for sizes in pixels]
+                found.append(part.extract_pixels(own, names))
+            return self.backbone.combine(found)
+        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
+        with _tf32(self._tf32):
+            return self.backbone.forward(batch) if self._run is None else self._run(batch)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides the features, as JSON values, for the result record."""
+        model = self.backbone
+        described = {
+            "name": model.name,
+            "family": model.family,
+            "revision": model.revision,
+            "weights_hash": model.weights_hash,
+            "config_hash": model.config_hash,
+            "layer": model.layer,
+            "num_layers": model.num_layers,
+            "norm": model.norm,
+            "num_prefix_tokens": model.num_prefix_tokens,
+            "patch_size": model.patch_size,
+            "channels": model.channels,
+            "statistics": {
+                "mean": list(model.statistics.mean),
+                "std": list(model.statistics.std),
+                "source": model.statistics.source,
+            },
+            "requested_size": self.requested_size,
+            "effective_size": self.size,
+            "grid": self.grid,
+            "dtype": "tf32" if self._tf32 else model.dtype,
+            "device": model.device,
+            **model.details(),
+        }
+        if self._compiled:
+            described["compiled"] = True
+        if self.parts:
+            described["parts"] = [part.describe() for part in self.parts]
+        return described
+
+
+def l2_normalise(maps: torch.Tensor) -> torch.Tensor:
+    """(B, C, h, w) features to float32 with unit length over C, as the reference does (eps 1e-12; zeros stay zeros)."""
+    import torch
+
+    with torch.inference_mode():
+        return torch.nn.functional.normalize(maps.float(), dim=1, eps=1e-12)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Also where a plug-in's error was wrapped."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)
+
+
+def network_input(pixels: NDArray[np.uint8], statistics: Statistics, device: str) -> torch.Tensor:
+    """(B, H, W, 3) uint8 pixels to the (B, 3, H, W) float32 tensor of `normalise`, on a device.
+
+    To a GPU go the bytes, a quarter of the floats, from pinned memory; it does the same three roundings.
+    """
+    import torch
+
+    if not device.startswith("cuda"):
+        return torch.from_numpy(normalise(pixels, statistics)).to(device)
+    there = torch.from_numpy(pixels).pin_memory().to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    # Divisors are tensors: torch multiplies by the reciprocal of a number, which rounds otherwise.
+    scale, mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        for values in ((255.0,), statistics.mean, statistics.std)
+    )
+    return there.div(scale).sub_(mean).div_(std).contiguous()
+
+
+def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The backbone's forward through `torch.compile`, one kernel set a batch size."""
+    import torch
+
+    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
+    return compiled
+
+
+@contextlib.contextmanager
+def _tf32(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions

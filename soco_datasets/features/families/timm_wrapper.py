@@ -1,0 +1,130 @@
+"""Any timm model, through `TimmWrapperModel`: Perception Encoder, EVA-02, and whatever else gives intermediate maps.
+
+`layer` is an index into what the model's `forward_intermediates` gives: blocks of a transformer, stages of a
+hierarchical model. The maps come as NCHW without prefix tokens, whatever the architecture works with inside. Norm
+"final" is the model's `norm`; models without one (most Perception Encoder "spatial" models, models that pool before
+their norm, ConvNets) refuse it, hierarchical ones allow it for the last stage only.
+
+Released checkpoints (`timm/...` on the Hub) have no model_type and no preprocessor file: they are known by
+`architecture` in config.json, and their statistics are those of its `pretrained_cfg`. Image sizes: positions are
+interpolated where the architecture can (`dynamic_img_size`, or `strict_img_size=False`); others take their own size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BackboneError, missing_extra
+from .base import LoadRequest
+from .maps import MapFamily, MapPlan, only_last_is_normed
+from .tokens import check_layer, load_model
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..checkpoint import Checkpoint
+
+_ANY_SIZE: tuple[Mapping[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+
+
+class TimmFamily(MapFamily):
+    """model_type "timm_wrapper", and config files of timm's own form."""
+
+    model_types = ("timm_wrapper",)
+    unused = re.compile(r"^(timm_model\.)?(head\w*|fc|classifier\w*|last_linear)\.")
+    float32 = re.compile(r"\brope\.\w+$")
+
+    def load_model(self, checkpoint: Checkpoint) -> Any:
+        """The model in float32, for any image size where the architecture can."""
+        timm = _timm()
+        from transformers import TimmWrapperConfig, TimmWrapperModel
+
+        architecture = checkpoint.config.get("architecture")
+        if not isinstance(architecture, str) or not timm.is_model(architecture.split(".")[0]):
+            raise BackboneError(
+                f"{checkpoint.label}: config.json names the architecture {architecture!r}, which timm "
+                f"{timm.__version__} does not know. Upgrade timm, or get another config.json."
+            )
+        config = TimmWrapperConfig.from_pretrained(checkpoint.folder)
+        arguments = {name: value for name, value in (config.model_args or {}).items() if name != "num_classes"}
+        config.model_args = _any_size(timm, architecture, arguments)
+        return load_model(TimmWrapperModel, checkpoint, {"config": config}, self.unused)
+
+    def plan(self, model: Any, request: LoadRequest) -> MapPlan:
+        """The map of block or stage `request.layer`."""
+        inner, name = model.timm_model, request.name
+        if not hasattr(inner, "forward_intermediates"):
+            raise BackboneError(
+                f"{name}: {type(inner).__name__} of timm gives no intermediate maps, so it is no backbone."
+            )
+        levels = inner.feature_info
+        index = check_layer(request.layer, len(levels), name)
+        normed = request.norm == "final"
+        if normed:
+            if type(getattr(inner, "norm", None)).__name__ in ("NoneType", "Identity"):
+                raise BackboneError(f"{name} has no norm before it pools: leave `norm` out, or give 'none'.")
+            if len({level["reduction"] for level in levels}) > 1:
+                only_last_is_normed(request, index, len(levels))
+        stride = int(levels[index]["reduction"])
+
+        def compute(pixels: torch.Tensor) -> torch.Tensor:
+            options = {"indices": [index], "norm": normed, "stop_early": True, "intermediates_only": True}
+            try:
+                maps: torch.Tensor = inner.forward_intermediates(pixels, output_fmt="NCHW", **options)[0]
+            except (AssertionError, RuntimeError) as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise BackboneError(
+                    f"{name}: {type(inner).__name__} of timm does not take {pixels.shape[-2]}x{pixels.shape[-1]} "
+                    f"pixels; it was made for {_native_size(inner)} ({reason})."
+                ) from error
+            return maps
+
+        return MapPlan(
+            compute=compute,
+            num_layers=len(levels),
+            patch_size=stride,
+            channels=int(levels[index]["num_chs"]),
+            size_multiple=stride,
+            num_prefix_tokens=int(getattr(inner, "num_prefix_tokens", 0)),
+            details={
+                "output": f"{levels[index]['module']}, stride {stride}",
+                "architecture": model.config.architecture,
+            },
+        )
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise missing_extra("A timm model", "timm", error.name or "timm") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        raise BackboneError(
+            f"timm is installed but cannot be imported: {str(error).strip().splitlines()[0]}. It needs the torchvision "
+            "release that fits your torch."
+        ) from error
+    return timm
+
+
+def _any_size(timm: Any, architecture: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the model with the one added that lets it take any image size, where its class has one."""
+    import torch
+
+    for option in _ANY_SIZE:
+        try:
+            with torch.device("meta"):
+                timm.create_model(architecture, pretrained=False, num_classes=0, **{**given, **option})
+        except TypeError:  # its class does not know the argument
+            continue
+        return {**given, **option}
+    return given
+
+
+def _native_size(model: Any) -> str:
+    sides = (getattr(model, "pretrained_cfg", None) or {}).get("input_size")
+    return f"{sides[1]}x{sides[2]}" if sides else "another size"
+
+
+FAMILY = TimmFamily()

@@ -1,0 +1,52 @@
+"""What is wrong with a model, said before its weights are downloaded or read: gated, missing, of no known family.
+
+Only config.json (and the index of sharded weights) is downloaded; of the weights the Hub is asked for size and access.
+No torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import checkpoint as files
+from .families import family_of
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A model that can be loaded as far as its files' names and sizes tell.
+
+    Attributes:
+        label: the Hub id, or the folder as the user gave it.
+        commit: the Hub commit, None for anything else.
+        weights: names of its weights files.
+        download: bytes still to be downloaded; 0 for a folder, None where the Hub does not say.
+    """
+
+    label: str
+    commit: str | None
+    weights: tuple[str, ...]
+    download: int | None
+
+
+def preflight_folder(folder: Path, label: str) -> Preflight:
+    """Check a folder's files and family; see `open_folder` for what is raised."""
+    found = files.open_folder(folder, label=label)
+    family_of(found.model_type, label)
+    return Preflight(label, None, tuple(path.name for path in found.weights), 0)
+
+
+def preflight_hub(hub_id: str, revision: str | None = None) -> Preflight:
+    """Check a Hub checkpoint's access, config and family, and that its weights are there as safetensors.
+
+    Raises:
+        BackboneError: gated, not found, offline and not cached, no safetensors, of no known family.
+    """
+    with files.HubErrors(hub_id, revision):
+        config = files.fetch_config(hub_id, revision)
+        family_of(files.model_type_of(files.read_json(config, hub_id)), hub_id)
+        commit = config.parent.name
+        names = files.weights_on_hub(hub_id, commit)
+        sizes = [files.bytes_to_download(hub_id, name, commit) for name in names]
+    return Preflight(hub_id, commit, names, None if None in sizes else sum(size for size in sizes if size))

@@ -1,0 +1,428 @@
+"""Plug-ins: what they may be, what is refused and how it is said, and the examples of docs/plugins.md."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from soco_datasets.errors import BackboneError, UsageError
+from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.extractor import DenseFeatureExtractor
+from soco_datasets.features.heads import load_head
+from soco_datasets.features.plugin import PluginBackbone, load_plugin, plugin
+
+DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
+
+
+@plugin(stride=16)
+def means(images: torch.Tensor) -> torch.Tensor:
+    return nn.functional.avg_pool2d(images, 16)
+
+
+def made(function: Callable[..., Any], **attributes: Any) -> Any:
+    """A fresh callable with attributes of its own."""
+
+    def call(images: torch.Tensor) -> Any:
+        return function(images)
+
+    for name, value in {"stride": 16, **attributes}.items():
+        setattr(call, name, value)
+    return call
+
+
+class TestWhatMayBeAPlugin:
+    def test_a_function(self) -> None:
+        backbone = load_plugin(means)
+        assert (backbone.name, backbone.patch_size, backbone.channels, backbone.dtype) == ("means", 16, 3, "float32")
+        assert (backbone.layer, backbone.num_prefix_tokens, backbone.revision) == (None, 0, None)
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+        extractor = DenseFeatureExtractor(backbone, 40)
+        assert (extractor.size, extractor.grid) == (32, 2)
+        pixels = torch.from_numpy(extractor.prepare(image).astype(np.float32) / 255).permute(2, 0, 1)[None]
+        assert torch.equal(extractor.extract([image]), means(pixels))
+
+    def test_a_class_and_an_object(self) -> None:
+        class Made:
+            patch_size = 8
+            name = "my model"
+            revision = "v2"
+
+            def __call__(self, images: torch.Tensor) -> torch.Tensor:
+                return nn.functional.max_pool2d(images, 8)
+
+        for given in (Made, Made()):
+            backbone = load_plugin(given)
+            assert (backbone.name, backbone.revision, backbone.patch_size) == ("my model", "v2", 8)
+
+    def test_a_module_is_frozen_and_in_eval_mode(self) -> None:
+        module: Any = nn.Sequential(nn.Conv2d(3, 5, 8, stride=8), nn.Dropout(0.9))
+        module.stride = 8
+        backbone = load_plugin(module)
+        pixels = torch.rand(1, 3, 32, 32)
+        assert torch.equal(backbone.forward(pixels), backbone.forward(pixels))
+        assert not module.training
+        assert not any(parameter.requires_grad for parameter in module.parameters())
+
+    def test_load_backbone_takes_them_too(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text("def f(images):\n    return images[:, :, ::4, ::4]\nf.stride = 4\n")
+        backbone = load_backbone(f"{tmp_path}/mine.py:f")
+        assert isinstance(backbone, PluginBackbone)
+        assert DenseFeatureExtractor(backbone, 64).describe()["plugin"] == f"{tmp_path}/mine.py:f"
+        assert load_backbone(means).name == "means"
+
+    def test_a_module_by_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        package = tmp_path / "my_models_3c1"
+        package.mkdir()
+        (package / "__init__.py").write_text("from .deep import Deep\n")
+        (package / "deep.py").write_text(
+            "class Deep:\n    stride = 8\n    @staticmethod\n    def call(images):\n        return images[:, :1, ::8, ::8]\n"
+            "    def __call__(self, images):\n        return self.call(images)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        assert load_plugin("my_models_3c1.deep:Deep").channels == 1
+        whole = load_plugin("my_models_3c1:Deep")
+        assert whole.name == "Deep"
+        (package / "deep.py").write_text((package / "deep.py").read_text() + "# changed\n")
+        assert load_plugin("my_models_3c1:Deep").config_hash != whole.config_hash
+
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_half_precision(self, dtype: str) -> None:
+        backbone = load_plugin(made(lambda images: means(images).to(getattr(torch, dtype))))
+        maps = DenseFeatureExtractor(backbone, 32).extract([Image.new("RGB", (9, 9))])
+        assert (backbone.dtype, maps.dtype) == (dtype, getattr(torch, dtype))
+
+
+class TestWhatItSays:
+    @pytest.mark.parametrize(
+        ("declared", "mean", "source"),
+        [
+            ("imagenet", 0.485, "imagenet"),
+            ("none", 0.0, "none"),
+            (None, 0.0, "none"),
+            (((0.1, 0.2, 0.3), (1, 1, 2)), 0.1, "plugin"),
+        ],
+    )
+    def test_statistics(self, declared: Any, mean: float, source: str) -> None:
+        backbone = load_plugin(made(means, statistics=declared))
+        assert (backbone.statistics.mean[0], backbone.statistics.source) == (mean, source)
+        assert load_plugin(made(means, statistics=declared), statistics="clip").statistics.source == "clip"
+
+    def test_statistics_reach_the_images(self) -> None:
+        image = Image.new("RGB", (16, 16), (255, 255, 255))
+        extractor = DenseFeatureExtractor(load_plugin(made(means, statistics="half")), 16)
+        assert torch.equal(extractor.extract([image]), torch.ones(1, 3, 1, 1))
+
+    def test_sizes(self) -> None:
+        assert DenseFeatureExtractor(load_plugin(made(means, size_multiple=48)), 100).size == 96
+        fixed = DenseFeatureExtractor(load_plugin(made(means, image_size=64)), 800)
+        assert (fixed.size, fixed.grid, fixed.requested_size) == (64, 4, 800)
+
+    def test_weights_and_source_name_what_ran(self, tmp_path: Path) -> None:
+        source, weights = tmp_path / "mine.py", tmp_path / "weights.pth"
+        source.write_text("def f(images):\n    return images[:, :, ::4, ::4]\nf.stride = 4\n")
+        backbone = load_plugin(f"{source}:f")
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        assert (backbone.weights_hash, backbone.config_hash) == (digest, digest)
+        source.write_text(source.read_text() + "f.weights = 'weights.pth'\n")
+        with pytest.raises(BackboneError, match=r"weights that are not there: .*weights\.pth"):
+            load_plugin(f"{source}:f")
+        weights.write_bytes(b"numbers")
+        backbone = load_plugin(f"{source}:f")
+        assert backbone.weights_hash == hashlib.sha256(b"numbers").hexdigest()
+        assert backbone.config_hash == hashlib.sha256(source.read_bytes()).hexdigest()
+        assert backbone.config_hash != digest
+
+    def test_a_changed_file_is_read_again(self, tmp_path: Path) -> None:
+        source = tmp_path / "mine.py"
+        for channels in (1, 2):
+            source.write_text(f"def f(images):\n    return images[:, :{channels}, ::4, ::4]\nf.stride = 4\n")
+            assert load_plugin(f"{source}:f").channels == channels
+
+    @pytest.mark.parametrize(
+        ("attributes", "text"),
+        [
+            ({"stride": None}, r"does not say its stride .*@plugin\(stride=16\)"),
+            ({"stride": 16.0}, r"stride 16\.0; it must be a positive whole number"),
+            ({"stride": 0}, "stride 0"),
+            ({"stride": True}, "stride True"),
+            ({"size_multiple": 24}, "size_multiple 24, which is no multiple of its stride 16"),
+            ({"image_size": 40}, "image_size 40, which is no multiple of its stride 16"),
+            ({"image_size": 48, "size_multiple": 32}, "image_size 48, no multiple of its size_multiple 32"),
+            ({"statistics": "imagnet"}, "Did you mean 'imagenet'"),
+            ({"statistics": ((0, 0), (1, 1))}, "three numbers each"),
+            ({"statistics": ((0, 0, 0), (1, 0, 1))}, "std above 0"),
+            ({"statistics": 3}, "three numbers each"),
+        ],
+    )
+    def test_what_it_may_not_say(self, attributes: dict[str, Any], text: str) -> None:
+        with pytest.raises(BackboneError, match=text):
+            load_plugin(made(means, **attributes))
+
+    def test_the_decorator_knows_its_words(self) -> None:
+        with pytest.raises(UsageError, match="Did you mean 'stride'"):
+            plugin(strid=16)
+
+    @pytest.mark.parametrize("option", [{"layer": 3}, {"norm": "final"}, {"dtype": "float16"}, {"revision": "main"}])
+    def test_options_of_other_models(self, option: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match=f"decides about `{next(iter(option))}` itself"):
+            load_plugin(means, **option)
+
+
+def not_a_number(images: torch.Tensor) -> torch.Tensor:
+    return means(images) / 0 * 0
+
+
+class TestWhatItGives:
+    @pytest.mark.parametrize(
+        ("function", "text"),
+        [
+            (lambda images: means(images).numpy(), "gave ndarray for pixels .*; expected a tensor"),
+            (lambda images: [means(images)], "gave list"),
+            (lambda images: means(images).flatten(2).mT, r"gave \(1, 196, 3\).*reshape\(B, C, 14, 14\)"),
+            (lambda images: means(images)[0, 0], r"gave \(14, 14\)"),
+            (lambda images: means(images)[:0], r"gave \(0, 3, 14, 14\)"),
+            (lambda images: means(images)[:, :0], r"gave \(1, 0, 14, 14\)"),
+            (lambda images: means(images)[..., :-1], r"stride 16, so .* 14x14 cells, but it has 14x13"),
+            (lambda images: nn.functional.avg_pool2d(images, 14), "14x14 cells, but it has 16x16"),
+            (lambda images: means(images).double(), "gave float64 .*; expected float32, float16, bfloat16"),
+            (lambda images: means(images).int(), "gave int32"),
+            (lambda images: means(images).to("meta"), "its map on meta for pixels on cpu.*`to\\(device\\)`"),
+            (not_a_number, "gave NaN or infinite features"),
+            (lambda images: 1 // 0, r"failed on a trial image.*ZeroDivisionError.*test_plugin\.py, line \d+"),
+        ],
+    )
+    def test_mistakes_are_found_at_loading(self, function: Callable[..., Any], text: str) -> None:
+        with pytest.raises(BackboneError, match=text):
+            load_plugin(made(function))
+
+    def test_later_mistakes_are_found_too(self) -> None:
+        answers = [means, lambda images: means(images)[:, :2], lambda images: means(images).half(), not_a_number, print]
+        backbone = load_plugin(made(lambda images: answers.pop(0)(images)))
+        extractor = DenseFeatureExtractor(backbone, 32)
+        for text in ("gave 2 channels", "of float16, but 3 of float32", "NaN", "gave NoneType"):
+            with pytest.raises(BackboneError, match=text):
+                extractor.extract([Image.new("RGB", (9, 9))])
+        with pytest.raises(BackboneError, match=r"failed on pixels \(1, 3, 32, 32\): IndexError"):
+            extractor.extract([Image.new("RGB", (9, 9))])
+
+    def test_its_images_are_its_own(self) -> None:
+        backbone = load_plugin(made(lambda images: means(images.mul_(0))))
+        pixels = torch.rand(1, 3, 32, 32)
+        before = pixels.clone()
+        backbone.forward(pixels)
+        assert torch.equal(pixels, before)
+
+    def test_other_shapes_never_reach_it(self) -> None:
+        with pytest.raises(BackboneError, match="multiples of 16"):
+            load_plugin(means).forward(torch.rand(1, 3, 40, 40))
+
+
+class TestImports:
+    @pytest.mark.parametrize(
+        ("source", "name", "text"),
+        [
+            ("", "absent", r"has no 'absent'"),
+            ("def feature(images): ...", "features", "Did you mean 'feature'"),
+            ("features = 3", "features", "is int, which cannot be called"),
+            (
+                "import torch\nimport absent_package_9",
+                "f",
+                r"ModuleNotFoundError: .*absent_package_9.*mine\.py, line 2",
+            ),
+            ("def f(:", "f", "SyntaxError"),
+            ("import sys\nsys.exit(0)", "f", "SystemExit"),
+            (
+                "class f:\n    def __init__(self):\n        raise OSError('no weights')",
+                "f",
+                "Making .* failed: OSError: no",
+            ),
+            (
+                "class f:\n    stride = 8\n    def to(self, device):\n        raise OSError('full')\n"
+                "    def __call__(self, images): ...",
+                "f",
+                "Moving .* to cpu failed: OSError: full",
+            ),
+        ],
+    )
+    def test_files_that_fail(self, source: str, name: str, text: str, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(source)
+        with pytest.raises(BackboneError, match=text):
+            load_plugin(f"{tmp_path}/mine.py:{name}")
+
+    def test_a_failed_import_leaves_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "half_9.py").write_text("def f(images): ...\n1 / 0\n")
+        with pytest.raises(BackboneError, match=r"ZeroDivisionError: division by zero \(.*half_9\.py, line 2\)"):
+            load_plugin(f"{tmp_path}/half_9.py:f")
+        assert not [module for module in sys.modules if "half_9" in module]
+        assert [path.name for path in tmp_path.iterdir()] == ["half_9.py"]
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("absent_package_9.models:features", "no module 'absent_package_9'.*PYTHONPATH.*path/to/file.py:function"),
+            ("json.absent_9:features", r"no module 'json\.absent_9'"),
+            ("json:absent", "has no 'absent'"),
+            ("json:load.absent", "has no 'load.absent'"),
+            ("./absent_9.py:features", "There is no plug-in file"),
+            ("./absent_9.py", r"names no function: write \./absent_9\.py:function"),
+        ],
+    )
+    def test_names_that_lead_nowhere(self, name: str, text: str) -> None:
+        with pytest.raises(BackboneError, match=text):
+            load_backbone(name)
+
+
+def example(name: str) -> str:
+    """The code block of the docs that begins with the file's name."""
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    return next(block for block in blocks if block.startswith(f"# {name}\n"))
+
+
+PATCHES = '''
+import torch
+
+class Patches(torch.nn.Module):
+    """The interface of the released model around a patch embedding, so that where features lie can be checked."""
+
+    def __init__(self, patch, **options):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patch_embed = torch.nn.Conv2d(3, 6, patch, stride=patch)
+
+    def tokens(self, images):
+        return self.patch_embed(images).flatten(2).transpose(1, 2)
+'''
+HUB = (
+    PATCHES
+    + """
+class Encoder(Patches):
+    def get_intermediate_layers(self, images, n=1, reshape=False, return_class_token=False, norm=True):
+        assert norm and not reshape and not return_class_token
+        return tuple(self.tokens(images) for _ in n)
+
+def dune_vitbase_14_448_encoder():
+    return Encoder(14)
+"""
+)
+CROCO = (
+    PATCHES
+    + """
+class CroCoNet(Patches):
+    def __init__(self, **options):
+        super().__init__(16, **options)
+        self.patch_embed.img_size = (224, 224)
+
+    def _encode_image(self, image, do_mask=False, return_all_blocks=False):
+        assert tuple(image.shape[-2:]) == self.patch_embed.img_size
+        return self.tokens(image), None, None
+"""
+)
+VGGT = (
+    PATCHES
+    + """
+class Aggregator(Patches):
+    def forward(self, images):
+        batch, views = images.shape[:2]
+        tokens = self.tokens(images.flatten(0, 1)).unflatten(0, (batch, views))
+        special = torch.full((batch, views, 5, 6), 9.0)
+        return [torch.zeros(1), torch.cat([special, tokens], dim=2)], 5
+
+class VGGT(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.aggregator = Aggregator(14)
+
+    @classmethod
+    def from_pretrained(cls, name):
+        assert name == "facebook/VGGT-1B"
+        return cls()
+"""
+)
+
+
+class TestTheExamplesOfTheDocs:
+    """Run as they stand in docs/plugins.md, on models with the interface of the released ones but one layer."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        known = set(sys.modules)
+        monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+        yield tmp_path
+        for name in set(sys.modules) - known:
+            if name.partition(".")[0] in ("models", "vggt"):
+                del sys.modules[name]
+
+    def load(self, folder: Path, name: str, attribute: str) -> PluginBackbone:
+        (folder / name).write_text(example(name))
+        backbone = load_plugin(f"{folder / name}:{attribute}")
+        self.assert_raster(backbone)
+        return backbone
+
+    def assert_raster(self, backbone: PluginBackbone) -> None:
+        """A change inside one cell moves that cell's feature, and no other."""
+        stride = backbone.patch_size
+        pixels = torch.rand(2, 3, 3 * stride, 5 * stride)
+        before = backbone.forward(pixels)
+        for row, column in [(0, 0), (0, 4), (2, 0), (1, 3)]:
+            changed = pixels.clone()
+            changed[1, :, row * stride : (row + 1) * stride, column * stride : (column + 1) * stride] += 1
+            moved = (backbone.forward(changed) - before).norm(dim=1)
+            assert [tuple(where) for where in moved.nonzero().tolist()] == [(1, row, column)]
+
+    def test_mean_colour(self, folder: Path) -> None:
+        assert self.load(folder, "mean_colour.py", "features").channels == 3
+
+    def test_dune(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (folder / "hub").mkdir()
+        (folder / "hub" / "hubconf.py").write_text(HUB)
+        weights = folder / "checkpoints" / "dune" / "dune_vitbase14_448.pth"
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"weights")
+        monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
+        real = torch.hub.load
+        local = lambda repository, name, trust_repo: real(str(folder / "hub"), name, source="local")  # noqa: E731
+        monkeypatch.setattr(torch.hub, "load", local)
+        backbone = self.load(folder, "dune.py", "Dune")
+        assert (backbone.name, backbone.statistics.source) == ("dune_vitb14", "imagenet")
+        assert backbone.weights_hash == hashlib.sha256(b"weights").hexdigest()
+
+    def test_croco(self, folder: Path) -> None:
+        package = folder / "croco" / "models"
+        package.mkdir(parents=True)
+        (package / "croco.py").write_text(CROCO)
+        sys.path.append(str(folder / "croco"))
+        from models.croco import CroCoNet  # written above
+
+        checkpoint = {"croco_kwargs": {"pos_embed": "RoPE100"}, "model": CroCoNet().state_dict()}
+        torch.save(checkpoint, folder / "CroCo_V2_ViTBase_BaseDecoder.pth")
+        assert self.load(folder, "croco_v2.py", "Croco").patch_size == 16
+
+    def test_vggt(self, folder: Path) -> None:
+        package = folder / "vggt" / "models"
+        package.mkdir(parents=True)
+        (package / "vggt.py").write_text(VGGT)
+        backbone = self.load(folder, "vggt_aggregator.py", "Vggt")
+        assert backbone.statistics.source == "none"
+
+    def test_the_rest_of_the_page(self, folder: Path, save_model: Callable[..., Path]) -> None:
+        names = {"dinov2_b14": save_model("dinov2", name="a"), "dino_b16": save_model("vit", name="b")}
+        blocks = [block for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL) if block[0] != "#"]
+        assert len(blocks) == 2
+        for block in blocks:
+            for name, model in names.items():
+                block = block.replace(name, str(model))
+            block = block.replace("768", "32").replace("eye.safetensors", str(folder / "eye.safetensors"))
+            found: dict[str, Any] = {}
+            exec(block, found)
+            assert found["backbone"].channels in (32, 192)
+        assert load_head(folder / "eye.safetensors").metadata == {"trained_on": "nothing"}
