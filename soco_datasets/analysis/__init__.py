@@ -1,0 +1,1 @@
+"""Studies over many models: tables of models by tasks, and what predicts what. No torch."""

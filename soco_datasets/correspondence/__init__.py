@@ -1,0 +1,1 @@
+"""Tasks, matching, PCK, records."""

@@ -1,0 +1,203 @@
+"""What an evaluation has to compute, as numbers: the pairs of each task, then images, points and matches, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ..data.folder import DatasetFolder
+from ..errors import DatasetFolderError
+from .geo import candidate_cells, padded_candidates
+from .matching import content_cells
+from .predictions_check import points_array
+from .protocol import Protocol
+from .tasks import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of all tasks together: I images, D query points, M matches, Q queries, G of them with candidates.
+
+    Attributes:
+        images: (I,) dataset row of each image used, ascending.
+        sides: (I,) side of each one's padded square, pixels.
+        content: (I, 2) columns and rows of the patch grid that hold any of the image.
+        point_image: (D,) position in `images` of each distinct query point, ascending.
+        points: (D, 2) float64, pixels of the source image.
+        match_point, match_target: (M,) query point and position in `images` of the target, ordered by target.
+        soft: whether a task needs the soft position of the matches.
+        query_match: (Q,) which match answers each query.
+        rows: task -> its queries among the Q; tasks with the same queries share them.
+        choice_query: (G,) queries of the geo tasks, ordered by their match, so by target.
+        choices: (G, K) int64 candidate cells, see `geo.padded_candidates`.
+    """
+
+    images: NDArray[np.int64]
+    sides: NDArray[np.int64]
+    content: NDArray[np.int64]
+    point_image: NDArray[np.int64]
+    points: NDArray[np.float64]
+    match_point: NDArray[np.int64]
+    match_target: NDArray[np.int64]
+    soft: bool
+    query_match: NDArray[np.int64]
+    rows: dict[str, slice]
+    choice_query: NDArray[np.int64]
+    choices: NDArray[np.int64]
+
+
+def task_pairs(folder: DatasetFolder, task: Task) -> pa.Table:
+    """The `test` rows of a task, without the queries that it leaves out.
+
+    Raises:
+        DatasetFolderError: the folder has no such config.
+    """
+    if task.config not in folder.configs:
+        raise DatasetFolderError(
+            f"{folder.path} has no pairs for the task {task.name} (config {task.config}): "
+            f"leave it out of --tasks. Configs here: {', '.join(folder.configs)}."
+        )
+    pairs = folder.table(task.config, "test")
+    if task.min_candidates > 1:
+        counts = pc.list_value_length(pairs["candidate_points"].combine_chunks().flatten())
+        pairs = keep_queries(pairs, counts.to_numpy(zero_copy_only=False) >= task.min_candidates)
+    return pairs
+
+
+def keep_queries(pairs: pa.Table, keep: NDArray[np.bool_]) -> pa.Table:
+    """The pairs with only some of their queries; a pair that loses all of them stays.
+
+    Args:
+        pairs: columns of `data.schema.PAIRS` or `PAIRS_GEO`.
+        keep: (Q,) for every query, pair after pair.
+    """
+    counts = pc.list_value_length(pairs["keypoints"]).to_numpy()
+    ends = np.concatenate([[0], np.cumsum(keep)])[np.concatenate([[0], np.cumsum(counts)])]
+    offsets, kept = pa.array(ends, pa.int32()), pa.array(np.flatnonzero(keep))
+    columns = []
+    for field in pairs.schema:
+        column = pairs[field.name].combine_chunks()
+        if pa.types.is_list(field.type) and field.name.endswith(("keypoints", "concepts", "points")):
+            column = pa.ListArray.from_arrays(offsets, column.flatten().take(kept)).cast(field.type)
+        columns.append(column)
+    return pa.table(columns, schema=pairs.schema)
+
+
+def make_plan(
+    tasks: Sequence[Task], pairs: Mapping[str, pa.Table], folder: DatasetFolder, protocol: Protocol, grid: int
+) -> Plan:
+    """The plan for the pairs of some tasks.
+
+    Args:
+        tasks: what is evaluated.
+        pairs: the name of each -> `task_pairs`.
+        folder: where they come from.
+        protocol: of the evaluation.
+        grid: cells on a side of the feature maps.
+
+    Raises:
+        DatasetFolderError: a pair names an image that is not there, or lacks a point or a candidate.
+    """
+    first = {_queries_of(task): task.name for task in reversed(tasks)}
+    tables = {task.name: pairs[task.name] for task in tasks if task.name in first.values()}
+    spans = _spans(tables)
+    sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
+    ids = sizes["image_id"].combine_chunks()
+    source, target = (_query_images(tables, ids, name) for name in ("source_image_id", "target_image_id"))
+    images, positions = np.unique(np.concatenate([source, target]), return_inverse=True)
+    source, target = positions[: len(source)], positions[len(source) :]
+    flat = np.concatenate([*(points_array(table["source_points"]) for table in tables.values()), np.zeros((0, 2))])
+    if len(flat) != len(source):
+        raise DatasetFolderError(f"{folder.path}: pairs have not one source point per keypoint. Build the data again.")
+    distinct, point = _distinct(source, flat)
+    matches, query_match = np.unique(target * max(len(distinct), 1) + point, return_inverse=True)
+    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
+    choosing = [task.name for task in tasks if task.matcher == "candidates" and task.name in tables]
+    choice_query, choices = _choices(
+        {name: tables[name] for name in choosing}, spans, extent.max(axis=1, initial=0)[target], protocol, grid
+    )
+    order = np.argsort(query_match[choice_query], kind="stable")
+    return Plan(
+        images=images,
+        sides=extent.max(axis=1, initial=0),
+        content=content_cells(extent, grid),
+        point_image=source[distinct],
+        points=flat[distinct],
+        match_point=matches % max(len(distinct), 1),
+        match_target=matches // max(len(distinct), 1),
+        soft=any(task.matcher == "soft" for task in tasks),
+        query_match=query_match,
+        rows={task.name: spans[first[_queries_of(task)]] for task in tasks},
+        choice_query=choice_query[order],
+        choices=choices[order],
+    )
+
+
+def _queries_of(task: Task) -> tuple[str, int, bool]:
+    """What tasks must share to ask the same queries in the same way."""
+    return task.config, task.min_candidates, task.matcher == "candidates"
+
+
+def _query_images(tables: Mapping[str, pa.Table], ids: pa.Array, column: str) -> NDArray[np.int64]:
+    """(Q,) dataset row of the image in `column` for every query."""
+    rows = [
+        np.repeat(_rows_of(table[column], ids), pc.list_value_length(table["keypoints"]).to_numpy())
+        for table in tables.values()
+    ]
+    return np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
+
+
+def _distinct(image: NDArray[np.int64], points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """((D,) first query of each distinct point of an image, ascending by image; (Q,) which of the D each query is)."""
+    across, column = np.unique(points[:, 0], return_inverse=True)
+    down, row = np.unique(points[:, 1], return_inverse=True)
+    _, first, inverse = np.unique(
+        (image * len(across) + column) * len(down) + row, return_index=True, return_inverse=True
+    )
+    return first, inverse
+
+
+def _rows_of(names: pa.ChunkedArray, ids: pa.Array) -> NDArray[np.int64]:
+    rows = pc.index_in(names, value_set=ids).combine_chunks()
+    if rows.null_count:
+        unknown = names.filter(pc.is_null(rows))[0].as_py()
+        raise DatasetFolderError(f"A pair names the image {unknown!r}, which is not in `images`. Build the data again.")
+    return rows.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _spans(tables: Mapping[str, pa.Table]) -> dict[str, slice]:
+    """The queries of each table when they follow one another."""
+    spans, start = {}, 0
+    for name, table in tables.items():
+        end = start + int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0)
+        spans[name] = slice(start, end)
+        start = end
+    return spans
+
+
+def _choices(
+    tables: Mapping[str, pa.Table], spans: Mapping[str, slice], sides: NDArray[np.int64], protocol: Protocol, grid: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """((G,) queries that choose among candidates, (G, K) the candidates' cells); `sides` is (Q,), of the targets."""
+    queries, counts, points = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], [np.zeros((0, 2))]
+    for name, table in tables.items():
+        listed = table["candidate_points"].combine_chunks().flatten()
+        queries.append(np.arange(spans[name].start, spans[name].stop))
+        counts.append(pc.list_value_length(listed).to_numpy(zero_copy_only=False).astype(np.int64))
+        points.append(points_array(pa.chunked_array([listed])))
+    query, number = np.concatenate(queries), np.concatenate(counts)
+    if len(query) != len(number) or (number == 0).any():
+        raise DatasetFolderError(f"A query of {', '.join(tables)} has no candidate points. Build the data again.")
+    cells = candidate_cells(
+        np.concatenate(points),
+        np.repeat(sides[query], number),
+        size=protocol.size,
+        grid=grid,
+        convention=protocol.convention,
+    )
+    return query, padded_candidates(cells, number)

@@ -1,0 +1,282 @@
+"""The result record: metrics with everything needed to trust and repeat them, as versioned JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from .. import __version__
+from ..errors import PredictionsError, SocoError, UsageError
+from ..files import atomic_write
+from .anatomy import CLASSES, error_anatomy
+from .bootstrap import RESAMPLES, bootstrap_intervals
+from .predictions import read_header, write_predictions
+from .predictions_header import check_provenance, is_counts, read_protocol
+from .protocol import Protocol, alpha_key
+from .score import curves, score
+
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)  # version 1 had none of the optional fields
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What one model scored on one dataset under one protocol.
+
+    Attributes:
+        model: name, revision, weights hash and what else says which model it was.
+        dataset: id, revision, content_hash.
+        protocol: how features were made, matched and scored.
+        versions: of the toolkit and the libraries.
+        device: what it ran on.
+        counts: images, pairs, keypoints, forwards, decodes.
+        created: UTC time, ISO 8601.
+        metrics: `metrics[task][reduction][alpha]`, see `score.score`; fractions, never percent.
+        intervals: how sure each overall and supercategory score is, see `bootstrap.bootstrap_intervals`.
+        anatomy: what goes wrong, see `anatomy.error_anatomy`.
+        curves: PCK against the difference in azimuth, see `score.curves`.
+        baselines: what chance gets, by task.
+        schema_version: of this record; an older one is brought up to date when it is read.
+
+    The four fields before the last are None where they were not computed.
+    """
+
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    protocol: Protocol
+    versions: dict[str, str]
+    device: str | dict[str, Any]
+    counts: dict[str, int]
+    created: str
+    metrics: dict[str, dict[str, dict[str, Any]]]
+    intervals: dict[str, Any] | None = None
+    anatomy: dict[str, Any] | None = None
+    curves: dict[str, Any] | None = None
+    baselines: dict[str, Any] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """The record as JSON, sorted and indented: equal records give equal bytes."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["protocol"] = self.protocol.to_dict()
+        return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> EvaluationResult:
+        """The record from its JSON.
+
+        Raises:
+            PredictionsError: not JSON, another schema version, a field missing, unknown or invalid.
+        """
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise PredictionsError(f"a result record must be JSON: {error}") from None
+        if not isinstance(fields, dict) or "schema_version" not in fields:
+            raise PredictionsError("this is no result record: schema_version is missing")
+        if fields["schema_version"] not in _READABLE:
+            raise PredictionsError(
+                f"result records of schema version {fields['schema_version']!r} cannot be read, only versions "
+                f"{' and '.join(map(str, _READABLE))}; use the toolkit that wrote it, or score its predictions again"
+            )
+        if fields["schema_version"] == 1:
+            fields = {**dict.fromkeys(_OPTIONAL), **fields, "schema_version": SCHEMA_VERSION}
+        known = {field.name for field in dataclasses.fields(cls)}
+        if set(fields) != known:
+            raise PredictionsError(
+                f"the result record has unknown or lacks fields: {', '.join(sorted(known ^ set(fields)))}"
+            )
+        check_provenance(fields)
+        try:
+            fields["protocol"] = read_protocol(fields.get("protocol"))
+        except UsageError as error:
+            raise PredictionsError(f"the result record's protocol is invalid: {error}") from None
+        result = cls(**fields)
+        _check_metrics(result)
+        _check_optional(result)
+        return result
+
+    def write(self, path: str | Path) -> None:
+        """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
+        atomic_write(Path(path), self.to_json())
+
+    @classmethod
+    def read(cls, path: str | Path) -> EvaluationResult:
+        """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
+        try:
+            return cls.from_json(Path(path).read_bytes())
+        except OSError as error:
+            raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a result JSON.") from error
+        except SocoError as error:
+            raise PredictionsError(f"{path}: {error}") from error
+
+
+def record_from_predictions(table: pa.Table, *, resamples: int = RESAMPLES, seed: int = 0) -> EvaluationResult:
+    """The whole record from a predictions table alone, the same to the last digit wherever it is computed.
+
+    Args:
+        table: a predictions table.
+        resamples: of the bootstrap; 0 = no intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        PredictionsError: the table is incomplete or malformed, see `predictions.check_predictions`.
+        UsageError: a number of resamples below 0.
+    """
+    result = scored_record(table)
+    intervals = bootstrap_intervals(table, resamples=resamples, seed=seed) if resamples != 0 else None
+    anatomy = error_anatomy(table)
+    return dataclasses.replace(result, intervals=intervals, anatomy=anatomy, curves=curves(table) or None)
+
+
+def scored_record(table: pa.Table) -> EvaluationResult:
+    """The record with nothing but provenance and metrics. Errors as `record_from_predictions`."""
+    metrics = score(table)
+    header = read_header(table)
+    return EvaluationResult(
+        model=header.model,
+        dataset=header.dataset,
+        protocol=header.protocol,
+        versions=header.versions,
+        device=header.device,
+        counts=header.counts,
+        created=header.created,
+        metrics=metrics,
+    )
+
+
+def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationResult) -> tuple[Path, Path]:
+    """Write a result and its predictions into a folder, named after the model.
+
+    Args:
+        out: the folder, made where it is missing; files of an earlier evaluation of the model are replaced.
+        predictions: see `predictions.SCHEMA`.
+        result: `record_from_predictions(predictions)`.
+
+    Returns:
+        (`<model>.json`, `<model>.predictions.parquet`).
+
+    Raises:
+        PredictionsError: the predictions are incomplete or malformed; nothing is written.
+        SocoError: the folder cannot be written.
+    """
+    stem = re.sub(r"[^\w.-]+", "_", result.model["name"]).strip("._") or "model"
+    record, table = Path(out) / f"{stem}.json", Path(out) / f"{stem}.predictions.parquet"
+    write_predictions(table, predictions)
+    result.write(record)
+    return record, table
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the toolkit, Python and the libraries that numbers depend on, where installed; imports none."""
+    found = {"soco_datasets": __version__, "python": platform.python_version()}
+    for name in ("datasets", "kornia", "numpy", "pillow", "pyarrow", "torch", "transformers"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+# What may differ between results that are compared: made by the model's own input pipeline, not chosen by the protocol.
+_MODEL_FIELDS = ("size", "grid", "layer", "norm", "statistics", "dtype", "matcher", "padding", "resize")
+
+
+def check_comparable(results: Sequence[EvaluationResult]) -> None:
+    """Check that results may stand in one table: same dataset content, same way of scoring, same requested size.
+
+    What a model's input pipeline decides (effective size, grid, layer, statistics, dtype ...) may differ.
+
+    Raises:
+        UsageError: naming the first two results that differ, and in what.
+    """
+    for other in results[1:]:
+        first = results[0]
+        names = f"{first.model['name']} and {other.model['name']} cannot be compared"
+        if first.dataset["content_hash"] != other.dataset["content_hash"]:
+            raise UsageError(
+                f"{names}: they were evaluated on different data ({_dataset(first)} and {_dataset(other)}). "
+                "Evaluate both on the same dataset."
+            )
+        ours, theirs = first.protocol.to_dict(), other.protocol.to_dict()
+        differ = [
+            f"{key} {ours[key]} and {theirs[key]}"
+            for key in ours
+            if key not in _MODEL_FIELDS and ours[key] != theirs[key]
+        ]
+        if differ:
+            raise UsageError(f"{names}: their protocols differ ({'; '.join(differ)}). Evaluate both alike.")
+
+
+_OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
+
+
+def _check_optional(result: EvaluationResult) -> None:
+    """Check the fields that may be None: mappings, and intervals and shares that can be drawn."""
+    for name in _OPTIONAL:
+        if not isinstance(getattr(result, name), dict | None):
+            raise PredictionsError(f"the result record's {name} must be a mapping or null")
+    try:
+        for task, by_reduction in ({} if result.intervals is None else result.intervals["tasks"]).items():
+            for by_alpha in by_reduction.values():
+                for part in by_alpha.values():
+                    for value in (part["overall"], *part["per_supercategory"].values()):
+                        if value is not None and not 0 <= value[0] <= value[1] <= 1:
+                            raise PredictionsError(f"intervals of task {task!r}: {value} is no interval within 0..1")
+        for task, anatomy in ({} if result.anatomy is None else result.anatomy["tasks"]).items():
+            parts = (anatomy["overall"], *anatomy["per_supercategory"].values(), *anatomy["per_category"].values())
+            if not all(set(part["counts"]) == set(CLASSES) and is_counts(part["counts"]) for part in parts):
+                raise PredictionsError(f"anatomy of task {task!r} must count {', '.join(CLASSES)} in every part")
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise PredictionsError("the result record's intervals or anatomy are malformed") from None
+
+
+def _dataset(result: EvaluationResult) -> str:
+    return f"{result.dataset['id']}, content hash {result.dataset['content_hash']}"
+
+
+def _check_metrics(result: EvaluationResult) -> None:
+    """Check that every task has every reduction and threshold of the protocol, and every score its counts."""
+    wanted = {name: {alpha_key(alpha) for alpha in result.protocol.alphas} for name in result.protocol.reductions}
+    if not isinstance(result.metrics, dict):
+        raise PredictionsError("the result record's metrics must be a mapping of tasks")
+    for task, metrics in result.metrics.items():
+        try:
+            found = {name: set(by_alpha) for name, by_alpha in metrics.items()}
+            if found != wanted:
+                raise PredictionsError(
+                    f"metrics of task {task!r} must be those of the protocol, {sorted(wanted)} at "
+                    f"{list(result.protocol.alphas)}"
+                )
+            for place, value in _values(metrics):
+                _check_value(f"{task}/{place}", value)
+        except (AttributeError, KeyError, TypeError):
+            raise PredictionsError(f"metrics of task {task!r} are malformed") from None
+
+
+def _values(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for reduction, by_alpha in metrics.items():
+        for alpha, breakdown in by_alpha.items():
+            yield f"{reduction}/{alpha}/overall", breakdown["overall"]
+            for part in ("per_supercategory", "per_category"):
+                for name, value in breakdown[part].items():
+                    yield f"{reduction}/{alpha}/{part}/{name}", value
+
+
+def _check_value(place: str, value: Mapping[str, Any]) -> None:
+    pck, numbers = value["pck"], [value[key] for key in ("pairs", "keypoints", "pairs_without_query")]
+    counted = all(isinstance(n, int) and n >= 0 for n in numbers)
+    if pck is None:
+        sound = counted and numbers[:2] == [0, 0]
+    else:
+        sound = counted and isinstance(pck, int | float) and 0 <= pck <= 1 and min(numbers[:2]) > 0
+    if not sound:
+        raise PredictionsError(f"metrics {place}: {dict(value)} is no score of 0..1 with its counts, nor null with 0")
