@@ -1,0 +1,136 @@
+"""A table of a report, and the same table as Markdown, CSV and LaTeX.
+
+Text in a cell is data: whatever it holds, it stays in its cell and means nothing to the format.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..files import atomic_write
+from .style import clean
+
+Cell = str | int | float | None
+Kind = Literal["text", "percent", "count", "number"]
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, and what its cells are.
+
+    `percent` cells are 0..100 and get two decimals, `number` cells three, `count` cells thousands in the HTML.
+    """
+
+    name: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table.
+
+    Attributes:
+        key: stem of its files, letters, digits and underscores.
+        title: heading.
+        note: what the numbers are, one or two sentences.
+        columns: C of them.
+        rows: each with C cells; None where there is nothing.
+    """
+
+    key: str
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def texts(self, nothing: str = NOTHING) -> list[list[str]]:
+        """The cells as text, headings not included."""
+        return [
+            [format_cell(cell, column.kind, nothing) for cell, column in zip(row, self.columns, strict=True)]
+            for row in self.rows
+        ]
+
+
+def format_cell(cell: Cell, kind: Kind, nothing: str = NOTHING) -> str:
+    """A cell as text.
+
+    >>> format_cell(12.345, "percent"), format_cell(None, "percent"), format_cell(3, "count"), format_cell("a", "text")
+    ('12.35', '–', '3', 'a')
+    """
+    if cell is None:
+        return nothing
+    if isinstance(cell, str):
+        return clean(cell)
+    digits = {"percent": 2, "number": 3}.get(kind)
+    return str(cell) if digits is None else f"{round(cell, digits) + 0.0:.{digits}f}"  # + 0.0: no negative zero
+
+
+def to_markdown(table: ReportTable) -> str:
+    """The table as GitHub Markdown under its title, numbers to the right."""
+    head = [_markdown(column.name) for column in table.columns]
+    rule = ["---" if column.kind == "text" else "--:" for column in table.columns]
+    body = [[_markdown(cell) for cell in row] for row in table.texts()]
+    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
+    return f"## {_markdown(table.title)}\n\n{_markdown(table.note)}\n\n" + "\n".join(lines) + "\n"
+
+
+def to_csv(table: ReportTable) -> str:
+    """The table as CSV with a header; empty cells where there is nothing."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([clean(column.name) for column in table.columns])
+    writer.writerows(table.texts(nothing=""))
+    return buffer.getvalue()
+
+
+def to_latex(table: ReportTable) -> str:
+    """The table as a LaTeX `table` with booktabs rules, for XeLaTeX, LuaLaTeX or pdfLaTeX with UTF-8 input."""
+    align = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    head = " & ".join(_latex(column.name) for column in table.columns)
+    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.texts(nothing="--")]
+    return "\n".join(
+        [
+            r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}. {_latex(table.note)}}}",
+            rf"\label{{tab:soco-{table.key.replace('_', '-')}}}", rf"\begin{{tabular}}{{{align}}}", r"\toprule",
+            head + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+        ]
+    )  # fmt: skip
+
+
+FORMATS: Mapping[str, Callable[[ReportTable], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+
+
+def write_tables(tables: Sequence[ReportTable], folder: Path) -> list[Path]:
+    """Write every table in every format as `<key>.<format>`. Raises `SocoError` when the folder cannot be written."""
+    written = []
+    for table in tables:
+        for suffix, text_of in FORMATS.items():
+            path = folder / f"{table.key}.{suffix}"
+            atomic_write(path, text_of(table))
+            written.append(path)
+    return written
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is, HTML and column bars included."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$^-])", r"\\\1", clean(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace(":", "&#58;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "–": "--",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in clean(text))

@@ -1,0 +1,239 @@
+"""Charts of results as matplotlib figures; none touches pyplot or any other global state.
+
+Each function returns a new `matplotlib.figure.Figure` that shows itself in a notebook and is saved with `savefig`. All
+need the extra `report` (`MissingExtraError` otherwise). Scores are drawn in percent, intervals where the records have
+them. `results` are records of comparable runs, see `correspondence.results.check_comparable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..correspondence.results import EvaluationResult
+from ..errors import UsageError
+from .pair_plot import plot_pair
+from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
+from .scores import DROP, check_task, main_alpha, main_reduction, model_names, names_in, score_of, task_title
+from .style import INK, LINE, MUTED, SERIES, heading_of, labels, names_on, new_figure, note, series_colour, top_of_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "plot_anatomy", "plot_azimuth", "plot_categories", "plot_drops", "plot_pair", "plot_supercategories", "plot_swaps",
+    "plot_thresholds",
+]  # fmt: skip
+
+_ROW = 0.17  # inches for a line of a list of categories
+_BESIDE: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+
+
+def plot_categories(
+    results: Sequence[EvaluationResult],
+    task: str = "soc",
+    *,
+    alpha: float | None = None,
+    reduction: str | None = None,
+    categories: Sequence[str] | None = None,
+    heading: str | None = None,
+) -> Figure:
+    """PCK of each category, best first: bars for one model, dots on a line for several.
+
+    Args:
+        results: records to compare.
+        task: which task.
+        alpha, reduction: which metric; None = that of the headline.
+        categories: only these; None = all that have a score.
+        heading: above the chart; None = the task.
+
+    Raises:
+        UsageError: no such task, or no category with a score.
+    """
+    check_task(results, task)
+    scored = names_in(results, task, "per_category")
+    names = [name for name in scored if categories is None or name in set(categories)]
+    if not names:
+        raise UsageError(f"No category of {task_title(task)} has a score to draw.")
+    values = _percents(results, task, "per_category", names, alpha, reduction)
+    order = np.argsort(-np.nan_to_num(np.nanmax(values, axis=0), nan=-1), kind="stable")
+    figure, ax = new_figure(0.75 + _ROW * len(names))
+    _rows_of_scores(ax, values[:, order])
+    names_on(ax, "y", range(len(names)), [names[i] for i in order], fontsize=7.5)
+    _finish(figure, ax, results, heading or f"{task_title(task)} by category", task, alpha, reduction)
+    return figure
+
+
+def _rows_of_scores(ax: Axes, values: np.ndarray) -> None:
+    """(models, rows) percents from top to bottom."""
+    places = np.arange(values.shape[1])
+    if len(values) == 1:
+        ax.barh(places, np.nan_to_num(values[0]), height=0.72, color=SERIES[0], zorder=2)
+        for place, value in zip(places, values[0], strict=True):
+            if np.isfinite(value):
+                note(ax, value, place, f"{value:.0f}", va="center", fontsize=7, color=MUTED, **_BESIDE)
+    else:
+        present = ~np.isnan(values).all(axis=0)
+        shown = values[:, present]
+        ax.hlines(
+            places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=3, zorder=1
+        )
+        for index, row in enumerate(values):
+            ax.plot(row, places, "o", markersize=4.6, color=series_colour(index), zorder=3)
+    ax.set_ylim(len(places) - 0.4, -0.6)
+    ax.set_xlim(0, 1.04 * top_of_scale(float(np.nanmax(values))))
+    ax.grid(axis="y", visible=False)
+
+
+def plot_supercategories(
+    results: Sequence[EvaluationResult], task: str = "soc", *, alpha: float | None = None, reduction: str | None = None
+) -> Figure:
+    """PCK of each supercategory, a bar a model, with intervals. Arguments and errors as `plot_categories`."""
+    check_task(results, task)
+    names = names_in(results, task, "per_supercategory")
+    if not names:
+        raise UsageError(f"No supercategory of {task_title(task)} has a score to draw.")
+    figure, ax = new_figure(0.8 + len(names) * (0.2 + 0.19 * len(results)))
+    height = 0.8 / len(results)
+    for index, result in enumerate(results):
+        for place, name in enumerate(names):
+            scored = score_of(result, task, part="per_supercategory", name=name, **_metric(results, alpha, reduction))
+            if scored.pck is not None:
+                y = place + (index - (len(results) - 1) / 2) * height
+                _bar(ax, y, height * 0.86, scored, series_colour(index))
+    names_on(ax, "y", range(len(names)), names)
+    ax.set_ylim(len(names) - 0.45, -0.55)
+    metric = _metric(results, alpha, reduction)
+    scores = [score_of(r, task, part="per_supercategory", name=name, **metric) for r in results for name in names]
+    ax.set_xlim(0, 1.1 * top_of_scale(100 * max(s.high or s.pck or 0 for s in scores)))
+    ax.grid(axis="y", visible=False)
+    _finish(figure, ax, results, f"{task_title(task)} by supercategory", task, alpha, reduction)
+    return figure
+
+
+def _bar(ax: Axes, y: float, height: float, scored: Any, colour: str) -> None:
+    value = 100 * scored.pck
+    ax.barh(y, value, height=height, color=colour, zorder=2)
+    end = value
+    if scored.low is not None:
+        ax.plot([100 * scored.low, 100 * scored.high], [y, y], color=INK, linewidth=1, zorder=3)
+        end = max(value, 100 * scored.high)
+    note(ax, end, y, f"{value:.1f}", va="center", color=MUTED, **_BESIDE)
+
+
+def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, reduction: str | None = None) -> Figure:
+    """PCK against the threshold alpha, a line a model, a band for the interval. Arguments as `plot_categories`."""
+    check_task(results, task)
+    alphas = sorted(results[0].protocol.alphas)
+    how = reduction or main_reduction(results)
+    figure, ax = new_figure(2.7)
+    highest = 0.0
+    for index, result in enumerate(results):
+        scores = [score_of(result, task, reduction=how, alpha=alpha) for alpha in alphas]
+        colour = series_colour(index)
+        known = [(a, s) for a, s in zip(alphas, scores, strict=True) if s.pck is not None]
+        highest = max([highest, *(100 * (s.high or s.pck or 0) for _, s in known)])
+        ax.plot([a for a, _ in known], [100 * (s.pck or 0) for _, s in known], "o-", color=colour, markersize=4.5)
+        band = [(a, 100 * s.low, 100 * s.high) for a, s in known if s.low is not None and s.high is not None]
+        if len(band) > 1:
+            ax.fill_between(*zip(*band, strict=True), color=colour, alpha=0.15, linewidth=0)
+        if len(results) == 1:
+            for a, s in known:
+                above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+                note(ax, a, 100 * (s.pck or 0), f"{100 * (s.pck or 0):.1f}", color=MUTED, **above)
+    names_on(ax, "x", alphas, [f"{alpha:g}" for alpha in alphas])
+    ax.set_xlim(0, max(alphas) * 1.08)
+    ax.set_ylim(0, 1.08 * top_of_scale(highest))
+    labels(ax, "alpha (fraction of the normaliser)", "PCK, %")
+    _title(figure, f"{task_title(task)} against alpha", results)
+    return figure
+
+
+def plot_drops(
+    results: Sequence[EvaluationResult],
+    *,
+    tasks: Sequence[str] = DROP,
+    alpha: float | None = None,
+    reduction: str | None = None,
+) -> Figure:
+    """From CC over SOC to Cross-SOC: what asking for the very part, then across categories, costs each model.
+
+    Raises:
+        UsageError: fewer than two of the tasks have a score.
+    """
+    metric = _metric(results, alpha, reduction)
+    table = np.array([[_percent(score_of(r, task, **metric).pck) for task in tasks] for r in results], dtype=float)
+    there = ~np.isnan(table).all(axis=0)
+    if there.sum() < 2:
+        raise UsageError(f"A drop needs two of the tasks {', '.join(tasks)} in the results.")
+    table, shown = table[:, there], [task for task, keep in zip(tasks, there, strict=True) if keep]
+    figure, ax = new_figure(2.9)
+    for index, row in enumerate(table):
+        ax.plot(range(len(shown)), row, "o-", color=series_colour(index), linewidth=2, markersize=5.5, zorder=3)
+    top = top_of_scale(float(np.nanmax(table)))
+    _label_slopes(ax, table, 0.06 * top)
+    names_on(ax, "x", range(len(shown)), [task_title(task) for task in shown])
+    ax.set_xlim(-0.3, len(shown) - 0.55)
+    ax.set_ylim(0, 1.08 * top)
+    labels(ax, "", f"PCK@{metric['alpha']:g}, %")
+    _title(figure, "The drop from task to task", results)
+    return figure
+
+
+def _label_slopes(ax: Axes, table: np.ndarray, room: float) -> None:
+    """The value beside each point; with several models, only where labels do not run into one another."""
+    for place, column in enumerate(table.T):
+        taken: list[float] = []
+        for value in sorted((v for v in column if np.isfinite(v)), reverse=True):
+            if all(abs(value - other) > room for other in taken):
+                beside = {"xytext": (6, 3), "textcoords": "offset points"}
+                note(ax, place, value, f"{value:.1f}", color=MUTED, **beside)
+                taken.append(value)
+
+
+def _metric(results: Sequence[EvaluationResult], alpha: float | None, reduction: str | None) -> dict[str, Any]:
+    return {
+        "alpha": main_alpha(results) if alpha is None else alpha,
+        "reduction": reduction or main_reduction(results),
+    }
+
+
+def _percents(
+    results: Sequence[EvaluationResult],
+    task: str,
+    part: str,
+    names: Sequence[str],
+    alpha: float | None,
+    reduction: str | None,
+) -> np.ndarray:
+    """(models, names) percents, NaN where there is nothing to score."""
+    metric = _metric(results, alpha, reduction)
+    return np.array(
+        [[_percent(score_of(r, task, part=part, name=name, **metric).pck) for name in names] for r in results],
+        dtype=float,
+    )
+
+
+def _percent(pck: float | None) -> float:
+    return float("nan") if pck is None else 100 * pck
+
+
+def _finish(
+    figure: Figure,
+    ax: Axes,
+    results: Sequence[EvaluationResult],
+    heading: str,
+    task: str,
+    alpha: float | None,
+    reduction: str | None,
+) -> None:
+    metric = _metric(results, alpha, reduction)
+    labels(ax, f"{task_title(task)} PCK@{metric['alpha']:g}, %, mean over {metric['reduction']}s")
+    _title(figure, heading, results)
+
+
+def _title(figure: Figure, text: str, results: Sequence[EvaluationResult]) -> None:
+    heading_of(figure, text, model_names(results) if len(results) > 1 else [])

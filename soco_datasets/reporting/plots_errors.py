@@ -1,0 +1,142 @@
+"""Charts of what went wrong: viewpoint, confused parts, kinds of error. Plain numbers in, matplotlib figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .style import (
+    LINE,
+    OUTCOME_TITLES,
+    OUTCOMES,
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    short,
+    top_of_scale,
+    without_common_words,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_azimuth(
+    curves: Mapping[str, Sequence[tuple[float, float, float | None]]],
+    *,
+    heading: str = "PCK against viewpoint change",
+    ylabel: str = "PCK, %",
+) -> Figure:
+    """PCK against the difference of the two views' azimuths, a line a model.
+
+    Args:
+        curves: model name -> bins (from, to, fraction or None), degrees of 0..180.
+        heading: above the chart.
+        ylabel: what is drawn.
+
+    Raises:
+        UsageError: no curve has a value.
+    """
+    if not any(value is not None for bins in curves.values() for _, _, value in bins):
+        raise UsageError("No pair has known poses in both images, so there is no azimuth curve to draw.")
+    figure, ax = new_figure(2.8)
+    for index, bins in enumerate(curves.values()):
+        known = [((low + high) / 2, 100 * float(value)) for low, high, value in bins if value is not None]
+        if known:
+            ax.plot(*zip(*known, strict=True), "o-", color=series_colour(index), markersize=4.5)
+    edges = sorted({float(edge) for bins in curves.values() for low, high, _ in bins for edge in (low, high)})
+    highest = max(value for bins in curves.values() for _, _, value in bins if value is not None)
+    names_on(ax, "x", edges, [f"{edge:g}°" for edge in edges])
+    ax.set_ylim(0, 1.03 * top_of_scale(100 * highest))
+    labels(ax, "difference of azimuth", ylabel)
+    heading_of(figure, heading, list(curves) if len(curves) > 1 else [])
+    return figure
+
+
+def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest: int = 14) -> Figure:
+    """A swap matrix of one concept: which instance (row) is taken for which (column), in percent of the row's queries.
+
+    Args:
+        names: the N instances.
+        shares: (N, N) fractions; NaN where a row has no query.
+        heading: above the chart.
+        largest: with more instances than this, only those with the most swaps are drawn.
+
+    Raises:
+        UsageError: the shape does not fit.
+    """
+    from matplotlib.colors import to_rgba
+
+    table = np.asarray(shares, dtype=float)
+    if not names or table.shape != (len(names), len(names)):
+        raise UsageError(f"A swap matrix of {len(names)} instances must be square, got shape {table.shape}.")
+    if len(names) > largest:
+        off = np.nan_to_num(table * (1 - np.eye(len(names))))
+        kept = np.sort(np.argsort(-(off.sum(0) + off.sum(1)), kind="stable")[:largest])
+        table, names = table[np.ix_(kept, kept)], [names[i] for i in kept]
+    number = len(names)
+    figure, ax = new_figure(1.9 + 0.24 * number)
+    for row, column in np.ndindex(table.shape):
+        value = float(table[row, column])
+        if np.isfinite(value):
+            colour = OUTCOMES["hit"] if row == column else OUTCOMES["swap"]
+            ax.add_patch(_cell(column, row, to_rgba(colour, 0.08 + 0.72 * min(1.0, value) if value else 0.0)))
+            if value >= 0.005:
+                note(ax, column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7)
+    shown = without_common_words(names)
+    shown = [short(name, 24) for name in shown]
+    names_on(ax, "x", range(number), shown, rotation=40, ha="right", fontsize=7.5, rotation_mode="anchor")
+    names_on(ax, "y", range(number), shown, fontsize=7.5)
+    ax.set_xlim(-0.5, number - 0.5)
+    ax.set_ylim(number - 0.5, -0.5)
+    ax.set_xticks(np.arange(1, number) - 0.5, minor=True)
+    ax.set_yticks(np.arange(1, number) - 0.5, minor=True)
+    ax.grid(visible=False)
+    ax.grid(which="minor", color=LINE, linewidth=0.5)
+    ax.tick_params(which="minor", length=0)
+    labels(ax, "nearest to", "asked for")
+    heading_of(figure, heading)
+    return figure
+
+
+def _cell(column: int, row: int, colour: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, linewidth=0)
+
+
+def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "What became of the predictions") -> Figure:
+    """Stacked bars: the share of hits, near misses, swaps, other parts and background in each row.
+
+    Args:
+        rows: label -> class -> fraction; classes as in `correspondence.anatomy.CLASSES`, absent = 0.
+        heading: above the chart.
+
+    Raises:
+        UsageError: no row, or an unknown class.
+    """
+    unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOMES))
+    if unknown or not rows:
+        raise UsageError(f"Give rows of the classes {', '.join(OUTCOMES)}; got {', '.join(unknown) or 'none'}.")
+    figure, ax = new_figure(1.05 + 0.3 * len(rows))
+    left = np.zeros(len(rows))
+    for name, colour in OUTCOMES.items():
+        share = np.array([100 * row.get(name, 0.0) for row in rows.values()])
+        ax.barh(range(len(rows)), share, left=left, height=0.74, color=colour, zorder=2)
+        for place, value in enumerate(share):
+            if value >= 6:
+                note(ax, left[place] + value / 2, place, f"{value:.0f}", ha="center", va="center", color="#101319")
+        left += share
+    names_on(ax, "y", range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.45, -0.55)
+    ax.set_xlim(0, 100)
+    ax.grid(axis="y", visible=False)
+    labels(ax, "% of queries")
+    heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOMES.values()))
+    return figure

@@ -1,0 +1,145 @@
+"""The charts of a report as inline SVG, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..correspondence.results import EvaluationResult
+from ..data.categories import supercategory_of
+from . import plots
+from .report_tables import anatomy_shares, azimuth_curves, headline_tasks, swap_blocks, swapped, swaps_of
+from .scores import DROP, model_names, names_in, task_title, tasks_of
+from .style import short
+from .svg import inline_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LONG_LIST = 45  # categories in one chart
+_MATRICES = 6  # swap matrices of all models together, at least two each
+_FEWEST_SWAPS = 3  # a matrix shows, but for the first
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: `svg` is markup, `caption` is text."""
+
+    svg: str
+    caption: str = ""
+
+
+class ChartMaker:
+    """Makes the charts of one page, each with ids of its own.
+
+    Args:
+        results: comparable records.
+    """
+
+    def __init__(self, results: Sequence[EvaluationResult]) -> None:
+        self.results = results
+        self.names = model_names(results)
+        self._made = 0
+
+    def sections(self) -> dict[str, list[Chart]]:
+        """Section -> its charts; a section without any has an empty list."""
+        tasks = headline_tasks(self.results)
+        return {
+            "errors": [*self._drops(), *self._anatomy()],
+            "thresholds": [*self._thresholds(tasks)],
+            "supercategories": [*self._supercategories(tasks)],
+            "categories": [*self._categories()],
+            "azimuth": [*self._azimuth(tasks)],
+        }
+
+    def main_task(self) -> str:
+        """The task that is shown in detail: SOC where it was run."""
+        found = tasks_of(self.results)
+        return "soc" if "soc" in found else found[0]
+
+    def swap_groups(self) -> list[tuple[str, list[Chart]]]:
+        """(model, matrices of its most swapped concepts), models without a swap left out."""
+        each = max(2, _MATRICES // len(self.results))
+        groups = []
+        for name, result in zip(self.names, self.results, strict=True):
+            charts = []
+            blocks = swap_blocks(swaps_of(result, self.main_task()))[:each]
+            for place, (concept, points, counts) in enumerate(blocks):
+                if place and swapped(counts) < _FEWEST_SWAPS:
+                    break
+                totals = counts.sum(axis=1, keepdims=True)
+                shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
+                figure = plots.plot_swaps(points, shares, heading=_of_what(concept, points))
+                caption = f"{swapped(counts)} of {int(counts.sum())} predictions on a {short(concept)} are swaps."
+                charts.append(self._chart(figure, f"Swap matrix of {concept}", caption))
+            if charts:
+                groups.append((name, charts))
+        return groups
+
+    def _chart(self, figure: Figure, description: str, caption: str = "") -> Chart:
+        self._made += 1
+        return Chart(inline_svg(figure, f"c{self._made}", description), caption)
+
+    def _drops(self) -> Iterator[Chart]:
+        if len([task for task in DROP if any(task in result.metrics for result in self.results)]) > 1:
+            yield self._chart(plots.plot_drops(self.results), "PCK from CC over SOC to Cross-SOC")
+
+    def _anatomy(self) -> Iterator[Chart]:
+        shares = anatomy_shares(self.results)
+        for task in [task for task in tasks_of(self.results) if len(self.results) > 1 and task in DROP]:
+            rows = {name: shares[key] for key in shares for name in [key[1]] if key[0] == task}
+            if rows:
+                figure = plots.plot_anatomy(rows, heading=f"{task_title(task)}: what became of the predictions")
+                yield self._chart(figure, f"Outcomes of {task_title(task)}, stacked to 100 percent")
+        if len(self.results) == 1 and shares:
+            rows = {task_title(task): found for (task, _), found in shares.items()}
+            yield self._chart(plots.plot_anatomy(rows), "Outcomes of each task, stacked to 100 percent")
+
+    def _thresholds(self, tasks: Sequence[str]) -> Iterator[Chart]:
+        if len(self.results[0].protocol.alphas) > 1:
+            for task in tasks:
+                yield self._chart(plots.plot_thresholds(self.results, task), f"{task_title(task)} PCK against alpha")
+
+    def _supercategories(self, tasks: Sequence[str]) -> Iterator[Chart]:
+        for task in tasks:
+            if names_in(self.results, task, "per_supercategory"):
+                figure = plots.plot_supercategories(self.results, task)
+                yield self._chart(figure, f"{task_title(task)} PCK of each supercategory")
+
+    def _categories(self) -> Iterator[Chart]:
+        task = self.main_task()
+        names = names_in(self.results, task, "per_category")
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault((supercategory_of(name) or "other") if len(names) > 12 else "", []).append(name)
+        for parent, members in _in_two_columns(groups):
+            for start in range(0, len(members), _LONG_LIST):
+                heading = parent.replace("_", "-") or f"{task_title(task)} by category"
+                chosen = members[start : start + _LONG_LIST]
+                figure = plots.plot_categories(self.results, task, categories=chosen, heading=heading)
+                yield self._chart(figure, f"{task_title(task)} PCK of each category: {heading}")
+
+    def _azimuth(self, tasks: Sequence[str]) -> Iterator[Chart]:
+        for task in tasks:
+            curves = azimuth_curves(self.results, task)
+            if curves:
+                heading = f"{task_title(task)} against the difference of azimuth"
+                yield self._chart(plots.plot_azimuth(curves, heading=heading), heading)
+
+
+def _of_what(concept: str, points: Sequence[str]) -> str:
+    """The concept, and the words that all its instances have beside it: "carriage_corner (ambulance)"."""
+    shared = set.intersection(*(set(name.split("_")) for name in points)) - set(concept.split("_"))
+    words = [word for word in points[0].split("_") if word in shared]
+    return f"{concept} ({' '.join(words)})" if words else concept
+
+
+def _in_two_columns(groups: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """The groups in an order that fills two columns of a page to about the same height."""
+    columns: tuple[list[tuple[str, list[str]]], list[tuple[str, list[str]]]] = ([], [])
+    for group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        min(columns, key=lambda column: sum(len(members) for _, members in column)).append(group)
+    return [*columns[0], *columns[1]]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soco_datasets.reporting.export import Column, ReportTable, to_csv, to_latex, to_markdown, write_tables
+from soco_datasets.reporting.style import clean
+
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ["a|b", "a\\|b", "\\", "x & y_z", "</td>", "50 %", "$x^2$", "~#{}", "\n"]
+)
+
+
+def table(names: list[str]) -> ReportTable:
+    columns = (Column("category"), Column("SOC", "percent"), Column("n", "count"))
+    rows = tuple((name, None if i % 2 else 12.345, i) for i, name in enumerate(names))
+    return ReportTable("some", "A title & more", "A note.", columns, rows)
+
+
+def test_the_whole_text_of_a_small_table() -> None:
+    small = table(["car_1", "a|b"])
+    assert to_csv(small) == "category,SOC,n\ncar_1,12.35,0\na|b,,1\n"
+    assert to_markdown(small) == (
+        "## A title &amp; more\n\nA note.\n\n| category | SOC | n |\n| --- | --: | --: |\n"
+        "| car\\_1 | 12.35 | 0 |\n| a\\|b | – | 1 |\n"
+    )
+    assert to_latex(small) == "\n".join(
+        [
+            r"\begin{table}", r"\centering", r"\caption{A title \& more. A note.}", r"\label{tab:soco-some}",
+            r"\begin{tabular}{lrr}", r"\toprule", r"category & SOC & n \\", r"\midrule", r"car\_1 & 12.35 & 0 \\",
+            r"a\textbar{}b & -- & 1 \\", r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+        ]
+    )  # fmt: skip
+
+
+def test_no_negative_zero() -> None:
+    columns = (Column("m"), Column("x", "percent"), Column("y", "number"))
+    assert to_csv(ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9),))) == "m,x,y\na,0.00,0.000\n"
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5))
+def test_csv_gives_every_name_back(names: list[str]) -> None:
+    rows = list(csv.reader(io.StringIO(to_csv(table(names)), newline="")))
+    assert [row[0] for row in rows[1:]] == [clean(name) for name in names]
+    assert {len(row) for row in rows} == {3}
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5))
+def test_markdown_keeps_its_columns_and_holds_no_html(names: list[str]) -> None:
+    lines = to_markdown(table(names)).split("\n")
+    assert len(lines) == 4 + 2 + len(names) + 1
+    for line in lines[4:-1]:
+        unescaped = re.sub(r"\\[^\n]", "", line)
+        assert unescaped.count("|") == 4
+        assert "<" not in line
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5))
+def test_latex_has_no_bare_special_character(names: list[str]) -> None:
+    lines = to_latex(table(names)).split("\n")
+    assert len(lines) == 8 + len(names) + 4
+    for line in lines[8:-4]:
+        assert line.endswith(r" \\")
+        plain = re.sub(r"\\[a-zA-Z]+(\{\})?|\\[{}$&#%_]|\{\[\}|\{\]\}", "", line[: -len(r" \\")])
+        assert plain.count("&") == 2
+        assert not set(plain) & set("\\{}$#%_^~")
+
+
+def test_every_format_is_written(tmp_path: Path) -> None:
+    paths = write_tables([table(["car"])], tmp_path / "tables")
+    assert sorted(path.name for path in paths) == ["some.csv", "some.md", "some.tex"]
+    assert all(path.read_text() for path in paths)
