@@ -1,0 +1,185 @@
+"""One table of everybody's numbers: the Hub's entries, results here, and the models of the paper."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..correspondence.tasks import TASKS
+from ..errors import unknown_name
+from ..reporting.paper import paper_scores
+from ..reporting.scores import task_title
+from ..reporting.style import clean
+from .board import OVERALL, SUBSETS, Leaderboard
+
+VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
+_PAPER_ALPHA, _PAPER_TABLES = 0.1, ("r5", "r1", "2")  # where a number is printed twice, the first of these counts
+SOURCES = ("hub", "local", "paper")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result of one model.
+
+    Attributes:
+        model: its name or repository.
+        source: "hub", "local" or "paper".
+        status: "verified" (the Hub says so, or its predictions were computed again here), "not verified", "proposed"
+            (an open pull request), "mismatch" (computed again and found different) or "printed" (in the paper).
+        scores: (task, "overall" or supercategory) -> percent.
+        date, url, notes: as stated, "" where nothing is.
+    """
+
+    model: str
+    source: str
+    status: str
+    scores: dict[tuple[str, str], float] = field(default_factory=dict)
+    date: str = ""
+    url: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One number of the leaderboard, ranked among those of its task and supercategory; equal values share a rank."""
+
+    task: str
+    supercategory: str
+    rank: int
+    entry: Entry
+    percent: float
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Entries of all sources, and what was left out, in words."""
+
+    entries: tuple[Entry, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def paper_entries() -> list[Entry]:
+    """The paper's models under SOCO's rules, a row a model. Its other protocols mean something else."""
+    found: dict[str, Entry] = {}
+    tables = {name: place for place, name in enumerate(_PAPER_TABLES)}
+    rows = [score for score in paper_scores() if score.table in tables and score.model and score.task in TASKS]
+    for score in sorted(rows, key=lambda score: tables[score.table]):
+        is_headline = (score.protocol, score.reduction, score.alpha) == ("nearest", "pair", _PAPER_ALPHA)
+        if not is_headline or score.subset not in SUBSETS:
+            continue
+        entry = found.setdefault(score.model, Entry(score.model, "paper", PRINTED, notes=f"{score.label}, SOCO paper"))
+        entry.scores.setdefault((score.task, score.subset), score.percent)
+    return list(found.values())
+
+
+def standings(entries: Iterable[Entry], task: str, supercategory: str = OVERALL) -> list[Standing]:
+    """The numbers of one task, best first. Entries without that number are left out.
+
+    Raises:
+        UsageError: an unknown task or supercategory.
+    """
+    check_choice(task, supercategory)
+    there = [entry for entry in entries if (task, supercategory) in entry.scores]
+    there.sort(key=lambda entry: (-entry.scores[task, supercategory], entry.model, entry.source))
+    made: list[Standing] = []
+    for place, entry in enumerate(there, start=1):
+        percent = entry.scores[task, supercategory]
+        rank = made[-1].rank if made and made[-1].percent == percent else place
+        made.append(Standing(task, supercategory, rank, entry, percent))
+    return made
+
+
+def all_standings(entries: Sequence[Entry]) -> list[Standing]:
+    """The numbers of every task and supercategory that there are, in the benchmark's order."""
+    there = {key for entry in entries for key in entry.scores}
+    keys = [(task, subset) for task in TASKS for subset in SUBSETS if (task, subset) in there]
+    return [standing for key in keys for standing in standings(entries, *key)]
+
+
+def check_choice(task: str, supercategory: str) -> None:
+    """Raise `UsageError` for an unknown task or supercategory."""
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    if supercategory not in SUBSETS:
+        raise unknown_name("supercategory", supercategory, SUBSETS)
+
+
+def tasks_in(entries: Iterable[Entry], rules: Leaderboard | None = None) -> list[str]:
+    """The tasks that any entry has an overall number for, in the benchmark's order; those of the rules always."""
+    there = {task for entry in entries for task, subset in entry.scores if subset == OVERALL}
+    return [task for task in TASKS if task in there or (rules is not None and task in rules.tasks)]
+
+
+def with_status(entry: Entry, status: str) -> Entry:
+    """The entry with another status."""
+    return replace(entry, status=status)
+
+
+HEAD = ("rank", "model")
+TAIL = ("status", "source", "date")
+
+
+def table_rows(
+    entries: Sequence[Entry], tasks: Sequence[str], *, sort: str, supercategory: str = OVERALL
+) -> list[list[str]]:
+    """Rows of text, a heading first: rank by `sort`, model, a number for each task, status, source, date.
+
+    Entries without a number for `sort` come last and have no rank.
+    """
+    ranked = standings(entries, sort, supercategory)
+    placed: list[tuple[str, Entry]] = [(str(standing.rank), standing.entry) for standing in ranked]
+    have = {id(entry) for _, entry in placed}
+    rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in tasks)]
+    placed += [("-", entry) for entry in sorted(rest, key=lambda e: (e.model, e.source))]
+    rows = [[*HEAD, *map(task_title, tasks), *TAIL]]
+    for rank, entry in placed:
+        numbers = [entry.scores.get((task, supercategory)) for task in tasks]
+        cells = ["-" if number is None else f"{number:.2f}" for number in numbers]
+        rows.append([rank, clean(entry.model), *cells, entry.status, entry.source, clean(entry.date[:10])])
+    return rows
+
+
+FIELDS = ("task", "supercategory", "rank", "model", "percent", "status", "source", "date", "url", "notes")
+
+
+def to_records(shown: Iterable[Standing]) -> list[dict[str, Any]]:
+    """A mapping a number, keys `FIELDS`."""
+    return [
+        {
+            "task": s.task,
+            "supercategory": s.supercategory,
+            "rank": s.rank,
+            "model": s.entry.model,
+            "percent": s.percent,
+            "status": s.entry.status,
+            "source": s.entry.source,
+            "date": s.entry.date,
+            "url": s.entry.url,
+            "notes": s.entry.notes,
+        }
+        for s in shown
+    ]
+
+
+def to_json(shown: Iterable[Standing]) -> str:
+    """The same as JSON."""
+    return json.dumps(to_records(shown), indent=2)
+
+
+def to_csv(shown: Iterable[Standing]) -> str:
+    """The same as CSV with a header. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for record in to_records(shown):
+        writer.writerow({name: _inert(value) if isinstance(value, str) else value for name, value in record.items()})
+    return buffer.getvalue()
+
+
+def _inert(text: str) -> str:
+    cleaned = clean(text)
+    return f"'{cleaned}" if cleaned.startswith(("=", "+", "-", "@")) else cleaned

@@ -1,0 +1,338 @@
+"""`soco submit`: a result as a pull request on its model's repository, checked and recomputable.
+
+Files first, `.eval_results/soco.yaml` last: whatever fails in between leaves nothing on any leaderboard, and the same
+command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..correspondence.results import EvaluationResult
+from ..errors import UsageError
+from ..files import sha256_file
+from ..reporting.style import clean
+from .board import PublishedBoard, read_board, task_of
+from .client import check_repo_name, connect, retrying
+from .errors import HubError, repo_url
+from .recompute import check_result
+from .submission import (
+    PREDICTIONS,
+    RECORD,
+    YAML_FILE,
+    Pins,
+    Place,
+    SubmissionError,
+    artifacts_place,
+    check_model_name,
+    entries_yaml,
+    make_entries,
+)
+from .sync import Content, Target
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+ARTIFACTS_NAME = "soco-submissions"  # of the dataset repository, below the submitter's own name, where none is given
+TITLE = "SOCO evaluation results"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Everything that is sent.
+
+    Attributes:
+        record, predictions: files that go to `place`, by their bytes.
+        title, description: of the pull request.
+        yaml: content of `.eval_results/soco.yaml`.
+    """
+
+    result: EvaluationResult
+    model_repo: str
+    place: Place
+    record: Path
+    predictions: Path
+    pins: Pins
+    title: str
+    description: str
+    yaml: str
+
+    @property
+    def artifacts(self) -> dict[str, Content]:
+        """Path in the dataset repository -> file."""
+        folder = self.place.folder
+        return {f"{folder}/{PREDICTIONS}": Content(self.predictions), f"{folder}/{RECORD}": Content(self.record)}
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of it. `state` is "opened", "updated", "open already" or "merged already"."""
+
+    state: str
+    pull_request: str | None
+    artifacts: str
+
+
+def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: PublishedBoard) -> Submission:
+    """Check a result and put together what is to be sent. No network.
+
+    Args:
+        path: a record JSON with its predictions beside it.
+        model_repo: "ORG/MODEL".
+        artifacts_repo: "ORG/NAME" of the dataset repository for the files.
+        board: the leaderboard.
+
+    Raises:
+        PredictionsError: see `check_result`.
+        SubmissionError: the record is not of the leaderboard's dataset and protocol, or incomplete.
+    """
+    path = Path(path)
+    result, predictions = check_result(path)
+    if reasons := board.refusals(result):
+        listed = "".join(f"\n  {reason}" for reason in reasons)
+        raise SubmissionError(
+            f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n"
+            f"Evaluate again on that dataset with its protocol: soco evaluate --image-size {board.rules.image_size} "
+            f"--convention {board.rules.convention} --tasks {','.join(board.rules.tasks)}"
+        )
+    pins = Pins(sha256_file(path), sha256_file(predictions))
+    place = artifacts_place(artifacts_repo, model_repo, board, pins)
+    entries = make_entries(result, board, model_repo, artifacts_repo, pins)
+    values = [f"| {entry.task_id} | {entry.value} |" for entry in entries if task_of(entry.task_id)]
+    description = "\n".join(
+        [
+            f"Results on [{board.repo}]({repo_url(board.repo)}): PCK@{board.rules.alpha:g} in percent, for "
+            f"`{_code(result.model['name'])}`, weights `{_code(result.model.get('weights_hash') or 'unknown')[:16]}`.",
+            f"Predictions and record: {place.url}",
+            "",
+            "| task | value |",
+            "|---|--:|",
+            *values,
+            "",
+            "Anybody can recompute them: `pip install soco-datasets`, then "
+            f"`soco verify {model_repo} --dataset-repo {board.repo}` (before the merge: `{model_repo}@refs/pr/N`).",
+        ]
+    )
+    return Submission(result, model_repo, place, path, predictions, pins, TITLE, description, entries_yaml(entries))
+
+
+def describe(submission: Submission) -> str:
+    """Exactly what would be sent, as text."""
+    lines = [f"1. to the dataset repository {submission.place.repo} (public; made if it does not exist):"]
+    shas = (submission.pins.predictions, submission.pins.record)
+    for (name, content), sha in zip(submission.artifacts.items(), shas, strict=True):
+        lines.append(f"   {name}  {content.size:,} bytes  sha256 {sha}")
+    lines += [
+        f"2. to the model repository {submission.model_repo}, as a pull request:",
+        f"   title: {submission.title}",
+    ]
+    lines += ["   description:", *(f"   | {line}" for line in submission.description.splitlines())]
+    return "\n".join([*lines, f"   file {YAML_FILE}:", "", submission.yaml])
+
+
+def submit(
+    path: str | Path,
+    model_repo: str,
+    dataset_repo: str,
+    *,
+    artifacts_repo: str | None = None,
+    create_model_repo: bool = False,
+) -> tuple[Submission, Submitted]:
+    """Check a result, upload its files and open (or update) the pull request.
+
+    Args:
+        path: a record JSON with its predictions beside it.
+        model_repo: "ORG/MODEL", where the pull request goes.
+        dataset_repo: the leaderboard's.
+        artifacts_repo: dataset repository for the files; None = `soco-submissions` of the token's account.
+        create_model_repo: make a model repository that only describes the model where there is none.
+
+    Raises:
+        PredictionsError, SubmissionError: see `prepare`; nothing was sent.
+        UsageError: no token, one that can only read, or a wrong name; nothing was sent.
+        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+    """
+    check_names(model_repo, dataset_repo, artifacts_repo)
+    check_result(Path(path))
+    api, me = connect()
+    board = read_board(api, dataset_repo)
+    submission = prepare(path, model_repo, artifacts_repo or f"{me}/{ARTIFACTS_NAME}", board)
+    missing = _check_model_repo(api, model_repo, create_model_repo)
+    _upload(api, submission)
+    if missing:
+        _create_model_repo(api, submission)
+    found = retrying("propose the results to", lambda: _propose(api, submission, me), model_repo, "model")
+    return submission, found
+
+
+def plan(path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: str | None = None) -> Submission:
+    """What `submit` would send; sends nothing. Needs no token where `artifacts_repo` is given. Errors as `submit`."""
+    from huggingface_hub import HfApi
+
+    check_names(model_repo, dataset_repo, artifacts_repo)
+    if artifacts_repo is None:
+        api, me = connect(write=False)
+        return prepare(path, model_repo, f"{me}/{ARTIFACTS_NAME}", read_board(api, dataset_repo))
+    return prepare(path, model_repo, artifacts_repo, read_board(HfApi(), dataset_repo))
+
+
+def check_names(model_repo: str, dataset_repo: str, artifacts_repo: str | None) -> None:
+    """Raise `UsageError` where a name cannot be one, or the files would go into the benchmark itself."""
+    check_model_name(model_repo)
+    check_repo_name(dataset_repo, "--dataset-repo")
+    if artifacts_repo is not None:
+        check_repo_name(artifacts_repo, "--artifacts")
+        if artifacts_repo == dataset_repo:
+            raise UsageError(
+                f"--artifacts {artifacts_repo} is the benchmark itself; give a dataset repository of your own."
+            )
+
+
+def _check_model_repo(api: HfApi, model_repo: str, create: bool) -> bool:
+    """Whether the model repository is still to be made."""
+    try:
+        info = retrying("submit to", lambda: api.repo_info(model_repo, repo_type="model"), model_repo, "model")
+    except HubError as error:
+        if error.status not in (401, 404):
+            raise
+        if create:
+            return True
+        raise HubError(
+            f"{error} Nothing was sent. For a model that is not on the Hub, --create-model-repo makes a repository "
+            "that only describes it.",
+            error.status,
+        ) from error
+    if info.private:
+        raise UsageError(
+            f"{repo_url(model_repo, 'model')} is private, so nobody would see the results. Make it public first."
+        )
+    return False
+
+
+def _upload(api: HfApi, submission: Submission) -> None:
+    """The files, into a public dataset repository."""
+    repo = submission.place.repo
+    try:
+        made = retrying("use", lambda: _public_dataset(api, repo), repo)
+        if not made:
+            raise UsageError(
+                f"{repo_url(repo)} is private, so nobody could recompute the numbers. Make it public, or give another "
+                "--artifacts. Nothing was sent."
+            )
+        Target(api, repo, "dataset").sync(
+            submission.artifacts, _none_of_ours, f"SOCO predictions of {clean(submission.result.model['name'])}"
+        )
+    except HubError as error:
+        if error.status != 403:
+            raise
+        raise HubError(
+            f"Cannot upload to {repo}: the token may not write there. Give --artifacts YOU/NAME, a dataset repository "
+            "of your own (it is made if it does not exist), or a token with write access. Nothing was submitted.",
+            403,
+        ) from error
+
+
+def _public_dataset(api: HfApi, repo: str) -> bool:
+    """Whether the dataset repository is public; makes it where there is none."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        return not api.repo_info(repo, repo_type="dataset").private
+    except RepositoryNotFoundError:
+        api.create_repo(repo, repo_type="dataset", private=False, exist_ok=True)
+        return not api.repo_info(repo, repo_type="dataset").private
+
+
+def _none_of_ours(path: str) -> bool:
+    return False  # no file of an earlier submission is ever deleted
+
+
+def _create_model_repo(api: HfApi, submission: Submission) -> None:
+    name = _code(submission.result.model["name"])
+    card = (
+        f"---\ntags:\n- soco\n---\n\n# {submission.model_repo}\n\nThis repository holds evaluation results of a model "
+        f"whose weights are elsewhere: `{name}`, weights hash "
+        f"`{_code(submission.result.model.get('weights_hash') or 'unknown')}`.\n"
+    )
+    repo = submission.model_repo
+
+    def make() -> None:
+        api.create_repo(repo, repo_type="model", exist_ok=True)
+
+    retrying("create", make, repo, "model")
+    Target(api, repo, "model").sync({"README.md": Content(card.encode())}, _none_of_ours, "Describe the model")
+
+
+def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
+    """Open the pull request, or bring ours that is open up to date. May run twice: it looks before it writes."""
+    from huggingface_hub import CommitOperationAdd
+
+    repo, text = submission.model_repo, submission.yaml.encode()
+    target, wanted = Target(api, repo, "model"), {YAML_FILE: Content(text)}
+    artifacts = submission.place.url
+    changes = target.compare(wanted, _none_of_ours)
+    if changes.is_empty:
+        return Submitted("merged already", None, artifacts)
+    addition = CommitOperationAdd(path_in_repo=YAML_FILE, path_or_fileobj=text)
+    title, text_below = submission.title, submission.description
+    ours = _open_proposal(api, repo, me)
+    if ours is None:
+        made = api.create_commit(
+            repo,
+            [addition],
+            commit_message=title,
+            commit_description=text_below,
+            create_pr=True,
+            parent_commit=changes.head,
+        )
+        _check_conflicts(api, repo, made.pr_num)
+        return Submitted("opened", made.pr_url, artifacts)
+    num, url = ours
+    there = target.compare(wanted, _none_of_ours, revision=f"refs/pr/{num}")
+    if there.is_empty:
+        _check_conflicts(api, repo, num)
+        return Submitted("open already", url, artifacts)
+    api.create_commit(
+        repo,
+        [addition],
+        commit_message=title,
+        commit_description=text_below,
+        revision=f"refs/pr/{num}",
+        parent_commit=there.head,
+    )
+    _check_conflicts(api, repo, num)
+    return Submitted("updated", url, artifacts)
+
+
+def _open_proposal(api: HfApi, repo: str, me: str) -> tuple[int, str] | None:
+    """(number, address) of our open pull request of results, None where there is none."""
+    found = api.get_repo_discussions(repo, author=me, discussion_type="pull_request", discussion_status="open")
+    return next(((pull.num, pull.url) for pull in found if pull.title == TITLE), None)
+
+
+def _check_conflicts(api: HfApi, repo: str, num: int | None) -> None:
+    if num is None:
+        return
+    details = api.get_discussion_details(repo, num)
+    if details.conflicting_files:
+        raise HubError(
+            f"The pull request {details.url} conflicts with what is on main ({YAML_FILE} was changed there). Close it "
+            "and run the same command again: a new one starts from the present state."
+        )
+
+
+def _code(text: object) -> str:
+    """Text for a Markdown code span."""
+    return clean(text).replace("`", "'").replace("|", "/")
+
+
+def summary(submission: Submission, submitted: Submitted) -> Mapping[str, str]:
+    """What to tell the submitter."""
+    return {
+        "predictions and record": submitted.artifacts,
+        "pull request": submitted.pull_request or f"none needed: {submission.model_repo} has exactly these results",
+        "state": submitted.state,
+    }

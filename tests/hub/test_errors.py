@@ -1,0 +1,85 @@
+"""Every answer of the Hub becomes one clear message with a next step and without tokens."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from huggingface_hub.utils import hf_raise_for_status
+
+from soco_datasets.errors import UsageError
+from soco_datasets.hub.client import check_repo_name, is_passing
+from soco_datasets.hub.errors import HubError, explained, redact
+
+URL = "http://127.0.0.1:9/api/datasets/lab/soco/commit/main"
+
+
+def refusal(status: int, code: str = "", said: str = "because") -> HubError:
+    headers = {"X-Error-Code": code} if code else {}
+    answer = httpx2.Response(status, json={"error": said}, headers=headers, request=httpx2.Request("POST", URL))
+    with pytest.raises(HubError) as caught, explained("publish to", "lab/soco"):
+        hf_raise_for_status(answer)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said", "passing"),
+    [
+        (400, "", "refuses what was sent", False),
+        (402, "", "plan does not allow", False),
+        (403, "", "needs write access to lab/soco", False),
+        (403, "GatedRepo", "Accept its terms at", False),
+        (404, "RevisionNotFound", "no such revision", False),
+        (404, "EntryNotFound", "the file is not there", False),
+        (409, "", "conflicts with what is there", False),
+        (412, "", "somebody else changed it", False),
+        (413, "", "smaller --max-shard-size", False),
+        (418, "", "status 418", False),
+        (429, "", "too many requests", True),
+        (500, "", "has trouble (status 500)", True),
+        (503, "", "has trouble (status 503)", True),
+    ],
+)
+def test_an_answer_is_explained(status: int, code: str, said: str, passing: bool) -> None:
+    error = refusal(status, code)
+    assert str(error).startswith("Cannot publish to lab/soco: ")
+    assert said in str(error)
+    assert error.status == status
+    assert is_passing(error) == passing
+
+
+def test_connections_that_break_are_explained_however_they_are_wrapped() -> None:
+    def upload() -> None:
+        try:
+            raise httpx2.RemoteProtocolError("Server disconnected")
+        except httpx2.RemoteProtocolError as error:
+            raise RuntimeError("Error while uploading") from error
+
+    with pytest.raises(HubError, match="the connection to the Hub failed") as caught, explained("publish to", "lab/x"):
+        upload()
+    assert caught.value.status is None
+    assert is_passing(caught.value)
+
+
+def test_what_is_not_about_the_hub_passes() -> None:
+    with pytest.raises(RuntimeError, match=r"^mine$"), explained("publish to", "lab/x"):
+        raise RuntimeError("mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token hf_abcDEF123 refused",
+        "Authorization: Bearer abcDEF123",
+        "https://user:abcDEF123@host/x",
+        "https://host/x?token=abcDEF123",
+    ],
+)
+def test_tokens_are_never_said(text: str) -> None:
+    assert "abcDEF123" not in redact(text)
+    assert "abcDEF123" not in str(refusal(403, said=text))
+
+
+@pytest.mark.parametrize("name", ["soco", "a/b/c", "", "../x", "lab/soco.git", "lab/so co", "lab/" + "x" * 100])
+def test_names_that_are_no_repository_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="give ORG/NAME"):
+        check_repo_name(name)
