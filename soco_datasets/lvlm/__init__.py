@@ -1,0 +1,1 @@
+"""Vision-language models on SOCO: multiple-choice questions, runs and scores."""

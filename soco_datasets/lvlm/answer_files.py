@@ -1,0 +1,105 @@
+"""Answers files as scores want them, and files of answers that nobody was asked for (baselines)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import PredictionsError
+from ..files import atomic_write
+from .answer_store import ANSWERED, VERSION, read_answers
+from .answers import PARSERS
+from .questions import LETTERS
+from .scores import Answer, Key, Row
+
+
+def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[list[dict[str, Any]], dict[Key, Answer]]:
+    """The headers of answers files, and (setting, index) -> what was answered; failed requests are not answers.
+
+    Args:
+        paths: files of one model, one a setting.
+        dataset: content hash of the data they must be of; None = not checked.
+
+    Raises:
+        PredictionsError: two files answer a setting, are of different models or of other data; or a line names no row.
+        SocoError: a file is not there or damaged.
+    """
+    headers: list[dict[str, Any]] = []
+    answers: dict[Key, Answer] = {}
+    for path in paths:
+        header, lines, _ = read_answers(path)
+        if header is None:
+            raise PredictionsError(f"{path} is empty: nothing was answered yet. Run the model again.")
+        if dataset is not None and header.get("dataset") != dataset:
+            raise PredictionsError(
+                f"{path} has answers to other questions (data {str(header.get('dataset'))[:16]}, not {dataset[:16]}). "
+                "Give the --data they were asked from."
+            )
+        if headers and header.get("model") != headers[0].get("model"):
+            raise PredictionsError(f"{path} is of another model than {paths[0]}: score one model at a time.")
+        headers.append(header)
+        found = _answers_of(path, lines.values())
+        doubled = sorted(answers.keys() & found.keys())
+        if doubled:
+            raise PredictionsError(
+                f"{path} answers {doubled[0][0]} index {doubled[0][1]}, as another file does already."
+            )
+        answers |= found
+    return headers, answers
+
+
+def _answers_of(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[Key, Answer]:
+    found: dict[Key, Answer] = {}
+    for line in lines:
+        if line["outcome"] not in ANSWERED:
+            continue
+        try:
+            key, text = (str(line["setting"]), str(line["index"])), line["response"]
+        except KeyError as error:
+            raise PredictionsError(f"{path}: the line of key {line['key']!r} has no {error}.") from None
+        if key in found:
+            raise PredictionsError(f"{path} answers {key[0]} index {key[1]} twice, under two keys.")
+        final = "answered" if line["outcome"] == "empty" else str(line["outcome"])
+        found[key] = Answer(text if isinstance(text, str) else None, final)
+    return found
+
+
+def load_judged(path: Path) -> dict[Key, str]:
+    """Letters that a judge model read, from JSON lines {"setting", "index", "letter"}; other letters are left out.
+
+    Raises:
+        PredictionsError: a line that is none.
+    """
+    found = {}
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            key, letter = (str(line["setting"]), str(line["index"])), PARSERS["strict"](line["letter"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise PredictionsError(f"{path}, line {number} is no judged letter ({error}).") from None
+        if letter is not None:
+            found[key] = letter
+    return found
+
+
+def write_letters(
+    folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[Row], letters: Mapping[Key, str]
+) -> list[Path]:
+    """Write letters as the answers files of a model, one a setting; returns their paths."""
+    paths = []
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        own = [row for row in rows if row["setting"] == setting]
+        lines: list[dict[str, Any]] = [
+            {"soco_lvlm_answers": VERSION, "model": dict(model), "setting": setting, "dataset": dataset}
+        ]
+        for row in own:
+            letter = letters[setting, row["index"]]
+            assert letter in LETTERS
+            place = {name: row[name] for name in ("setting", "question_id", "g_index", "index", "ordering")}
+            lines.append({"key": row["index"], **place, "response": letter, "outcome": "answered", "stop": "stop"})
+        path = folder / f"{setting}.answers.jsonl"
+        atomic_write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        paths.append(path)
+    return paths

@@ -1,0 +1,152 @@
+"""Answers as they come, in a JSON Lines file: one line a reply, on the disk before the next question is asked.
+
+A run killed anywhere keeps every line it wrote; the torn last line of a crash is cut off when the file is opened again.
+The first line says what asked (model, setting, data): another run's answers are never mixed in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import SocoError, UsageError
+from ..files import explain_write_errors
+
+VERSION = 1
+ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again
+FAILED = ("timeout", "rate_limit", "no_images", "refused_access", "failed")  # asked again by the next run
+OUTCOMES = (*ANSWERED, *FAILED)
+
+
+class AnswerStore:
+    """The answers of one model in one setting. Use as a context; one process at a time.
+
+    Args:
+        path: the file; made when absent.
+        header: what asks: JSON values only. It must equal that of an existing file.
+
+    Raises:
+        UsageError: the file holds answers of another run, or another process writes it.
+        SocoError: the file is damaged other than at its end, or cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        from filelock import FileLock, Timeout
+
+        self.path = path
+        self._lines: dict[str, dict[str, Any]] = {}
+        self._write_lock = threading.Lock()
+        with explain_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(f"{path}.lock")
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise UsageError(f"Another run writes {path}. Wait for it, or give another --out.") from None
+            try:
+                self._open(json.loads(json.dumps(dict(header))))
+            except BaseException:
+                self._lock.release()
+                raise
+
+    def __enter__(self) -> AnswerStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The line of a question that has its final answer, else None."""
+        line = self._lines.get(key)
+        return line if line is not None and line["outcome"] in ANSWERED else None
+
+    def add(self, key: str, line: Mapping[str, Any]) -> None:
+        """Write one reply or failure; on return it is on the disk. A later line of a key replaces the earlier one."""
+        if line.get("outcome") not in OUTCOMES:
+            raise ValueError(f"outcome is one of {', '.join(OUTCOMES)}; got {line.get('outcome')!r}")
+        whole = {"key": key, **line}
+        with self._write_lock, explain_write_errors(self.path):
+            self._file.write(_encode(whole))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._lines[key] = whole
+
+    def lines(self) -> dict[str, dict[str, Any]]:
+        """Key -> the last line of each question, answered or failed."""
+        return dict(self._lines)
+
+    def counts(self) -> dict[str, int]:
+        """How many questions ended in each outcome, all of `OUTCOMES` named."""
+        found = Counter(line["outcome"] for line in self._lines.values())
+        return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    def _open(self, header: dict[str, Any]) -> None:
+        existing, lines, good = read_answers(self.path) if self.path.is_file() else (None, {}, 0)
+        wanted = {"soco_lvlm_answers": VERSION, **header}
+        if existing is not None and existing != wanted:
+            raise UsageError(_other_run(self.path, existing, wanted))
+        self._lines = lines
+        self._file = open(self.path, "ab")  # noqa: SIM115 - closed in __exit__
+        self._file.truncate(good)
+        if existing is None:
+            self._file.write(_encode(wanted))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], int]:
+    """(header, key -> last line, bytes that are whole lines) of an answers file; header None for an empty one.
+
+    A last line without its newline is what a crash leaves: it is not counted.
+
+    Raises:
+        SocoError: no such file, or a whole line that is no answer.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SocoError(f"There is no answers file {path}. `soco lvlm run` writes it.") from None
+    good = content.rfind(b"\n") + 1
+    header: dict[str, Any] | None = None
+    lines: dict[str, dict[str, Any]] = {}
+    for number, text in enumerate(content[:good].splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            if header is None:
+                if line.get("soco_lvlm_answers") != VERSION:
+                    raise ValueError(f"expected a header with soco_lvlm_answers {VERSION}")
+                header = line
+            elif line["outcome"] in OUTCOMES:
+                lines[str(line["key"])] = line
+            else:
+                raise ValueError(f"unknown outcome {line['outcome']!r}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SocoError(
+                f"{path}, line {number} is no answer ({error}). Restore the file, or give another --out to ask anew."
+            ) from error
+    return header, lines, good
+
+
+def _encode(line: Mapping[str, Any]) -> bytes:
+    return (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _other_run(path: Path, existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    differing = [
+        f"{name}: {existing.get(name)!r} there, {wanted.get(name)!r} now"
+        for name in sorted({*existing, *wanted})
+        if existing.get(name) != wanted.get(name)
+    ]
+    return (
+        f"{path} holds the answers of another run ({'; '.join(differing)}). Give another --out, or the same options to "
+        "go on with it."
+    )

@@ -1,0 +1,66 @@
+"""The evaluation as inspect-ai runs it: `inspect eval soco_datasets/soco_lvlm`, or this file with `@soco_lvlm`.
+
+    inspect eval soco_datasets/soco_lvlm -T setting=vis -T data=mini --model openai/gpt-4o
+
+`soco lvlm run` uses the same task and adds answers that outlive a crash, one record a setting and `soco lvlm score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inspect_ai import Task, task
+from inspect_ai.model import GenerateConfig
+
+from soco_datasets.lvlm import hf_provider  # noqa: F401 - registers `soco_hf`
+from soco_datasets.lvlm.answer_store import AnswerStore
+from soco_datasets.lvlm.asked import Asked
+from soco_datasets.lvlm.failures import Gate
+from soco_datasets.lvlm.inspect_score import letter
+from soco_datasets.lvlm.inspect_solver import ask, dataset_of
+from soco_datasets.lvlm.open_asked import open_asked
+
+MAX_TOKENS = 512  # of an answer: a letter, or a chain of thought that ends in one
+
+
+@task
+def soco_lvlm(
+    setting: str = "vis",
+    data: str | None = None,
+    template: str | None = None,
+    questions: int | None = None,
+    parser: str = "strict",
+    image_format: str = "png",
+) -> Task:
+    """SOCO's multiple-choice questions in one setting.
+
+    Args:
+        setting: "vis", "vis_desc" or "desc".
+        data: a built dataset folder or "mini"; None = where `load_dataset("soco")` finds it.
+        template: a TOML file with another wording.
+        questions: only the first so many, each in its four orderings.
+        parser: "strict" or "paper": how a letter is read from an answer.
+        image_format: "png" or "jpeg".
+    """
+    asked = open_asked(setting, data, template=template).first(questions)
+    return task_of(asked, parser=parser, image_format=image_format)
+
+
+def task_of(
+    asked: Asked,
+    *,
+    store: AnswerStore | None = None,
+    gate: Gate | None = None,
+    parser: str = "strict",
+    image_format: str = "png",
+    told: Callable[[], object] | None = None,
+) -> Task:
+    """The task over questions at hand; the arguments are those of `inspect_solver.ask`."""
+    return Task(
+        dataset=dataset_of(asked),
+        solver=ask(asked, store, gate, image_format, told),
+        scorer=letter(parser),
+        config=GenerateConfig(max_tokens=MAX_TOKENS, temperature=0.0),
+        name=f"soco_lvlm_{asked.setting}",
+        metadata={"setting": asked.setting, "dataset": asked.dataset, "template": asked.template.name},
+    )

@@ -1,0 +1,123 @@
+"""Which model `--model` names: a local one behind `soco_hf`, or a remote one of inspect-ai's providers."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SocoError, UsageError
+
+if TYPE_CHECKING:
+    from inspect_ai.model import Model
+
+LOCAL = "soco_hf"
+# inspect-ai's providers that take images; a Hub id of an organisation of the same name is written soco_hf/google/...
+REMOTE = (
+    "anthropic", "azureai", "bedrock", "cloudflare", "fireworks", "google", "grok", "groq", "hf-inference-providers",
+    "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
+)  # fmt: skip
+_ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
+_IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "processor")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model is asked.
+
+    Attributes:
+        model: a folder, a Hub id, "PROVIDER/NAME" of inspect-ai, or with `base_url` the name the endpoint knows.
+        base_url: of an OpenAI-compatible endpoint.
+        api_key_env: name of the environment variable that holds the endpoint's key; the key itself is never an option.
+        device, dtype, batch_size, max_pixels, revision: of a local model, see `SocoHuggingFaceAPI`.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int = 8
+    max_pixels: int | None = None
+    revision: str | None = None
+
+
+def model_name(options: ModelOptions) -> str:
+    """inspect-ai's name of the model.
+
+    >>> model_name(ModelOptions("Qwen/Qwen2.5-VL-7B-Instruct"))
+    'soco_hf/Qwen/Qwen2.5-VL-7B-Instruct'
+    >>> model_name(ModelOptions("openai/gpt-4o")), model_name(ModelOptions("gpt-4o", base_url="http://localhost:8000/v1"))
+    ('openai/gpt-4o', 'openai-api/endpoint/gpt-4o')
+    """
+    provider = options.model.partition("/")[0]
+    if provider == LOCAL or (provider in REMOTE and not Path(options.model).is_dir()):
+        return options.model
+    return f"{_ENDPOINT}/{options.model}" if options.base_url else f"{LOCAL}/{options.model}"
+
+
+def open_model(options: ModelOptions) -> Model:
+    """The model, loaded or ready to be asked.
+
+    Raises:
+        UsageError: an option of a local model for a remote one or the other way round, an unset key variable.
+        BackboneError: a local model that cannot be loaded.
+        SocoError: inspect-ai cannot open the provider (a missing package or key).
+    """
+    from inspect_ai.model import GenerateConfig, get_model
+
+    name = model_name(options)
+    if name.startswith(f"{LOCAL}/"):
+        from . import hf_provider  # noqa: F401 - registers the provider
+
+        _refuse(options, ("base_url", "api_key_env"), "a remote model")
+        arguments: dict[str, Any] = {
+            field: getattr(options, field) for field in ("device", "dtype", "batch_size", "max_pixels", "revision")
+        }
+        return get_model(name, memoize=False, config=GenerateConfig(), **arguments)
+    _refuse(options, ("device", "dtype", "batch_size", "max_pixels", "revision"), "a local model")
+    key = _key(options, name)
+    try:
+        return get_model(name, memoize=False, base_url=options.base_url, api_key=key)
+    except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
+        reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colours
+        raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
+
+
+def identity(model: Model) -> dict[str, Any]:
+    """What of a model decides its answers; answers of two identities are never mixed in one file."""
+    record = getattr(model.api, "record", None)
+    if record is not None:
+        return {name: record[name] for name in _IDENTITY}
+    return {"name": str(model), "base_url": model.api.base_url}
+
+
+def folder_name(model: str) -> str:
+    """A name of a folder for the model's answers.
+
+    >>> folder_name("Qwen/Qwen2.5-VL-7B-Instruct"), folder_name("/models/tiny/")
+    ('Qwen--Qwen2.5-VL-7B-Instruct', 'tiny')
+    """
+    folder = Path(model).expanduser()
+    text = folder.name if folder.is_absolute() or folder.is_dir() else model.removeprefix(f"{LOCAL}/")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip("/").replace("/", "--")).strip(".-")
+    if not name:
+        raise UsageError(f"{model!r} is no name of a model.")
+    return name
+
+
+def _key(options: ModelOptions, name: str) -> str | None:
+    if options.api_key_env is not None:
+        key = os.environ.get(options.api_key_env)
+        if not key:
+            raise UsageError(f"The environment variable {options.api_key_env} is not set: put the key there.")
+        return key
+    return "none" if name.startswith(f"{_ENDPOINT}/") else None  # a server on this machine asks for no key
+
+
+def _refuse(options: ModelOptions, fields: tuple[str, ...], what: str) -> None:
+    for field in fields:
+        if getattr(options, field) != getattr(ModelOptions, field):
+            raise UsageError(f"--{field.replace('_', '-')} is for {what}; {options.model} is not one.")

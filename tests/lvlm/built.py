@@ -1,0 +1,31 @@
+"""The mini set, built once a test process, and small synthetic images with keypoints."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from soco_datasets.data.build import build_dataset
+from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.lvlm.questions import AnnotatedImage
+
+
+@cache
+def mini() -> DatasetFolder:
+    out = Path(tempfile.mkdtemp(prefix="soco-lvlm-test-")) / "mini"
+    return open_folder(build_dataset("mini", out).path)
+
+
+def images(categories: int = 2, each: int = 8, keypoints: int = 6) -> list[AnnotatedImage]:
+    """Images that all show the same keypoints, each at places of its own."""
+    return [
+        AnnotatedImage(
+            f"c{c}/c{c}_{i}",
+            f"c{c}",
+            (200, 150),
+            {f"k{k}": (10.0 + 20 * k + i, 20.0 + 7 * k + c) for k in range(keypoints)},
+        )
+        for c in range(categories)
+        for i in range(each)
+    ]

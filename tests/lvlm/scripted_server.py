@@ -1,0 +1,99 @@
+"""An OpenAI-compatible server on loopback that answers by a script and counts what it is asked.
+
+Run as a program (`python scripted_server.py LOG`), it prints its address and logs each request's text to LOG.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """One HTTP reply: a completion's text, or an error."""
+
+    text: str = "A"
+    status: int = 200
+    finish: str = "stop"
+    refusal: str | None = None
+    error: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+
+
+@dataclass
+class Server:
+    """What `serve` yields: where it is and every chat request it got, in order."""
+
+    url: str
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def texts(self) -> list[str]:
+        return [text_of(request) for request in self.requests]
+
+
+def text_of(request: dict[str, Any]) -> str:
+    return " ".join(part["text"] for part in request["messages"][-1]["content"] if part["type"] == "text")
+
+
+def images_of(request: dict[str, Any]) -> list[str]:
+    return [part["image_url"]["url"] for part in request["messages"][-1]["content"] if part["type"] == "image_url"]
+
+
+@contextmanager
+def serve(script: Callable[[int, dict[str, Any]], Scripted]) -> Iterator[Server]:
+    """`script(number of the request from 0, its body)` says what to reply."""
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                number = len(server.requests)
+                server.requests.append(body)
+            reply = script(number, body)
+            time.sleep(reply.delay)
+            content = json.dumps(_completion(reply) if reply.status == 200 else {"error": reply.error}).encode()
+            try:
+                self.send_response(reply.status)
+                for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the client gave up waiting
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server = Server(f"http://127.0.0.1:{http.server_port}/v1")
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+def _completion(reply: Scripted) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
+    }

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lvlm.scripted_server import Scripted, images_of, serve
+from lvlm.small_questions import small_asked
+from PIL import Image
+from small_release import make_release
+
+from soco_datasets.commands import lvlm_run
+from soco_datasets.data.build import build_dataset
+from soco_datasets.errors import MissingExtraError, SocoError, UsageError
+from soco_datasets.lvlm.models import ModelOptions, model_name, open_model
+from soco_datasets.lvlm.open_asked import open_asked
+from soco_datasets.lvlm.run import AskOptions, run_questions
+
+pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("lvlm")
+    build_dataset(make_release(root / "release"), root / "built")
+    return root / "built"
+
+
+def script(number: int, body: dict[str, Any]) -> Scripted:
+    """A letter that depends on the pictures alone."""
+    return Scripted("ABCD"[hashlib.sha256(images_of(body)[0].encode()).digest()[0] % 4])
+
+
+def one_at_a_time(**changes: Any) -> AskOptions:
+    return AskOptions(**{"max_connections": 1, "max_retries": 0, **changes})
+
+
+def stored(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+
+
+def test_every_question_is_asked_once_with_its_pictures(tmp_path: Path) -> None:
+    asked = [small_asked("vis"), small_asked("desc")]
+    with serve(script) as server:
+        model = ModelOptions("m", base_url=server.url)
+        first = run_questions(asked, model, tmp_path, one_at_a_time(image_format="png"))
+        texts, pictures = server.texts(), [images_of(request) for request in server.requests]
+        again = run_questions(asked, model, tmp_path, one_at_a_time(image_format="png"))
+        assert len(server.requests) == 16
+    assert [len(images) for images in pictures] == [2] * 8 + [1] * 8
+    shown = Image.open(io.BytesIO(base64.b64decode(pictures[1][1].partition(",")[2])))
+    assert shown.tobytes() == asked[0].pictures(1)[1].tobytes()
+    assert texts[0] == asked[0].prompt(0)
+    assert [result.record for result in again] == [result.record for result in first]
+    for result, part in zip(first, asked, strict=True):
+        assert result.complete
+        assert result.record["counts"]["answered"] == result.record["questions"]["rows"] == 8
+        assert result.record["questions"]["groups"] == 2
+        assert [line["index"] for line in stored(result.answers)] == [row["index"] for row in part.rows]
+        assert json.loads(result.record_path.read_text()) == result.record
+
+
+def test_replies_that_are_no_answers_are_counted_and_not_asked_again(tmp_path: Path) -> None:
+    replies = {
+        0: Scripted(status=429, error={"message": "slow"}, headers={"Retry-After": "0.05"}),
+        2: Scripted("  "),
+        3: Scripted("", refusal="I cannot help with a picture."),
+        4: Scripted(status=400, error={"message": "Blocked: A", "code": "content_filter"}),
+        5: Scripted(status=400, error={"message": "A context of 10 tokens", "code": "context_length_exceeded"}),
+        6: Scripted("B", finish="length"),
+    }
+    with serve(lambda number, body: replies.get(number, Scripted("A"))) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (result,) = run_questions([small_asked()], model, tmp_path, one_at_a_time())
+        assert len(server.requests) == 9  # the rate-limited one twice
+        run_questions([small_asked()], model, tmp_path, one_at_a_time())
+        assert len(server.requests) == 9
+    counts = {name: number for name, number in result.record["counts"].items() if number}
+    assert counts == {"answered": 4, "empty": 1, "refused": 2, "no_context": 1}
+    lines = stored(result.answers)
+    assert [line["outcome"] for line in lines[:5]] == ["answered", "empty", "refused", "refused", "no_context"]
+    assert [line["response"] for line in lines[1:5]] == [""] * 4  # an error's words are no answer
+    assert "picture" in lines[2]["reason"]
+    assert lines[5]["stop"] == "max_tokens"
+    assert read_scores(tmp_path / "m" / "logs")["accuracy"] == 0.125
+
+
+def read_scores(logs: Path) -> dict[str, float]:
+    from inspect_ai.log import read_eval_log
+
+    (path,) = logs.glob("*.eval")
+    results = read_eval_log(str(path)).results
+    assert results is not None
+    return {name.split("/")[-1]: metric.value for name, metric in results.scores[0].metrics.items()}
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Scripted(status=400, error={"message": "m is not a multimodal model"}), "takes no images"),
+        (Scripted(status=401, error={"message": "bad key"}), "API key"),
+        (Scripted(status=404, error={"message": "The model m does not exist"}), "name of the model"),
+    ],
+)
+def test_an_endpoint_that_can_answer_nothing_ends_the_run_at_once(
+    tmp_path: Path, reply: Scripted, message: str
+) -> None:
+    with serve(lambda number, body: reply) as server:
+        with pytest.raises(SocoError, match=message):
+            run_questions([small_asked()], ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time())
+        assert len(server.requests) == 1
+    record = json.loads((tmp_path / "m" / "vis.run.json").read_text())
+    assert record["counts"]["unanswered"] == 8
+
+
+def test_failures_are_counted_and_asked_again(tmp_path: Path) -> None:
+    ill = threading.Event()
+    ill.set()
+
+    def sometimes(number: int, body: dict[str, Any]) -> Scripted:
+        if number % 2 and ill.is_set():
+            return Scripted(delay=3)
+        return script(number, body)
+
+    with serve(sometimes) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (result,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time(timeout=1))
+        assert not result.complete
+        assert result.record["counts"]["timeout"] == result.record["counts"]["unanswered"] == 2
+        ill.clear()
+        (healed,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time(timeout=1))
+        assert healed.complete
+        assert len(server.requests) == 6
+    with serve(script) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (whole,) = run_questions([small_asked(groups=1)], model, tmp_path / "whole", one_at_a_time())
+    assert final(healed.answers) == final(whole.answers)
+
+
+def final(path: Path) -> dict[str, str]:
+    return {line["key"]: line["response"] for line in stored(path)}
+
+
+def test_an_endpoint_that_is_down_ends_the_run_after_some_questions(tmp_path: Path) -> None:
+    with serve(lambda number, body: Scripted(status=400, error={"message": "no"})) as server:
+        with pytest.raises(SocoError, match="20 questions in a row"):
+            run_questions([small_asked(groups=9)], ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time())
+        assert len(server.requests) == 20
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from small_questions import small_asked
+from soco_datasets.lvlm.models import ModelOptions
+from soco_datasets.lvlm.run import AskOptions, run_questions
+options = AskOptions(max_connections=2, max_retries=0)
+run_questions([small_asked(groups=4)], ModelOptions("m", base_url=sys.argv[1]), Path(sys.argv[2]), options)
+"""
+
+
+def test_a_killed_run_asks_no_answered_question_again_and_ends_with_the_same_answers(tmp_path: Path) -> None:
+    answers = tmp_path / "m" / "vis.answers.jsonl"
+    hang = threading.Event()
+
+    def until_killed(number: int, body: dict[str, Any]) -> Scripted:
+        if number >= 7:
+            hang.wait(60)
+        return script(number, body)
+
+    with serve(until_killed) as server:
+        command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(HERE)})
+        try:
+            while not (answers.is_file() and answers.read_bytes().count(b"\n") >= 7):
+                assert process.poll() is None
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            hang.set()
+        done = {line["key"] for line in stored(answers)}
+        before = len(server.requests)
+        model = ModelOptions("m", base_url=server.url)
+        (resumed,) = run_questions([small_asked(groups=4)], model, tmp_path, one_at_a_time())
+        asked_again = [images_of(request)[0] for request in server.requests[before:]]
+    with serve(script) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (whole,) = run_questions([small_asked(groups=4)], model, tmp_path / "whole", one_at_a_time())
+        pictures = dict(zip(final(whole.answers), (images_of(request)[0] for request in server.requests), strict=True))
+    assert 6 <= len(done) < 16
+    assert len(asked_again) == 16 - len(done)
+    assert not set(asked_again) & {pictures[key] for key in done}
+    assert resumed.complete
+    assert final(resumed.answers) == final(whole.answers)
+    assert resumed.record["counts"] == whole.record["counts"]
+
+
+def test_inspect_eval_runs_the_task_by_itself(folder: Path, tmp_path: Path) -> None:
+    task = Path(lvlm_run.__file__).parents[1] / "lvlm" / "inspect_task.py"
+    with serve(lambda number, body: Scripted("Answer: A")) as server:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "inspect_ai", "eval", f"{task}@soco_lvlm", "--display", "none"),
+                *("-T", f"data={folder}", "-T", "setting=desc", "-T", "questions=2"),
+                *("--model", "openai-api/endpoint/m", "--model-base-url", server.url, "--log-dir", str(tmp_path)),
+            ],
+            env={**os.environ, "ENDPOINT_API_KEY": "none"},
+            check=True,
+            cwd=tmp_path,
+        )
+        assert len(server.requests) == 8
+        assert {len(images_of(request)) for request in server.requests} == {1}
+    assert read_scores(tmp_path) == {"accuracy": 0.25, "circular_accuracy": 0.0}
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    lvlm_run.add(parser.add_subparsers())
+    return parser.parse_args(["run", *arguments])
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(script) as server:
+        common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--out", str(tmp_path))
+        arguments = parse(*common, "--setting", "vis,desc", "--limit", "1", "--max-retries", "0")
+        arguments.run(arguments)
+        assert capsys.readouterr().out.splitlines() == [
+            f"{setting}: 4 answered: {tmp_path}/m/{setting}.answers.jsonl" for setting in ("vis", "desc")
+        ]
+        arguments = parse(*common, "--setting", "vis,desc", "--limit", "1", "--json")
+        arguments.run(arguments)
+        assert [record["setting"] for record in json.loads(capsys.readouterr().out)] == ["vis", "desc"]
+        assert len(server.requests) == 8
+        for wrong, message in (
+            (("--setting", "seen"), "setting"),
+            (("--limit", "0"), "at least one question"),
+            (("--device", "cpu"), "--device is for a local model"),
+            (("--marker", "star"), "marker"),
+            (("--api-key-env", "SOCO_NO_SUCH_KEY"), "SOCO_NO_SUCH_KEY is not set"),
+            (("--marker-color", "blue"), "another run"),
+        ):
+            arguments = parse(*common, *wrong)
+            with pytest.raises(UsageError, match=message):
+                arguments.run(arguments)
+        assert len(server.requests) == 8
+
+
+def test_questions_that_fail_are_an_error_of_the_command(folder: Path, tmp_path: Path) -> None:
+    with serve(lambda number, body: Scripted(status=400, error={"message": "no"})) as server:
+        arguments = parse(
+            *("--model", "m", "--base-url", server.url, "--data", str(folder), "--out", str(tmp_path)),
+            *("--setting", "vis", "--limit", "1", "--max-retries", "0"),
+        )
+        with pytest.raises(SocoError, match="4 questions got no answer"):
+            arguments.run(arguments)
+
+
+def test_keys_tell_what_is_seen(folder: Path, tmp_path: Path) -> None:
+    from soco_datasets.lvlm.markers import MarkerStyle
+
+    template = tmp_path / "mine.toml"
+    template.write_text('name = "mine"\n[question]\nvis = "Which one?"\n')
+    plain = open_asked("vis", folder)
+    others = [
+        open_asked("vis", folder, template=template),
+        open_asked("vis", folder, style=MarkerStyle("cross", "blue")),
+        open_asked("vis_desc", folder),
+    ]
+    keys = [list(part.all_keys()) for part in (plain, *others)]
+    assert len(set().union(*keys)) == sum(map(len, keys))
+    assert list(open_asked("vis", folder).all_keys()) == keys[0]
+    assert list(plain.first(1).all_keys()) == keys[0][:4]
+
+
+def test_names_of_models() -> None:
+    assert model_name(ModelOptions("soco_hf/google/gemma-3-4b-it")) == "soco_hf/google/gemma-3-4b-it"
+    assert model_name(ModelOptions("vllm/Qwen/Qwen2.5-VL-7B-Instruct")) == "vllm/Qwen/Qwen2.5-VL-7B-Instruct"
+    with pytest.raises(SocoError, match="OPENAI_API_KEY"):
+        open_model(ModelOptions("openai/gpt-4o"))
+
+
+def test_without_inspect_ai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"soco-datasets\[lvlm\]"):
+        run_questions([small_asked()], ModelOptions("m"), tmp_path)
