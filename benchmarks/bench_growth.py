@@ -1,0 +1,104 @@
+"""How the time of an evaluation grows with the images and with the pairs, in one run.
+
+    python benchmarks/bench_growth.py [--images 125 250 500 1000] [--pairs-per-image 1 5 10 20] [--small]
+
+Synthetic releases: fewer images are the first categories with all their pairs, 5 for each image; fewer pairs are a part
+of each category's. Printed are the exponent of time in images, by least squares on the logarithms,
+and the slope of time in pairs as a share of one forward. Targets: at most 1.05, and under 1 %. The times are the
+fastest of --rounds, the sizes taken in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from support import VIT_SMALL, VIT_TINY, bare_forwards, machine, random_dinov2
+from synthetic_release import built_synthetic
+
+from soco_datasets.correspondence.runner import evaluate_backbone
+from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.data.folder import DatasetFolder
+from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.extractor import DenseFeatureExtractor
+
+TASKS = ("cc", "soc")  # one pair of images, both tasks; within categories, so that a few categories are a whole
+
+
+class Part(DatasetFolder):
+    """A folder with the pairs of its first categories, every n-th of them."""
+
+    categories: tuple[str, ...] = ()
+    every = 1
+
+    def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
+        table = super().table(config, split, columns)
+        if config not in TASKS:
+            return table
+        kept = table.filter(pc.is_in(table["pair_group"], value_set=pa.array(self.categories)))
+        return kept.take(pa.array(np.arange(0, kept.num_rows, self.every)))
+
+
+def seconds(extractor: DenseFeatureExtractor, folder: DatasetFolder) -> tuple[float, int, int]:
+    """(time, images and pairs) of one evaluation."""
+    start = time.perf_counter()
+    counts = evaluate_backbone(extractor, folder, get_tasks(TASKS)).result.counts
+    took = time.perf_counter() - start
+    assert counts["forwards"] == counts["decodes"] == counts["images"]
+    return took, counts["images"], counts["pairs"] // len(TASKS)
+
+
+def part(data: Path, categories: int, every: int) -> Part:
+    """The folder at `data` with the pairs of its first categories, one in `every`."""
+    folder = Part(data)
+    folder.categories = tuple(sorted(set(folder.table("images")["category"].to_pylist()))[:categories])
+    folder.every = max(1, every)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[125, 250, 500, 1000])
+    parser.add_argument("--pairs-per-image", type=int, nargs="+", default=[1, 5, 10, 20])
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--small", action="store_true", help="8 and 16 small images, a tiny model")
+    arguments = parser.parse_args()
+    if arguments.small:
+        arguments.images, arguments.pairs_per_image, arguments.image_size, arguments.rounds = [8, 16], [1, 2], 56, 1
+    least, most, densest = min(arguments.images), max(arguments.images), max(arguments.pairs_per_image)
+    middle, common = sorted(arguments.images)[(len(arguments.images) - 1) // 2], min(5, densest)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = {"images_per_category": least, "image_side": 64 if arguments.small else 300, "kinds": ("intra",)}
+        many = built_synthetic(Path(temporary, "many"), categories=-(-most // least), pairs=most * common, **made)
+        dense = built_synthetic(Path(temporary, "dense"), categories=middle // least, pairs=middle * densest, **made)
+        shape = VIT_TINY if arguments.small else VIT_SMALL
+        backbone = load_backbone(random_dinov2(Path(temporary, "model"), shape), device="cpu")
+        extractor = DenseFeatureExtractor(backbone, arguments.image_size)
+        parts = [part(many, images // least, 1) for images in arguments.images]
+        parts += [part(dense, middle // least, densest // pairs) for pairs in arguments.pairs_per_image]
+        seconds(extractor, parts[0])  # warm: imports, page cache
+        rounds = [[seconds(extractor, folder) for folder in parts] for _ in range(arguments.rounds)]
+        best = [min(found) for found in zip(*rounds, strict=True)]
+        forward = bare_forwards(extractor, 64) / 64
+    print(f"{machine()}; {shape['hidden_size']} channels, {extractor.size} px")
+    print(f"a forward {1000 * forward:.2f} ms an image")
+    for took, images, pairs in best:
+        print(f"{images:6,} images{pairs:8,} pairs{took:9.2f} s{took / (images * forward):7.2f} times its forwards")
+    grown, denser = best[: len(arguments.images)], best[len(arguments.images) :]
+    times, sizes, _ = np.array(grown).T
+    taken, _, numbers = np.array(denser).T
+    exponent = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+    slope = np.polyfit(numbers, taken, 1)[0]
+    print(f"growth exponent in images  {exponent:.3f}")
+    print(f"an extra pair              {1e6 * slope:.0f} us, {100 * slope / forward:.2f} % of a forward")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""One file a command: `add` declares its arguments, `run` parses nothing and decides nothing, it only calls.
+
+To add a command: a file here, and its name in `COMMANDS`, in the order the help shows them.
+"""
+
+COMMANDS = (
+    "build",
+    "info",
+    "demo",
+    "evaluate",
+    "score",
+    "compare",
+    "report",
+    "correlate",
+    "probe",
+    "lvlm",
+    "models",
+    "cache",
+    "convert",
+    "publish",
+    "publish_metric",
+    "submit",
+    "verify",
+    "leaderboard",
+)

@@ -1,0 +1,65 @@
+"""`soco build`: a release to a dataset folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .common import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data"
+    parser = command(commands, "build", "build a dataset folder from a SOCO release", example)
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="GenIntelLab/SOCO",
+        help="Hub dataset id, folder with the zips, extracted tree, mini",
+    )
+    parser.add_argument("--out", type=Path, help="folder to make (default: the cache, where load_dataset looks)")
+    parser.add_argument("--revision", help="commit, tag or branch of a Hub source")
+    parser.add_argument("--format", default="arrow", help="arrow (default) or parquet")
+    parser.add_argument("--max-shard-size", default="500MB", help="data in one shard, such as 500MB (default) or 1GiB")
+    parser.add_argument("--strict", action="store_true", help="make an error of every repair")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out images and pairs with errors and go on")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
+    parser.add_argument("--test-pairs", type=int, default=20_000, help="fixed pairs to draw where the release has none")
+    parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from ..data.build import build_dataset
+
+    result = build_dataset(
+        arguments.source,
+        arguments.out,
+        revision=arguments.revision,
+        format=arguments.format,
+        max_shard_size=arguments.max_shard_size,
+        strict=arguments.strict,
+        skip_bad=arguments.skip_bad,
+        overwrite=arguments.overwrite,
+        test_pairs=arguments.test_pairs,
+        min_shared=arguments.min_shared,
+        seed=arguments.seed,
+    )
+    for item in result.findings:
+        if item.severity != "note":
+            print(item, file=sys.stderr)
+    counts = result.manifest["counts"]
+    found = result.manifest["findings"]["counts"]
+    print(
+        f"{result.path}: {counts['images']} images, {counts['categories']} categories, {counts['keypoints']} keypoints"
+    )
+    for config, splits in counts["rows"].items():
+        print(f"  {config:14}" + ", ".join(f"{rows:,} {split}" for split, rows in splits.items()))
+    print(
+        f"  {sum(found['repair'].values())} repairs, {sum(found['error'].values())} left out, "
+        f"{sum(found['note'].values())} notes; content hash {result.manifest['content_hash'][:16]}"
+    )

@@ -1,0 +1,115 @@
+"""`soco evaluate`: one backbone on one dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import Commands, command, numbers
+from .model_options import add_model_options, load_extractor, memory_budget
+
+if TYPE_CHECKING:
+    from ..correspondence.tasks import Task
+    from ..data.folder import DatasetFolder
+
+_PROTOCOLS = "standard (default), paper (all tasks of the paper), fast (soc at 0.1); the options below win over it"
+_STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results"
+    parser = command(commands, "evaluate", "evaluate a backbone: PCK table, record, predictions", example)
+    add_model_options(parser)
+    parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
+    parser.add_argument("--protocol", default="standard", help=_PROTOCOLS)
+    parser.add_argument("--tasks", help="comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc")
+    parser.add_argument("--convention", help="reference or centered")
+    parser.add_argument("--alphas", help="PCK thresholds, such as 0.1,0.05")
+    parser.add_argument("--reductions", help="comma-separated: pair, keypoint, image")
+    parser.add_argument("--normaliser", default="bbox", help="what errors are divided by: bbox (default) or image")
+    parser.add_argument("--valid-area", action="store_true", help="never predict a cell that is padding alone")
+    parser.add_argument("--soft-beta", type=float, default=0.02, help="temperature of soft tasks (default 0.02)")
+    parser.add_argument("--soft-window", type=int, default=7, help="window of soft tasks (default 7, 0 = whole map)")
+    parser.add_argument("--store", default="auto", help=_STORE)
+    parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
+    parser.add_argument("--skip-bad", action="store_true", help="go on without images that do not decode, and count")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for record and predictions")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from ..correspondence.protocol import Protocol
+    from ..data.folder import open_folder
+    from ..data.resolve import resolve_data
+
+    scoring = scoring_options(arguments)
+    Protocol(**scoring)  # refuses a bad choice before data and model are loaded
+    tasks_asked(arguments)
+    budget = memory_budget(arguments)
+    folder = open_folder(resolve_data(arguments.data))
+    tasks = tasks_asked(arguments, folder)
+    from ..correspondence.pipeline import StoreChoice
+    from ..correspondence.runner import evaluate_backbone
+
+    StoreChoice(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
+    extractor = load_extractor(arguments)
+    evaluation = evaluate_backbone(
+        extractor,
+        folder,
+        tasks,
+        memory_budget=budget,
+        workers=arguments.workers,
+        store=arguments.store,
+        store_dir=arguments.store_dir,
+        skip_bad=arguments.skip_bad,
+        **scoring,
+    )
+    from ..correspondence.results import write_evaluation
+    from ..reporting.tables import format_metrics_table
+
+    record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
+    print(format_metrics_table(evaluation.result))
+    if arguments.skip_bad and evaluation.result.counts["bad_images"]:
+        counts = evaluation.result.counts
+        print(f"\nleft out: {counts['skipped_pairs']:,} pairs of {counts['bad_images']:,} images that do not decode")
+    print(f"\nrecord       {record}\npredictions  {predictions}")
+
+
+def scoring_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The scoring options of `evaluate_backbone`: the preset's, where no option says otherwise."""
+    from ..correspondence.presets import get_preset
+
+    preset = get_preset(arguments.protocol)
+    reductions = arguments.reductions
+    return {
+        "convention": arguments.convention or preset.convention,
+        "alphas": preset.alphas if arguments.alphas is None else numbers("--alphas", arguments.alphas),
+        "reductions": preset.reductions if reductions is None else tuple(reductions.split(",")),
+        "normaliser": arguments.normaliser,
+        "valid_area": arguments.valid_area,
+        "soft_beta": arguments.soft_beta,
+        "soft_window": arguments.soft_window,
+    }
+
+
+def tasks_asked(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
+    """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is said.
+
+    Without a folder the names are only checked.
+    """
+    from ..correspondence.presets import get_preset, tasks_for
+    from ..correspondence.tasks import get_tasks
+
+    preset = get_preset(arguments.protocol)
+    if arguments.tasks is not None or folder is None:
+        return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
+    there, absent = tasks_for(preset, folder.configs)
+    if absent:
+        names = ", ".join(task.name for task in absent)
+        configs = ", ".join(dict.fromkeys(task.config for task in absent))
+        print(f"left out, since {folder.path} has no {configs}: {names}", file=sys.stderr)
+    return there

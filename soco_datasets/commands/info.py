@@ -1,0 +1,28 @@
+"""`soco info`: what a dataset folder holds."""
+
+from __future__ import annotations
+
+import argparse
+
+from .common import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = command(commands, "info", "count what a dataset folder holds and compare with SOCO", "soco info soco-data")
+    parser.add_argument("folder", nargs="?", help="a built folder, or mini (default: where load_dataset looks)")
+    parser.add_argument("--no-all", action="store_true", help="do not count every pair there is")
+    parser.add_argument("--verify", action="store_true", help="also compare every shard with its sha256")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from ..data.folder import open_folder
+    from ..data.info import describe
+    from ..data.resolve import resolve_data
+
+    folder = open_folder(resolve_data(arguments.folder))
+    if arguments.verify:
+        folder.verify()
+    print(describe(folder, all_pairs=not arguments.no_all))

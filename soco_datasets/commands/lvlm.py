@@ -1,0 +1,153 @@
+"""`soco lvlm run | score | report | baseline | import | export`: vision-language models on SOCO."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import lvlm_report, lvlm_run
+from .common import Commands, command
+from .model_options import add_model_options, load_extractor, memory_budget
+
+if TYPE_CHECKING:
+    from ..data.folder import DatasetFolder
+
+_DATA = "dataset folder or 'mini' (default: as load_dataset('soco') finds it)"
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its own commands to the parser."""
+    example = "soco lvlm run --model Qwen/Qwen2.5-VL-7B-Instruct --setting vis --out answers"
+    parser = command(commands, "lvlm", "ask vision-language models multiple-choice questions, and score them", example)
+    parts = parser.add_subparsers(dest="part", metavar="COMMAND", required=True)
+    lvlm_run.add(parts)
+    _add_score(parts)
+    lvlm_report.add(parts)
+    _add_baseline(parts)
+    _add_import(parts)
+    _add_export(parts)
+
+
+def _add_score(parts: Commands) -> None:
+    example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
+    parser = command(parts, "score", "score the answers of a model; no network, the same bytes every time", example)
+    parser.add_argument("answers", nargs="+", type=Path, help="answers files of one model, one a setting")
+    parser.add_argument("--data", help=_DATA)
+    parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
+    parser.add_argument("--judged", type=Path, help="letters that a judge model read, as JSON lines: a third parser")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    parser.add_argument("--out", type=Path, help="write the report here as JSON")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
+    parser.set_defaults(run=run_score)
+
+
+def _add_baseline(parts: Commands) -> None:
+    example = "soco lvlm baseline --model dinov2_b14 --data soco-data --out answers"
+    parser = command(parts, "baseline", "answer by guessing (random, random++) or by a vision backbone", example)
+    add_model_options(parser)
+    parser.add_argument("--data", help=_DATA)
+    parser.add_argument("--seed", type=int, default=0, help="of guesses (default 0)")
+    parser.add_argument("--convention", default="reference", help="reference (default) or centered")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the answers, one folder a model in it")
+    parser.set_defaults(run=run_baseline)
+
+
+def _add_import(parts: Commands) -> None:
+    example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
+    parser = command(parts, "import", "read the released TSVs into a dataset folder", example)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one TSV a setting")
+    parser.add_argument("--setting", help="vis, vis_desc or desc, for a file of another name than the released ones")
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
+    parser.set_defaults(run=run_import)
+
+
+def _add_export(parts: Commands) -> None:
+    example = "soco lvlm export --data soco-data --setting vis --out tsv"
+    parser = command(parts, "export", "write questions as the TSVs that VLMEvalKit reads", example)
+    parser.add_argument("--data", help=_DATA)
+    parser.add_argument("--setting", help="settings, comma-separated (default: all)")
+    parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
+    parser.add_argument("--marker-color", default="red", help="red (default), blue, yellow, purple or green")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.set_defaults(run=run_export)
+
+
+def run_score(arguments: argparse.Namespace) -> None:
+    """Score answers."""
+    from ..files import atomic_write
+    from ..lvlm.answer_files import load_answers, load_judged
+    from ..lvlm.rows import read_rows
+    from ..lvlm.score_table import format_scores
+    from ..lvlm.scores import score_answers
+
+    folder = _folder(arguments.data)
+    headers, answers = load_answers(arguments.answers, folder.content_hash)
+    rows = [row for header in headers for row in read_rows(folder, header["setting"])]
+    report = {
+        "asked": headers,
+        **score_answers(
+            rows,
+            answers,
+            judged=None if arguments.judged is None else load_judged(arguments.judged),
+            partial=arguments.partial,
+            resamples=arguments.resamples,
+            seed=arguments.seed,
+        ),
+    }
+    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+    if arguments.out is not None:
+        atomic_write(arguments.out, text + "\n")
+    print(text if arguments.json else format_scores(report))
+
+
+def run_baseline(arguments: argparse.Namespace) -> None:
+    """Answer without a language model."""
+    from ..lvlm.answer_files import write_letters
+    from ..lvlm.baselines import GUESSERS, guess, match_candidates
+    from ..lvlm.rows import read_rows, stored_settings
+
+    folder = _folder(arguments.data)
+    rows = [row for setting in stored_settings(folder) for row in read_rows(folder, setting)]
+    model: dict[str, Any] = {"name": arguments.model, "kind": "baseline"}
+    if arguments.model in GUESSERS:
+        letters = guess(rows, arguments.model, arguments.seed)
+        model["seed"] = arguments.seed
+    else:
+        extractor = load_extractor(arguments)
+        letters = match_candidates(extractor, folder, rows, arguments.convention, memory_budget(arguments))
+        model |= {"convention": arguments.convention, "backbone": extractor.describe()}
+    out = arguments.out / Path(arguments.model).name
+    for path in write_letters(out, model, folder.content_hash, rows, letters):
+        print(path)
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """TSVs to a folder."""
+    from ..lvlm.tsv_files import import_tsv
+
+    manifest = import_tsv(arguments.files, arguments.out, setting=arguments.setting, overwrite=arguments.overwrite)
+    for setting, rows in manifest["counts"]["rows"]["lvlm"].items():
+        print(f"{setting:<10}{rows:>8,} rows")
+    print(f"{manifest['counts']['images']:,} pictures; ask them with: soco lvlm run --data {arguments.out}")
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    """A folder to TSVs."""
+    from ..lvlm.markers import MarkerStyle
+    from ..lvlm.tsv_files import export_tsv
+
+    settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]
+    style = MarkerStyle(arguments.marker, arguments.marker_color)
+    for path in export_tsv(_folder(arguments.data), arguments.out, settings, style):
+        print(path)
+
+
+def _folder(data: str | None) -> DatasetFolder:
+    from ..data.folder import open_folder
+    from ..data.resolve import resolve_data
+
+    return open_folder(resolve_data(data))

@@ -1,0 +1,75 @@
+"""The options that say which model sees the images and how; `evaluate`, `probe` and others share them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..features.extractor import DenseFeatureExtractor
+
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:function, or several: 2*dinov2_b14+dift"
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--model` and everything that decides its features."""
+    parser.add_argument("--model", required=True, help=_MODEL)
+    parser.add_argument("--image-size", type=int, default=800, help="requested network size in pixels (default 800)")
+    parser.add_argument("--layer", type=int, help="block whose output is taken (default: the last, -1)")
+    parser.add_argument("--layers", help="several blocks side by side, such as 2,5,8,11, or quarters")
+    parser.add_argument("--norm", help="none or final: before or after the final norm (default: the list's, else none)")
+    parser.add_argument("--head", help="a learned head (safetensors) on top, such as `soco probe` writes")
+    parser.add_argument("--upsample", type=int, default=1, help="enlarge the maps by this factor (default 1)")
+    parser.add_argument("--upsample-mode", default="bilinear", help="bilinear (default) or bicubic")
+    parser.add_argument("--grid", type=int, help="with a+b: cells of the common grid (default: the finest)")
+    parser.add_argument("--statistics", default="auto", help="auto (the checkpoint's), paper, imagenet, clip or half")
+    parser.add_argument("--revision", help="commit, tag or branch of a Hub model")
+    parser.add_argument("--device", default="auto", help="auto (default: a GPU where there is one), cpu, cuda, cuda:1")
+    parser.add_argument("--dtype", default="float32", help="float32 (default), float16, bfloat16; tf32 on a GPU")
+    parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
+    parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
+    parser.add_argument("--workers", type=int, default=2, help="decoding threads (default 2)")
+    parser.add_argument("--memory-budget", help="memory for feature maps, such as 8GB (default: half of what is free)")
+
+
+def memory_budget(arguments: argparse.Namespace) -> int | None:
+    """`--memory-budget` in bytes, None where it was not given."""
+    from ..files import parse_size
+
+    return None if arguments.memory_budget is None else parse_size(arguments.memory_budget)
+
+
+def load_extractor(arguments: argparse.Namespace) -> DenseFeatureExtractor:
+    """The model the options ask for, loaded, at its image size."""
+    from ..features.expression import load_model_expression, parse_layers
+    from ..features.extractor import DenseFeatureExtractor
+
+    batch_size = _batch_size(arguments.batch_size)
+    name = _DTYPES.get(arguments.dtype, arguments.dtype)
+    tf32 = name == "tf32"
+    backbone = load_model_expression(
+        arguments.model,
+        grid=arguments.grid,
+        layers=parse_layers(arguments.layers) if arguments.layers else None,
+        head=arguments.head,
+        upsample=arguments.upsample,
+        upsample_mode=arguments.upsample_mode,
+        layer=arguments.layer,
+        norm=arguments.norm,
+        statistics=arguments.statistics,
+        device=arguments.device,
+        dtype="float32" if tf32 else name,
+        revision=arguments.revision,
+    )
+    return DenseFeatureExtractor(backbone, arguments.image_size, batch_size, tf32=tf32, compiled=arguments.compile)
+
+
+def _batch_size(text: str) -> int | None:
+    from ..errors import UsageError
+
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch-size takes a number of images from 1 or auto, got {text!r}.")
+    return int(text)

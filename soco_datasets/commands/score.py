@@ -1,0 +1,44 @@
+"""`soco score`: a record from its predictions alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .common import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "soco score results/dinov2_b14.predictions.parquet --data soco-data"
+    parser = command(commands, "score", "recompute a record from its predictions alone", example)
+    parser.add_argument("predictions", type=Path, help="the Parquet file that `soco evaluate` wrote")
+    parser.add_argument("--data", help="also check the predictions against this dataset folder, row by row")
+    parser.add_argument("--out", type=Path, help="write the record here as JSON")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from ..correspondence.predictions import read_predictions
+    from ..correspondence.results import record_from_predictions
+    from ..reporting.tables import format_metrics_table
+
+    table = read_predictions(arguments.predictions)
+    if arguments.data is not None:
+        from ..correspondence.predictions import check_against_dataset, read_header
+        from ..correspondence.predictions_images import image_annotations
+        from ..correspondence.runner import task_pairs
+        from ..correspondence.tasks import get_tasks
+        from ..data.folder import open_folder
+        from ..data.resolve import resolve_data
+
+        folder = open_folder(resolve_data(arguments.data))
+        tasks = get_tasks(read_header(table).tasks)
+        pairs = {task.name: task_pairs(folder, task) for task in tasks}
+        check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder))
+    result = record_from_predictions(table)
+    if arguments.out is not None:
+        result.write(arguments.out)
+    print(result.to_json() if arguments.json else format_metrics_table(result))

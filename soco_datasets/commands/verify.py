@@ -1,0 +1,107 @@
+"""`soco verify`: somebody's result computed again."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .common import Commands, command
+
+if TYPE_CHECKING:
+    from ..hub.recompute import Check
+    from ..hub.verify import Verdict
+
+_LISTED = 40
+_WIDE = 44
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "soco verify lab/model@refs/pr/1 --dataset-repo lab/soco --data soco-data"
+    parser = command(commands, "verify", "compute a submission again and compare it number by number", example)
+    parser.add_argument(
+        "what",
+        metavar="URL_OR_FILE",
+        help="a record or predictions file, ORG/MODEL[@REVISION], or an address on the Hub",
+    )
+    parser.add_argument("--data", help="dataset folder or mini, to compare the targets with (default: the one at hand)")
+    parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
+    parser.add_argument("--numbers-only", action="store_true", help="do without the dataset: compare only the numbers")
+    parser.add_argument("--all", action="store_true", help="list every value, not only the main ones and what differs")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it. Exits with 1 unless everything matches."""
+    from ..hub.remote import verify
+    from ..hub.verify import MismatchError
+
+    verdict = verify(arguments.what, arguments.data, arguments.dataset_repo)
+    print(_json(verdict) if arguments.json else _text(verdict, arguments.all))
+    if not verdict.matches:
+        raise MismatchError(
+            f"MISMATCH: {arguments.what} is not what its predictions and the rules give "
+            f"({len(verdict.mismatches)} value(s), {len(verdict.problems)} other problem(s))."
+        )
+    if not verdict.references and not arguments.numbers_only:
+        raise MismatchError(
+            f"NOT VERIFIED: the numbers match their predictions, but nobody checked whether their targets are the "
+            f"dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf download "
+            f"{arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
+        )
+
+
+def _text(verdict: Verdict, whole: bool) -> str:
+    from ..reporting.style import clean
+    from ..reporting.tables import align
+
+    main = [check for check in verdict.checks if whole or _is_main(check)]
+    others = [check for check in verdict.checks if not (whole or _is_main(check))]
+    wrong = [check for check in others if not check.agrees]
+    rows = [["value", "stated", "computed", ""]]
+    rows += [_cells(check) for check in main + wrong[:_LISTED]]
+    lines = [align(rows, right=False)] if len(rows) > 1 else []
+    if len(wrong) > _LISTED:
+        lines.append(f"... and {len(wrong) - _LISTED} more that differ (--all lists them)\n")
+    if agreeing := len(others) - len(wrong):
+        lines.append(f"{agreeing} further values of the record match.\n")
+    lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
+    compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
+    agreeing_end = "match" if verdict.references else "the numbers match their predictions"
+    end = agreeing_end if verdict.matches else "MISMATCH"
+    return f"{clean(verdict.what)}\n{''.join(lines)}Queries and targets {compared}.\n{end}"
+
+
+def _is_main(check: Check) -> bool:
+    """Whether a value is listed although it matches: what a leaderboard shows, and the overall scores behind it."""
+    in_record = check.name.startswith("metrics/")
+    entry = check.name.endswith((": value", ": dataset revision")) or check.name.startswith("sha256")
+    return entry or (in_record and check.name.endswith("/overall/pck"))
+
+
+def _cells(check: Check) -> list[str]:
+    from ..reporting.style import short
+
+    return [
+        short(check.name, 60),
+        short(check.stated, _WIDE),
+        short(check.found, _WIDE),
+        "ok" if check.agrees else "MISMATCH",
+    ]
+
+
+def _json(verdict: Verdict) -> str:
+    import json
+
+    return json.dumps(
+        {
+            "what": verdict.what,
+            "match": verdict.matches,
+            "references_compared": verdict.references,
+            "compared": len(verdict.checks),
+            "mismatches": [vars(check) for check in verdict.mismatches],
+            "problems": list(verdict.problems),
+        },
+        indent=2,
+    )

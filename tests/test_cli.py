@@ -1,0 +1,98 @@
+"""The command line as a user runs it, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from shared_data import ORACLE, REAL_SAMPLE, needs_shared
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def soco(home: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HOME": str(home / "hf"), "SOCO_CACHE": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("SOCO_HOME", None)
+    command = [sys.executable, "-m", "soco_datasets.cli", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=cwd or home, env=environment, check=False)
+    assert "Traceback" not in run.stderr, run.stderr
+    return run
+
+
+def test_help_names_every_command_and_gives_examples(home: Path) -> None:
+    overview = soco(home, "--help").stdout
+    for command in ("build", "info", "demo", "evaluate", "score", "models"):
+        assert command in overview
+    assert "example:" in soco(home, "evaluate", "--help").stdout
+
+
+def test_wrong_use_exits_with_2(home: Path) -> None:
+    assert soco(home, "evalute").returncode == 2
+    assert soco(home, "evaluate").returncode == 2
+    run = soco(home, "evaluate", "--model", "dense_sift", "--data", "mini", "--tasks", "sco")
+    assert run.returncode == 2
+    assert "Did you mean" in run.stderr
+    assert soco(home, "build", "mini", "--out", "x", "--format", "csv").returncode == 2
+    assert soco(home, "evaluate", "--model", "dense_sift", "--data", "mini", "--alphas", "ten").returncode == 2
+
+
+def test_work_not_done_exits_with_1_and_says_how_to_mend_it(home: Path) -> None:
+    run = soco(home, "info")
+    assert run.returncode == 1
+    assert "soco build" in run.stderr
+    assert "mini" in run.stderr
+    assert soco(home, "score", "nowhere.parquet").returncode == 1
+
+
+def test_demo_writes_everything_it_promises(home: Path) -> None:
+    run = soco(home, "demo", "--out", "demo", "--image-size", "160")
+    assert run.returncode == 0, run.stderr
+    for title in ("CC", "SOC", "Cross-SOC"):
+        assert title in run.stdout
+    record = json.loads((home / "demo/dense_sift.json").read_text())
+    counts = record["counts"]
+    assert counts["decodes"] == counts["forwards"] == counts["images"] > 50
+    assert (
+        record["metrics"]["cc"]["pair"]["0.1"]["overall"]["pck"]
+        > record["metrics"]["soc"]["pair"]["0.1"]["overall"]["pck"]
+    )
+    assert pq.read_metadata(home / "demo/dense_sift.predictions.parquet").num_rows == counts["keypoints"]
+    for task in ("soc", "cross_soc"):
+        with Image.open(home / f"demo/matches_{task}.png") as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(2**24) or []) > 1000
+
+    again = soco(home, "score", "demo/dense_sift.predictions.parquet", "--data", "mini", "--out", "again.json")
+    assert again.returncode == 0, again.stderr
+    assert (home / "again.json").read_bytes() == (home / "demo/dense_sift.json").read_bytes()
+
+
+@needs_shared
+def test_the_readme_walk_prints_the_expected_numbers(home: Path) -> None:
+    built = soco(home, "build", str(REAL_SAMPLE), "--out", "D")
+    assert built.returncode == 0, built.stderr
+    model = str(ORACLE / "models/dinov2_tiny_p14")
+    tasks = "cc,soc,cross_cc,cross_soc"
+    run = soco(home, "evaluate", "--data", "D", "--model", model, "--image-size", "285", "--tasks", tasks, "--out", "R")
+    assert run.returncode == 0, run.stderr
+    values = {
+        line.split()[0]: line.split()[1:7] for line in run.stdout.splitlines() if line[:1].isalpha() and "." in line
+    }
+    assert values["CC"][:3] == ["18.36", "4.13", "0.57"]
+    assert values["SOC"][:3] == ["10.39", "1.48", "0.57"]
+    assert values["Cross-CC"] == ["4.48", "1.08", "0.00", "4.73", "1.07", "0.00"]
+    assert values["Cross-SOC"] == ["0.98", "0.38", "0.00", "1.12", "0.41", "0.00"]
+    info = soco(home, "info", "D", "--verify")
+    assert info.returncode == 0
+    assert "differ from the real SOCO" in info.stdout
+    mismatch = soco(home, "score", "R/dinov2_tiny_p14.predictions.parquet", "--data", "mini")
+    assert mismatch.returncode == 1
