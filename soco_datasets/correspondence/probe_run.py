@@ -17,8 +17,8 @@ from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
 from ..features.families.base import Backbone
 from ..features.heads import Head, save_head
+from ..features.maps import MapReader
 from ..features.probe import ProbeEpoch, ProbeRecipe, initial_layer, steps_of, train_probe
-from ..features.probe_maps import fill_store
 from ..features.store import FeatureStore
 from ..files import sha256_file
 from .pck import check_alphas
@@ -83,7 +83,9 @@ def run_probe(
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
     with FeatureStore(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
-        fill_store(store, extractor, data.folder.images, image_ids, workers)
+        maps = MapReader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
+        for position, feature_map in maps(list(range(len(image_ids)))):
+            store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
         features = ProbeFeatures(extractor, store, rows, data.folder, protocol, _supercategories(data.folder))
         test = SplitScorer(data.test, features)

@@ -18,7 +18,8 @@ from ..features.extractor import DenseFeatureExtractor
 from ..features.geometry import Convention, cells_to_unit, unit_to_pixels
 from .bad_images import without_bad_images
 from .candidates import with_candidates
-from .pipeline import Found, StoreChoice, match_all
+from .matcher import Found
+from .pipeline import LocalEngine, StoreChoice
 from .plan import Plan, make_plan, task_pairs
 from .predictions import TaskPredictions, predictions_table
 from .predictions_images import AnnotatedPoints, image_annotations
@@ -98,7 +99,9 @@ def evaluate_backbone(
         pairs, left_out = without_bad_images(folder, pairs, workers)
         counts |= left_out
     plan = make_plan(tasks, pairs, folder, protocol, extractor.grid)
-    found = match_all(extractor, folder, plan, protocol, choice=choice, workers=workers, counts=counts)
+    with LocalEngine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+        engine.sample(plan)
+        found = engine.match(plan)
     answers = _answers(tasks, plan, found, extractor.grid, protocol.convention)
     images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(

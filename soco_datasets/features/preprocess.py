@@ -1,4 +1,4 @@
-"""An image file to the pixels a backbone sees: decode, pad, resize, normalise. PIL and NumPy only.
+"""A decoded image to the pixels a backbone sees: pad, resize, normalise. PIL and NumPy only.
 
 Bit for bit what the reference evaluation does: no EXIF rotation (keypoints are in un-rotated pixels), white padding to
 a square on the right and at the bottom, PIL bicubic resize of the uint8 square, then /255 and mean/std in float32.
@@ -6,14 +6,13 @@ a square on the right and at the bottom, PIL bicubic resize of the uint8 square,
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import DatasetFolderError, UsageError
+from ..errors import UsageError
 
 PADDING = 255  # white
 
@@ -41,28 +40,6 @@ NAMED_STATISTICS: dict[str, Statistics] = {
 }
 
 
-def decode_rgb(data: bytes, name: str) -> Image.Image:
-    """A fully decoded RGB image from the bytes of an image file; an EXIF orientation is never applied.
-
-    Args:
-        data: the file's bytes.
-        name: what to call the image in an error.
-
-    Raises:
-        DatasetFolderError: the bytes are no image, or a damaged one.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "it is empty" if not data else str(error).split(" <")[0]
-        raise DatasetFolderError(
-            f"Image {name} does not decode ({len(data)} bytes): {reason}. "
-            "Get the file again from the release and rebuild the dataset folder with `soco build`."
-        ) from error
-
-
 def pad_and_resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """An RGB image on a white square of side max(width, height), resized with PIL's bicubic filter.
 
@@ -75,7 +52,9 @@ def pad_and_resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
         UsageError: the image is not RGB or `size` is not positive.
     """
     if image.mode != "RGB":
-        raise UsageError(f"pad_and_resize takes RGB images, got mode {image.mode!r}; decode with `decode_rgb`.")
+        raise UsageError(
+            f"pad_and_resize takes RGB images, got mode {image.mode!r}; decode with `data.images.open_rgb`."
+        )
     if size < 1:
         raise UsageError(f"The network size must be positive, got {size}.")
     side = max(image.size)

@@ -14,8 +14,8 @@ from PIL import Image
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.cli import main
-from soco_datasets.correspondence import pipeline
-from soco_datasets.correspondence.pipeline import StoreChoice, decoded_ahead
+from soco_datasets.correspondence import matcher
+from soco_datasets.correspondence.pipeline import StoreChoice
 from soco_datasets.correspondence.results import EvaluationResult
 from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
 from soco_datasets.correspondence.tasks import get_tasks
@@ -24,6 +24,7 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
+from soco_datasets.features.maps import decoded_ahead
 from soco_datasets.features.plugin import load_plugin, plugin
 from soco_datasets.features.store_disk import MAPS
 
@@ -79,7 +80,7 @@ def test_bit_equal_in_small_blocks_of_queries(
     folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not to the last bit of the similarity, since the products have another shape, but every choice is the same."""
-    monkeypatch.setattr(pipeline, "_BLOCK", 3)
+    monkeypatch.setattr(matcher, "_BLOCK", 3)
     found = evaluate(folder)
     for task, metrics in usual.result.metrics.items():
         for reduction, by_alpha in metrics.items():

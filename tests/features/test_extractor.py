@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from shared_data import ORACLE, needs_shared
 
+from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
 from soco_datasets.features.families.tokens import TokenBackbone
-from soco_datasets.features.preprocess import decode_rgb
 from soco_datasets.features.store import FeatureStore
 
 SaveModel = Callable[..., Path]
@@ -229,7 +229,7 @@ def test_oracle_features() -> None:
     saved = load_file(ORACLE / "expected" / "features_dinov2_tiny_p14.safetensors")
     rows = json.loads((ORACLE / "expected" / "images_dinov2_tiny_p14.json").read_text())["rows"]
     names = [row["image"] for row in rows]
-    images = [decode_rgb((ORACLE / "SOCOv1" / "Images" / name).read_bytes(), name) for name in names]
+    images = [open_rgb((ORACLE / "SOCOv1" / "Images" / name).read_bytes(), name) for name in names]
     maps = dict(zip(names, extractor.extract(images, names), strict=True))
     assert len(saved) == 3
     for name, expected in saved.items():

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from shared_data import ORACLE, needs_shared
 
+from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import DatasetFolderError, UsageError
 from soco_datasets.features.preprocess import (
     NAMED_STATISTICS,
     NO_STATISTICS,
-    decode_rgb,
     normalise,
     pad_and_resize,
 )
@@ -29,14 +29,14 @@ def test_exif_orientation_is_not_applied() -> None:
     image = Image.new("RGB", (40, 20), (200, 10, 10))
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees
-    decoded = decode_rgb(jpeg(image, exif=exif.tobytes()), "rotated")
+    decoded = open_rgb(jpeg(image, exif=exif.tobytes()), "rotated")
     assert decoded.size == (40, 20)
-    assert np.array_equal(np.asarray(decoded), np.asarray(decode_rgb(jpeg(image), "plain")))
+    assert np.array_equal(np.asarray(decoded), np.asarray(open_rgb(jpeg(image), "plain")))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_other_modes_become_rgb(mode: str) -> None:
-    decoded = decode_rgb(jpeg(Image.new(mode, (9, 7))), mode)
+    decoded = open_rgb(jpeg(Image.new(mode, (9, 7))), mode)
     assert (decoded.mode, decoded.size) == ("RGB", (9, 7))
 
 
@@ -45,7 +45,7 @@ def test_other_modes_become_rgb(mode: str) -> None:
 )
 def test_damaged_image_is_named(data: bytes) -> None:
     with pytest.raises(DatasetFolderError, match=r"car/car_7\.JPEG does not decode"):
-        decode_rgb(data, "car/car_7.JPEG")
+        open_rgb(data, "car/car_7.JPEG").load()
 
 
 def test_padding_is_white_at_right_and_bottom() -> None:
@@ -90,7 +90,7 @@ def test_tensors_of_all_oracle_images() -> None:
     assert len(expected["rows"]) == 48
     for row in expected["rows"]:
         path: Path = ORACLE / "SOCOv1" / "Images" / row["image"]
-        image = decode_rgb(path.read_bytes(), row["image"])
+        image = open_rgb(path.read_bytes(), row["image"])
         assert max(image.size) == row["square"]
         tensor = normalise(pad_and_resize(image, size)[None], NAMED_STATISTICS["imagenet"])[0]
         exact = tensor.astype(np.float64)
