@@ -1,4 +1,4 @@
-"""Which pairs exist, by random access and by a seeded draw, and the queries of one pair. Nothing about them is stored.
+"""Which pairs exist, by random access and by a seeded draw. Nothing about them is stored.
 
 A pair exists when both images show at least `min_shared` keypoints of the same name; within one category (`soc`, `cc`)
 or between two (`cross_soc`, `cross_cc`).
@@ -16,14 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from .pairs_counting import BLOCK_BYTES, Bits, common_names, count_common_names, count_partners
+from .pairs_pools import Pool, make_pools
 
 
 class PairIndex(Sequence[tuple[int, int]]):
     """The pairs among given images, in a fixed order, by random access and without listing them.
 
     Order: category of the target (sorted), then target image, then source image, both in the order given. Undirected:
-    each pair once, its source the earlier image; directed: both directions. Memory: one bit per image and distinct
-    name, and a few times `_BLOCK_BYTES` while counting.
+    each pair once, its source the earlier image; directed: both directions.
+
+    Nothing is listed, but the length, a range of a category and the first access by number need the number of pairs of
+    each target, which is counted once. Only images of a pool are compared (`pairs_pools`: categories linked by common
+    names), and of those only distinct sets of visible names (`pairs_counting`): time grows with the images, and within
+    a pool with the square of its distinct sets, or for directed pairs across at most some 20 shared names not even with
+    that. An access by number looks once at the images of the pool. Memory: one bit per image and name of its pool.
 
     Args:
         categories: category of each image.
@@ -35,8 +42,6 @@ class PairIndex(Sequence[tuple[int, int]]):
     Raises:
         UsageError: `min_shared` below 1, or lists of different length.
     """
-
-    _BLOCK_BYTES = 4 * 2**20
 
     def __init__(
         self,
@@ -58,17 +63,12 @@ class PairIndex(Sequence[tuple[int, int]]):
         code = {category: i for i, category in enumerate(self._categories)}
         self._codes = np.array([code[category] for category in categories], dtype=np.int32)
         self._targets = np.argsort(self._codes, kind="stable").astype(np.int32)  # in the order of the pairs
-        column: dict[str, int] = {}
-        for shown in names:
-            for name in shown:
-                column.setdefault(name, len(column))
-        # Bit n % 64 of word n // 64 says whether the image shows name n.
-        self._visible = np.zeros((-(-len(column) // 64), len(names)), dtype=np.uint64)
-        for image, shown in enumerate(names):
-            for number in {column[name] for name in shown}:
-                self._visible[number // 64, image] |= np.uint64(1 << number % 64)
+        self._first = np.searchsorted(self._codes[self._targets], np.arange(len(self._categories) + 1))
+        self._pools: list[Pool | None] = [None] * len(self._categories)  # of each category
+        for pool in make_pools(self._codes, names, cross=self.cross, min_shared=self.min_shared):
+            for category_code in np.unique(pool.codes).tolist():
+                self._pools[category_code] = pool
         self._starts: NDArray[np.int64] | None = None  # first pair of each target, and the total
-        self._correspondences = 0
         self._row = self._new_cache()
 
     def __len__(self) -> int:
@@ -90,15 +90,22 @@ class PairIndex(Sequence[tuple[int, int]]):
 
     def iter_pairs(self) -> Iterator[tuple[int, int]]:
         """All (source, target), one block of targets at a time."""
-        for sources, targets in self._blocks():
+        for sources, targets in self.iter_blocks():
             yield from zip(sources.tolist(), targets.tolist(), strict=True)
+
+    def iter_blocks(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """All (sources, targets) as int32 blocks of bounded size in the order of the pairs; each is whole targets."""
+        for start, stop in self._chunks():
+            images, pairs = self._shared(start, stop)
+            rows, columns = pairs.nonzero()
+            yield images[columns], self._targets[start:stop][rows]
 
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """All sources and all targets, two int32 arrays of length `len(self)`."""
         total = len(self)
         sources, targets = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
         start = 0
-        for some_sources, some_targets in self._blocks():
+        for some_sources, some_targets in self.iter_blocks():
             stop = start + len(some_sources)
             sources[start:stop], targets[start:stop] = some_sources, some_targets
             start = stop
@@ -106,15 +113,14 @@ class PairIndex(Sequence[tuple[int, int]]):
 
     def correspondences(self) -> int:
         """Number of common keypoints over all pairs."""
-        self._counted()
-        return self._correspondences
+        both = sum(sign * count_common_names(bits, self.min_shared) for _, bits, sign in self._counted_parts())
+        return both if self.directed else both // 2
 
     def group_ranges(self) -> dict[str, range]:
         """Category of the target -> its pairs as a range of numbers; sorted, categories without pairs left out."""
         starts = self._counted()
-        first = np.searchsorted(self._codes[self._targets], np.arange(len(self._categories) + 1))
         ranges = {
-            category: range(int(starts[first[i]]), int(starts[first[i + 1]]))
+            category: range(int(starts[self._first[i]]), int(starts[self._first[i + 1]]))
             for i, category in enumerate(self._categories)
         }
         return {category: numbers for category, numbers in ranges.items() if numbers}
@@ -128,7 +134,7 @@ class PairIndex(Sequence[tuple[int, int]]):
         if directed == self.directed:
             return self
         other = PairIndex.__new__(PairIndex)
-        other.__dict__.update(self.__dict__, directed=directed, _starts=None, _correspondences=0)
+        other.__dict__.update(self.__dict__, directed=directed, _starts=None)
         other._row = other._new_cache()
         return other
 
@@ -143,55 +149,51 @@ class PairIndex(Sequence[tuple[int, int]]):
         """Sources of the target at a position; the last ones are kept, so that neighbouring pairs cost one row."""
 
         def sources(position: int) -> NDArray[np.int32]:
-            images, pairs, _ = self._shared(position, position + 1)
+            images, pairs = self._shared(position, position + 1)
             return images[pairs[0]]
 
-        return lru_cache(maxsize=64)(sources)
+        return lru_cache(maxsize=16)(sources)
 
     def _counted(self) -> NDArray[np.int64]:
         if self._starts is None:
-            starts = np.zeros(len(self._targets) + 1, dtype=np.int64)
-            correspondences = 0
-            for start, stop in self._chunks():
-                _, pairs, common = self._shared(start, stop)
-                np.sum(pairs, axis=1, out=starts[start + 1 : stop + 1])
-                correspondences += int(common.sum(where=pairs, dtype=np.int64))
-            self._correspondences = correspondences
-            self._starts = np.cumsum(starts)
+            counts = np.zeros(len(self._targets), dtype=np.int64)
+            for images, bits, sign in self._counted_parts():
+                counts[images] += sign * count_partners(bits, self.min_shared, earlier=not self.directed)
+            self._starts = np.concatenate(([0], np.cumsum(counts[self._targets])))
         return self._starts
 
-    def _blocks(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        for start, stop in self._chunks():
-            images, pairs, _ = self._shared(start, stop)
-            rows, columns = pairs.nonzero()
-            yield images[columns], self._targets[start:stop][rows]
+    def _counted_parts(self) -> Iterator[tuple[NDArray[np.int32], Bits, int]]:
+        """Images and bits whose pairs add up, by their sign, to the pairs there are: across categories those of a pool
+        less those of each of its categories."""
+        pools = {id(pool): pool for pool in self._pools if pool is not None}
+        for pool in pools.values():
+            yield pool.images, pool.bits, 1
+            if self.cross:
+                order = np.argsort(pool.codes, kind="stable")
+                bounds = np.flatnonzero(np.diff(pool.codes[order])) + 1
+                for members in np.split(order, bounds):
+                    yield pool.images[members], pool.bits[:, members], -1
 
     def _chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of target positions: of one category, so that few names are in play, and of bounded size."""
-        most = max(1, self._BLOCK_BYTES // (8 * max(1, len(self._targets))))
-        bounds = np.searchsorted(self._codes[self._targets], np.arange(len(self._categories) + 1))
-        for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            for start in range(first, last, most):
-                yield start, min(start + most, last)
+        """Ranges of target positions: of one category and of bounded size; categories of no pool left out."""
+        for pool, first, last in zip(self._pools, self._first[:-1].tolist(), self._first[1:].tolist(), strict=True):
+            if pool is not None:
+                most = max(1, BLOCK_BYTES // (8 * len(pool.images)))
+                for start in range(first, last, most):
+                    yield start, min(start + most, last)
 
-    def _shared(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]]:
+    def _shared(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """For T targets of one category, at positions start..stop: (S,) images that may be sources, ascending; (T, S)
-        whether they are a pair; (T, S) number of common names."""
+        whether they are a pair."""
         targets = self._targets[start:stop]
         code = self._codes[targets[0]]
-        images = np.arange(len(self._codes), dtype=np.int32)
-        if not self.cross:
-            images = images[self._codes == code]
-        common = np.zeros((len(targets), len(images)), dtype=np.int32)
-        for word in self._visible:
-            own = word[targets]
-            if own.any():  # the names of one category lie in few words
-                common += np.bitwise_count(own[:, None] & word[images])
-        pairs = common >= self.min_shared
-        pairs &= (images != targets[:, None]) if self.directed else (images < targets[:, None])
+        pool = self._pools[code]
+        assert pool is not None  # a position with pairs, or of `_chunks`
+        pairs = common_names(pool.bits[:, np.searchsorted(pool.images, targets)], pool.bits) >= self.min_shared
+        pairs &= (pool.images != targets[:, None]) if self.directed else (pool.images < targets[:, None])
         if self.cross:
-            pairs &= self._codes != code
-        return images, pairs, common
+            pairs &= pool.codes != code
+        return pool.images, pairs
 
 
 def draw_pairs(index: PairIndex, total: int = 20_000, seed: int = 0) -> list[tuple[int, int]]:
