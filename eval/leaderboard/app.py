@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from views import ANNOTATION, Board, Pairs, chart, chart_choices, details, open_pairs, ranking
 
-from soco_datasets.hub.board import OVERALL, SUBSETS
+from soco_datasets.hub.kind import OVERALL, SUBSETS
 from soco_datasets.hub.leaderboard import SOURCES, tasks_in
 from soco_datasets.reporting.style import clean
 
@@ -22,7 +22,8 @@ _TEXTS = ("model", "status", "source", "date")
 _HEIGHT = 520  # pixels of a picture
 _ABOUT = """# SOCO leaderboard
 Does this vision model understand object parts? **CC**: any point of the same concept. **SOC**: the same keypoint.
-**Cross-SOC**: the same keypoint on another category. Every number is PCK at 0.1 in percent; higher is better."""
+**Cross-SOC**: the same keypoint on another category. These numbers are PCK at 0.1 in percent. **LVLM**: questions for
+vision-language models, right in all four orderings, in percent. Higher is better."""
 
 
 def build_app(board: Board, pairs: Pairs) -> gr.Blocks:

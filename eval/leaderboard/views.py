@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soco_datasets.correspondence.plan import task_pairs
-from soco_datasets.correspondence.predictions import read_header, read_predictions
-from soco_datasets.correspondence.score import task_rows
+from soco_datasets.correspondence.predictions import read_header, read_predictions, task_rows
 from soco_datasets.correspondence.tasks import TASKS, get_tasks
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.resolve import MINI, resolve_data
 from soco_datasets.errors import SocoError
-from soco_datasets.hub.board import BOARD_VARIABLE, OVERALL
+from soco_datasets.hub.board import BOARD_VARIABLE
 from soco_datasets.hub.collect import collect
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
+from soco_datasets.hub.kind import OVERALL
+from soco_datasets.hub.kind_pck import PckKind
 from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
-from soco_datasets.hub.recompute import predictions_beside
 from soco_datasets.reporting.pair_plot import plot_pair
 from soco_datasets.reporting.style import clean
 
@@ -161,7 +161,7 @@ def _predictions_of(folder: DatasetFolder, results: Path | None) -> list[tuple[s
     """(model, predictions file) of the results of this very data."""
     found = []
     for record in sorted(results.glob("*.json")) if results else []:
-        path = predictions_beside(record)
+        path = Path(PckKind().data_beside(record.as_posix()))
         try:
             header = read_header(read_predictions(path))
         except SocoError:

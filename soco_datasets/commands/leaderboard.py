@@ -11,11 +11,11 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco leaderboard --dataset-repo lab/soco --local results --task soc"
     parser = command(commands, "leaderboard", "rank the Hub's entries, results here and the paper's models", example)
-    parser.add_argument("--local", metavar="DIR", help="folder with records that `soco evaluate` wrote")
+    parser.add_argument("--local", metavar="DIR", help="folder with records (`soco evaluate`, `soco lvlm score`)")
     parser.add_argument(
         "--dataset-repo", metavar="ORG/NAME", help="the leaderboard's dataset (default: SOCO_LEADERBOARD)"
     )
-    parser.add_argument("--task", help="rank by this task and show it alone (default: all, ranked by soc)")
+    parser.add_argument("--task", help="rank by this task and show it alone (default: all)")
     parser.add_argument("--supercategory", default="overall", help="transportation, hand_held, furniture or animals")
     parser.add_argument(
         "--source", action="append", choices=("hub", "local", "paper"), help="only these; may be repeated"
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         "--paper",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="with the paper's 40 models (default: where the data is SOCO)",
+        help="with the paper's models (default: where the data is SOCO)",
     )
     parser.add_argument("--check", action="store_true", help="compute results again and say which ones match")
     parser.add_argument("--data", help="dataset folder for --check (default: the one at hand)")
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..hub import leaderboard as board
     from ..hub.board import BOARD_VARIABLE, dataset_repo_of
     from ..hub.collect import collect, tell
+    from ..hub.kinds import KINDS
     from ..reporting.tables import align
 
     board.check_choice(arguments.task or "soc", arguments.supercategory)
@@ -67,7 +68,11 @@ def run(arguments: argparse.Namespace) -> None:
         )
         print(board.to_json(shown) if arguments.json else board.to_csv(shown), end="" if arguments.csv else "\n")
         return
-    tasks = [arguments.task] if arguments.task else board.tasks_in(entries)
-    sort = arguments.task or ("soc" if "soc" in tasks else tasks[0])
-    rows = board.table_rows(entries, tasks, sort=sort, supercategory=arguments.supercategory)
-    print(f"PCK@0.1 in percent, {arguments.supercategory}, ranked by {sort}\n{align(rows)}", end="")
+    there = [arguments.task] if arguments.task else board.tasks_in(entries)
+    tables = []
+    for kind in KINDS:
+        if tasks := [task for task in there if task in kind.tasks]:
+            sort = kind.main_task if kind.main_task in tasks else tasks[0]
+            rows = board.table_rows(entries, tasks, sort=sort, supercategory=arguments.supercategory)
+            tables.append(f"{kind.heading}, {arguments.supercategory}, ranked by {sort}\n{align(rows)}")
+    print("\n".join(tables), end="")

@@ -1,13 +1,12 @@
-"""`soco lvlm run | score | report | baseline | import | export`: vision-language models on SOCO."""
+"""`soco lvlm run | judge | score | report | baseline | import | export`: vision-language models on SOCO."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lvlm_report, lvlm_run
+from . import lvlm_judge, lvlm_report, lvlm_run
 from .common import Commands, command
 from .model_options import add_model_options, load_extractor, memory_budget
 
@@ -23,6 +22,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "lvlm", "ask vision-language models multiple-choice questions, and score them", example)
     parts = parser.add_subparsers(dest="part", metavar="COMMAND", required=True)
     lvlm_run.add(parts)
+    lvlm_judge.add(parts)
     _add_score(parts)
     lvlm_report.add(parts)
     _add_baseline(parts)
@@ -36,11 +36,11 @@ def _add_score(parts: Commands) -> None:
     parser.add_argument("answers", nargs="+", type=Path, help="answers files of one model, one a setting")
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
-    parser.add_argument("--judged", type=Path, help="letters that a judge model read, as JSON lines: a third parser")
+    parser.add_argument("--judged", type=Path, help="verdicts of a judge model (`soco lvlm judge`): a third parser")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=Path, help="write the report here as JSON")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
+    parser.add_argument("--out", type=Path, help="write the record here as JSON, its answers table beside it")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
     parser.set_defaults(run=run_score)
 
 
@@ -78,30 +78,24 @@ def _add_export(parts: Commands) -> None:
 
 def run_score(arguments: argparse.Namespace) -> None:
     """Score answers."""
-    from ..files import atomic_write
-    from ..lvlm.answer_files import load_answers, load_judged
+    from ..lvlm.answer_files import load_answers
+    from ..lvlm.answer_table import answers_table
+    from ..lvlm.judged import load_judged
+    from ..lvlm.provenance import answers_header
+    from ..lvlm.record import record_from_answers, write_evaluation
     from ..lvlm.rows import read_rows
     from ..lvlm.score_table import format_scores
-    from ..lvlm.scores import score_answers
 
     folder = _folder(arguments.data)
     headers, answers = load_answers(arguments.answers, folder.content_hash)
-    rows = [row for header in headers for row in read_rows(folder, header["setting"])]
-    report = {
-        "asked": headers,
-        **score_answers(
-            rows,
-            answers,
-            judged=None if arguments.judged is None else load_judged(arguments.judged),
-            partial=arguments.partial,
-            resamples=arguments.resamples,
-            seed=arguments.seed,
-        ),
-    }
-    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+    judged = None if arguments.judged is None else load_judged(arguments.judged, answers)
+    header = answers_header(arguments.answers, headers, folder, judge=None if judged is None else judged.record)
+    rows = [row for setting in header.settings for row in read_rows(folder, setting)]
+    table = answers_table(header, rows, answers, None if judged is None else judged.letters)
+    record = record_from_answers(table, partial=arguments.partial, resamples=arguments.resamples, seed=arguments.seed)
     if arguments.out is not None:
-        atomic_write(arguments.out, text + "\n")
-    print(text if arguments.json else format_scores(report))
+        write_evaluation(arguments.out, table, record)
+    print(record.to_json() if arguments.json else format_scores(record.to_dict()), end="" if arguments.json else "\n")
 
 
 def run_baseline(arguments: argparse.Namespace) -> None:

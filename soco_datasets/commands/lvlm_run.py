@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..lvlm.asked import IMAGE_FORMATS
 from .common import Commands, command
+
+if TYPE_CHECKING:
+    from ..lvlm.models import ModelOptions
+    from ..lvlm.run import AskOptions
 
 
 def add(commands: Commands) -> None:
@@ -28,13 +33,19 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--limit", type=int, help="only the first so many questions of a setting, in four orderings each"
     )
-    _add_asking(parser)
-    _add_local(parser)
+    parser.add_argument(
+        "--image-format",
+        choices=("auto", *IMAGE_FORMATS),
+        default="auto",
+        help="default: png for local models, jpeg for remote ones",
+    )
+    add_asking_options(parser)
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
     parser.set_defaults(run=run)
 
 
-def _add_asking(parser: argparse.ArgumentParser) -> None:
+def add_asking_options(parser: argparse.ArgumentParser) -> None:
+    """Add how a model is asked, and how a local one is loaded, to a parser."""
     from ..lvlm.run import AskOptions
 
     asking = parser.add_argument_group("asking")
@@ -44,26 +55,28 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=int, default=AskOptions.max_tokens, help="of an answer (default %(default)s)"
     )
     asking.add_argument("--temperature", type=float, default=0.0, help="of a remote model (default 0)")
-    asking.add_argument(
-        "--image-format",
-        choices=("auto", *IMAGE_FORMATS),
-        default="auto",
-        help="default: png for local models, jpeg for remote ones",
-    )
     asking.add_argument("--max-connections", type=int, help="requests at a time (default 10, or two batches)")
     asking.add_argument(
         "--max-retries", type=int, default=AskOptions.max_retries, help="of a question (default %(default)s)"
     )
     asking.add_argument("--timeout", type=int, help="seconds an attempt may take")
-
-
-def _add_local(parser: argparse.ArgumentParser) -> None:
     local = parser.add_argument_group("local models")
     local.add_argument("--device", default="auto", help="torch device (default: a GPU where there is one)")
     local.add_argument("--dtype", default="auto", help="float32, float16, bfloat16 (default: bfloat16 on a GPU)")
     local.add_argument("--batch-size", type=int, default=8, help="questions in one forward (default 8)")
     local.add_argument("--max-pixels", type=int, help="larger pictures are shrunk to this many pixels")
     local.add_argument("--revision", help="Hub commit, branch or tag")
+
+
+def asking_options(arguments: argparse.Namespace) -> tuple[ModelOptions, AskOptions]:
+    """The model and how it is asked, from the options of `add_asking_options` and `--model`."""
+    from ..lvlm.models import ModelOptions
+    from ..lvlm.run import AskOptions
+
+    given = vars(arguments)
+    model = {name: given[name] for name in ModelOptions.__dataclass_fields__}
+    asking = {name: given[name] for name in AskOptions.__dataclass_fields__ if name in given}
+    return ModelOptions(**model), AskOptions(**asking)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -74,11 +87,10 @@ def run(arguments: argparse.Namespace) -> None:
     from ..data.resolve import resolve_data
     from ..errors import SocoError
     from ..lvlm.markers import MarkerStyle
-    from ..lvlm.models import ModelOptions
     from ..lvlm.open_asked import open_asked
     from ..lvlm.questions import SETTINGS
     from ..lvlm.rows import stored_settings
-    from ..lvlm.run import AskOptions, run_questions
+    from ..lvlm.run import run_questions
 
     style = MarkerStyle(arguments.marker, arguments.marker_color)
     folder = open_folder(resolve_data(arguments.data))
@@ -88,8 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         open_asked(setting, folder, template=arguments.template, style=style).first(arguments.limit)
         for setting in settings
     ]
-    model = ModelOptions(**{name: getattr(arguments, name) for name in ModelOptions.__dataclass_fields__})
-    options = AskOptions(**{name: getattr(arguments, name) for name in AskOptions.__dataclass_fields__})
+    model, options = asking_options(arguments)
     results = run_questions(asked, model, arguments.out, options)
     if arguments.json:
         print(json.dumps([result.record for result in results], indent=2, ensure_ascii=False))

@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "what",
         metavar="URL_OR_FILE",
-        help="a record or predictions file, ORG/MODEL[@REVISION], or an address on the Hub",
+        help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
     )
     parser.add_argument("--data", help="dataset folder or mini, to compare the targets with (default: the one at hand)")
     parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
@@ -41,14 +41,14 @@ def run(arguments: argparse.Namespace) -> None:
     print(_json(verdict) if arguments.json else _text(verdict, arguments.all))
     if not verdict.matches:
         raise MismatchError(
-            f"MISMATCH: {arguments.what} is not what its predictions and the rules give "
+            f"MISMATCH: {arguments.what} is not what its data and the rules give "
             f"({len(verdict.mismatches)} value(s), {len(verdict.problems)} other problem(s))."
         )
     if not verdict.references and not arguments.numbers_only:
         raise MismatchError(
-            f"NOT VERIFIED: the numbers match their predictions, but nobody checked whether their targets are the "
-            f"dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf download "
-            f"{arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
+            "NOT VERIFIED: the numbers match their data, but nobody checked whether its targets or right answers are "
+            "the dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf "
+            f"download {arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
         )
 
 
@@ -68,16 +68,17 @@ def _text(verdict: Verdict, whole: bool) -> str:
         lines.append(f"{agreeing} further values of the record match.\n")
     lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
     compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
-    agreeing_end = "match" if verdict.references else "the numbers match their predictions"
+    agreeing_end = "match" if verdict.references else "the numbers match their data"
     end = agreeing_end if verdict.matches else "MISMATCH"
-    return f"{clean(verdict.what)}\n{''.join(lines)}Queries and targets {compared}.\n{end}"
+    return f"{clean(verdict.what)}\n{''.join(lines)}Targets or right answers {compared}.\n{end}"
 
 
 def _is_main(check: Check) -> bool:
     """Whether a value is listed although it matches: what a leaderboard shows, and the overall scores behind it."""
-    in_record = check.name.startswith("metrics/")
+    from ..hub.kinds import KINDS
+
     entry = check.name.endswith((": value", ": dataset revision")) or check.name.startswith("sha256")
-    return entry or (in_record and check.name.endswith("/overall/pck"))
+    return entry or any(kind.is_headline(check.name) for kind in KINDS)
 
 
 def _cells(check: Check) -> list[str]:

@@ -6,20 +6,18 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..correspondence.results import EvaluationResult
-from ..correspondence.tasks import TASKS
 from ..errors import PredictionsError, SocoError, UsageError
-from ..reporting.paper_match import is_soco
 from ..reporting.style import clean
-from .board import SUBSETS, Leaderboard, PublishedBoard, read_board, task_of
+from .board import PublishedBoard, read_board
 from .client import retrying
 from .errors import HubError, repo_url
+from .kind import SUBSETS, RecordKind
+from .kinds import KINDS, kind_of_record, kind_of_task, task_of
 from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status
-from .recompute import predictions_beside, read_record
-from .remote import entries_of, verify
-from .submission import YAML_FILE, SubmissionError
+from .remote import Address, entries_of, verify_kind
+from .submission import SubmissionError
 from .verify import Verdict, verify_file
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def collect(
     Args:
         local: folder with records; None = none.
         dataset_repo: the leaderboard on the Hub; None = no entries from there, and SOCO's rules.
-        paper: whether the paper's models are in; None = where the data is SOCO and the rules are its.
+        paper: whether the paper's models are in; None = those of kinds where the data is SOCO and the rules are its.
         check: compute results again, those of the Hub and those here, and say which ones match.
         data: dataset folder for that.
 
@@ -66,9 +64,9 @@ def collect(
         mine = local_entries(Path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
-    if paper or (paper is None and (board is None or board.is_soco)):
-        entries += paper_entries()
-    elif paper is None:
+    kinds = [kind for kind in KINDS if paper is not False and (paper or board is None or board.is_papers(kind))]
+    entries += paper_entries(kinds)
+    if paper is None and not kinds:
         remarks.append(
             f"the paper's models are left out: {dataset_repo} is not SOCO under its protocol (--paper shows them)"
         )
@@ -77,12 +75,8 @@ def collect(
 
 def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
     """What models say on the Hub about this dataset. Raises `HubError`."""
-    listed = retrying(
-        "read the leaderboard of",
-        lambda: api.get_dataset_leaderboard(board.repo, base_model_only=False),
-        board.repo,
-    )
     remarks: list[str] = []
+    listed = _listed(api, board, remarks)
     entries: list[Entry] = []
     for model in dict.fromkeys(entry.model_id for entry in listed):
         try:
@@ -95,6 +89,45 @@ def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
     return Collected(tuple(entries), tuple(remarks))
 
 
+def _listed(api: HfApi, board: PublishedBoard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
+    """The Hub's ranking by the benchmark's first task, and by the first one of each further kind of record.
+
+    The client asks for the first task alone, so the others are asked for by name; where the Hub does not give them, the
+    models that have nothing else stay unknown.
+    """
+    found = retrying(
+        "read the leaderboard of",
+        lambda: api.get_dataset_leaderboard(board.repo, base_model_only=False),
+        board.repo,
+    )
+    for kind in KINDS:
+        first = next((task for task in board.task_ids if task in kind.tasks), None)
+        if first is None or first == board.task_ids[0]:
+            continue
+        try:
+            found += retrying(
+                f"read the task {first} of",
+                lambda first=first: _by_task(api, board.repo, first),  # type: ignore[misc]  # mypy does not see the default
+                board.repo,
+            )
+        except HubError as error:
+            remarks.append(f"models that have only results of {first} may be left out: {error}")
+    return found
+
+
+def _by_task(api: HfApi, repo: str, task_id: str) -> list[DatasetLeaderboardEntry]:
+    from huggingface_hub import DatasetLeaderboardEntry
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    answer = get_session().get(
+        f"{api.endpoint}/api/datasets/{repo}/leaderboard",
+        headers=build_hf_headers(token=api.token),
+        params={"base_model": False, "task_id": task_id},
+    )
+    hf_raise_for_status(answer)
+    return [DatasetLeaderboardEntry(**entry) for entry in answer.json()]
+
+
 def local_entries(
     folder: Path, board: PublishedBoard | None, *, check: bool = False, data: str | None = None
 ) -> Collected:
@@ -105,33 +138,35 @@ def local_entries(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that `soco evaluate --out` wrote to.")
-    rules = board.rules if board else Leaderboard()
     entries, remarks = [], []
     for path in sorted(folder.glob("*.json")):
+        kind = kind_of_record(path)
         try:
-            record = read_record(path)
+            record = kind.read(path)
         except PredictionsError as error:
             remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
             continue
-        reasons = board.refusals(record) if board else _refusals_of_soco(record)
+        reasons = kind.refusals(record, board) if board else _refusals_of_soco(kind, record)
         reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
         if reasons:
             remarks.append(f"{path} is left out: {'; '.join(reasons)}")
             continue
+        rules = board.rules[kind.name] if board else kind.rules()
         scores = {
             (task, subset): percent
-            for task in TASKS
+            for task in kind.tasks
             for subset in SUBSETS
             if (percent := rules.percent(record, task, subset)) is not None
         }
         entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
-        entries.append(with_status(entry, _local_status(path, data, remarks)) if check else entry)
+        entries.append(with_status(entry, _local_status(path, kind, data, remarks)) if check else entry)
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _refusals_of_soco(record: EvaluationResult) -> list[str]:
-    found = Leaderboard().refusals(record)
-    return found if is_soco(record) else [f"it was evaluated on {record.dataset['id']}, not on SOCO", *found]
+def _refusals_of_soco(kind: RecordKind, record: Any) -> list[str]:
+    found: list[str] = kind.rules().refusals(record)
+    name = record.dataset["id"]
+    return found if kind.is_soco(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
 
 
 def _entries_of_model(
@@ -197,34 +232,34 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
             f"{clean(entry.model)}: proposed, so not computed again; soco verify {clean(entry.model)}@refs/pr/N"
         )
         return entry
+    kind = kind_of_task(next(iter(entry.scores))[0])
     try:
-        stated = entries_of(api, entry.model, "main")
+        stated = entries_of(api, kind, entry.model, "main")
         if {(str(e.source_url or ""), str(e.notes or "")) for e in stated} != {(entry.url, entry.notes)} or {
             task_of(e.task_id): e.value for e in stated
         } != entry.scores:
             raise SubmissionError("these numbers are not those of that file")
-        verdict = verify(entry.model, data, dataset_repo)
+        verdict = verify_kind(api, entry.model, kind, Address(entry.model, "model", "main"), data, dataset_repo)
     except SocoError as error:
-        remarks.append(
-            f"{clean(entry.model)} cannot be computed again ({YAML_FILE}, {repo_url(entry.model, 'model')}): {error}"
-        )
+        place = f"{kind.yaml_file}, {repo_url(entry.model, 'model')}"
+        remarks.append(f"{clean(entry.model)} cannot be computed again ({place}): {error}")
         return with_status(entry, UNVERIFIED)
     return with_status(entry, _status_of(verdict, entry.model, remarks))
 
 
-def _local_status(path: Path, data: str | None, remarks: list[str]) -> str:
-    if not predictions_beside(path).is_file():
-        remarks.append(f"{path} cannot be computed again: its predictions are not beside it")
+def _local_status(path: Path, kind: RecordKind, data: str | None, remarks: list[str]) -> str:
+    if not Path(kind.data_beside(path.as_posix())).is_file():
+        remarks.append(f"{path} cannot be computed again: its {kind.data} are not beside it")
         return UNVERIFIED
     return _status_of(verify_file(str(path), data), str(path), remarks)
 
 
 def _status_of(verdict: Verdict, what: str, remarks: list[str]) -> str:
     if not verdict.matches:
-        remarks.append(f"{clean(what)} does not match its predictions; see: soco verify {clean(what)}")
+        remarks.append(f"{clean(what)} does not match its data; see: soco verify {clean(what)}")
         return MISMATCH
     if not verdict.references:
-        remarks.append(f"{clean(what)} matches its predictions, but the dataset is not here to compare with (--data)")
+        remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
         return UNVERIFIED
     return VERIFIED
 

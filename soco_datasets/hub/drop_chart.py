@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..reporting.scores import DROP as DROP_TASKS
 from ..reporting.scores import task_title
 from ..reporting.style import heading_of, labels, names_on, new_figure, note, series_colour, top_of_scale
-from .board import OVERALL
+from .kind import OVERALL
 from .leaderboard import Entry
 
 if TYPE_CHECKING:

@@ -9,15 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..correspondence.tasks import TASKS
 from ..errors import unknown_name
-from ..reporting.paper import paper_scores
-from ..reporting.scores import task_title
 from ..reporting.style import clean
-from .board import OVERALL, SUBSETS, Leaderboard
+from .kind import OVERALL, SUBSETS, RecordKind
+from .kinds import KINDS, TASKS, kind_of_task
 
 VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
-_PAPER_ALPHA, _PAPER_TABLES = 0.1, ("r5", "r1", "2")  # where a number is printed twice, the first of these counts
 SOURCES = ("hub", "local", "paper")
 
 
@@ -28,7 +25,7 @@ class Entry:
     Attributes:
         model: its name or repository.
         source: "hub", "local" or "paper".
-        status: "verified" (the Hub says so, or its predictions were computed again here), "not verified", "proposed"
+        status: "verified" (the Hub says so, or it was computed again here), "not verified", "proposed"
             (an open pull request), "mismatch" (computed again and found different) or "printed" (in the paper).
         scores: (task, "overall" or supercategory) -> percent.
         date, url, notes: as stated, "" where nothing is.
@@ -62,18 +59,13 @@ class Collected:
     remarks: tuple[str, ...] = ()
 
 
-def paper_entries() -> list[Entry]:
-    """The paper's models under SOCO's rules, a row a model. Its other protocols mean something else."""
-    found: dict[str, Entry] = {}
-    tables = {name: place for place, name in enumerate(_PAPER_TABLES)}
-    rows = [score for score in paper_scores() if score.table in tables and score.model and score.task in TASKS]
-    for score in sorted(rows, key=lambda score: tables[score.table]):
-        is_headline = (score.protocol, score.reduction, score.alpha) == ("nearest", "pair", _PAPER_ALPHA)
-        if not is_headline or score.subset not in SUBSETS:
-            continue
-        entry = found.setdefault(score.model, Entry(score.model, "paper", PRINTED, notes=f"{score.label}, SOCO paper"))
-        entry.scores.setdefault((score.task, score.subset), score.percent)
-    return list(found.values())
+def paper_entries(kinds: Iterable[RecordKind] = KINDS) -> list[Entry]:
+    """The paper's models, a row a model and kind."""
+    return [
+        Entry(model.model, "paper", PRINTED, dict(model.scores), notes=model.notes)
+        for kind in kinds
+        for model in kind.printed()
+    ]
 
 
 def standings(entries: Iterable[Entry], task: str, supercategory: str = OVERALL) -> list[Standing]:
@@ -108,10 +100,10 @@ def check_choice(task: str, supercategory: str) -> None:
         raise unknown_name("supercategory", supercategory, SUBSETS)
 
 
-def tasks_in(entries: Iterable[Entry], rules: Leaderboard | None = None) -> list[str]:
-    """The tasks that any entry has an overall number for, in the benchmark's order; those of the rules always."""
+def tasks_in(entries: Iterable[Entry]) -> list[str]:
+    """The tasks that any entry has an overall number for, in the benchmark's order."""
     there = {task for entry in entries for task, subset in entry.scores if subset == OVERALL}
-    return [task for task in TASKS if task in there or (rules is not None and task in rules.tasks)]
+    return [task for task in TASKS if task in there]
 
 
 def with_status(entry: Entry, status: str) -> Entry:
@@ -128,14 +120,15 @@ def table_rows(
 ) -> list[list[str]]:
     """Rows of text, a heading first: rank by `sort`, model, a number for each task, status, source, date.
 
-    Entries without a number for `sort` come last and have no rank.
+    Entries without a number for `sort` come last and have no rank; those that have none of its kind are left out.
     """
+    alike = [task for task in kind_of_task(sort).tasks if task in tasks]
     ranked = standings(entries, sort, supercategory)
     placed: list[tuple[str, Entry]] = [(str(standing.rank), standing.entry) for standing in ranked]
     have = {id(entry) for _, entry in placed}
-    rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in tasks)]
+    rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in alike)]
     placed += [("-", entry) for entry in sorted(rest, key=lambda e: (e.model, e.source))]
-    rows = [[*HEAD, *map(task_title, tasks), *TAIL]]
+    rows = [[*HEAD, *(TASKS[task] for task in tasks), *TAIL]]
     for rank, entry in placed:
         numbers = [entry.scores.get((task, supercategory)) for task in tasks]
         cells = ["-" if number is None else f"{number:.2f}" for number in numbers]

@@ -81,7 +81,8 @@ def publish_dataset(
 
 def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
     """What the repository shall hold, data first."""
-    shards = [(config, split) for config in built.configs for split in built.splits(config)]
+    splits = {config: built.splits(config) for config in built.configs}
+    shards = [(config, split) for config in splits for split in splits[config]]
     files = {
         shard.path.relative_to(built.path).as_posix(): Content(shard.path, shard.sha256)
         for config, split in shards
@@ -92,7 +93,7 @@ def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
         files[INDEX] = Content(index)
     format = built.shards(*shards[0])[0].path.suffix[1:]
     files[MANIFEST] = Content((built.path / MANIFEST).read_bytes())
-    files[benchmark.FILE] = Content(benchmark.render_eval_yaml(built.configs).encode())
+    files[benchmark.FILE] = Content(benchmark.render_eval_yaml(splits).encode())
     files[CARD] = Content(render_card(built.manifest, format, repo).encode())
     return files
 

@@ -13,21 +13,23 @@ from ..files import parse_size
 from .board import PublishedBoard, read_board
 from .client import retrying
 from .errors import RepoType
-from .submission import PREDICTIONS, RECORD, YAML_FILE, SubmissionError, parse_entries, place_of
-from .verify import Verdict, check_files, check_submission, files_beside, find_folder, stated_content, verify_file
+from .kind import RECORD, RecordKind
+from .kinds import KINDS, kind_of_record, record_beside
+from .submission import SubmissionError, parse_entries, place_of
+from .verify import Verdict, check_files, check_submission, find_folder, joined, stated_content, verify_file
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi
 
-_LARGEST = {YAML_FILE: parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
+_LARGEST = {".yaml": parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
 _MODEL_URL = re.compile(
     r"/(?P<repo>[^/]+/[^/]+)(?:/(?:tree|blob|resolve)/(?P<revision>[^/]+).*|/discussions/(?P<pull>\d+)/?)?/?"
 )
 _DATASET_URL = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/(?:tree|blob|resolve)/(?P<revision>[^/]+)/(?P<path>.+)")
 _REPO = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 _FORMS = (
-    "Give a record or predictions file, a model repository (ORG/MODEL, or ORG/MODEL@refs/pr/N for a pull request), or "
-    "the address of one, of its pull request, or of predictions in a dataset repository"
+    "Give a record or the predictions or answers beside it, a model repository (ORG/MODEL, or ORG/MODEL@refs/pr/N for "
+    "a pull request), or the address of one, of its pull request, or of results in a dataset repository"
 )
 
 
@@ -89,18 +91,18 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":
         return _verify_model(api, what, address, data, dataset_repo)
-    if address.path.endswith((".json", ".parquet")):
-        record, predictions = files_beside(address.path)
-    else:
-        record, predictions = (f"{address.path}/{name}" for name in (RECORD, PREDICTIONS))
-    here, table = (download(api, address.repo, "dataset", address.revision, name) for name in (record, predictions))
-    return check_files(what, here, table, find_folder(data, stated_content(here)))
+    is_file = address.path.endswith((".json", ".parquet"))
+    record = record_beside(address.path) if is_file else f"{address.path}/{RECORD}"
+    here = download(api, address.repo, "dataset", address.revision, record)
+    kind = kind_of_record(here)
+    beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
+    return check_files(what, kind, here, beside, find_folder(data, stated_content(kind, here)))
 
 
-def entries_of(api: HfApi, model_repo: str, revision: str) -> list[EvalResultEntry]:
-    """The entries of a model's `.eval_results/soco.yaml`. Raises `SubmissionError`, `HubError`."""
-    path = download(api, model_repo, "model", revision, YAML_FILE)
-    return parse_entries(path.read_bytes(), f"{YAML_FILE} of {model_repo} at {revision}")
+def entries_of(api: HfApi, kind: RecordKind, model_repo: str, revision: str) -> list[EvalResultEntry]:
+    """The entries of a model's file of a kind. Raises `SubmissionError`, `HubError`."""
+    path = download(api, model_repo, "model", revision, kind.yaml_file)
+    return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
 
 
 def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str) -> Path:
@@ -116,7 +118,7 @@ def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: st
     size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
     if size is None:
         raise SubmissionError(f"{repo} at {revision} has no {name}, so there is nothing to compute again")
-    most = _LARGEST.get(name) or _LARGEST[Path(name).suffix]
+    most = _LARGEST[Path(name).suffix]
     if size > most:
         raise SubmissionError(f"{name} of {repo} has {size:,} bytes, more than the {most:,} that are downloaded")
 
@@ -127,17 +129,40 @@ def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: st
 
 
 def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:
-    entries = entries_of(api, address.repo, address.revision)
+    """All that a model has submitted, of whatever kind."""
+    files = [kind.yaml_file for kind in KINDS]
+    infos = retrying(
+        "read",
+        lambda: api.get_paths_info(address.repo, files, repo_type="model", revision=address.revision),
+        address.repo,
+        "model",
+    )
+    there = [kind for kind in KINDS if kind.yaml_file in {info.path for info in infos}]
+    if not there:
+        raise SubmissionError(
+            f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
+        )
+    return joined([verify_kind(api, what, kind, address, data, dataset_repo) for kind in there])
+
+
+def verify_kind(
+    api: HfApi, what: str, kind: RecordKind, address: Address, data: str | None, dataset_repo: str | None
+) -> Verdict:
+    """What a model has submitted of one kind. Arguments and errors as `verify`."""
+    entries = entries_of(api, kind, address.repo, address.revision)
     board = board_named(api, entries, dataset_repo, what)
     place = place_of(entries[0].source_url)
-    files = [download(api, place.repo, "dataset", "main", f"{place.folder}/{name}") for name in (RECORD, PREDICTIONS)]
+    files = [
+        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}") for name in (RECORD, kind.data_file)
+    ]
     return check_submission(
         what,
+        kind,
         entries,
         model_repo=address.repo,
         board=board,
         record=files[0],
-        predictions=files[1],
+        data=files[1],
         folder=find_folder(data, board.content_hash),
     )
 

@@ -1,5 +1,5 @@
-"""What a submission is made of: predictions and record in a dataset repository, `.eval_results/soco.yaml` in the
-model's, and how the second pins the first.
+"""What a submission is made of: record and data in a dataset repository, a file of `.eval_results` in the model's, and
+how the second pins the first.
 
 The entries of the YAML are a function of the record, the leaderboard's state, the two repositories and the sha256 of
 both files, so that `soco verify` can make them again and compare. The notes hold the sha256 of both files; the folder
@@ -16,19 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from ..correspondence.results import EvaluationResult
 from ..errors import SocoError, UsageError
-from .board import PublishedBoard, task_of
+from .board import PublishedBoard
 from .errors import repo_url
+from .kind import Record, RecordKind, Rules
+from .kinds import task_of
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
 
-YAML_FILE = ".eval_results/soco.yaml"
-SOURCE_NAME = "SOCO predictions and record"
-RECORD, PREDICTIONS = "record.json", "predictions.parquet"
 _DIGEST = 16  # hexadecimal digits of the folder's name
-_PINNED = re.compile(r"record sha256 ([0-9a-f]{64}), predictions sha256 ([0-9a-f]{64})")
+_PINNED = re.compile(r"record sha256 ([0-9a-f]{64}), \w+ sha256 ([0-9a-f]{64})")
 _SOURCE = re.compile(r"/datasets/([^/]+/[^/]+)/tree/([^/]+)/(.+)")
 
 
@@ -41,7 +39,7 @@ class Pins:
     """sha256 of both files, hexadecimal."""
 
     record: str
-    predictions: str
+    data: str
 
 
 @dataclass(frozen=True)
@@ -58,21 +56,14 @@ class Place:
 
 def artifacts_place(artifacts_repo: str, model_repo: str, board: PublishedBoard, pins: Pins) -> Place:
     """Where the files of a submission lie: a folder for each submission, so that none is ever overwritten."""
-    pinned = [board.repo, board.revision, model_repo, pins.record, pins.predictions]
+    pinned = [board.repo, board.revision, model_repo, pins.record, pins.data]
     digest = hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:_DIGEST]
     return Place(artifacts_repo, f"{model_repo.replace('/', '--')}/{digest}")
 
 
-def notes_of(record: EvaluationResult, pins: Pins) -> str:
+def notes_of(kind: RecordKind, record: Record, rules: Rules, pins: Pins) -> str:
     """How the numbers were made, and which files they were made from."""
-    protocol = record.protocol
-    inner = "" if protocol.size is None else f" (network {protocol.size}, grid {protocol.grid})"
-    layer = "no layer" if protocol.layer is None else f"layer {protocol.layer}"
-    norm = "" if protocol.norm is None else ", after the final norm" if protocol.norm else ", before the final norm"
-    return (
-        f"{protocol.convention} convention, {protocol.image_size} px{inner}, {layer}{norm}, {protocol.dtype}; "
-        f"record sha256 {pins.record}, predictions sha256 {pins.predictions}"
-    )
+    return f"{kind.notes(record, rules)}; record sha256 {pins.record}, {kind.data} sha256 {pins.data}"
 
 
 def pins_of(notes: str | None) -> Pins | None:
@@ -82,16 +73,19 @@ def pins_of(notes: str | None) -> Pins | None:
 
 
 def make_entries(
-    record: EvaluationResult, board: PublishedBoard, model_repo: str, artifacts_repo: str, pins: Pins
+    kind: RecordKind, record: Record, board: PublishedBoard, model_repo: str, artifacts_repo: str, pins: Pins
 ) -> list[EvalResultEntry]:
     """One entry for each task of the leaderboard that the record has a number for, in the order of `eval.yaml`."""
     from huggingface_hub import EvalResultEntry
 
-    place, notes = artifacts_place(artifacts_repo, model_repo, board, pins), notes_of(record, pins)
+    rules, place = board.rules[kind.name], artifacts_place(artifacts_repo, model_repo, board, pins)
+    notes = notes_of(kind, record, rules, pins)
     entries = []
     for task_id in board.task_ids:
         known = task_of(task_id)
-        percent = None if known is None else board.rules.percent(record, *known)
+        if known is None or known[0] not in kind.tasks:
+            continue
+        percent = rules.percent(record, *known)
         if percent is not None:
             entries.append(
                 EvalResultEntry(
@@ -101,7 +95,7 @@ def make_entries(
                     dataset_revision=board.revision,
                     date=record.created,
                     source_url=place.url,
-                    source_name=SOURCE_NAME,
+                    source_name=f"SOCO {kind.data} and record",
                     notes=notes,
                 )
             )
@@ -109,7 +103,7 @@ def make_entries(
 
 
 def entries_yaml(entries: Sequence[EvalResultEntry]) -> str:
-    """The content of `.eval_results/soco.yaml`."""
+    """The content of a file of `.eval_results`."""
     import yaml
     from huggingface_hub import eval_result_entries_to_yaml
 
@@ -145,7 +139,7 @@ def place_of(source_url: object) -> Place:
     same = (url.scheme, url.netloc) == (here.scheme, here.netloc)
     if not same or found is None or found[2] != "main" or ".." in folder.split("/"):
         raise SubmissionError(
-            f"the source {source_url!r} is no folder of predictions in a dataset repository on {ENDPOINT}, so this "
+            f"the source {source_url!r} is no folder of results in a dataset repository on {ENDPOINT}, so this "
             "result cannot be recomputed"
         )
     return Place(unquote(found[1]), folder)

@@ -1,6 +1,6 @@
 """`soco submit`: a result as a pull request on its model's repository, checked and recomputable.
 
-Files first, `.eval_results/soco.yaml` last: whatever fails in between leaves nothing on any leaderboard, and the same
+Files first, the file of `.eval_results` last: whatever fails in between leaves nothing on any leaderboard, and the same
 command goes on where it stopped.
 """
 
@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..correspondence.results import EvaluationResult
 from ..errors import UsageError
 from ..files import sha256_file
 from ..reporting.style import clean
-from .board import PublishedBoard, read_board, task_of
+from .board import PublishedBoard, read_board
 from .client import check_repo_name, connect, retrying
 from .errors import HubError, repo_url
+from .kind import RECORD, Record, RecordKind
 from .recompute import check_result
 from .submission import (
-    PREDICTIONS,
-    RECORD,
-    YAML_FILE,
     Pins,
     Place,
     SubmissionError,
@@ -36,8 +33,8 @@ from .sync import Content, Target
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+_LISTED = 5  # missing answers that a refusal names
 ARTIFACTS_NAME = "soco-submissions"  # of the dataset repository, below the submitter's own name, where none is given
-TITLE = "SOCO evaluation results"
 
 
 @dataclass(frozen=True)
@@ -45,18 +42,18 @@ class Submission:
     """Everything that is sent.
 
     Attributes:
-        record, predictions: files that go to `place`, by their bytes.
-        title, description: of the pull request.
-        yaml: content of `.eval_results/soco.yaml`.
+        record, data: files that go to `place`, by their bytes.
+        description: of the pull request.
+        yaml: content of the file of `.eval_results`.
     """
 
-    result: EvaluationResult
+    kind: RecordKind
+    result: Record
     model_repo: str
     place: Place
     record: Path
-    predictions: Path
+    data: Path
     pins: Pins
-    title: str
     description: str
     yaml: str
 
@@ -64,7 +61,7 @@ class Submission:
     def artifacts(self) -> dict[str, Content]:
         """Path in the dataset repository -> file."""
         folder = self.place.folder
-        return {f"{folder}/{PREDICTIONS}": Content(self.predictions), f"{folder}/{RECORD}": Content(self.record)}
+        return {f"{folder}/{self.kind.data_file}": Content(self.data), f"{folder}/{RECORD}": Content(self.record)}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Publi
     """Check a result and put together what is to be sent. No network.
 
     Args:
-        path: a record JSON with its predictions beside it.
+        path: a record JSON with its data (predictions, answers) beside it.
         model_repo: "ORG/MODEL".
         artifacts_repo: "ORG/NAME" of the dataset repository for the files.
         board: the leaderboard.
@@ -90,23 +87,22 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Publi
         SubmissionError: the record is not of the leaderboard's dataset and protocol, or incomplete.
     """
     path = Path(path)
-    result, predictions = check_result(path)
-    if reasons := board.refusals(result):
+    found = check_result(path)
+    kind, result, rules = found.kind, found.record, board.rules[found.kind.name]
+    if reasons := [*kind.refusals(result, board), *kind.missing(found.table)[:_LISTED]]:
         listed = "".join(f"\n  {reason}" for reason in reasons)
-        raise SubmissionError(
-            f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n"
-            f"Evaluate again on that dataset with its protocol: soco evaluate --image-size {board.rules.image_size} "
-            f"--convention {board.rules.convention} --tasks {','.join(board.rules.tasks)}"
-        )
-    pins = Pins(sha256_file(path), sha256_file(predictions))
+        raise SubmissionError(f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n{rules.advice}")
+    pins = Pins(sha256_file(path), sha256_file(found.data))
     place = artifacts_place(artifacts_repo, model_repo, board, pins)
-    entries = make_entries(result, board, model_repo, artifacts_repo, pins)
-    values = [f"| {entry.task_id} | {entry.value} |" for entry in entries if task_of(entry.task_id)]
+    entries = make_entries(kind, result, board, model_repo, artifacts_repo, pins)
+    if not entries:
+        raise SubmissionError(f"{path} has no number for any task of the leaderboard of {board.repo}.")
+    values = [f"| {entry.task_id} | {entry.value} |" for entry in entries]
     description = "\n".join(
         [
-            f"Results on [{board.repo}]({repo_url(board.repo)}): PCK@{board.rules.alpha:g} in percent, for "
+            f"Results on [{board.repo}]({repo_url(board.repo)}): {rules.measure}, for "
             f"`{_code(result.model['name'])}`, weights `{_code(result.model.get('weights_hash') or 'unknown')[:16]}`.",
-            f"Predictions and record: {place.url}",
+            f"{kind.data.capitalize()} and record: {place.url}",
             "",
             "| task | value |",
             "|---|--:|",
@@ -116,21 +112,21 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Publi
             f"`soco verify {model_repo} --dataset-repo {board.repo}` (before the merge: `{model_repo}@refs/pr/N`).",
         ]
     )
-    return Submission(result, model_repo, place, path, predictions, pins, TITLE, description, entries_yaml(entries))
+    return Submission(kind, result, model_repo, place, path, found.data, pins, description, entries_yaml(entries))
 
 
 def describe(submission: Submission) -> str:
     """Exactly what would be sent, as text."""
     lines = [f"1. to the dataset repository {submission.place.repo} (public; made if it does not exist):"]
-    shas = (submission.pins.predictions, submission.pins.record)
+    shas = (submission.pins.data, submission.pins.record)
     for (name, content), sha in zip(submission.artifacts.items(), shas, strict=True):
         lines.append(f"   {name}  {content.size:,} bytes  sha256 {sha}")
     lines += [
         f"2. to the model repository {submission.model_repo}, as a pull request:",
-        f"   title: {submission.title}",
+        f"   title: {submission.kind.title}",
     ]
     lines += ["   description:", *(f"   | {line}" for line in submission.description.splitlines())]
-    return "\n".join([*lines, f"   file {YAML_FILE}:", "", submission.yaml])
+    return "\n".join([*lines, f"   file {submission.kind.yaml_file}:", "", submission.yaml])
 
 
 def submit(
@@ -144,7 +140,7 @@ def submit(
     """Check a result, upload its files and open (or update) the pull request.
 
     Args:
-        path: a record JSON with its predictions beside it.
+        path: a record JSON with its data (predictions, answers) beside it.
         model_repo: "ORG/MODEL", where the pull request goes.
         dataset_repo: the leaderboard's.
         artifacts_repo: dataset repository for the files; None = `soco-submissions` of the token's account.
@@ -223,7 +219,9 @@ def _upload(api: HfApi, submission: Submission) -> None:
                 "--artifacts. Nothing was sent."
             )
         Target(api, repo, "dataset").sync(
-            submission.artifacts, _none_of_ours, f"SOCO predictions of {clean(submission.result.model['name'])}"
+            submission.artifacts,
+            _none_of_ours,
+            f"SOCO {submission.kind.data} of {clean(submission.result.model['name'])}",
         )
     except HubError as error:
         if error.status != 403:
@@ -271,14 +269,15 @@ def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
     from huggingface_hub import CommitOperationAdd
 
     repo, text = submission.model_repo, submission.yaml.encode()
-    target, wanted = Target(api, repo, "model"), {YAML_FILE: Content(text)}
+    file = submission.kind.yaml_file
+    target, wanted = Target(api, repo, "model"), {file: Content(text)}
     artifacts = submission.place.url
     changes = target.compare(wanted, _none_of_ours)
     if changes.is_empty:
         return Submitted("merged already", None, artifacts)
-    addition = CommitOperationAdd(path_in_repo=YAML_FILE, path_or_fileobj=text)
-    title, text_below = submission.title, submission.description
-    ours = _open_proposal(api, repo, me)
+    addition = CommitOperationAdd(path_in_repo=file, path_or_fileobj=text)
+    title, text_below = submission.kind.title, submission.description
+    ours = _open_proposal(api, repo, me, title)
     if ours is None:
         made = api.create_commit(
             repo,
@@ -288,12 +287,12 @@ def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
             create_pr=True,
             parent_commit=changes.head,
         )
-        _check_conflicts(api, repo, made.pr_num)
+        _check_conflicts(api, repo, made.pr_num, file)
         return Submitted("opened", made.pr_url, artifacts)
     num, url = ours
     there = target.compare(wanted, _none_of_ours, revision=f"refs/pr/{num}")
     if there.is_empty:
-        _check_conflicts(api, repo, num)
+        _check_conflicts(api, repo, num, file)
         return Submitted("open already", url, artifacts)
     api.create_commit(
         repo,
@@ -303,23 +302,23 @@ def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
         revision=f"refs/pr/{num}",
         parent_commit=there.head,
     )
-    _check_conflicts(api, repo, num)
+    _check_conflicts(api, repo, num, file)
     return Submitted("updated", url, artifacts)
 
 
-def _open_proposal(api: HfApi, repo: str, me: str) -> tuple[int, str] | None:
-    """(number, address) of our open pull request of results, None where there is none."""
+def _open_proposal(api: HfApi, repo: str, me: str, title: str) -> tuple[int, str] | None:
+    """(number, address) of our open pull request of this title, None where there is none."""
     found = api.get_repo_discussions(repo, author=me, discussion_type="pull_request", discussion_status="open")
-    return next(((pull.num, pull.url) for pull in found if pull.title == TITLE), None)
+    return next(((pull.num, pull.url) for pull in found if pull.title == title), None)
 
 
-def _check_conflicts(api: HfApi, repo: str, num: int | None) -> None:
+def _check_conflicts(api: HfApi, repo: str, num: int | None, file: str) -> None:
     if num is None:
         return
     details = api.get_discussion_details(repo, num)
     if details.conflicting_files:
         raise HubError(
-            f"The pull request {details.url} conflicts with what is on main ({YAML_FILE} was changed there). Close it "
+            f"The pull request {details.url} conflicts with what is on main ({file} was changed there). Close it "
             "and run the same command again: a new one starts from the present state."
         )
 
@@ -332,7 +331,7 @@ def _code(text: object) -> str:
 def summary(submission: Submission, submitted: Submitted) -> Mapping[str, str]:
     """What to tell the submitter."""
     return {
-        "predictions and record": submitted.artifacts,
+        f"{submission.kind.data} and record": submitted.artifacts,
         "pull request": submitted.pull_request or f"none needed: {submission.model_repo} has exactly these results",
         "state": submitted.state,
     }

@@ -1,4 +1,4 @@
-"""`soco verify`: somebody's result computed again from its predictions, and compared number by number."""
+"""`soco verify`: somebody's result computed again from its data, and compared number by number."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..correspondence.results import EvaluationResult
 from ..data.folder import DatasetFolder, open_folder
 from ..data.resolve import MINI, find_data, resolve_data
-from ..errors import DatasetFolderError, PredictionsError, SocoError, UsageError
+from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..files import sha256_file
 from .board import PublishedBoard
-from .recompute import Check, check_references, compare_records, read_record, read_table, recomputed
+from .kind import Record, RecordKind
+from .kinds import kind_of_record, record_beside
+from .recompute import Check, compare_records, read_data
 from .submission import Pins, SubmissionError, make_entries, pins_of, place_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _NOTHING = "nothing"
 
 
 class MismatchError(SocoError, ValueError):
-    """A result that is not what its predictions give, or that could not be checked whole."""
+    """A result that is not what its data gives, or that could not be checked whole."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,13 @@ class Verdict:
         what: was verified.
         checks: every value that was compared.
         problems: what could not be computed or is against the rules, in words.
-        references: whether queries and targets were compared with the dataset.
-        record: as it was computed again, None where that was not possible.
+        references: whether what the data is scored against was compared with the dataset.
     """
 
     what: str
     checks: tuple[Check, ...]
     problems: tuple[str, ...]
     references: bool
-    record: EvaluationResult | None = None
 
     @property
     def mismatches(self) -> list[Check]:
@@ -59,56 +58,68 @@ class Verdict:
         return not self.problems and not self.mismatches
 
 
-def check_files(what: str, record: Path, predictions: Path, folder: DatasetFolder | None) -> Verdict:
-    """Compare a record with its predictions, and those with the dataset where a folder is given.
+def joined(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict of several about the same thing, at least one."""
+    return Verdict(
+        verdicts[0].what,
+        tuple(check for verdict in verdicts for check in verdict.checks),
+        tuple(problem for verdict in verdicts for problem in verdict.problems),
+        all(verdict.references for verdict in verdicts),
+    )
+
+
+def check_files(what: str, kind: RecordKind, record: Path, data: Path, folder: DatasetFolder | None) -> Verdict:
+    """Compare a record with its data, and that with the dataset where a folder is given.
 
     What is wrong with the files is part of the verdict; nothing but a damaged dataset folder is raised.
     """
-    checks, problems, found = _recompute(record, predictions, folder)
-    return Verdict(what, tuple(checks), tuple(problems), folder is not None, found)
+    checks, problems, _ = _recompute(kind, record, data, folder)
+    return Verdict(what, tuple(checks), tuple(problems), folder is not None)
 
 
 def check_submission(
     what: str,
+    kind: RecordKind,
     entries: Sequence[EvalResultEntry],
     *,
     model_repo: str,
     board: PublishedBoard,
     record: Path,
-    predictions: Path,
+    data: Path,
     folder: DatasetFolder | None,
 ) -> Verdict:
     """Compare a submission with what its files give.
 
     Args:
         what: is verified, for the verdict.
-        entries: of `.eval_results/soco.yaml`.
+        kind: of its record.
+        entries: of the kind's file of `.eval_results`.
         model_repo: whose file it is.
         board: the leaderboard at the revision that the entries name.
-        record, predictions: the files, as downloaded.
+        record, data: the files, as downloaded.
         folder: the dataset, None = its references are not compared.
     """
-    own = Pins(_sha256(record), _sha256(predictions))
+    own = Pins(_sha256(record), _sha256(data))
     stated = pins_of(entries[0].notes if entries else None)
     checks = [
-        Check("sha256 of the predictions", stated.predictions if stated else _NOTHING, own.predictions),
+        Check(f"sha256 of the {kind.data}", stated.data if stated else _NOTHING, own.data),
         Check("sha256 of the record", stated.record if stated else _NOTHING, own.record),
     ]
-    more, problems, found = _recompute(record, predictions, folder)
+    more, problems, found = _recompute(kind, record, data, folder)
     if folder is not None and folder.content_hash != board.content_hash:
         problems.append(
             f"the dataset folder {folder.path} is not {board.repo} at {board.revision[:12]}: content hash "
             f"{folder.content_hash[:12]}, not {board.content_hash[:12]}"
         )
     if found is not None:
-        problems += board.refusals(found)
+        problems += kind.refusals(found, board)
         try:
             artifacts = place_of(entries[0].source_url if entries else None).repo
-            wanted = make_entries(found, board, model_repo, artifacts, own)
+            wanted = make_entries(kind, found, board, model_repo, artifacts, own)
             checks += _compare_entries(entries, wanted, board.repo)
         except SubmissionError as error:
             problems.append(str(error))
-    return Verdict(what, (*checks, *more), tuple(problems), folder is not None, found)
+    return Verdict(what, (*checks, *more), tuple(problems), folder is not None)
 
 
 def find_folder(data: str | None, content_hash: str | None) -> DatasetFolder | None:
@@ -130,80 +141,58 @@ def find_folder(data: str | None, content_hash: str | None) -> DatasetFolder | N
     return None
 
 
-def files_beside(name: str) -> tuple[str, str]:
-    """(record, predictions) when one of them is named: `soco evaluate` and submissions each have their own names.
-
-    >>> files_beside("results/tiny.json"), files_beside("a/predictions.parquet")
-    (('results/tiny.json', 'results/tiny.predictions.parquet'), ('a/record.json', 'a/predictions.parquet'))
-
-    Raises:
-        UsageError: neither a `.json` nor a `.parquet`.
-    """
-    folder, slash, file = name.rpartition("/")
-    if file in ("record.json", "predictions.parquet"):
-        pair = "record.json", "predictions.parquet"
-    elif file.endswith(".json"):
-        pair = file, f"{file.removesuffix('.json')}.predictions.parquet"
-    elif file.endswith(".predictions.parquet"):
-        pair = f"{file.removesuffix('.predictions.parquet')}.json", file
-    else:
-        raise UsageError(f"{name} is neither a record (.json) nor its predictions (.predictions.parquet).")
-    return f"{folder}{slash}{pair[0]}", f"{folder}{slash}{pair[1]}"
-
-
 def verify_file(path: str, data: str | None = None) -> Verdict:
-    """Verify a record on this machine, its predictions beside it (or the other way round).
+    """Verify a record on this machine, its data beside it (or the other way round).
 
     Raises:
-        UsageError: neither a record nor predictions, or `data` is wrong.
+        UsageError: neither a record nor its data, or `data` is wrong.
         PredictionsError: there is no record to compare with.
     """
-    record, predictions = map(Path, files_beside(Path(path).as_posix()))
+    record = Path(record_beside(Path(path).as_posix()))
     if not record.is_file():
-        raise PredictionsError(
-            f"{record} is not there, so there is nothing to compare with. `soco score {path}` prints what the "
-            "predictions give."
-        )
-    return check_files(path, record, predictions, find_folder(data, stated_content(record)))
+        raise PredictionsError(f"{record} is not there, so there is nothing to compare with. Put the record there.")
+    kind = kind_of_record(record)
+    beside = Path(kind.data_beside(record.as_posix()))
+    return check_files(path, kind, record, beside, find_folder(data, stated_content(kind, record)))
 
 
-def stated_content(record: Path) -> str | None:
+def stated_content(kind: RecordKind, record: Path) -> str | None:
     """The content hash that a record states, None where it cannot be read."""
     try:
-        return str(read_record(record).dataset["content_hash"])
+        return str(kind.read(record).dataset["content_hash"])
     except PredictionsError:
         return None
 
 
 def _recompute(
-    record: Path, predictions: Path, folder: DatasetFolder | None
-) -> tuple[list[Check], list[str], EvaluationResult | None]:
+    kind: RecordKind, record: Path, data: Path, folder: DatasetFolder | None
+) -> tuple[list[Check], list[str], Record | None]:
     """(checks of the record, what is wrong with the files, the record computed again)."""
     problems: list[str] = []
-    stated: EvaluationResult | None = None
+    stated: Record | None = None
     table: pa.Table | None = None
     try:
-        stated = read_record(record)
+        stated = kind.read(record)
     except PredictionsError as error:
         problems.append(str(error))
     try:
-        table = read_table(predictions, stated)
+        table = read_data(kind, data, stated)
     except PredictionsError as error:
         problems.append(str(error))
     if table is None:
         return [], problems, None
     if folder is not None:
         try:
-            check_references(table, folder)
+            kind.check_references(table, folder)
         except (PredictionsError, DatasetFolderError) as error:
-            problems.append(f"{predictions.name} does not fit the dataset: {error}")
+            problems.append(f"{data.name} does not fit the dataset: {error}")
     if stated is None:
         return [], problems, None
     try:
-        found = recomputed(stated, table)
+        found = kind.recompute(stated, table)
     except PredictionsError as error:
         return [], [*problems, str(error)], None
-    return compare_records(stated, found), problems, found
+    return compare_records(kind, stated, found), problems, found
 
 
 def _compare_entries(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..correspondence.results import library_versions
 from ..errors import PredictionsError
-from ..files import atomic_write
+from ..files import atomic_write, sha256_file
 from .answer_store import ANSWERED, VERSION, read_answers
-from .answers import PARSERS
+from .provenance import run_record_path
 from .questions import LETTERS
 from .scores import Answer, Key, Row
 
@@ -62,32 +64,14 @@ def _answers_of(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[Key, Ans
         if key in found:
             raise PredictionsError(f"{path} answers {key[0]} index {key[1]} twice, under two keys.")
         final = "answered" if line["outcome"] == "empty" else str(line["outcome"])
-        found[key] = Answer(text if isinstance(text, str) else None, final)
-    return found
-
-
-def load_judged(path: Path) -> dict[Key, str]:
-    """Letters that a judge model read, from JSON lines {"setting", "index", "letter"}; other letters are left out.
-
-    Raises:
-        PredictionsError: a line that is none.
-    """
-    found = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            key, letter = (str(line["setting"]), str(line["index"])), PARSERS["strict"](line["letter"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise PredictionsError(f"{path}, line {number} is no judged letter ({error}).") from None
-        if letter is not None:
-            found[key] = letter
+        found[key] = Answer(text if isinstance(text, str) else None, final, str(line["key"]))
     return found
 
 
 def write_letters(
     folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[Row], letters: Mapping[Key, str]
 ) -> list[Path]:
-    """Write letters as the answers files of a model, one a setting; returns their paths."""
+    """Write letters as the answers files of a model, one a setting, each with its record; returns their paths."""
     paths = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         own = [row for row in rows if row["setting"] == setting]
@@ -101,5 +85,14 @@ def write_letters(
             lines.append({"key": row["index"], **place, "response": letter, "outcome": "answered", "stop": "stop"})
         path = folder / f"{setting}.answers.jsonl"
         atomic_write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        record = {
+            "model": dict(model),
+            "setting": setting,
+            "dataset": dataset,
+            "answers": {"file": path.name, "sha256": sha256_file(path)},
+            "versions": library_versions(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        atomic_write(run_record_path(path), json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         paths.append(path)
     return paths

@@ -29,7 +29,7 @@ class AnswerStore:
 
     Args:
         path: the file; made when absent.
-        header: what asks: JSON values only. It must equal that of an existing file.
+        header: what asks: JSON values only. It must equal that of an existing file that holds answers.
 
     Raises:
         UsageError: the file holds answers of another run, or another process writes it.
@@ -93,10 +93,13 @@ class AnswerStore:
         existing, lines, good = read_answers(self.path) if self.path.is_file() else (None, {}, 0)
         wanted = {"soco_lvlm_answers": VERSION, **header}
         if existing is not None and existing != wanted:
-            raise UsageError(_other_run(self.path, existing, wanted))
+            if any(line["outcome"] in ANSWERED for line in lines.values()):
+                raise UsageError(_other_run(self.path, existing, wanted))
+            existing, lines, good = None, {}, 0  # a run that got no answer, such as one with a wrong address
         self._lines = lines
         self._file = open(self.path, "ab")  # noqa: SIM115 - closed in __exit__
-        self._file.truncate(good)
+        if self._file.tell() > good:  # a whole file keeps its time: when the last answer came
+            self._file.truncate(good)
         if existing is None:
             self._file.write(_encode(wanted))
             self._file.flush()

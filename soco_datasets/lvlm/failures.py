@@ -9,11 +9,14 @@ from ..errors import SocoError
 
 _NO_IMAGES = re.compile(
     r"(image|vision|multi-?modal)[^.]{0,80}(not support|unsupported|not allowed|cannot|does not|doesn't|invalid)"
+    r"|missing data required for image"
     r"|(not support|unsupported|no endpoints|does not accept|doesn't accept|not a)[^.]{0,80}(image|vision|multi-?mod)",
     re.IGNORECASE,
 )
 _CONTEXT = re.compile(
-    r"context[ _](length|window|size)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
+    r"context[ _](length|window|size|limit)|maximum (context|model length)|max_model_len|too many tokens"
+    r"|prompt is too long|exceeds the maximum number of (input )?tokens",
+    re.IGNORECASE,
 )
 _GIVE_UP = 20  # failures in a row, with no answer between them, after which asking on is pointless
 
@@ -39,18 +42,18 @@ def failure_of(error: BaseException) -> Failure:
     reason = _one_line(error)
     status = getattr(error, "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}
+    if status == 429 or "Throttling" in reason or any("RateLimit" in name for name in names):
+        return Failure("rate_limit", reason)  # before the context: "too many tokens" may mean a minute's
     if _CONTEXT.search(reason):
         return Failure("no_context", reason)
-    if status in (400, 404, 415, 422, 501) and _NO_IMAGES.search(reason):
+    if status in (400, 404, 415, 422, 500, 501) and _NO_IMAGES.search(reason):
         return Failure("no_images", reason, "This model or endpoint takes no images. Take one that does.")
-    if status in (401, 403):
-        return Failure("refused_access", reason, "Check the API key of this provider.")
+    if status in (401, 402, 403):
+        return Failure("refused_access", reason, "Check the API key of this provider, and what is left on its account.")
     if status == 404:
         return Failure("refused_access", reason, "Check the name of the model and the address of the endpoint.")
     if isinstance(error, SocoError):
         return Failure("failed", reason, "See above.")
-    if status == 429 or any("RateLimit" in name for name in names):
-        return Failure("rate_limit", reason)
     if status in (408, 504) or isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
         return Failure("timeout", reason)
     return Failure("failed", reason)

@@ -118,6 +118,7 @@ class VisionLanguageModel:
         return self.processor.apply_chat_template(
             conversations,
             add_generation_prompt=True,
+            sanitize_control_tokens=True,  # "<image>" inside a question is text, not a picture
             tokenize=True,
             return_dict=True,
             return_tensors="pt",

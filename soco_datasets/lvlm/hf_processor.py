@@ -7,6 +7,8 @@ from its tokenizer and its PIL image processor, so that pixels are the same on e
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from ..errors import BackboneError
@@ -32,8 +34,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.label}: its processor ({processor_class.__name__}) cannot be loaded: {reason}. It needs the "
             "tokenizer's files and preprocessor_config.json (or processor_config.json) beside config.json."
         ) from error
-    if not getattr(processor, "chat_template", None):
-        processor.chat_template = getattr(processor.tokenizer, "chat_template", None)
+    processor.chat_template = _chat_template(processor)
     if not processor.chat_template:
         raise BackboneError(
             f"{checkpoint.label} has no chat template, so how to ask it is unknown. Add chat_template.jinja beside "
@@ -47,13 +48,17 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 
 
 def processor_record(processor: Any) -> dict[str, Any]:
-    """What the processor does to pixels, as JSON: its class, sizes, limits and statistics."""
-    import json
-
+    """What the processor does to pixels and words, as JSON: its class, sizes, limits, statistics, chat template."""
     image_processor = processor.image_processor
     fields = json.loads(image_processor.to_json_string())
+    fields |= processor._merge_kwargs()["images_kwargs"]  # InternVL cuts pictures into tiles whatever its file says
     kept = {name: value for name, value in fields.items() if name not in _BULKY and value is not None}
-    return {"class": type(processor).__name__, "image_processor": type(image_processor).__name__, **kept}
+    return {
+        "class": type(processor).__name__,
+        "image_processor": type(image_processor).__name__,
+        "chat_template_hash": hashlib.sha256(processor.chat_template.encode()).hexdigest(),
+        **kept,
+    }
 
 
 def _config(checkpoint: Checkpoint) -> Any:
@@ -100,6 +105,16 @@ def _build(checkpoint: Checkpoint, processor_class: Any) -> Any:
     arguments = [parts[name]() if name in parts else None for name in processor_class.get_attributes()]
     fields, _ = processor_class.get_processor_dict(checkpoint.folder, local_files_only=True)
     return _picture_half(processor_class).from_args_and_dict(arguments, fields)
+
+
+def _chat_template(processor: Any) -> str | None:
+    """The processor's own template, else its tokenizer's; of several named ones the default."""
+    for owner in (processor, processor.tokenizer):
+        template = getattr(owner, "chat_template", None)
+        template = template.get("default") if isinstance(template, dict) else template
+        if template:
+            return str(template)
+    return None
 
 
 def _picture_half(processor_class: Any) -> Any:

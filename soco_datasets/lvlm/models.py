@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
 
@@ -20,6 +23,7 @@ REMOTE = (
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
 )  # fmt: skip
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
+_CONNECT = 10  # seconds a server may take to accept a connection
 _IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "processor")
 
 
@@ -92,6 +96,29 @@ def identity(model: Model) -> dict[str, Any]:
     if record is not None:
         return {name: record[name] for name in _IDENTITY}
     return {"name": str(model), "base_url": model.api.base_url}
+
+
+def check_endpoint(base_url: str) -> None:
+    """Check that something listens at an address, before every question waits through its retries.
+
+    Raises:
+        UsageError: it is no address.
+        SocoError: nothing answers there.
+    """
+    parts = urlsplit(base_url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        raise UsageError(f"{base_url!r} is no address of an endpoint, such as http://localhost:8000/v1.") from None
+    host = parts.hostname or ""
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return  # whether it can be reached is for the proxy to say
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT).close()
+    except OSError as error:
+        raise SocoError(
+            f"Nothing answers at {base_url} ({error.strerror or error}). Check --base-url, and that its server runs."
+        ) from error
 
 
 def folder_name(model: str) -> str:

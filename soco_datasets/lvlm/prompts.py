@@ -6,6 +6,8 @@ filled from the row's fields, and one that leaves it out keeps the row's words (
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -45,6 +47,13 @@ class PromptTemplate:
     name: str
     text: str
     questions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Hex sha256 of the wording: equal for the default one, a copy of its file, and the rows' own words."""
+        own = {s: text for s, text in self.questions.items() if text != DEFAULT_TEMPLATE.questions.get(s)}
+        text = json.dumps([self.text, own], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def question(self, row: Mapping[str, Any]) -> str:
         """The question in words, without options.

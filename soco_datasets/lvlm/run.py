@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
 from ..errors import SocoError, UsageError, missing_extra
 from ..files import atomic_write, sha256_file
 from .answer_store import ANSWERED, FAILED, AnswerStore
@@ -78,8 +80,8 @@ def run_questions(
     Raises:
         UsageError: no questions, an unknown option, or `out` holds answers of another run.
         BackboneError: a local model that cannot be loaded or takes no images.
-        SocoError: the endpoint refuses everything (no image input, no access, no such model), or fails many times in a
-            row. Answers until then are kept and the record is written.
+        SocoError: nothing answers at the endpoint; or it refuses everything (no image input, no access, no such
+            model), or fails many times in a row: answers until then are kept and the record is written.
         MissingExtraError: inspect-ai is not installed.
     """
     if importlib.util.find_spec("inspect_ai") is None:
@@ -112,6 +114,7 @@ def _run_setting(asked: Asked, model: Model, folder: Path, options: AskOptions) 
         "dataset": asked.dataset,
         "image_format": image_format,
         "template": asked.template.name,
+        "template_hash": asked.template.hash,
         "markers": asked.markers,
         **asking,
     }
@@ -141,8 +144,11 @@ def _evaluate(
     from tqdm import tqdm
 
     from .inspect_task import task_of
+    from .models import check_endpoint
 
     local = hasattr(model.api, "record")
+    if model.api.base_url:
+        check_endpoint(model.api.base_url)
     answered = sum(store.get(key) is not None for key in asked.all_keys())
     bar = tqdm(
         total=len(asked),
@@ -193,7 +199,8 @@ def _record(asked: Asked, model: Model, store: AnswerStore, asking: dict[str, An
         "questions": {"groups": len({row["g_index"] for row in asked.rows}), "rows": len(keys)},
         "counts": counts,
         "answers": {"file": answers.name, "sha256": sha256_file(answers)},
-        "versions": {name: version(name) for name in _PACKAGES if _installed(name)},
+        "versions": {"soco_datasets": __version__, **{name: version(name) for name in _PACKAGES if _installed(name)}},
+        "created": datetime.fromtimestamp(int(answers.stat().st_mtime), UTC).isoformat(),  # of the last answer
     }
 
 

@@ -12,7 +12,7 @@ together, so that what makes a question hard in both does not widen it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -25,7 +25,7 @@ from ..errors import PredictionsError, unknown_name
 from .answers import PARSERS, STATUSES, status_of
 from .questions import LETTERS, SETTINGS, questions_hash
 
-SCORES_VERSION = 1
+SCORES_VERSION = 2
 ORDERINGS = len(LETTERS)
 MEASURES = ("average", "circular")
 _SHOWN = 5
@@ -37,10 +37,17 @@ Parser = Callable[[object], str | None]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said to one row: its text, and how asking ended where that says more ("refused", "no_context")."""
+    """What a model said to one row.
+
+    Attributes:
+        text: its words, None where there are none.
+        outcome: how asking ended, where that says more ("refused", "no_context").
+        key: hash of all that the model saw, None where that is not known.
+    """
 
     text: str | None
     outcome: str = "answered"
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def group_rows(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
         wrong += [f"{setting}: index {index} comes {n} times" for index, n in indices.items() if n > 1]
     if wrong:
         raise PredictionsError(
-            f"{len(wrong)} question(s) cannot be scored, {_some(wrong)}. CircularEval needs every question in its "
+            f"{len(wrong)} question(s) cannot be scored, {some(wrong)}. CircularEval needs every question in its "
             f"{ORDERINGS} orderings; get the questions again."
         )
     return {setting: found[setting] for setting in SETTINGS if setting in found}
@@ -159,12 +166,7 @@ def _check_answers(
 ) -> set[Key]:
     """(setting, g_index) of the questions that are left out; raises `PredictionsError` as `score_answers` says."""
     known = {(setting, row["index"]) for setting, groups in grouped.items() for part in groups.values() for row in part}
-    unknown = [f"{setting} index {index}" for setting, index in answers if (setting, index) not in known]
-    if unknown:
-        raise PredictionsError(
-            f"{len(unknown)} answer(s) are to rows that the questions do not have, {_some(unknown)}. They are of other "
-            "questions: give the data they were asked from."
-        )
+    check_known(answers, known)
     missing = {
         (setting, g_index): [row["index"] for row in part if (setting, row["index"]) not in answers]
         for setting, groups in grouped.items()
@@ -174,10 +176,20 @@ def _check_answers(
     if missing and not partial:
         named = [f"{s} g_index {g} (index {', '.join(indices)})" for (s, g), indices in missing.items()]
         raise PredictionsError(
-            f"{len(missing)} question(s) lack the answer to an ordering, {_some(named)}. Run the model again to ask "
+            f"{len(missing)} question(s) lack the answer to an ordering, {some(named)}. Run the model again to ask "
             "what is missing, or score the answered questions alone with --partial."
         )
     return set(missing)
+
+
+def check_known(answers: Iterable[Key], known: Container[Key]) -> None:
+    """Raise `PredictionsError` where an answer is to a row that there is not."""
+    unknown = [f"{setting} index {index}" for setting, index in answers if (setting, index) not in known]
+    if unknown:
+        raise PredictionsError(
+            f"{len(unknown)} answer(s) are to rows that the questions do not have, {some(unknown)}. They are of other "
+            "questions: give the data they were asked from."
+        )
 
 
 def _reader(parser: Parser, answers: Mapping[Key, Answer]) -> Callable[[Key], str | None]:
@@ -321,6 +333,7 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _some(items: Sequence[str]) -> str:
+def some(items: Sequence[str]) -> str:
+    """The first few of a list, for an error: "such as a; b and 3 more"."""
     shown = "; ".join(items[:_SHOWN])
     return f"such as {shown}" + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

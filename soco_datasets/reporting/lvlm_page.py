@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from ..lvlm.rows import read_rows
 from ..lvlm.scores import Answer, Key, Row, score_answers
 from .lvlm_gallery import KINDS, choose_questions
 from .page import page_style, page_template
+from .paper_lvlm import paper_rows
 from .photographs import Photographs
 from .style import SERIES
 
@@ -83,12 +82,6 @@ def write_lvlm_page(
     target = out / "lvlm.html"
     atomic_write(target, page)
     return target
-
-
-def paper_rows() -> list[dict[str, str]]:
-    """The paper's table 3: circular accuracy in percent, with the keys model, vis, vis_desc, desc."""
-    text = resources.files(__package__).joinpath("paper_lvlm.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
 
 
 def _scored(paths: Sequence[Path], folder: DatasetFolder, partial: bool, seed: int) -> Scored:

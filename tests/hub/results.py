@@ -19,6 +19,7 @@ from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.benchmark import render_eval_yaml
 from soco_datasets.hub.board import PublishedBoard, board_of
+from soco_datasets.hub.kind_pck import PckKind
 
 TASKS = ("cc", "soc", "cross_soc")
 REVISION = "1234567890" * 4
@@ -28,12 +29,17 @@ BENCHMARK = "lab/soco"
 def board_files(folder: Path, rules: str | None = None) -> dict[str, bytes]:
     """What of a published dataset makes it a leaderboard."""
     files = {"manifest.json": (folder / "manifest.json").read_bytes()}
-    files["eval.yaml"] = render_eval_yaml(open_folder(folder).configs).encode()
+    opened = open_folder(folder)
+    files["eval.yaml"] = render_eval_yaml({config: opened.splits(config) for config in opened.configs}).encode()
     return files if rules is None else {**files, "leaderboard.json": rules.encode()}
 
 
 def published(folder: Path, revision: str = REVISION) -> PublishedBoard:
     return board_of(BENCHMARK, revision, board_files(folder))
+
+
+def predictions_beside(record: Path) -> Path:
+    return Path(PckKind().data_beside(record.as_posix()))
 
 
 @cache

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
 from soco_datasets.hub.collect import local_entries
+from soco_datasets.hub.kind_pck import PckKind
 from soco_datasets.hub.leaderboard import (
     Entry,
     all_standings,
@@ -52,7 +53,7 @@ def hub(built_mini: Path):
 
 
 def test_the_papers_forty_models_are_there() -> None:
-    entries = paper_entries()
+    entries = paper_entries([PckKind()])
     assert len(entries) == 40
     for entry in entries:
         assert {task: percent for (task, part), percent in entry.scores.items() if part == "overall"} == headline(
@@ -77,14 +78,18 @@ def test_one_table_of_all_three_sources(hub: LoopbackHub, tmp_path: Path, built_
     hub.commit(proposed, results_file(entry_yaml("cc", 50.0), entry_yaml("soc", 40.0)), pull.ref)
     arguments = ("leaderboard", "--dataset-repo", BENCHMARK, "--local", tmp_path / "results")
     shown = run_soco(hub, tmp_path, *arguments)
-    lines = {line.split()[1]: line.split() for line in shown.stdout.splitlines()[2:]}
+    table, questions = shown.stdout.split("\n\n")
+    lines = {line.split()[1]: line.split() for line in table.splitlines()[2:]}
     assert len(lines) == 40 + 1 + 2
     assert lines["lab/good"] == ["1", "lab/good", "99.00", "98.50", "-", "not", "verified", "hub"]
     assert lines["lab/proposed"][4:] == ["-", "proposed", "hub"]
     assert lines["mine"][-2:] == ["local", "2026-01-31"]
     assert lines["dinov2_l14"][3:] == ["62.40", "56.94", "printed", "paper"]
-    ranks = [int(line.split()[0]) for line in shown.stdout.splitlines()[2:]]
+    ranks = [int(line.split()[0]) for line in table.splitlines()[2:]]
     assert ranks == sorted(ranks)
+    assert questions.startswith("circular accuracy in percent, overall, ranked by lvlm_vis\n")
+    assert [line.split()[1] for line in questions.splitlines()[2:5]] == ["DINOv2", "Qwen3-VL-8B", "GPT4o"]
+    assert len(questions.splitlines()) == 2 + 10
     assert "lab/wrong, cc: left out, 12345 is in the wrong unit" in shown.stderr
     assert "notes.json is left out, not a result record" in shown.stderr
     one = run_soco(hub, tmp_path, *arguments, "--task", "soc", "--supercategory", "animals", "--json")
@@ -101,6 +106,10 @@ def test_faults_of_the_hub_are_told(hub: LoopbackHub, tmp_path: Path) -> None:
     shown = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, "--task", "cc", "--source", "hub")
     assert [line.split()[1] for line in shown.stdout.splitlines()[2:]] == ["lab/good"]
     assert "lab/better is left out" in shown.stderr
+    hub.fail("GET", "/leaderboard", 400, skip=1)
+    first = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, "--task", "cc", "--source", "hub")
+    assert "lab/good" in first.stdout
+    assert "models that have only results of lvlm_vis may be left out" in first.stderr
     hub.fail("GET", "/leaderboard", 403, times=9)
     refused = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, check=False)
     assert refused.returncode == 1

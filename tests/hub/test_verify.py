@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub.results import BENCHMARK, make_result, published
+from hub.results import BENCHMARK, make_result, predictions_beside, published
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,8 @@ from soco_datasets.correspondence.results import record_from_predictions
 from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.files import sha256_file
-from soco_datasets.hub.recompute import predictions_beside
+from soco_datasets.hub.kind_pck import PckKind
+from soco_datasets.hub.kinds import record_beside
 from soco_datasets.hub.remote import parse_address
 from soco_datasets.hub.submission import (
     Pins,
@@ -30,9 +31,9 @@ from soco_datasets.hub.submission import (
     parse_entries,
     place_of,
 )
-from soco_datasets.hub.verify import Verdict, check_submission, files_beside, verify_file
+from soco_datasets.hub.verify import Verdict, check_submission, verify_file
 
-MODEL, ARTIFACTS = "lab/model", "alice/soco-submissions"
+MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckKind()
 
 
 class Sent:
@@ -42,7 +43,7 @@ class Sent:
         self.folder, self.record, self.predictions = folder, record, predictions_beside(record)
         self.board = published(folder)
         self.stated = record_from_predictions(read_predictions(self.predictions), resamples=20)
-        self.entries = make_entries(self.stated, self.board, MODEL, ARTIFACTS, self.pins)
+        self.entries = make_entries(PCK, self.stated, self.board, MODEL, ARTIFACTS, self.pins)
 
     @property
     def pins(self) -> Pins:
@@ -51,11 +52,12 @@ class Sent:
     def verdict(self) -> Verdict:
         return check_submission(
             "it",
+            PCK,
             parse_entries(entries_yaml(self.entries).encode(), "it"),
             model_repo=MODEL,
             board=self.board,
             record=self.record,
-            predictions=self.predictions,
+            data=self.predictions,
             folder=open_folder(self.folder),
         )
 
@@ -180,7 +182,7 @@ def alter_set_of_entries(sent: Sent, draw: st.DataObject) -> None:
 
 def repin(sent: Sent) -> None:
     """New hashes in notes and address, the rest of the YAML as it was."""
-    again = make_entries(sent.stated, sent.board, MODEL, ARTIFACTS, sent.pins)
+    again = make_entries(PCK, sent.stated, sent.board, MODEL, ARTIFACTS, sent.pins)
     pinned = again[0]
     sent.entries = [dataclasses.replace(e, notes=pinned.notes, source_url=pinned.source_url) for e in sent.entries]
 
@@ -189,7 +191,7 @@ def submit_again(sent: Sent) -> None:
     """Everything that follows from the predictions made to fit them."""
     record = record_from_predictions(read_predictions(sent.predictions), resamples=20)
     record.write(sent.record)
-    sent.entries = make_entries(record, sent.board, MODEL, ARTIFACTS, sent.pins)
+    sent.entries = make_entries(PCK, record, sent.board, MODEL, ARTIFACTS, sent.pins)
 
 
 ALTERATIONS = [alter_prediction, alter_reference, alter_number, alter_protocol, alter_revision, alter_set_of_entries]
@@ -321,7 +323,7 @@ def test_artifacts_are_fetched_from_dataset_repositories_of_the_hub_only(url) ->
 
 def test_a_file_that_is_neither_record_nor_predictions_is_refused() -> None:
     with pytest.raises(UsageError, match="neither a record"):
-        files_beside("results/report.html")
+        record_beside("results/report.html")
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"- 1", b"- {dataset: {id: a}}", b"\xff\xfe", b"a: [", b"- {error: x}"])

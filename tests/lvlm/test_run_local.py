@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (ext
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ContentAudio, ContentImage, ContentText, get_model
 from lvlm import tiny_vlm
 from lvlm.small_questions import small_asked
+from lvlm.tiny_vlm import FAMILIES
 from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError
@@ -25,12 +26,6 @@ from soco_datasets.lvlm.hf_model import Chat, Reply, VisionLanguageModel, load_v
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
 from soco_datasets.lvlm.models import ModelOptions, open_model
 from soco_datasets.lvlm.run import AskOptions, run_questions
-
-FAMILIES: dict[str, Callable[[Path], Path]] = {
-    "qwen2_5_vl": tiny_vlm.qwen2_5_vl,
-    "llava_onevision": tiny_vlm.llava_onevision,
-    "internvl": tiny_vlm.internvl,
-}
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +47,7 @@ CHATS = [
     Chat((picture(0), picture(1, (60, 100)), "Which of the points A, B, C and D?")),
     Chat((picture(2), picture(3), "Which?")),
     Chat((picture(4), "One picture only: which of them?")),
+    Chat((picture(5), "One picture only: which of them?")),
 ]
 
 
@@ -60,6 +56,7 @@ def test_a_batch_answers_as_one_by_one(folders: dict[str, Path], family: str) ->
     model = load_vision_language_model(folders[family], device="cpu")
     together = model.answer(CHATS, 6)
     assert together == [model.answer([chat], 6)[0] for chat in CHATS]
+    assert len({reply.text for reply in together}) == len(CHATS)
     assert all(0 < reply.output_tokens <= 6 for reply in together)
     assert model.record["model_type"] == family
     assert {"dtype": "float32", "device": "cpu", "decoding": "greedy"}.items() <= model.record.items()
@@ -123,7 +120,7 @@ def test_max_pixels(folders: dict[str, Path]) -> None:
 def test_memory_that_runs_out_halves_the_batch(qwen: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    whole, sizes = qwen.answer(CHATS, 4), []
+    whole, sizes = qwen.answer(CHATS[:3], 4), []
     real = VisionLanguageModel._answer
 
     def limited(self: VisionLanguageModel, chats: Sequence[Chat], max_tokens: int) -> list[Reply]:
@@ -134,7 +131,7 @@ def test_memory_that_runs_out_halves_the_batch(qwen: VisionLanguageModel, monkey
 
     monkeypatch.setattr(VisionLanguageModel, "_answer", limited)
     room = 1
-    assert qwen.answer(CHATS, 4) == whole
+    assert qwen.answer(CHATS[:3], 4) == whole
     assert sizes == [3, 1, 2, 1, 1]
     room = 0
     with pytest.raises(BackboneError, match="--max-pixels"):

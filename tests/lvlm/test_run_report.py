@@ -18,7 +18,8 @@ from soco_datasets.lvlm.questions import LETTERS
 from soco_datasets.lvlm.rows import read_rows
 from soco_datasets.lvlm.scores import Answer
 from soco_datasets.reporting.lvlm_gallery import choose_questions
-from soco_datasets.reporting.lvlm_page import paper_rows, write_lvlm_page
+from soco_datasets.reporting.lvlm_page import write_lvlm_page
+from soco_datasets.reporting.paper_lvlm import paper_rows
 
 
 @pytest.fixture(scope="module")

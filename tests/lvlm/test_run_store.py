@@ -64,6 +64,19 @@ def test_answers_of_another_run_are_never_mixed_in(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_run_without_an_answer_gives_way_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with AnswerStore(path, HEADER) as store:
+        store.add("1", answer("", "failed"))
+    other = {**HEADER, "setting": "desc"}
+    with AnswerStore(path, other) as store:
+        assert store.lines() == {}
+        store.add("2", answer())
+    header, lines, _ = read_answers(path)
+    assert header == {"soco_lvlm_answers": 1, **other}
+    assert list(lines) == ["2"]
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with AnswerStore(path, HEADER), pytest.raises(UsageError, match="Another run writes"):
@@ -107,16 +120,28 @@ class RefusedError(Exception):
     ("error", "outcome", "ends"),
     [
         (RefusedError(429, "slow down"), "rate_limit", False),
+        (RefusedError(429, "Too many tokens, please wait"), "rate_limit", False),
+        (RuntimeError("An error occurred (ThrottlingException): Too many tokens"), "rate_limit", False),
         (TimeoutError(), "timeout", False),
         (RefusedError(504, "gateway"), "timeout", False),
         (RefusedError(500, "oops"), "failed", False),
         (ConnectionResetError("reset"), "failed", False),
         (RefusedError(401, "bad key"), "refused_access", True),
+        (RefusedError(402, "Insufficient balance"), "refused_access", True),
         (RefusedError(404, "The model `m` does not exist"), "refused_access", True),
         (RefusedError(400, "m is not a multimodal model"), "no_images", True),
         (RefusedError(400, "image_url is not supported by this model"), "no_images", True),
         (RefusedError(404, "No endpoints found that support image input"), "no_images", True),
+        (
+            RefusedError(500, "image input is not supported - hint: you may need to provide the mmproj"),
+            "no_images",
+            True,
+        ),
+        (RefusedError(500, "this model is missing data required for image input"), "no_images", True),
         (RefusedError(400, "This model's maximum context length is 2048 tokens"), "no_context", False),
+        (RefusedError(400, "The decoder prompt is longer than the maximum model length of 4096"), "no_context", False),
+        (RefusedError(400, "input length and `max_tokens` exceed context limit: 199000 + 4096"), "no_context", False),
+        (RefusedError(400, "The input token count exceeds the maximum number of tokens allowed"), "no_context", False),
         (SocoError("One question does not fit in the memory"), "failed", True),
     ],
 )

@@ -263,7 +263,7 @@ def test_the_commands_answer_and_score(tmp_path: Path, capsys: pytest.CaptureFix
         assert soco("score", *files, "--data", data, "--resamples", "50", "--out", str(tmp_path / name))[0] == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     report = json.loads((tmp_path / "a.json").read_text())
-    assert report["asked"][0]["model"]["name"] == "random++"
+    assert report["model"]["name"] == "random++"
     assert overall(report)["average"] == overall(report)["circular"]
     lines = Path(files[0]).read_text().splitlines(keepends=True)
     Path(files[0]).write_text("".join(lines[:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,37 @@ def qwen2_5_vl(folder: Path, **changes: Any) -> Path:
     )
     size = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 16}
     return _save(folder, Qwen2_5_VLForConditionalGeneration, config, tokenizer, Qwen2VLImageProcessorPil(size=size))
+
+
+def qwen3_vl(folder: Path) -> Path:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    tokenizer = _tokenizer("<|vision_start|><|image_pad|><|vision_end|>")
+    ids = _ids(tokenizer)
+    config = Qwen3VLConfig(
+        text_config={
+            **_TEXT,
+            "head_dim": 8,
+            "vocab_size": len(tokenizer),
+            "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [2, 1, 1]},
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 4,
+            "out_hidden_size": 32,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0, 1],
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+    )
+    images = Qwen2VLImageProcessorPil(size={"shortest_edge": 32 * 32, "longest_edge": 32 * 32 * 16}, patch_size=16)
+    return _save(folder, Qwen3VLForConditionalGeneration, config, tokenizer, images)
 
 
 def llava_onevision(folder: Path) -> Path:
@@ -113,6 +145,14 @@ def internvl(folder: Path) -> Path:
     return _save(folder, InternVLForConditionalGeneration, config, tokenizer, images, extra)
 
 
+FAMILIES: dict[str, Callable[[Path], Path]] = {
+    "qwen2_5_vl": qwen2_5_vl,
+    "qwen3_vl": qwen3_vl,
+    "llava_onevision": llava_onevision,
+    "internvl": internvl,
+}
+
+
 def _tokenizer(image: str) -> Any:
     """Byte-level with merges of nothing: 256 tokens and the special ones."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -151,6 +191,10 @@ def _save(
 
     torch.manual_seed(0)
     model = model_class(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(10)  # else every answer is the same whatever is asked and shown
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
