@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,11 +40,35 @@ def sha256_file(path: Path) -> str:
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
-    """Iterate with a progress bar on stderr; silent when stderr is no terminal and `SOCO_PROGRESS` is not set."""
+    """Iterate with a progress bar on stderr; silent when stderr is no terminal and `SOCO_PROGRESS` is not set.
+
+    Within a `progress_bar` it has none of its own.
+    """
     from tqdm import tqdm
 
-    shown = sys.stderr.isatty() or bool(os.environ.get("SOCO_PROGRESS"))
-    yield from tqdm(items, desc=what, total=total, unit=unit, file=sys.stderr, disable=not shown, dynamic_ncols=True)
+    hidden = _hidden() or _bars > 0
+    yield from tqdm(items, desc=what, total=total, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True)
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, total: int, unit: str = "it") -> Iterator[Callable[[int], object]]:
+    """A progress bar that is moved by calling what this gives with a number of items; shown as that of `progress`."""
+    global _bars
+    from tqdm import tqdm
+
+    with tqdm(desc=what, total=total, unit=unit, file=sys.stderr, disable=_hidden(), dynamic_ncols=True) as bar:
+        _bars += 1
+        try:
+            yield bar.update
+        finally:
+            _bars -= 1
+
+
+_bars = 0  # that are open and moved by hand
+
+
+def _hidden() -> bool:
+    return not (sys.stderr.isatty() or os.environ.get("SOCO_PROGRESS"))
 
 
 @contextlib.contextmanager
@@ -102,9 +126,9 @@ def _process_is_alive(pid: int) -> bool:
     return True
 
 
-def _remove_stale(out: Path) -> None:
-    """Remove what builds that were killed outright left beside `out`."""
-    for leftover in out.parent.glob(f".{out.name}.building-*"):
+def _remove_stale(out: Path, what: str) -> None:
+    """Remove what builds that were killed outright left beside `out`: unfinished folders, or those just replaced."""
+    for leftover in out.parent.glob(f".{out.name}.{what}-*"):
         pid = leftover.name.rpartition("-")[2]
         if pid.isdigit() and int(pid) != os.getpid() and not _process_is_alive(int(pid)):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -124,7 +148,7 @@ def atomic_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
         if out.is_dir() and any(out.iterdir()) and not overwrite:
             raise UsageError(f"{out} is not empty. Give another folder, or --overwrite to replace it.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(out)
+        _remove_stale(out, "building")
         temporary = out.parent / f".{out.name}.building-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
         try:  # from here on, so that an interrupt right after mkdir leaves nothing
@@ -135,5 +159,6 @@ def atomic_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
                 os.replace(out, replaced)
             os.replace(temporary, out)
             shutil.rmtree(replaced, ignore_errors=True)
+            _remove_stale(out, "replaced")  # only now: until then they may be all there is
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import __version__
 from ..errors import SocoError, unknown_name
 from ..files import atomic_folder, parse_size, progress
-from ..lvlm.questions import release_questions, release_rows
+from ..lvlm.questions import Questions, release_questions, release_rows
 from .card import render_card
+from .chunks import Mapper, chunks_of
+from .encode import Encoded, PairEncoder, encode_rows
 from .findings import Findings
 from .folder import FORMAT_NAME, FORMAT_VERSION, MANIFEST
 from .records import Release
 from .release import read_release
 from .schema import TableSpec
-from .shards import FORMATS, ContentHash, Format, Shard, write_shards
+from .shards import FORMATS, ContentHash, Format, Shard, batch_rows, write_batches
 from .source import HUB_RELEASE, ReleaseFiles, open_release
-from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pair_row, pairs_of, stored_configs
+from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pairs_of, stored_configs
 
 _LISTED_FINDINGS = 1000
 
@@ -47,6 +51,7 @@ def build_dataset(
     test_pairs: int = 20_000,
     min_shared: int = 3,
     seed: int = 0,
+    mapper: Mapper = map,
 ) -> BuildResult:
     """Build a dataset folder (design: docs/data.md).
 
@@ -60,6 +65,8 @@ def build_dataset(
         skip_bad: leave out the images and pairs that have errors, instead of refusing the release.
         overwrite: replace `out` when it is not empty.
         test_pairs, min_shared, seed: the draw of fixed pairs, used only where the release brings none.
+        mapper: what has images checked, pairs read and their rows made, chunk by chunk: `map` does so here, a
+            `distributed.mapper.ray_mapper` on a cluster. The folder is the same to the last byte.
 
     Raises:
         ReleaseError: the release has errors; all are in the message and nothing was written.
@@ -77,7 +84,7 @@ def build_dataset(
     out = Path(out).expanduser()
     findings = Findings()
     with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision) as files:
-        release = read_release(files, findings)
+        release = read_release(files, findings, mapper)
         if not skip_bad or strict:
             findings.check(source, strict)
         if not release.images:
@@ -87,12 +94,11 @@ def build_dataset(
         content, asked = ContentHash(), ContentHash()
         shards: list[Shard] = []
         for spec, split in progress(stored_configs(release, len(questions.questions)), "Writing tables", unit="table"):
-            if spec.name == "lvlm":  # has a hash of its own: another wording does not make it other data
-                rows = _hashed(release_rows(release, questions, split), release, asked)
-            else:
-                content.start(spec.name, split)
-                rows = _hashed(_rows(spec, split, release, files), release, content)
-            shards += write_shards(folder, spec, split, rows, format, shard_size)
+            digest = asked if spec.name == "lvlm" else content  # another wording does not make it other data
+            if digest is content:
+                digest.start(spec.name, split)
+            encoded = _encoded(spec, split, release, questions, files, mapper)
+            shards += write_batches(folder, spec, split, _hashed(encoded, digest), format, shard_size)
         manifest = {
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
@@ -118,11 +124,19 @@ def build_dataset(
     return BuildResult(out, manifest, findings)
 
 
-def _rows(spec: TableSpec, split: str, release: Release, files: ReleaseFiles) -> Iterator[Row]:
+def _encoded(
+    spec: TableSpec, split: str, release: Release, questions: Questions, files: ReleaseFiles, mapper: Mapper
+) -> Iterator[Encoded]:
     if spec.is_pairs:
-        for pair in pairs_of(release, spec, split):
-            yield pair_row(spec, pair, release.images)
-    elif spec.name == "images":
+        sizes = {image_id: record.size for image_id, record in release.images.items()}
+        return mapper(PairEncoder(spec.name, sizes), chunks_of(pairs_of(release, spec, split), batch_rows(spec)))
+    if spec.name == "lvlm":
+        return encode_rows(spec, release_rows(release, questions, split), release.images)
+    return encode_rows(spec, _rows(spec, release, files), release.images)
+
+
+def _rows(spec: TableSpec, release: Release, files: ReleaseFiles) -> Iterator[Row]:
+    if spec.name == "images":
         yield from progress(image_rows(release, files), "Writing images", total=len(release.images), unit="image")
     elif spec.name == "keypoints":
         yield from keypoint_rows(release)
@@ -134,14 +148,11 @@ def _rows(spec: TableSpec, split: str, release: Release, files: ReleaseFiles) ->
         yield from ({"path": path, "content": content} for path, content in release.side_files)
 
 
-def _hashed(rows: Iterator[Row], release: Release, content: ContentHash) -> Iterator[Row]:
-    """Pass rows on, hashing each; an image counts by its sha256."""
-    for row in rows:
-        if "image" in row:
-            content.add({**row, "image": release.images[row["image_id"]].sha256})
-        else:
-            content.add(row)
-        yield row
+def _hashed(parts: Iterator[Encoded], digest: ContentHash) -> Iterator[pa.RecordBatch]:
+    """Pass batches on, hashing their rows."""
+    for part in parts:
+        digest.add_text(part.text)
+        yield part.batch
 
 
 def _counts(release: Release, shards: list[Shard]) -> dict[str, Any]:

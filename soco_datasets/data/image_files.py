@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import re
 import warnings
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from ..files import progress
+from .chunks import Mapper, chunks_of
 from .findings import Finding, Findings
 from .records import ImageRecord
 from .source import ReleaseFiles, read_error
@@ -20,6 +22,7 @@ from .source import ReleaseFiles, read_error
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # MPO is what cameras call a JPEG with a preview
 _MAX_PIXELS = 200_000_000
 _ORIENTATION = 0x0112
+_CHUNK = 128  # images that one call of a mapper checks
 
 
 def image_id_of(path: str) -> str:
@@ -35,7 +38,7 @@ def natural_order(image_id: str) -> tuple[str, list[tuple[int, int, str]]]:
     return category, [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
 
 
-def read_images(files: ReleaseFiles, findings: Findings) -> dict[str, ImageRecord]:
+def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> dict[str, ImageRecord]:
     """Decode every file below Images/ and return the records by image_id, in dataset order.
 
     An image that does not decode, two images of one id, or a file in a wrong place is an error in `findings`.
@@ -50,20 +53,29 @@ def read_images(files: ReleaseFiles, findings: Findings) -> dict[str, ImageRecor
             message = "not at Images/<category>/<file>: left out"
             findings.repair(name, "", "misplaced_file", message, "move it, or remove it")
 
+    records: dict[str, ImageRecord] = {}
+    parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
+    checked = itertools.chain.from_iterable(mapper(check_images, parts))
+    for result in progress(checked, "Checking images", total=len(paths), unit="image"):
+        if isinstance(result, Finding):
+            findings.extend([result])
+        elif result.image_id in records:
+            message = f"has the same id ({result.image_id}) as {records[result.image_id].file}"
+            findings.error(result.file, "", "doubled_image", message, "rename or remove one of them")
+        else:
+            records[result.image_id] = result
+    return {image_id: records[image_id] for image_id in sorted(records, key=natural_order)}
+
+
+def check_images(files: ReleaseFiles) -> list[ImageRecord | Finding]:
+    """`check_image` of all files, in order. Raises `DataNotFoundError` where none can be seen from this machine."""
+    files.check_reachable()
+
     def check(path: str) -> ImageRecord | Finding:
         return check_image(path, lambda: files.read(path))
 
-    records: dict[str, ImageRecord] = {}
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the GIL
-        for result in progress(pool.map(check, paths), "Checking images", total=len(paths), unit="image"):
-            if isinstance(result, Finding):
-                findings.extend([result])
-            elif result.image_id in records:
-                message = f"has the same id ({result.image_id}) as {records[result.image_id].file}"
-                findings.error(result.file, "", "doubled_image", message, "rename or remove one of them")
-            else:
-                records[result.image_id] = result
-    return {image_id: records[image_id] for image_id in sorted(records, key=natural_order)}
+        return list(pool.map(check, files.names))
 
 
 def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Finding:

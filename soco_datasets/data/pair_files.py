@@ -5,15 +5,18 @@ The only place, with side_files.py, that knows the release's field names (`src_`
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .findings import Findings
 from .records import Box, ConceptGroup, ImageRecord, PairRecord, Point, View
+from .source import ReleaseFiles, read_error
 
 _SUBSET_DIRECTORIES = {
     ("intra",): "intra",
@@ -78,6 +81,20 @@ def as_int(value: object) -> int | None:
     return None
 
 
+@dataclass(frozen=True)
+class PairsRead:
+    """Some pair files once read.
+
+    Attributes:
+        pairs, findings: in the order of the files.
+        views: those that pairs share, by what their files say of them.
+    """
+
+    pairs: list[PairRecord]
+    findings: Findings
+    views: dict[bytes, View]
+
+
 class PairFileReader:
     """Reads pair files against the images of the release; equal views of an image are read once and shared."""
 
@@ -88,7 +105,31 @@ class PairFileReader:
         self._categories_of: dict[str, list[str]] = {}
         for category, name in image_files:
             self._categories_of.setdefault(name, []).append(category)
-        self._views: dict[str, View] = {}
+        self._views: dict[bytes, View] = {}
+
+    def read_all(self, files: ReleaseFiles) -> PairsRead:
+        """Read files one after the other; views are shared among these.
+
+        Raises:
+            DataNotFoundError: none of the files can be seen from this machine.
+        """
+        files.check_reachable()
+        self._views = {}
+        pairs, findings = [], Findings()
+        for path in files.names:
+            if not path.endswith(".json"):
+                findings.note(path, "", "extra_file", "not a pair file: left out")
+                continue
+            try:
+                raw = files.read(path) if subset_of(path) else b""
+            except Exception as error:
+                # damaged archive members raise many kinds of error
+                findings.error(path, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
+                continue
+            pair = self.read(path, raw, findings)
+            if pair is not None:
+                pairs.append(pair)
+        return PairsRead(pairs, findings, self._views)
 
     def read(self, file: str, raw: bytes, findings: Findings) -> PairRecord | None:
         """One file to a record; None when it has an error (recorded in `findings`)."""
@@ -144,7 +185,8 @@ class PairFileReader:
         if image is None:
             return None
         stated = [data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox", "keypoints")]
-        key = f"{image.image_id}\0{json.dumps(stated)}"
+        text = f"{image.image_id}\0{json.dumps(stated)}"
+        key = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
         view = self._views.get(key)
         if view is None:
             own = Findings()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from ..files import progress
+from .chunks import Mapper, chunks_of
 from .consensus import compare_annotations, complete_pairs, distinct_views, drop_doubled, settle_views
 from .descriptions import build_descriptions
 from .findings import Findings
 from .image_files import read_images
-from .pair_files import PairFileReader, subset_of
-from .records import SUBSETS, ImageRecord, PairRecord, Release
+from .pair_files import PairFileReader
+from .records import SUBSETS, ImageRecord, PairRecord, Release, View
 from .side_files import read_side_files
-from .source import ReleaseFiles, read_error
+from .source import ReleaseFiles
 from .taxonomy_build import Observation, build_taxonomy
 
+_CHUNK = 1000  # pair files that one call of a mapper reads
 
-def read_release(files: ReleaseFiles, findings: Findings) -> Release:
+
+def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> Release:
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
-    images = read_images(files, findings)
+    images = read_images(files, findings, mapper)
     side = read_side_files(files, images, findings)
-    pairs = drop_doubled(_read_pairs(files, images, findings), findings)
+    pairs = drop_doubled(_read_pairs(files, images, findings, mapper), findings)
     settle_views(pairs, images, findings)
     paired = {view.image_id for pair in pairs for view in (pair.source, pair.target)}
     compare_annotations(side.views, images, paired, findings)
@@ -42,24 +45,23 @@ def read_release(files: ReleaseFiles, findings: Findings) -> Release:
     )
 
 
-def _read_pairs(files: ReleaseFiles, images: dict[str, ImageRecord], findings: Findings) -> list[PairRecord]:
+def _read_pairs(
+    files: ReleaseFiles, images: dict[str, ImageRecord], findings: Findings, mapper: Mapper
+) -> list[PairRecord]:
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
-    reader = PairFileReader(images, by_name)
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
-    pairs = []
-    for path in progress(paths, "Reading pairs", total=len(paths), unit="pair"):
-        if not path.endswith(".json"):
-            findings.note(path, "", "extra_file", "not a pair file: left out")
-            continue
-        try:
-            raw = files.read(path) if subset_of(path) else b""
-        except Exception as error:
-            # damaged archive members raise many kinds of error
-            findings.error(path, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
-            continue
-        pair = reader.read(path, raw, findings)
-        if pair is not None:
-            pairs.append(pair)
+    parts = [files.part(names) for names in chunks_of(paths, _CHUNK)]
+    pairs: list[PairRecord] = []
+    views: dict[bytes, View] = {}
+    for read in progress(
+        mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=len(parts), unit="part"
+    ):
+        shared = {id(view): views.setdefault(key, view) for key, view in read.views.items()}
+        for pair in read.pairs:
+            pair.source = shared.get(id(pair.source), pair.source)
+            pair.target = shared.get(id(pair.target), pair.target)
+        pairs += read.pairs
+        findings.extend(read.findings)
     return pairs
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..files import sha256_file
+from .chunks import chunks_of
 from .schema import TableSpec
 
 Format = Literal["arrow", "parquet"]
@@ -49,11 +49,20 @@ class ContentHash:
         self._digest.update(f"\n{config}/{split}\n".encode())
 
     def add(self, row: Row) -> None:
-        text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        self._digest.update(text.encode("utf-8", errors="surrogatepass") + b"\n")
+        self.add_text(row_text(row))
+
+    def add_text(self, rows: bytes) -> None:
+        """Take in rows by their `row_text`, one after the other."""
+        self._digest.update(rows)
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
+
+
+def row_text(row: Row) -> bytes:
+    """A row as the content hash sees it."""
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", errors="surrogatepass") + b"\n"
 
 
 class _Writer(Protocol):
@@ -64,7 +73,25 @@ class _Writer(Protocol):
 def write_shards(
     root: Path, spec: TableSpec, split: str, rows: Iterable[Row], format: Format, max_shard_size: int
 ) -> list[Shard]:
-    """Write the rows of one split below `root/<config>/`, at most `max_shard_size` bytes of data a file.
+    """Write the rows of one split, see `write_batches`."""
+    chunks = chunks_of(rows, batch_rows(spec))
+    return write_batches(root, spec, split, (batch_of(spec, chunk) for chunk in chunks), format, max_shard_size)
+
+
+def batch_rows(spec: TableSpec) -> int:
+    """Rows of a record batch of this table."""
+    return _IMAGE_ROWS if "image" in spec.features else _ROWS
+
+
+def batch_of(spec: TableSpec, rows: Sequence[Row]) -> pa.RecordBatch:
+    """Rows as the record batch that is written."""
+    return pa.RecordBatch.from_pylist(rows, schema=spec.features.arrow_schema)
+
+
+def write_batches(
+    root: Path, spec: TableSpec, split: str, batches: Iterable[pa.RecordBatch], format: Format, max_shard_size: int
+) -> list[Shard]:
+    """Write one split below `root/<config>/`, at most `max_shard_size` bytes of data a file; no batch is cut.
 
     Images are stored uncompressed (JPEG does not shrink, and an uncompressed Arrow stream can be memory-mapped);
     everything else with zstd. A split without rows still gets one empty shard, so that its columns are known.
@@ -80,7 +107,7 @@ def write_shards(
         return _open_writer(parts[-1][0], schema, format, compress=not holds_images)
 
     writer, size = start(), 0
-    for batch in _batches(rows, schema, _IMAGE_ROWS if holds_images else _ROWS):
+    for batch in batches:
         if size and size + batch.nbytes > max_shard_size:
             writer.close()
             writer, size = start(), 0
@@ -92,12 +119,6 @@ def write_shards(
         _finish(root, spec.name, split, number, len(parts), part, count, format)
         for number, (part, count) in enumerate(parts)
     ]
-
-
-def _batches(rows: Iterable[Row], schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
-    iterator = iter(rows)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield pa.RecordBatch.from_pylist(chunk, schema=schema)
 
 
 def _open_writer(path: Path, schema: pa.Schema, format: Format, compress: bool) -> _Writer:

@@ -8,15 +8,18 @@ are links, encrypted or doubled are refused by name.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import platform
 import re
 import stat
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ..errors import DataNotFoundError, ReleaseError, SocoError
 from .findings import Findings
@@ -31,7 +34,7 @@ _MAX_MEMBER = 256 * 2**20  # no image or annotation is larger; a bigger member i
 
 @dataclass
 class ReleaseFiles:
-    """The files of a release.
+    """The files of a release. Pickled, it is the paths: another process reads the same files.
 
     Attributes:
         kind: "folder", "zips", "hub" or "mini".
@@ -43,7 +46,7 @@ class ReleaseFiles:
     kind: str
     id: str
     revision: str | None = None
-    _places: dict[str, Path | tuple[zipfile.ZipFile, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
+    _places: dict[str, Path | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +65,27 @@ class ReleaseFiles:
         if isinstance(place, Path):
             return place.read_bytes()
         archive, member = place
-        return archive.read(member)
+        return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
+
+    def part(self, names: Iterable[str]) -> ReleaseFiles:
+        """Only these files."""
+        return replace(self, _places={name: self._places[name] for name in names})
+
+    def check_reachable(self) -> None:
+        """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
+        paths = {place if isinstance(place, Path) else _path_of(place[0]) for place in self._places.values()}
+        if paths and not any(path.exists() for path in paths):
+            raise DataNotFoundError(
+                f"{platform.node()} cannot see the release {self.id}, such as {min(paths)}. Every machine of a cluster "
+                "must have it at the same path: on a shared file system, or as a copy."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        places = {
+            name: place if isinstance(place, Path) else (_path_of(place[0]), place[1])
+            for name, place in self._places.items()
+        }
+        return {**self.__dict__, "_places": places}
 
     def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: Findings) -> None:
         """Take in one file under its NFC name; a second one of the same name is an error."""
@@ -72,6 +95,16 @@ class ReleaseFiles:
             findings.error(name, "", "doubled_file", message, "remove one of them")
             return
         self._places[name] = place
+
+
+def _path_of(archive: zipfile.ZipFile | Path) -> Path:
+    return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
+
+
+@functools.lru_cache(maxsize=len(ARCHIVES))
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive, open as long as this process runs: its list of files takes a while to read."""
+    return zipfile.ZipFile(path)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .pairs import PairIndex, draw_pairs
@@ -47,8 +47,8 @@ def keypoint_rows(release: Release) -> Iterator[Row]:
         }
 
 
-def pair_row(spec: TableSpec, pair: PairRecord, images: dict[str, ImageRecord]) -> Row:
-    """One row of a pair config."""
+def pair_row(spec: TableSpec, pair: PairRecord, sizes: Mapping[str, tuple[int, int]]) -> Row:
+    """One row of a pair config; `sizes` are (width, height) of each image."""
     assert spec.kind is not None, spec.name
     groups = None if pair.groups is None else [(group.concept, group.source, group.target) for group in pair.groups]
     queries = pair_queries(
@@ -61,8 +61,8 @@ def pair_row(spec: TableSpec, pair: PairRecord, images: dict[str, ImageRecord]) 
         "target_image_id": pair.target.image_id,
         "source_category": pair.source.category,
         "target_category": pair.target.category,
-        "source_size": list(images[pair.source.image_id].size),
-        "target_size": list(images[pair.target.image_id].size),
+        "source_size": list(sizes[pair.source.image_id]),
+        "target_size": list(sizes[pair.target.image_id]),
         "source_bbox": _list(pair.source.bbox),
         "target_bbox": _list(pair.target.bbox),
         **queries.columns(),
