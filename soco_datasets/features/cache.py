@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import explain_write_errors
-from .store_disk import KEY, MAPS, USE, count_marks, default_directory
+from .store_disk import KEY, MAPS, USE, default_directory
+from .store_marks import count_marks
 
 _DAY = 86400.0
 
@@ -22,17 +23,14 @@ class StoredFeatures:
     Attributes:
         path: its folder.
         model: name and settings, "?" where the store's description cannot be read.
-        dataset: start of the content hash of the images' dataset.
-        images, total: maps that are there; images of the dataset.
+        images: maps that are there.
         nbytes: what it takes on the disk.
         used: time of the last use, seconds since 1970.
     """
 
     path: Path
     model: str
-    dataset: str
     images: int
-    total: int
     nbytes: int
     used: float
 
@@ -73,21 +71,18 @@ def _is_store(path: Path) -> bool:
 
 
 def _describe(path: Path) -> StoredFeatures:
-    images, total = count_marks(path)
-    model = dataset = "?"
+    model = "?"
     try:
         key = json.loads((path / KEY).read_text(encoding="utf-8"))
         about = key["model"]
         layer = "" if about["layer"] is None else f" layer {about['layer']}"
         model = f"{about['name']} {about['effective_size']} px{layer} norm {about['norm']} {about['dtype']}"
-        dataset = str(key["dataset"])[:12]
     except (OSError, ValueError, KeyError, TypeError):
         pass
     files = [entry.stat() for entry in path.iterdir() if entry.is_file()]
     marker = path / KEY if (path / KEY).is_file() else path / USE
-    return StoredFeatures(
-        path, model, dataset, images, total, sum(file.st_blocks * 512 for file in files), marker.stat().st_mtime
-    )
+    nbytes = sum(file.st_blocks * 512 for file in files)
+    return StoredFeatures(path, model, count_marks(path), nbytes, marker.stat().st_mtime)
 
 
 def _remove(path: Path) -> bool:

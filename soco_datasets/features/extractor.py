@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..errors import BackboneError, UsageError
 from .backbones import Backbone
+from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
 from .geometry import effective_size
 from .preprocess import Statistics, normalise, pad_and_resize
@@ -20,7 +21,7 @@ from .preprocess import Statistics, normalise, pad_and_resize
 if TYPE_CHECKING:
     import torch
 
-_AUTO_BATCH = 32
+_UNMEASURED_BATCH = 32  # of `auto` where there is no peak of memory to go by
 _log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = Any  # what `prepare` gives: (size, size, 3) uint8, or a dict of such for a derived backbone
@@ -35,8 +36,8 @@ class DenseFeatureExtractor:
         size: the network size used: the backbone's fixed size if it has one, else the nearest multiple it takes, ties
             down.
         grid: cells on a side of the map.
-        batch_size: images in one forward, as asked for.
-        forward_size: images in one forward, as done: 1 on a CPU, halved each time a GPU's memory does not suffice.
+        batch_size: images in one forward, as asked for; where that is chosen, the most there may be.
+        forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
         parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
     """
 
@@ -44,7 +45,7 @@ class DenseFeatureExtractor:
         self,
         backbone: Backbone,
         image_size: int = 800,
-        batch_size: int | None = 8,
+        batch_size: int | BatchChooser | None = 8,
         *,
         together: bool | None = None,
         tf32: bool = False,
@@ -55,7 +56,8 @@ class DenseFeatureExtractor:
         Args:
             backbone: the model.
             image_size: the image size asked for, pixels.
-            batch_size: images in one forward; None = 32 on a GPU, less where its memory does not suffice.
+            batch_size: images in one forward, or what chooses their number. None = chosen by the memory of an NVIDIA
+                GPU; 32 on any other device, less where its memory does not suffice.
             together: whether the images of a batch share a forward. None = on everything but a CPU: there one image
                 fills the cores, and alone its features do not depend on its neighbours, to the last bit.
             tf32: let float32 products of a GPU take its 19-bit TF32 format. Recorded as the dtype "tf32".
@@ -64,19 +66,22 @@ class DenseFeatureExtractor:
         Raises:
             UsageError: a batch size below 1, or `tf32` with another dtype or device than float32 on a GPU.
         """
-        if batch_size is None:
-            batch_size = _AUTO_BATCH
         if tf32 and (backbone.dtype != "float32" or not backbone.device.startswith("cuda")):
             raise UsageError(f"tf32 is float32 on an NVIDIA GPU, not {backbone.dtype} on {backbone.device}.")
-        if batch_size < 1:
+        if isinstance(batch_size, int) and batch_size < 1:
             raise UsageError(f"The batch size must be positive, got {batch_size}.")
         self.backbone = backbone
         self.requested_size = image_size
         nearest = effective_size(image_size, backbone.size_multiple)
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
         self.grid = self.size // backbone.patch_size
-        self.batch_size = batch_size
-        self.forward_size = batch_size if (backbone.device != "cpu" if together is None else together) else 1
+        shared = backbone.device != "cpu" if together is None else together
+        if batch_size is None:
+            on_nvidia = backbone.device.startswith("cuda")
+            batch_size = BatchChooser(CudaMemory(backbone.device)) if on_nvidia else _UNMEASURED_BATCH
+        self._chooser = batch_size if isinstance(batch_size, BatchChooser) and shared else None
+        self.batch_size = batch_size if isinstance(batch_size, int) else MOST
+        self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
         self._together, self._tf32, self._compiled = together, tf32, compiled
         self._run = _compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
@@ -84,7 +89,7 @@ class DenseFeatureExtractor:
             self._derive(backbone)
 
     def _derive(self, backbone: DerivedBackbone) -> None:
-        """Each part at its own size; the network frame is that of the finest map."""
+        """Each part at its own size; the network frame is that of the finest map. Parts choose no batch size."""
         options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
         self.parts = tuple(
             DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
@@ -138,7 +143,7 @@ class DenseFeatureExtractor:
             while start < len(pixels):
                 stop = start + self.forward_size
                 try:
-                    maps.append(self._forward(pixels[start:stop], names[start:stop]))
+                    maps.append(self._watched(pixels[start:stop], names[start:stop]))
                 except (torch.OutOfMemoryError, BackboneError) as error:
                     if not _out_of_memory(error):
                         raise
@@ -160,6 +165,7 @@ class DenseFeatureExtractor:
                 "for one image at a time. Take a smaller --image-size, --dtype float16, or --store memory to keep the "
                 "feature maps off the device."
             )
+        self._chooser = None  # what it measures would be beside the point now
         self.forward_size = max(1, images // 2)
         _log.warning("out of memory with %d images in one forward: going on with %d", images, self.forward_size)
         if self.backbone.device.startswith("cuda"):
@@ -170,6 +176,18 @@ class DenseFeatureExtractor:
     def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
         """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalise`."""
         return l2_normalise(self.extract(images, names))
+
+    def _watched(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
+        """A forward that the next one's size may follow from."""
+        if self._chooser is None:
+            return self._forward(pixels, names)
+        with self._chooser.watch(len(pixels)):
+            maps = self._forward(pixels, names)
+        self.forward_size = self._chooser.size
+        if self._chooser.is_settled:
+            _log.info("%d images in one forward", self.forward_size)
+            self._chooser = None
+        return maps
 
     def _forward(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
         maps = self._maps(pixels, names)

@@ -54,7 +54,7 @@ class MapReader:
 
     def _maps(self, images: Iterable[int]) -> Iterator[tuple[int, torch.Tensor]]:
         extractor = self._extractor
-        with contextlib.closing(decoded_ahead(images, self._load, self._workers, 2 * extractor.forward_size)) as ready:
+        with contextlib.closing(decoded_ahead(images, self._load, self._workers, self._depth)) as ready:
             batch: list[tuple[int, Pixels]] = []
             for item in ready:
                 self._counts["decodes"] += 1
@@ -64,6 +64,9 @@ class MapReader:
                     batch = []
             if batch:
                 yield from self._forward(batch)
+
+    def _depth(self) -> int:
+        return 2 * self._extractor.forward_size
 
     def _load(self, image: int) -> Pixels:
         return self._extractor.prepare(self._images.decode(self._names[image]))
@@ -76,9 +79,9 @@ class MapReader:
 
 
 def decoded_ahead(
-    images: Iterable[int], load: Callable[[int], Pixels], workers: int, depth: int
+    images: Iterable[int], load: Callable[[int], Pixels], workers: int, depth: Callable[[], int]
 ) -> Generator[tuple[int, Pixels]]:
-    """(image, what `load` gives) in order; threads work ahead by `depth` images, and twice their number at least."""
+    """(image, what `load` gives) in order; threads work ahead by `depth()` images, and twice their number at least."""
     if workers < 1:
         for image in images:
             yield image, load(image)
@@ -88,7 +91,7 @@ def decoded_ahead(
     try:
         for image in images:
             ahead.append((image, pool.submit(load, image)))
-            if len(ahead) > max(depth, 2 * workers):
+            while len(ahead) > max(depth(), 2 * workers):  # `depth` changes with the size of the forwards
                 first, future = ahead.popleft()
                 yield first, future.result()
         while ahead:

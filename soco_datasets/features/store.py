@@ -48,6 +48,7 @@ class FeatureStore:
 
     Attributes:
         kind: "memory" (also a GPU's) or "disk".
+        device: in whose memory the maps are.
         shape: (count, channels, height, width).
         nbytes: size of the array.
     """
@@ -86,6 +87,7 @@ class FeatureStore:
         self.nbytes = int(np.prod(self.shape, dtype=object)) * self._dtype.itemsize
         budget = available_memory() // 2 if memory_budget is None else memory_budget
         self.kind = "memory" if self.nbytes <= budget else "disk"
+        self.device = device
         self._filled = np.zeros(count, dtype=bool)
         self._maps: torch.Tensor | None
         if self.kind == "memory":

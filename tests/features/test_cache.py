@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -10,10 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -23,43 +24,43 @@ from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.cache import clear_features, stored_features
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.plugin import load_plugin, plugin
-from soco_datasets.features.store_disk import MAPS, MARKS, SharedStore, count_marks, feature_key
+from soco_datasets.features.store_disk import MAPS, STRIDE, SharedStore
+from soco_datasets.features.store_key import feature_key
+from soco_datasets.features.store_marks import MARK, MARKS, count_marks
 
-SHAPE = (3, 5, 7)  # 420 bytes: no multiple of the alignment
+SHAPE = (3, 5, 7)
 TOTAL = 40
-KEY: dict[str, Any] = {
-    "model": {"name": "tiny", "effective_size": 56, "layer": -1, "norm": "none", "dtype": "float32"},
-    "dataset": "0123456789abcdef",
-}
+KEY: dict[str, Any] = {"model": {"name": "tiny", "effective_size": 56, "layer": -1, "norm": "none", "dtype": "float32"}}
 
 
-def open_store(directory: Path, key: dict[str, Any] = KEY, rows: Any = None, total: int = TOTAL) -> SharedStore:
-    return SharedStore(directory, key, SHAPE, total=total, rows=np.arange(total) if rows is None else rows)
+def open_store(directory: Path, key: dict[str, Any] = KEY, numbers: Iterable[int] = range(TOTAL)) -> SharedStore:
+    """Of the images of some numbers."""
+    return SharedStore(directory, key, SHAPE, [hashlib.sha256(str(number).encode()).digest() for number in numbers])
 
 
-def feature_map(row: int) -> torch.Tensor:
-    return torch.arange(math.prod(SHAPE), dtype=torch.float32).view(SHAPE) + 1000 * row
+def feature_map(number: int) -> torch.Tensor:
+    return torch.arange(math.prod(SHAPE), dtype=torch.float32).view(SHAPE) + 1000 * number
 
 
-def fill(directory: Path, rows: Any = range(TOTAL)) -> Path:
+def fill(directory: Path, numbers: Any = range(TOTAL)) -> Path:
     with open_store(directory) as store:
-        for row in rows:
-            store.put(row, feature_map(row))
+        for number in numbers:
+            store.put(number, feature_map(number))
     return store.path
 
 
 def held(directory: Path) -> set[int]:
-    """The rows of the store; each is what was put there."""
+    """The numbers whose map the store has; each is what was put there."""
     with open_store(directory) as store:
-        rows = {row for row in range(TOTAL) if store.is_intact(row)}
-        assert all(torch.equal(store.get(row), feature_map(row)) for row in rows)
-    return rows
+        numbers = {number for number in range(TOTAL) if store.is_intact(number)}
+        assert all(torch.equal(store.get(number), feature_map(number)) for number in numbers)
+    return numbers
 
 
-def test_what_is_put_is_there_for_the_next_run_by_row_of_the_dataset(tmp_path: Path) -> None:
+def test_what_is_put_is_there_for_whoever_has_the_same_image(tmp_path: Path) -> None:
     fill(tmp_path, [3, 17])
     assert held(tmp_path) == {3, 17}
-    with open_store(tmp_path, rows=np.array([17, 20])) as store:
+    with open_store(tmp_path, numbers=[17, 99]) as store:
         assert (len(store), 0 in store, 1 in store) == (2, True, False)
         assert torch.equal(store.get(0), feature_map(17))
         with pytest.raises(KeyError, match="index 1"):
@@ -70,23 +71,54 @@ def test_what_is_put_is_there_for_the_next_run_by_row_of_the_dataset(tmp_path: P
         assert torch.equal(store.get(0), feature_map(17))
 
 
+def test_a_dataset_that_grew_costs_its_new_images_only(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with open_store(tmp_path, numbers=[TOTAL, *reversed(range(TOTAL)), TOTAL]) as store:
+        assert [index in store for index in range(len(store))] == [False, *[True] * TOTAL, False]
+        store.put(0, feature_map(TOTAL))
+        assert torch.equal(store.get(len(store) - 1), feature_map(TOTAL)), "the same photograph, twice in a dataset"
+        assert torch.equal(store.get(1), feature_map(TOTAL - 1))
+    assert held(tmp_path) == set(range(TOTAL))
+    assert stored_features(tmp_path)[0].images == TOTAL + 1
+
+
+def test_what_another_process_adds_is_seen_and_moves_nothing(tmp_path: Path) -> None:
+    with open_store(tmp_path) as first, open_store(tmp_path, numbers=range(7, 20)) as second:
+        first.put(3, feature_map(3))
+        seen = first.get(3)
+        assert 0 not in second
+        for index in range(13):
+            second.put(index, feature_map(7 + index))
+        assert [number for number in range(TOTAL) if number in first] == [3, *range(7, 20)]
+        first.put(7, torch.zeros(SHAPE))
+        assert torch.equal(first.get(7), feature_map(7)), "the other's map stays"
+        assert torch.equal(seen, feature_map(3))
+        seen.zero_()
+        assert first.is_intact(3), "what is read is a copy as far as writing goes"
+    assert torch.equal(seen, torch.zeros(SHAPE)), "and outlives the store"
+
+
 def test_another_key_is_another_store(tmp_path: Path) -> None:
     fill(tmp_path)
-    for change in ({"dataset": "other"}, {"model": {**KEY["model"], "layer": 2}}):
+    for change in ({"versions": {"torch": "0"}}, {"model": {**KEY["model"], "layer": 2}}):
         with open_store(tmp_path, {**KEY, **change}) as store:
-            assert not any(row in store for row in range(TOTAL))
+            assert not any(number in store for number in range(TOTAL))
 
 
 def test_a_damaged_map_is_found_said_and_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = fill(tmp_path)
     with open(path / MAPS, "r+b") as file:
-        file.seek(448 * 5 + 100)
+        file.seek(STRIDE * 5 + 100)
         file.write(b"\xff")
     assert held(tmp_path) == set(range(TOTAL)) - {5}
-    assert "damaged at image 5" in caplog.text
+    assert "damaged in slot 5" in caplog.text
     assert 5 not in held(tmp_path), "it stays forgotten until it is put again"
+    length = (path / MAPS).stat().st_size
+    with open_store(tmp_path, numbers=[TOTAL]) as store:
+        store.put(0, feature_map(TOTAL))
     fill(tmp_path, [5])
     assert held(tmp_path) == set(range(TOTAL))
+    assert (path / MAPS).stat().st_size == length + STRIDE, "it goes where it was, whatever came meanwhile"
 
 
 @pytest.mark.parametrize("name", [MAPS, MARKS])
@@ -97,19 +129,40 @@ def test_a_file_cut_short_loses_only_what_was_behind(
     os.truncate(path / name, (path / name).stat().st_size // 2 + 5)
     with caplog.at_level(logging.WARNING):
         assert held(tmp_path) == set(range(TOTAL // 2))
-    assert "cut short" in caplog.text
+    assert f"{name} was cut short" in caplog.text
     assert stored_features(tmp_path)[0].images == TOTAL // 2
+    fill(tmp_path)
+    caplog.clear()
+    assert held(tmp_path) == set(range(TOTAL))
+    assert caplog.text == ""
+
+
+def test_marks_cut_between_two_are_said_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.truncate(fill(tmp_path) / MARKS, MARK.size * 9)
+    assert held(tmp_path) == set(range(9))
+    assert f"{MARKS} was cut short" in caplog.text
 
 
 def test_marks_of_another_place_do_not_count(tmp_path: Path) -> None:
     path = fill(tmp_path, range(10))
     marks = (path / MARKS).read_bytes()
-    (path / MARKS).write_bytes(marks[16:] + bytes(16))
+    (path / MARKS).write_bytes(marks[MARK.size :] + bytes(MARK.size))
     assert held(tmp_path) == set()
+    assert stored_features(tmp_path)[0].images == 0
+    fill(tmp_path)
+    assert held(tmp_path) == set(range(TOTAL))
+
+
+def test_a_map_in_another_images_place_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = fill(tmp_path)
+    with open(path / MAPS, "r+b") as file:
+        file.write(feature_map(1).numpy().tobytes())
+    assert held(tmp_path) == set(range(1, TOTAL))
+    assert "damaged" in caplog.text
 
 
 WRITER = """
-import os, sys
+import hashlib, os, random, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from features.test_cache import TOTAL, feature_map, open_store
@@ -117,11 +170,13 @@ with open_store(Path(sys.argv[1])) as store:
     print("ready", flush=True)
     sys.stdin.readline()
     for again in range(int(sys.argv[3])):
-        for row in range(TOTAL):
-            store.put(row, feature_map(row))
+        for number in random.sample(range(TOTAL), TOTAL):
+            store.put(number, feature_map(number))
             if int(sys.argv[3]) > 1:
-                os.pwrite(store._marks, bytes(16), row * 16)
-                os.pwrite(store._maps, bytes(448), row * 448)
+                image = hashlib.sha256(str(number).encode()).digest()
+                slot = store._marks.slot_for(image)
+                store._marks.lost(image, slot)
+                os.pwrite(store._maps, bytes(420), slot * store._stride)
 """
 
 
@@ -159,7 +214,8 @@ def test_two_processes_fill_one_store(tmp_path: Path) -> None:
         start(process)
     assert [process.wait() for process in both] == [0, 0]
     assert held(tmp_path) == set(range(TOTAL))
-    assert len(stored_features(tmp_path)) == 1
+    (store,) = stored_features(tmp_path)
+    assert count_marks(store.path) == (store.path / MARKS).stat().st_size / MARK.size == TOTAL, "one slot an image"
     for process in both:
         process.communicate()
 
@@ -174,12 +230,12 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_is_done(tmp_path: Path) -> 
         "import signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "with open_store(Path(sys.argv[1])) as store:\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (448 * 10 + 100, 448 * 10 + 100))\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (65536 * 10 + 100,) * 2)\n"
         "    try:\n"
-        "        for row in range(40):\n"
-        "            store.put(row, feature_map(row))\n"
+        "        for number in range(40):\n"
+        "            store.put(number, feature_map(number))\n"
         "    except SocoError as error:\n"
-        "        print(row, error)\n"
+        "        print(number, error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("10 The disk of the feature store")
@@ -189,7 +245,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_is_done(tmp_path: Path) -> 
 
 def test_a_store_that_cannot_fit_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(SocoError, match=r"is full: it needs [\d,]+ MB more.*--store none"):
-        SharedStore(tmp_path, KEY, (4096, 64, 64), total=10**5, rows=np.arange(10**5))
+        SharedStore(tmp_path, KEY, (4096, 64, 64), [number.to_bytes(32) for number in range(10**5)])
     assert sum(store.nbytes for store in stored_features(tmp_path)) < 10**6
 
 
@@ -201,14 +257,14 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_list_and_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = fill(tmp_path, range(3))
-    with open_store(tmp_path, {**KEY, "dataset": "ffff"}) as used:
+    with open_store(tmp_path, {**KEY, "versions": {}}) as used:
         (tmp_path / "mine.txt").write_text("keep")
         then = time.time() - 10 * 86400
         os.utime(old / "key.json", (then, then))
         command = ["cache", "list", "--store-dir", str(tmp_path)]
         assert main(command) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert "3 of 40 images" in lines[1]
+        assert "  3 images  " in lines[1]
         assert "tiny 56 px layer -1 norm none float32" in lines[1]
         assert lines[2].startswith("2 stores, ")
         clear = ["cache", "clear", "--store-dir", str(tmp_path)]
@@ -233,15 +289,12 @@ def test_a_store_nobody_can_read_is_listed_and_cleared(tmp_path: Path) -> None:
     assert json.loads((path / "key.json").read_text()) == KEY
     assert [store.path for store in clear_features(tmp_path)[0]] == [path]
     assert stored_features(tmp_path) == stored_features(tmp_path / "absent") == []
-    assert count_marks(tmp_path / "absent") == (0, 0)
+    assert count_marks(tmp_path / "absent") == 0
 
 
 def test_the_key_knows_what_decides_the_maps() -> None:
-    class Folder:
-        content_hash = "abc"
-
     def key(size: int, **versions: str) -> dict[str, Any]:
-        return feature_key(DenseFeatureExtractor(load_backbone("dense_sift"), size), Folder(), versions)  # type: ignore[arg-type]
+        return feature_key(DenseFeatureExtractor(load_backbone("dense_sift"), size), versions)
 
     first = DenseFeatureExtractor(load_backbone("dense_sift"), 96)
     assert key(96) == key(first.size + 1), "one size in effect"
@@ -255,8 +308,5 @@ def test_a_model_nobody_can_know_again_is_not_kept() -> None:
     def means(pixels: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.avg_pool2d(pixels, 8)
 
-    class Folder:
-        content_hash = "abc"
-
     with pytest.raises(UsageError, match=r"nothing says which weights.*@plugin\(weights=FILE\)"):
-        feature_key(DenseFeatureExtractor(load_plugin(means), 32), Folder(), {})  # type: ignore[arg-type]
+        feature_key(DenseFeatureExtractor(load_plugin(means), 32), {})
