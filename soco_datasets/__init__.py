@@ -31,6 +31,7 @@ _PUBLIC = {
     "load_backbone": "features.backbones",
     "Protocol": "correspondence.protocol",
     "evaluate_backbone": "correspondence.runner",
+    "evaluate_all_pairs": "correspondence.all_run",
 }
 
 __all__ = ["__version__", "register", *sorted(_PUBLIC)]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .common import Commands, command
+from .engine_options import add_engine_options, open_mapper
 
 
 def add(commands: Commands) -> None:
@@ -29,6 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--test-pairs", type=int, default=20_000, help="fixed pairs to draw where the release has none")
     parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
+    add_engine_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -36,19 +38,21 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..data.build import build_dataset
 
-    result = build_dataset(
-        arguments.source,
-        arguments.out,
-        revision=arguments.revision,
-        format=arguments.format,
-        max_shard_size=arguments.max_shard_size,
-        strict=arguments.strict,
-        skip_bad=arguments.skip_bad,
-        overwrite=arguments.overwrite,
-        test_pairs=arguments.test_pairs,
-        min_shared=arguments.min_shared,
-        seed=arguments.seed,
-    )
+    with open_mapper(arguments) as mapper:
+        result = build_dataset(
+            arguments.source,
+            arguments.out,
+            revision=arguments.revision,
+            format=arguments.format,
+            max_shard_size=arguments.max_shard_size,
+            strict=arguments.strict,
+            skip_bad=arguments.skip_bad,
+            overwrite=arguments.overwrite,
+            test_pairs=arguments.test_pairs,
+            min_shared=arguments.min_shared,
+            seed=arguments.seed,
+            mapper=mapper,
+        )
     for item in result.findings:
         if item.severity != "note":
             print(item, file=sys.stderr)

@@ -44,6 +44,5 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _line(store: StoredFeatures) -> str:
     used = time.strftime("%Y-%m-%d", time.localtime(store.used))
-    images = f"{store.images:,} of {store.total:,} images"
     size = f"{store.nbytes / 1e6:,.1f} MB"
-    return f"{size:>12}  {images}  used {used}  dataset {store.dataset}  {store.model}  {store.path}"
+    return f"{size:>12}  {store.images:,} images  used {used}  {store.model}  {store.path}"

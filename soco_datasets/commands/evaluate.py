@@ -7,14 +7,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import unknown_name
 from .common import Commands, command, numbers
-from .model_options import add_model_options, load_extractor, memory_budget
+from .engine_options import add_engine_options, check_engine, open_extractor
+from .model_options import add_model_options, memory_budget
 
 if TYPE_CHECKING:
+    from ..correspondence.engines import Extractor
+    from ..correspondence.results import EvaluationResult
     from ..correspondence.tasks import Task
     from ..data.folder import DatasetFolder
 
+_SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all tasks of the paper), fast (soc at 0.1); the options below win over it"
+_SPLIT = "test (default): the released pairs; all: every pair there is, which gives a record but no predictions"
 _STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 
@@ -25,6 +31,7 @@ def add(commands: Commands) -> None:
     add_model_options(parser)
     parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
     parser.add_argument("--protocol", default="standard", help=_PROTOCOLS)
+    parser.add_argument("--split", default="test", help=_SPLIT)
     parser.add_argument("--tasks", help="comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc")
     parser.add_argument("--convention", help="reference or centered")
     parser.add_argument("--alphas", help="PCK thresholds, such as 0.1,0.05")
@@ -36,6 +43,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--store", default="auto", help=_STORE)
     parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
     parser.add_argument("--skip-bad", action="store_true", help="go on without images that do not decode, and count")
+    add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for record and predictions")
     parser.set_defaults(run=run)
 
@@ -49,34 +57,55 @@ def run(arguments: argparse.Namespace) -> None:
     scoring = scoring_options(arguments)
     Protocol(**scoring)  # refuses a bad choice before data and model are loaded
     tasks_asked(arguments)
+    check_engine(arguments)
+    if arguments.split not in _SPLITS:
+        raise unknown_name("split", arguments.split, _SPLITS)
     budget = memory_budget(arguments)
     folder = open_folder(resolve_data(arguments.data))
     tasks = tasks_asked(arguments, folder)
     from ..correspondence.pipeline import StoreChoice
-    from ..correspondence.runner import evaluate_backbone
 
     StoreChoice(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
-    extractor = load_extractor(arguments)
-    evaluation = evaluate_backbone(
-        extractor,
-        folder,
-        tasks,
-        memory_budget=budget,
-        workers=arguments.workers,
-        store=arguments.store,
-        store_dir=arguments.store_dir,
-        skip_bad=arguments.skip_bad,
+    options = {
+        "memory_budget": budget,
+        "workers": arguments.workers,
+        "store": arguments.store,
+        "store_dir": arguments.store_dir,
+        "skip_bad": arguments.skip_bad,
         **scoring,
-    )
-    from ..correspondence.results import write_evaluation
+    }
+    with open_extractor(arguments) as extractor:
+        result, written = _evaluated(arguments, extractor, folder, tasks, options)
     from ..reporting.tables import format_metrics_table
 
-    record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
-    print(format_metrics_table(evaluation.result))
-    if arguments.skip_bad and evaluation.result.counts["bad_images"]:
-        counts = evaluation.result.counts
+    print(format_metrics_table(result))
+    if arguments.skip_bad and result.counts["bad_images"]:
+        counts = result.counts
         print(f"\nleft out: {counts['skipped_pairs']:,} pairs of {counts['bad_images']:,} images that do not decode")
-    print(f"\nrecord       {record}\npredictions  {predictions}")
+    print(f"\n{written}")
+
+
+def _evaluated(
+    arguments: argparse.Namespace,
+    extractor: Extractor,
+    folder: DatasetFolder,
+    tasks: tuple[Task, ...],
+    options: dict[str, Any],
+) -> tuple[EvaluationResult, str]:
+    """The result, and what was written where."""
+    if arguments.split == "all":
+        from ..correspondence.all_run import evaluate_all_pairs
+        from ..correspondence.results import write_record
+
+        result = evaluate_all_pairs(extractor, folder, tasks, **options)
+        record = write_record(arguments.out, result)
+        return result, f"record       {record}\npredictions  none of all pairs: soco score, compare, submit need them"
+    from ..correspondence.results import write_evaluation
+    from ..correspondence.runner import evaluate_backbone
+
+    evaluation = evaluate_backbone(extractor, folder, tasks, **options)
+    record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
+    return evaluation.result, f"record       {record}\npredictions  {predictions}"
 
 
 def scoring_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
+    from ..features.spec import ExtractorSpec
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_BUDGET = "memory for feature maps, in evaluate for all but the model, such as 8GB (default: half of what is free)"
 _MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:function, or several: 2*dinov2_b14+dift"
 
 
@@ -30,7 +32,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
     parser.add_argument("--workers", type=int, default=2, help="decoding threads (default 2)")
-    parser.add_argument("--memory-budget", help="memory for feature maps, such as 8GB (default: half of what is free)")
+    parser.add_argument("--memory-budget", help=_BUDGET)
 
 
 def memory_budget(arguments: argparse.Namespace) -> int | None:
@@ -42,27 +44,36 @@ def memory_budget(arguments: argparse.Namespace) -> int | None:
 
 def load_extractor(arguments: argparse.Namespace) -> DenseFeatureExtractor:
     """The model the options ask for, loaded, at its image size."""
-    from ..features.expression import load_model_expression, parse_layers
-    from ..features.extractor import DenseFeatureExtractor
+    return extractor_spec(arguments).load()
 
-    batch_size = _batch_size(arguments.batch_size)
+
+def extractor_spec(arguments: argparse.Namespace) -> ExtractorSpec:
+    """The model the options ask for, not loaded yet."""
+    from ..features.expression import parse_layers
+    from ..features.spec import ExtractorSpec
+
     name = _DTYPES.get(arguments.dtype, arguments.dtype)
     tf32 = name == "tf32"
-    backbone = load_model_expression(
+    return ExtractorSpec(
         arguments.model,
-        grid=arguments.grid,
-        layers=parse_layers(arguments.layers) if arguments.layers else None,
-        head=arguments.head,
-        upsample=arguments.upsample,
-        upsample_mode=arguments.upsample_mode,
-        layer=arguments.layer,
-        norm=arguments.norm,
-        statistics=arguments.statistics,
-        device=arguments.device,
-        dtype="float32" if tf32 else name,
-        revision=arguments.revision,
+        arguments.image_size,
+        _batch_size(arguments.batch_size),
+        tf32=tf32,
+        compiled=arguments.compile,
+        options={
+            "grid": arguments.grid,
+            "layers": parse_layers(arguments.layers) if arguments.layers else None,
+            "head": arguments.head,
+            "upsample": arguments.upsample,
+            "upsample_mode": arguments.upsample_mode,
+            "layer": arguments.layer,
+            "norm": arguments.norm,
+            "statistics": arguments.statistics,
+            "device": arguments.device,
+            "dtype": "float32" if tf32 else name,
+            "revision": arguments.revision,
+        },
     )
-    return DenseFeatureExtractor(backbone, arguments.image_size, batch_size, tf32=tf32, compiled=arguments.compile)
 
 
 def _batch_size(text: str) -> int | None:

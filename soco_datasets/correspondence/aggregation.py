@@ -19,6 +19,9 @@ from ..errors import UsageError
 from .pck import hits
 from .protocol import alpha_key, check_alphas, check_reductions
 
+# Of the numbers of a breakdown, those that are no score.
+_COUNTS = ("pairs", "keypoints", "pairs_without_query", "categories", "categories_without_supercategory")
+
 
 @dataclass(frozen=True)
 class _Grouped:
@@ -65,8 +68,8 @@ def aggregate(
         target_images: (P,) the target image of each pair; needed for "image".
         total_pairs: number of pairs of each category, those without a query included; taken from `category` if None.
         supercategories: category -> supercategory; absent or None = in no supercategory.
-        beside: name -> (A, N) or (N,) float64: numbers to average over queries just as the hits are, such as the
-            chance of a random hit.
+        beside: name -> (A, N) or (N,) float64 or bool: numbers to average over queries just as the hits are, such as
+            the chance of a random hit.
 
     Returns:
         `{reduction: {alpha: {"overall": O, "per_supercategory": {name: S}, "per_category": {name: V}}}}`, where
@@ -87,22 +90,72 @@ def aggregate(
         )
     thresholds = check_alphas(alphas)
     scored = ~np.isnan(values)
-    group = _group(np.bincount(owner[scored], minlength=len(category)), category, total_pairs)
-    units = {name: _units(group, name, target_images) for name in check_reductions(reductions)}
     more = {
-        name: np.broadcast_to(np.asarray(numbers, dtype=np.float64), (len(thresholds), len(values)))
+        name: np.broadcast_to(np.asarray(numbers), (len(thresholds), len(values)))
         for name, numbers in (beside or {}).items()
     }
+    return aggregate_counts(
+        np.bincount(owner[scored], minlength=len(category)),
+        [np.bincount(owner[hit], minlength=len(category)) for hit in hits(values, thresholds)],
+        category,
+        alphas=thresholds,
+        reductions=reductions,
+        target_images=target_images,
+        total_pairs=total_pairs,
+        supercategories=supercategories,
+        beside={
+            name: [sums_of(row[scored], owner[scored], len(category)) for row in part] for name, part in more.items()
+        },
+    )
+
+
+def aggregate_counts(
+    queries: NDArray[np.int64],
+    found: Sequence[NDArray[Any]],
+    category: Sequence[str],
+    *,
+    alphas: Sequence[float],
+    reductions: Sequence[str] = ("pair", "keypoint"),
+    target_images: Sequence[str] | None = None,
+    total_pairs: Mapping[str, int] | None = None,
+    supercategories: Mapping[str, str | None] | None = None,
+    beside: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`aggregate` from what was counted of each pair; arguments that are not named here and errors as there.
+
+    Args:
+        queries: (P,) scored queries of each pair.
+        found: A times (P,) hits among them.
+        beside: name -> A times (P,) sums over them, see `sums_of`.
+    """
+    group = _group(queries, category, total_pairs)
+    units = {name: _units(group, name, target_images) for name in check_reductions(reductions)}
     result: dict[str, dict[str, Any]] = {name: {} for name in units}
-    for index, (alpha, hit) in enumerate(zip(thresholds, hits(values, thresholds), strict=True)):
-        counted = np.bincount(owner[hit], minlength=len(category))[group.pairs]
-        added = {name: _sums(part[index, scored], owner[scored], len(category)) for name, part in more.items()}
+    for index, alpha in enumerate(check_alphas(alphas)):
+        sums = {"pck": found[index], **{name: part[index] for name, part in (beside or {}).items()}}
         for reduction, by_alpha in result.items():
-            scores = {"pck": _category_scores(counted, units[reduction])}
-            for name, sums in added.items():
-                scores[name] = _category_scores(sums[group.pairs], units[reduction])
+            scores = {name: _category_scores(part[group.pairs], units[reduction]) for name, part in sums.items()}
             by_alpha[alpha_key(alpha)] = _breakdown(scores, group, supercategories or {})
     return result
+
+
+def join_categories(
+    parts: Sequence[Mapping[str, Mapping[str, Any]]], supercategories: Mapping[str, str | None]
+) -> dict[str, dict[str, Any]]:
+    """What `aggregate` gives for all pairs, from what it gave for those of some categories at a time.
+
+    Args:
+        parts: one or more results of equal reductions and thresholds; no category is in two of them.
+        supercategories: category -> supercategory; absent or None = in no supercategory.
+    """
+    joined: dict[str, dict[str, Any]] = {}
+    for reduction, by_alpha in parts[0].items():
+        joined[reduction] = {}
+        for alpha, breakdown in by_alpha.items():
+            every = {name: value for part in parts for name, value in part[reduction][alpha]["per_category"].items()}
+            names = [name for name in breakdown["overall"] if name not in _COUNTS]
+            joined[reduction][alpha] = _levels(dict(sorted(every.items())), names, supercategories)
+    return joined
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -148,16 +201,17 @@ def _units(group: _Grouped, reduction: str, target_images: Sequence[str] | None)
     return _Units(unit, queries, np.searchsorted(category, np.arange(len(group.names) + 1)))
 
 
-def _sums(values: NDArray[np.float64], owner: NDArray[np.int64], number: int) -> NDArray[np.float64]:
-    """(P,) sum of the values of each pair, the same whatever their order: they are added in ascending order."""
-    order = np.lexsort((values, owner))
-    return np.asarray(np.bincount(owner[order], weights=values[order], minlength=number), dtype=np.float64)
+def sums_of(values: NDArray[Any], owner: NDArray[np.int64], number: int) -> NDArray[np.float64]:
+    """(P,) sum of the values of each owner, the same whatever their order: fractions are added in ascending order."""
+    if values.dtype.kind == "f":
+        order = np.lexsort((values, owner))
+        values, owner = values[order], owner[order]
+    return np.asarray(np.bincount(owner, weights=values, minlength=number), dtype=np.float64)
 
 
 def _category_scores(counted: NDArray[Any], units: _Units) -> list[float | None]:
     """(C,) score of each category from the (S,) hits, or sums, of its pairs."""
-    order = np.lexsort((counted, units.unit))  # sums that are not whole must not depend on the order of the pairs
-    total = np.bincount(units.unit[order], weights=counted[order], minlength=len(units.queries))
+    total = sums_of(counted, units.unit, len(units.queries))
     fractions = (total / units.queries).tolist()
     return [
         mean(fractions[begin:end])
@@ -178,6 +232,14 @@ def _breakdown(
             "keypoints": int(group.queries[begin:end].sum()),
             "pairs_without_query": group.totals[index] - (end - begin),
         }
+    return _levels(per_category, scores, supercategories)
+
+
+def _levels(
+    per_category: dict[str, dict[str, Any]], names: Iterable[str], supercategories: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """The means of some numbers (their names) of all categories, beside those of each."""
+    scores = tuple(names)
     members: dict[str, list[dict[str, Any]]] = {}
     homeless = 0
     for name, value in per_category.items():

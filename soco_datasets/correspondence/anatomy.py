@@ -48,14 +48,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..features.geometry import keypoints_to_unit, pixels_to_unit
 from .aggregation import aggregate
-from .pck import hits, keypoint_errors, normalisers
-from .predictions import read_header, read_images
-from .predictions_check import boxes_array, codes, points_array, sizes_array, target_numbers
+from .pck import hits, normalisers, unit_errors
+from .predictions import read_header, read_images, task_rows
+from .predictions_check import boxes_array, codes, first_rows, points_array, sizes_array, target_numbers
 from .predictions_header import Header
 from .predictions_images import AnnotatedPoints
 from .protocol import alpha_key, check_alphas
-from .score import task_rows
 from .tasks import TASKS
 
 CLASSES = ("hit", "near_miss", "swap", "other_part", "background")
@@ -63,7 +63,7 @@ HIT, NEAR_MISS, SWAP, OTHER_PART, BACKGROUND = range(len(CLASSES))
 ALPHA = 0.1
 NEAR = 2.0
 DROPS = (("cc", "soc"), ("soc", "cross_soc"), ("cross_cc", "cross_soc"))
-_BLOCK = 2**19  # (prediction, annotated point) distances held at a time
+_BLOCK = 2**17  # (prediction, annotated point) distances held at a time
 
 
 @dataclass(frozen=True)
@@ -172,43 +172,51 @@ def _classify_block(
     begin = np.cumsum(number) - number  # where each row's distances begin
     owner = np.repeat(np.arange(len(rows)), number)
     point = np.arange(len(owner)) - np.repeat(begin - annotated.starts[target], number)
-    errors = _point_errors(rows, owner, annotated.points[point])
-    asked, valid_point = target_numbers(rows, annotated)
+    errors = _point_errors(rows, target, annotated, owner, point)
+    asked, valid_point = target_numbers(rows, annotated, target)
+    is_valid = begin[asked] + valid_point - annotated.starts[target[asked]]
     valid = np.zeros(len(owner), dtype=bool)
-    valid[begin[asked] + valid_point - annotated.starts[target[asked]]] = True
-    concept = annotated.concept_numbers(rows["concept"])
-    same = (annotated.concept[point] == concept[owner]) & (concept[owner] >= 0)
-    rank = np.where(valid, 0, np.where(same, 1, 2))
+    valid[is_valid] = True
+    own = np.minimum.reduceat(errors[is_valid], np.searchsorted(asked, np.arange(len(rows))))
 
-    own = np.minimum.reduceat(np.where(valid, errors, np.float32(np.inf)), begin)
     least = np.minimum.reduceat(errors, begin)
-    order = np.where(errors == least[owner], rank * (len(owner) + 1) + np.arange(len(owner)), np.iinfo(np.int64).max)
-    chosen = np.minimum.reduceat(order, begin) % (len(owner) + 1)
-    kind = np.array([NEAR_MISS, SWAP, OTHER_PART])[rank[chosen]]
+    nearest = np.flatnonzero(errors == least[owner])  # one of each row, more where points tie
+    row = owner[nearest]
+    concept = annotated.concept_numbers(rows["concept"])[row]
+    same = (annotated.concept[point[nearest]] == concept) & (concept >= 0)
+    rank = np.where(valid[nearest], 0, np.where(same, 1, 2))
+    order = np.minimum.reduceat(rank * len(owner) + nearest, np.searchsorted(row, np.arange(len(rows))))
+    rank, chosen = np.divmod(order, len(owner))
+    kind = np.array([NEAR_MISS, SWAP, OTHER_PART])[rank]
     kind[~hits(least, [near * alpha])[0]] = BACKGROUND
     kind[hits(own, [alpha])[0]] = HIT
     return Verdicts(kind, point[chosen], own)
 
 
-def _point_errors(rows: pa.Table, owner: NDArray[np.int64], points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(D,) error of each row's prediction as if `points` were its one target, by the very arithmetic of the PCK."""
+def _point_errors(
+    rows: pa.Table,
+    target: NDArray[np.int64],
+    annotated: AnnotatedPoints,
+    owner: NDArray[np.int64],
+    point: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """(D,) error of each row's prediction as if an annotated point were its one target, to the last bit that of PCK."""
     protocol = read_header(rows).protocol
     sizes = sizes_array(rows["target_size"])
-    return keypoint_errors(
-        points_array(rows["prediction"])[owner],
-        points,
-        np.arange(len(owner) + 1),
-        sizes.max(axis=1, initial=0)[owner],
-        normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser)[owner],
-        convention=protocol.convention,
-        size=protocol.size,
-    )
+    sides = np.maximum(*sizes.T)
+    side_of = np.ones(len(annotated.image_ids))
+    side_of[target] = sides  # every row of an image says the same, see `predictions_check.check_annotated`
+    point_sides = np.repeat(side_of, np.diff(annotated.starts))
+    points = keypoints_to_unit(annotated.points, point_sides, protocol.size, protocol.convention)
+    scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser) / sides
+    predicted = pixels_to_unit(points_array(rows["prediction"]), sides)
+    return unit_errors(predicted.take(owner, axis=0), points.take(point, axis=0), scales.astype(np.float32)[owner])
 
 
 def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
     """`aggregate` with the share of the queries in each mask beside the (unused) scores, at one nominal threshold."""
     pair = codes(rows, ("pair_id",))
-    first = rows.take(pa.array(np.unique(pair, return_index=True)[1]))
+    first = rows.take(pa.array(first_rows(pair)))
     whole = aggregate(
         np.zeros(len(rows), dtype=np.float32),
         pair,
@@ -218,7 +226,7 @@ def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArr
         target_images=first["target_image_id"].to_pylist(),
         total_pairs=header.tasks[task].pairs,
         supercategories=header.supercategories,
-        beside={name: mask.astype(np.float64) for name, mask in masks.items()},
+        beside=masks,
     )
     return {reduction: by_alpha[alpha_key(1.0)] for reduction, by_alpha in whole.items()}
 

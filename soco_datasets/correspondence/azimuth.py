@@ -53,16 +53,13 @@ def azimuth_curve(
     Raises:
         UsageError: edges that do not rise, shapes that differ.
     """
-    edges = np.asarray(bins, dtype=np.float64)
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise UsageError(f"The bins of an azimuth curve must be two or more rising edges in degrees, got {list(bins)}.")
+    edges = _edges(bins)
     values, apart = np.asarray(errors, dtype=np.float32), np.asarray(difference, dtype=np.float64)
     if values.ndim != 1 or apart.shape != values.shape:
         raise UsageError(f"There must be one azimuth difference per error, got {apart.shape} for {values.shape}.")
     number = len(edges) - 1
-    place = np.searchsorted(edges, apart, side="right") - 1
-    place[apart == edges[-1]] = number - 1
-    known = ~np.isnan(values) & ~np.isnan(apart) & (place >= 0) & (place < number)
+    place = _bins_of(apart, edges)
+    known = ~np.isnan(values) & (place >= 0)
     scored, place = values[known], place[known]
     by_alpha = {alpha_key(alpha): hit for alpha, hit in zip(alphas, hits(scored, alphas), strict=True)}
     count = np.bincount(place, minlength=number)
@@ -83,6 +80,61 @@ def azimuth_curve(
             for key, hit in by_alpha.items()
         }
     return curve
+
+
+class CurveSums:
+    """`azimuth_curve` with its means over pairs, from pairs that come some at a time.
+
+    The same but for the last digits of the means over pairs, which here depend on the order in which pairs come.
+
+    Args:
+        alphas: thresholds.
+        bins: see `azimuth_curve`.
+    """
+
+    def __init__(self, alphas: Sequence[float], bins: Sequence[float] = AZIMUTH_BINS) -> None:
+        self._edges, self._alphas = _edges(bins), alphas
+        number = len(self._edges) - 1
+        self._queries, self._pairs = np.zeros(number, dtype=np.int64), np.zeros(number, dtype=np.int64)
+        self._hits = np.zeros((len(alphas), number), dtype=np.int64)
+        self._fractions = np.zeros((len(alphas), number))
+        self._unknown = 0
+
+    def add(self, queries: NDArray[np.int64], found: NDArray[np.int64], apart: NDArray[np.float64]) -> None:
+        """Add P pairs that have queries.
+
+        Args:
+            queries: (P,) of each.
+            found: (A, P) hits among them.
+            apart: (P,) degrees from `azimuth_difference`.
+        """
+        place = _bins_of(apart, self._edges)
+        known = place >= 0
+        self._unknown += int(queries[~known].sum())
+        place, queries, found = place[known], queries[known], found[:, known]
+        number = len(self._queries)
+        self._pairs += np.bincount(place, minlength=number)
+        self._queries += np.bincount(place, weights=queries, minlength=number).astype(np.int64)
+        for index, hit in enumerate(found):
+            self._hits[index] += np.bincount(place, weights=hit, minlength=number).astype(np.int64)
+            self._fractions[index] += np.bincount(place, weights=hit / queries, minlength=number)
+
+    def curve(self) -> dict[str, Any] | None:
+        """As `azimuth_curve`; None where no pair has two known poses."""
+        if not self._pairs.any():
+            return None
+        keys = [alpha_key(alpha) for alpha in self._alphas]
+        means = {"keypoint": (self._hits, self._queries), "pair": (self._fractions, self._pairs)}
+        return {
+            "edges": self._edges.tolist(),
+            "keypoints": self._queries.tolist(),
+            "unknown": self._unknown,
+            "pairs": self._pairs.tolist(),
+            "pck": {
+                name: {key: _ratios(row, count) for key, row in zip(keys, sums, strict=True)}
+                for name, (sums, count) in means.items()
+            },
+        }
 
 
 def azimuths_of(rows: pa.Table, images: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -106,5 +158,24 @@ def _mean(place: NDArray[np.int64], values: NDArray[np.float64] | None, count: N
     if values is not None:  # the same whatever the order of the rows
         order = np.lexsort((values, place))
         place, values = place[order], values[order]
-    sums = np.bincount(place, weights=values, minlength=len(count))
+    return _ratios(np.bincount(place, weights=values, minlength=len(count)), count)
+
+
+def _ratios(sums: NDArray[Any], count: NDArray[np.int64]) -> list[float | None]:
     return [None if not n else float(total / n) for total, n in zip(sums.tolist(), count.tolist(), strict=True)]
+
+
+def _edges(bins: Sequence[float]) -> NDArray[np.float64]:
+    edges = np.asarray(bins, dtype=np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise UsageError(f"The bins of an azimuth curve must be two or more rising edges in degrees, got {list(bins)}.")
+    return edges
+
+
+def _bins_of(apart: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) bin of each difference in degrees, -1 for none."""
+    number = len(edges) - 1
+    place = np.searchsorted(edges, apart, side="right") - 1
+    place[apart == edges[-1]] = number - 1
+    place[np.isnan(apart) | (place >= number)] = -1
+    return place

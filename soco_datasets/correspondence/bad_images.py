@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -33,7 +33,20 @@ def without_bad_images(
     used = {
         name for table in pairs.values() for column in _IMAGE_COLUMNS for name in table[column].unique().to_pylist()
     }
-    names = sorted(used & set(folder.images))  # the plan refuses a pair that names an unknown image
+    bad = bad_images(folder, sorted(used & set(folder.images)), workers)  # the plan refuses an unknown image
+    kept = {task: _without(table, bad) for task, table in pairs.items()} if bad else dict(pairs)
+    skipped = sum(pairs[task].num_rows - table.num_rows for task, table in kept.items())
+    return kept, {"bad_images": len(bad), "skipped_pairs": skipped}
+
+
+def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int = 2) -> list[str]:
+    """Those of some images that do not decode, each named in the log; every one is decoded.
+
+    Args:
+        folder: a built dataset folder.
+        names: ids of its images.
+        workers: decoding threads.
+    """
 
     def reason(name: str) -> str | None:
         try:
@@ -44,12 +57,9 @@ def without_bad_images(
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         reasons = list(progress(pool.map(reason, names), "Checking images", total=len(names), unit="image"))
-    bad = [name for name, why in zip(names, reasons, strict=True) if why is not None]
     for why in filter(None, reasons):
         _log.warning("left out: %s", why)
-    kept = {task: _without(table, bad) for task, table in pairs.items()} if bad else dict(pairs)
-    skipped = sum(pairs[task].num_rows - table.num_rows for task, table in kept.items())
-    return kept, {"bad_images": len(bad), "skipped_pairs": skipped}
+    return [name for name, why in zip(names, reasons, strict=True) if why is not None]
 
 
 def _without(table: pa.Table, bad: list[str]) -> pa.Table:

@@ -33,8 +33,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,10 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .pck import hits
-from .predictions import read_header
-from .predictions_check import codes
+from .predictions import read_header, task_rows
+from .predictions_check import codes, first_rows
 from .protocol import alpha_key, check_reductions
-from .score import row_errors, task_rows
+from .score import row_errors
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -83,7 +84,7 @@ class PairSample:
     def of(cls, rows: pa.Table) -> PairSample:
         """From the rows of one task of a checked predictions table."""
         pair = codes(rows, ("pair_id",))
-        first = rows.take(pa.array(np.unique(pair, return_index=True)[1]))
+        first = rows.take(pa.array(first_rows(pair)))
         number = max(1, len(first))
         hit = hits(row_errors(rows), read_header(rows).protocol.alphas)
         category_of = {
@@ -220,19 +221,40 @@ def bootstrap_intervals(
             drawn = {sample.strata: multiplicities(sample.strata, resamples, seed)}  # of the last images only
         scores = category_scores(sample, drawn[sample.strata], header.protocol.reductions)
         parts = supercategory_members(sample.categories, header.supercategories, header.tasks[task].pairs)
-        tasks[task] = {
-            reduction: {
-                alpha_key(alpha): {
-                    "overall": _mean_interval(sample, of_alpha, range(len(sample.categories)), level),
-                    "per_supercategory": {
-                        name: _mean_interval(sample, of_alpha, members, level) for name, members in parts.items()
-                    },
-                }
-                for alpha, of_alpha in zip(header.protocol.alphas, of_reduction, strict=True)
-            }
-            for reduction, of_reduction in scores.items()
-        }
+        tasks[task] = intervals_of(scores, header.protocol.alphas, parts, partial(enough_pairs, sample), level)
     return {"level": level, "resamples": resamples, "seed": seed, "tasks": tasks}
+
+
+def intervals_of(
+    scores: Scores,
+    alphas: Sequence[float],
+    parts: Mapping[str, Sequence[int]],
+    enough: Callable[[Sequence[int]], bool],
+    level: float = LEVEL,
+) -> dict[str, Any]:
+    """The intervals of one task, as `bootstrap_intervals` gives them.
+
+    Args:
+        scores: of its C categories, see `category_scores`.
+        alphas: the A thresholds.
+        parts: supercategory -> its categories, see `supercategory_members`.
+        enough: whether some categories have two different pairs of images together.
+        level: share of the resamples between the ends.
+    """
+
+    def ends(of_alpha: NDArray[np.float64], categories: Sequence[int]) -> list[float] | None:
+        return interval(mean_scores(of_alpha[None], categories)[0], level) if enough(categories) else None
+
+    return {
+        reduction: {
+            alpha_key(alpha): {
+                "overall": ends(of_alpha, range(len(of_alpha))),
+                "per_supercategory": {name: ends(of_alpha, members) for name, members in parts.items()},
+            }
+            for alpha, of_alpha in zip(alphas, of_reduction, strict=True)
+        }
+        for reduction, of_reduction in scores.items()
+    }
 
 
 def supercategory_members(
@@ -271,27 +293,18 @@ def enough_pairs(sample: PairSample, categories: Sequence[int]) -> bool:
     return False
 
 
-def _mean_interval(
-    sample: PairSample, scores: NDArray[np.float64], categories: Sequence[int], level: float
-) -> list[float] | None:
-    """The interval of the mean of (C, B) scores over some categories."""
-    if not enough_pairs(sample, categories):
-        return None
-    return interval(mean_scores(scores[None], categories)[0], level)
-
-
 def _pooled(sample: PairSample, counts: NDArray[np.uint16], pairs: slice) -> Scores:
     """(A, B) scores of one category for the reductions that are ratios of weighted sums over pairs."""
     queries, found = sample.queries[pairs], sample.hits[:, pairs]
     scale = _parts(len(queries), counts, queries)
-    fractions = np.rint(found / queries * scale)
-    values = np.concatenate([np.ones((1, len(queries))), queries[None], found, fractions])
-    sums = np.zeros((len(values), counts.shape[1]))
+    middle = 2 + len(found)
+    sums = np.zeros((middle + len(found), counts.shape[1]))
     step = max(1, _BLOCK // max(1, counts.shape[1]))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        sums += values[:, block] @ _weights(counts, sample.source[pairs][block], sample.target[pairs][block])
-    middle = 2 + len(found)
+        asked, hit = queries[None, block], found[:, block]
+        values = np.concatenate([np.ones(asked.shape), asked, hit, np.rint(hit / asked * scale)])
+        sums += values @ _weights(counts, sample.source[pairs][block], sample.target[pairs][block])
     return {"pair": _ratio(sums[middle:], scale * sums[:1]), "keypoint": _ratio(sums[2:middle], sums[1:2])}
 
 

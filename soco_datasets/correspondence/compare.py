@@ -32,11 +32,10 @@ from .bootstrap import (
     multiplicities,
     supercategory_members,
 )
-from .predictions import read_header, read_predictions
+from .predictions import read_header, read_predictions, task_rows
 from .predictions_header import Header
 from .protocol import alpha_key
 from .results import EvaluationResult, check_comparable, scored_record
-from .score import task_rows
 
 
 def compare_predictions(
@@ -103,6 +102,11 @@ def read_side(path: str | Path) -> pa.Table:
     if path.suffix != ".json":
         return read_predictions(path)
     record = EvaluationResult.read(path)
+    if record.split == "all":
+        raise PredictionsError(
+            f"{path}: a comparison needs the predictions, and an evaluation of all pairs keeps none. Compare results "
+            "of the released pairs: soco evaluate without --split all."
+        )
     beside = path.with_name(f"{path.stem}.predictions.parquet")
     if not beside.is_file():
         raise PredictionsError(

@@ -18,7 +18,7 @@ from .soft import soft_argmax
 if TYPE_CHECKING:
     import torch
 
-_BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
+BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class Matcher:
         """Match everything that asks for this target; the descriptors must be there."""
         target = feature_map.to(self._descriptors.device)
         first, last = int(self._matches[image]), int(self._matches[image + 1])
-        for start in range(first, last, _BLOCK):
-            self._match_block(image, target, slice(start, min(start + _BLOCK, last)))
+        for start in range(first, last, BLOCK):
+            self._match_block(image, target, slice(start, min(start + BLOCK, last)))
 
     def _match_block(self, image: int, target: torch.Tensor, asked: slice) -> None:
         protocol = self._protocol

@@ -24,7 +24,8 @@ from ..errors import SocoError, UsageError, unknown_name
 from ..features.extractor import DenseFeatureExtractor, l2_normalise
 from ..features.maps import MapReader
 from ..features.store import FeatureStore, available_memory
-from ..features.store_disk import SharedStore, feature_key
+from ..features.store_disk import SharedStore
+from ..features.store_key import feature_key, image_digests
 from ..files import progress
 from .matcher import Found, Matcher, Sampler
 from .plan import Plan
@@ -48,11 +49,13 @@ class StoreChoice:
             "memory" = in host memory or not at all; "disk" = in `directory`, shared between runs; "none" = two passes.
         memory_budget: bytes that maps may take in memory; None = half of what is free.
         directory: of the shared stores; given with "auto" it means "disk".
+        gpu_budget: bytes that maps may take of a GPU's memory; None = half of what is free, or `memory_budget` if less.
     """
 
     kind: str = "auto"
     memory_budget: int | None = None
     directory: Path | None = None
+    gpu_budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in STORES:
@@ -71,7 +74,14 @@ class LocalEngine:
         choice: where the maps are kept.
         workers: decoding threads; 0 = decode between the forwards.
         counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
+
+    Attributes:
+        store: holds the maps once `sample` was called; None before, and in two passes.
+        descriptors: (D, C) float32 that `sample` took; others may be put in their place for `match`.
     """
+
+    store: Store | None
+    descriptors: torch.Tensor
 
     def __init__(
         self,
@@ -85,7 +95,7 @@ class LocalEngine:
     ) -> None:
         self._extractor, self._folder, self._protocol = extractor, folder, protocol
         self._choice, self._workers, self._counts = choice, workers, counts
-        self._store: Store | None = None
+        self.store = None
 
     def sample(self, plan: Plan) -> None:
         """Take the descriptors of the plan's points, and keep the maps of its images where there is room.
@@ -104,13 +114,13 @@ class LocalEngine:
             channels=extractor.channels,
             device=extractor.backbone.device,
         )
-        self._store = open_store(self._choice, extractor, self._folder, plan)
-        if self._store is None:
+        self.store = open_store(self._choice, extractor, self._folder, plan)
+        if self.store is None:
             for image, feature_map in self._read(np.unique(plan.point_image).tolist(), "Sampling descriptors"):
                 sampler.sample(image, feature_map)
         else:
-            self._fill(self._store, sampler, len(plan.images))
-        self._descriptors = sampler.descriptors
+            self._fill(self.store, sampler, len(plan.images))
+        self.descriptors = sampler.descriptors
 
     def match(self, plan: Plan) -> Found:
         """Every match and choice of a plan, target by target: one matrix product serves all tasks.
@@ -118,14 +128,14 @@ class LocalEngine:
         Args:
             plan: with the images and points of the plan that was sampled. Errors as `sample`.
         """
-        matcher = Matcher(plan, self._protocol, self._descriptors)
+        matcher = Matcher(plan, self._protocol, self.descriptors)
         targets = np.unique(plan.match_target).tolist()
-        if self._store is None:
+        if self.store is None:
             for image, feature_map in self._read(targets, "Extracting and matching"):
                 matcher.match(image, feature_map)
         else:
             for image in progress(targets, "Matching", unit="image"):
-                matcher.match(image, self._store.get(image))
+                matcher.match(image, self.store.get(image))
         return matcher.found()
 
     def _read(
@@ -156,9 +166,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """Give the maps' memory back, or close their file; safe to call twice."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        if self.store is not None:
+            self.store.close()
+            self.store = None
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -174,25 +184,26 @@ def open_store(
 
     Raises:
         UsageError: the maps do not fit the memory they should be kept in; or a model that a shared store cannot know
-            again, see `store_disk.feature_key`.
+            again, see `store_key.feature_key`.
         SocoError: the shared store cannot be written.
     """
     shape = (len(plan.images), extractor.channels, extractor.grid, extractor.grid)
     if choice.kind == "none":
         return None
     if choice.kind == "disk" or choice.directory is not None:
-        key = feature_key(extractor, folder, library_versions())
-        return SharedStore(choice.directory, key, shape[1:], total=len(folder.images), rows=plan.images)
+        key, ids = feature_key(extractor, library_versions()), list(folder.images)
+        digests = image_digests(folder.images, [ids[row] for row in plan.images])
+        return SharedStore(choice.directory, key, shape[1:], digests)
     nbytes = int(np.prod(shape, dtype=object)) * 4
     if choice.kind == "memory":
         budget = available_memory() // 2 if choice.memory_budget is None else choice.memory_budget
         if nbytes > budget:
             raise UsageError(
-                f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the memory budget of "
-                f"{budget / 1e6:,.1f} MB. Raise --memory-budget, or take --store auto, disk or none."
+                f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the {budget / 1e6:,.1f} MB that the "
+                "memory budget leaves for them. Raise --memory-budget, or take --store auto, disk or none."
             )
         return FeatureStore(*shape, memory_budget=budget)
-    on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice.memory_budget)
+    on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice)
     if on_gpu is not None:
         return on_gpu
     try:
@@ -204,12 +215,13 @@ def open_store(
         return None
 
 
-def _gpu_store(shape: tuple[int, int, int, int], nbytes: int, device: str, budget: int | None) -> FeatureStore | None:
+def _gpu_store(shape: tuple[int, int, int, int], nbytes: int, device: str, choice: StoreChoice) -> FeatureStore | None:
     import torch
 
     if not device.startswith("cuda"):
         return None
     free = torch.cuda.mem_get_info(torch.device(device))[0] // 2  # the other half is for the forwards
+    budget = choice.memory_budget if choice.gpu_budget is None else choice.gpu_budget
     if nbytes > (free if budget is None else min(free, budget)):
         return None
     with contextlib.suppress(torch.OutOfMemoryError):

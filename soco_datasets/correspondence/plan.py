@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -51,22 +52,35 @@ class Plan:
     choices: NDArray[np.int64]
 
 
+class Way(NamedTuple):
+    """What tasks must share to ask the same queries in the same way."""
+
+    config: str
+    min_candidates: int
+    choosing: bool
+
+
 def task_pairs(folder: DatasetFolder, task: Task) -> pa.Table:
     """The `test` rows of a task, without the queries that it leaves out.
 
     Raises:
         DatasetFolderError: the folder has no such config.
     """
-    if task.config not in folder.configs:
-        raise DatasetFolderError(
-            f"{folder.path} has no pairs for the task {task.name} (config {task.config}): "
-            f"leave it out of --tasks. Configs here: {', '.join(folder.configs)}."
-        )
+    check_config(folder, task)
     pairs = folder.table(task.config, "test")
     if task.min_candidates > 1:
         counts = pc.list_value_length(pairs["candidate_points"].combine_chunks().flatten())
         pairs = keep_queries(pairs, counts.to_numpy(zero_copy_only=False) >= task.min_candidates)
     return pairs
+
+
+def check_config(folder: DatasetFolder, task: Task) -> None:
+    """Raise `DatasetFolderError` unless the folder has the task's config."""
+    if task.config not in folder.configs:
+        raise DatasetFolderError(
+            f"{folder.path} has no pairs for the task {task.name} (config {task.config}): "
+            f"leave it out of --tasks. Configs here: {', '.join(folder.configs)}."
+        )
 
 
 def keep_queries(pairs: pa.Table, keep: NDArray[np.bool_]) -> pa.Table:
@@ -103,7 +117,7 @@ def make_plan(
     Raises:
         DatasetFolderError: a pair names an image that is not there, or lacks a point or a candidate.
     """
-    first = {_queries_of(task): task.name for task in reversed(tasks)}
+    first = {queries_of(task): task.name for task in reversed(tasks)}
     tables = {task.name: pairs[task.name] for task in tasks if task.name in first.values()}
     spans = _spans(tables)
     sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
@@ -114,45 +128,118 @@ def make_plan(
     flat = np.concatenate([*(points_array(table["source_points"]) for table in tables.values()), np.zeros((0, 2))])
     if len(flat) != len(source):
         raise DatasetFolderError(f"{folder.path}: pairs have not one source point per keypoint. Build the data again.")
-    distinct, point = _distinct(source, flat)
-    matches, query_match = np.unique(target * max(len(distinct), 1) + point, return_inverse=True)
+    distinct, point = distinct_points(source, flat)
     extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
-    choosing = [task.name for task in tasks if task.matcher == "candidates" and task.name in tables]
-    choice_query, choices = _choices(
-        {name: tables[name] for name in choosing}, spans, extent.max(axis=1, initial=0)[target], protocol, grid
+    choosing = {task.name: tables[task.name] for task in tasks if task.matcher == "candidates" and task.name in tables}
+    return with_queries(
+        image_plan(images, extent, source[distinct], flat[distinct], tasks, grid),
+        point,
+        target,
+        {task.name: spans[first[queries_of(task)]] for task in tasks},
+        _candidates_of(choosing, spans),
+        protocol,
+        grid,
     )
-    order = np.argsort(query_match[choice_query], kind="stable")
+
+
+def image_plan(
+    images: NDArray[np.int64],
+    extent: NDArray[np.int64],
+    point_image: NDArray[np.int64],
+    points: NDArray[np.float64],
+    tasks: Sequence[Task],
+    grid: int,
+) -> Plan:
+    """The plan to sample some points, which matches nothing yet.
+
+    Args:
+        images, point_image, points: of the `Plan`.
+        extent: (I, 2) [width, height] of each image.
+        tasks: what is evaluated.
+        grid: cells on a side of the feature maps.
+    """
+    none = np.zeros(0, dtype=np.int64)
     return Plan(
         images=images,
         sides=extent.max(axis=1, initial=0),
         content=content_cells(extent, grid),
-        point_image=source[distinct],
-        points=flat[distinct],
-        match_point=matches % max(len(distinct), 1),
-        match_target=matches // max(len(distinct), 1),
+        point_image=point_image,
+        points=points,
+        match_point=none,
+        match_target=none,
         soft=any(task.matcher == "soft" for task in tasks),
-        query_match=query_match,
-        rows={task.name: spans[first[_queries_of(task)]] for task in tasks},
-        choice_query=choice_query[order],
-        choices=choices[order],
+        query_match=none,
+        rows={},
+        choice_query=none,
+        choices=none.reshape(0, 0),
     )
 
 
-def _queries_of(task: Task) -> tuple[str, int, bool]:
-    """What tasks must share to ask the same queries in the same way."""
-    return task.config, task.min_candidates, task.matcher == "candidates"
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of the queries that choose: `counts[i]` of the `points` are those of the query `query[i]`."""
+
+    query: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    points: NDArray[np.float64]
+
+
+def with_queries(
+    plan: Plan,
+    point: NDArray[np.int64],
+    target: NDArray[np.int64],
+    rows: dict[str, slice],
+    candidates: Candidates,
+    protocol: Protocol,
+    grid: int,
+) -> Plan:
+    """The plan of Q queries over the images and points of another, each match once.
+
+    Args:
+        plan: whose images and points these are.
+        point, target: (Q,) query point and position in `plan.images` of the target.
+        rows: task -> its queries among the Q.
+        candidates: of the queries that choose among some, in pixels.
+        protocol, grid: as of `make_plan`.
+    """
+    points = max(len(plan.points), 1)
+    matches, query_match = np.unique(target * points + point, return_inverse=True)
+    cells = candidate_cells(
+        candidates.points,
+        np.repeat(plan.sides[target[candidates.query]], candidates.counts),
+        size=protocol.size,
+        grid=grid,
+        convention=protocol.convention,
+    )
+    order = np.argsort(query_match[candidates.query], kind="stable")
+    return replace(
+        plan,
+        match_point=matches % points,
+        match_target=matches // points,
+        query_match=query_match,
+        rows=rows,
+        choice_query=candidates.query[order],
+        choices=padded_candidates(cells, candidates.counts)[order],
+    )
+
+
+def queries_of(task: Task) -> Way:
+    """The way a task asks."""
+    return Way(task.config, task.min_candidates, task.matcher == "candidates")
 
 
 def _query_images(tables: Mapping[str, pa.Table], ids: pa.Array, column: str) -> NDArray[np.int64]:
     """(Q,) dataset row of the image in `column` for every query."""
     rows = [
-        np.repeat(_rows_of(table[column], ids), pc.list_value_length(table["keypoints"]).to_numpy())
+        np.repeat(rows_of(table[column], ids), pc.list_value_length(table["keypoints"]).to_numpy())
         for table in tables.values()
     ]
     return np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
 
 
-def _distinct(image: NDArray[np.int64], points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct_points(
+    image: NDArray[np.int64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """((D,) first query of each distinct point of an image, ascending by image; (Q,) which of the D each query is)."""
     across, column = np.unique(points[:, 0], return_inverse=True)
     down, row = np.unique(points[:, 1], return_inverse=True)
@@ -162,7 +249,8 @@ def _distinct(image: NDArray[np.int64], points: NDArray[np.float64]) -> tuple[ND
     return first, inverse
 
 
-def _rows_of(names: pa.ChunkedArray, ids: pa.Array) -> NDArray[np.int64]:
+def rows_of(names: pa.ChunkedArray, ids: pa.Array) -> NDArray[np.int64]:
+    """(N,) place of each image id among `ids`. Raises `DatasetFolderError` naming one that is not there."""
     rows = pc.index_in(names, value_set=ids).combine_chunks()
     if rows.null_count:
         unknown = names.filter(pc.is_null(rows))[0].as_py()
@@ -180,24 +268,15 @@ def _spans(tables: Mapping[str, pa.Table]) -> dict[str, slice]:
     return spans
 
 
-def _choices(
-    tables: Mapping[str, pa.Table], spans: Mapping[str, slice], sides: NDArray[np.int64], protocol: Protocol, grid: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """((G,) queries that choose among candidates, (G, K) the candidates' cells); `sides` is (Q,), of the targets."""
+def _candidates_of(tables: Mapping[str, pa.Table], spans: Mapping[str, slice]) -> Candidates:
+    """The candidates of some tasks."""
     queries, counts, points = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], [np.zeros((0, 2))]
     for name, table in tables.items():
         listed = table["candidate_points"].combine_chunks().flatten()
         queries.append(np.arange(spans[name].start, spans[name].stop))
         counts.append(pc.list_value_length(listed).to_numpy(zero_copy_only=False).astype(np.int64))
         points.append(points_array(pa.chunked_array([listed])))
-    query, number = np.concatenate(queries), np.concatenate(counts)
-    if len(query) != len(number) or (number == 0).any():
+    found = Candidates(np.concatenate(queries), np.concatenate(counts), np.concatenate(points))
+    if len(found.query) != len(found.counts) or (found.counts == 0).any():
         raise DatasetFolderError(f"A query of {', '.join(tables)} has no candidate points. Build the data again.")
-    cells = candidate_cells(
-        np.concatenate(points),
-        np.repeat(sides[query], number),
-        size=protocol.size,
-        grid=grid,
-        convention=protocol.convention,
-    )
-    return query, padded_candidates(cells, number)
+    return found

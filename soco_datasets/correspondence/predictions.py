@@ -8,7 +8,7 @@ the rows means nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from numpy.typing import ArrayLike
 
 from ..errors import PredictionsError
 from ..files import atomic_file
-from .predictions_check import check_annotated, check_rows, compare_images, compare_rows, keys_sha256
+from .predictions_check import (
+    check_annotated,
+    check_complete,
+    check_rows,
+    compare_images,
+    compare_rows,
+    keys_sha256,
+    whole_array,
+)
 from .predictions_header import Header, TaskExpectation
 from .predictions_images import IMAGES_KEY, AnnotatedPoints, Images, images_from_json, images_to_json
 from .protocol import Protocol
@@ -88,7 +96,7 @@ def query_rows(task: str, pairs: pa.Table) -> pa.Table:
     missing = [name for name in (*once, *lists) if name not in pairs.column_names]
     if missing:
         raise PredictionsError(f"the pairs of task {task!r} lack the column(s) {', '.join(missing)}")
-    columns = {name: pairs[name].combine_chunks() for name in (*once, *lists)}
+    columns = {name: whole_array(pairs[name]) for name in (*once, *lists)}
     counts = pc.list_value_length(columns["keypoints"]).to_numpy(zero_copy_only=False)
     for name in lists[1:]:
         other = pc.list_value_length(columns[name]).to_numpy(zero_copy_only=False)
@@ -112,7 +120,10 @@ def query_rows(task: str, pairs: pa.Table) -> pa.Table:
 
 def expectation(task: str, pairs: pa.Table) -> TaskExpectation:
     """What a complete set of predictions for these pairs must hold. Errors as `query_rows`."""
-    rows = query_rows(task, pairs)
+    return _expectation(pairs, query_rows(task, pairs))
+
+
+def _expectation(pairs: pa.Table, rows: pa.Table) -> TaskExpectation:
     return TaskExpectation(
         pairs=_count(pairs["pair_group"]), keypoints=_count(rows["pair_group"]), keys_sha256=keys_sha256(rows)
     )
@@ -146,6 +157,7 @@ def predictions_table(
     parts, expected = [], {}
     for task, given in tasks.items():
         rows = query_rows(task, given.pairs)
+        expected[task] = _expectation(given.pairs, rows)
         points = np.asarray(given.points, dtype=np.float64)
         if points.size != 2 * len(rows) or (len(rows) and points.shape != (len(rows), 2)):
             raise PredictionsError(
@@ -158,7 +170,6 @@ def predictions_table(
         rows = rows.append_column("prediction", pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2))
         rows = rows.append_column("similarity", pa.array(similarity, pa.float32()))
         parts.append(rows.select(SCHEMA.names).cast(SCHEMA))
-        expected[task] = expectation(task, given.pairs)
     header = Header(
         protocol=protocol,
         model=dict(model),
@@ -175,7 +186,10 @@ def predictions_table(
     if images is not None:
         used = pc.unique(pa.chunked_array([*whole["source_image_id"].chunks, *whole["target_image_id"].chunks]))
         metadata[IMAGES_KEY] = images_to_json({name: images[name] for name in used.to_pylist() if name in images})
-    return check_predictions(whole.combine_chunks().replace_schema_metadata(metadata))
+    whole = whole.replace_schema_metadata(metadata)
+    read_header(whole)
+    _check_content(whole, expected)
+    return whole
 
 
 def read_header(table: pa.Table) -> Header:
@@ -217,15 +231,30 @@ def check_predictions(table: pa.Table) -> pa.Table:
     columns = []
     for field in SCHEMA:
         try:  # undoes what a rewrite changes without loss: large and view types, names of list items
-            columns.append(table[field.name].cast(field.type).combine_chunks())
+            columns.append(table[field.name].cast(field.type))
         except pa.ArrowInvalid as error:
             raise PredictionsError(f"column {field.name} does not hold {field.type}: {error}") from None
     checked = pa.table(columns, schema=SCHEMA.with_metadata(table.schema.metadata))
-    check_rows(checked, header.tasks)
-    images = read_images(checked)
-    if images is not None:
-        check_annotated(checked, AnnotatedPoints.of(images))
+    _check_content(checked, header.tasks)
+    for task, expected in header.tasks.items():
+        check_complete(task, task_rows(checked, task), expected)
     return checked
+
+
+def _check_content(table: pa.Table, tasks: Collection[str]) -> None:
+    """Check the values of a table in the form of `SCHEMA`, and its image annotations where it has them."""
+    check_rows(table, tasks)
+    images = read_images(table)
+    if images is not None:
+        check_annotated(table, AnnotatedPoints.of(images))
+
+
+def task_rows(table: pa.Table, task: str) -> pa.Table:
+    """The rows of one task, without a copy where they follow one another."""
+    rows = np.flatnonzero(pc.equal(table["task"], task).to_numpy())
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return table.slice(int(rows[0]), len(rows))
+    return table.take(pa.array(rows))
 
 
 def check_against_dataset(
@@ -255,7 +284,7 @@ def check_against_dataset(
             raise PredictionsError(f"the dataset has no pairs for task {task!r} of these predictions")
         if expectation(task, pairs[task]).pairs != expected.pairs:
             raise PredictionsError(f"task {task!r}: the dataset's pairs are not those that were evaluated")
-        compare_rows(task, table.filter(pc.equal(table["task"], task)), query_rows(task, pairs[task]))
+        compare_rows(task, task_rows(table, task), query_rows(task, pairs[task]))
     stored = read_images(table)
     if stored is not None and images is not None:
         compare_images(stored, images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from .predictions_header import TaskExpectation
 from .predictions_images import AnnotatedPoints, Images
 
 _SHOWN = 3
+_HASHED = 2**16  # keys joined at a time
 _UNIT, _RECORD = "\x1f", "\x1e"  # ASCII separators; names hold no control characters
 
 
 def points_array(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """(N, 2) float64 from a column of points, or all points of a column of lists of points; null becomes NaN."""
-    array = column.combine_chunks()
+    array = whole_array(column)
     while not pa.types.is_floating(array.type):
         array = array.flatten()
     return array.to_numpy(zero_copy_only=False).reshape(-1, 2)
@@ -30,7 +31,7 @@ def points_array(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 def boxes_array(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """(N, 4) float64 from a column of boxes; a null box becomes a row of NaN."""
-    array = column.combine_chunks()
+    array = whole_array(column)
     boxes = np.full((len(array), 4), np.nan)
     boxes[array.is_valid().to_numpy(zero_copy_only=False)] = (
         array.flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
@@ -40,24 +41,48 @@ def boxes_array(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 def sizes_array(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """(N, 2) float64 from a column of sizes."""
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, 2)
+    return whole_array(column).flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, 2)
+
+
+def whole_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array, without a copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def codes(rows: pa.Table, columns: Sequence[str]) -> NDArray[np.int64]:
     """(N,) int64: rows that agree in all `columns` (of strings) have the same number, 0.. in order of appearance."""
-    joined = pc.binary_join_element_wise(*(rows[name] for name in columns), _UNIT).combine_chunks()
-    return joined.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    found = np.zeros(len(rows), dtype=np.int64)
+    for name in columns:  # numbers all the way: strings joined for each row take many times the memory
+        column = whole_array(rows[name]).dictionary_encode()
+        both = found * len(column.dictionary) + column.indices.to_numpy(zero_copy_only=False)
+        found = pa.array(both).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def first_rows(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(P,) the first row of each number of `codes`.
+
+    >>> first_rows(np.array([0, 0, 1, 0, 2, 1])).tolist()
+    [0, 2, 4]
+    """
+    return np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
 
 
 def keys_sha256(rows: pa.Table) -> str:
     """Hex sha256 over the sorted (pair_id, keypoint) keys of one task's rows."""
     keys = pc.binary_join_element_wise(rows["pair_id"], rows["keypoint"], _UNIT)
     ordered = keys.take(pc.sort_indices(keys))
-    return hashlib.sha256(_RECORD.join(ordered.to_pylist()).encode("utf-8")).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(ordered), _HASHED):
+        part = ordered.slice(start, _HASHED).combine_chunks()
+        listed = pa.ListArray.from_arrays(pa.array([0, len(part)], pa.int32()), part)
+        digest.update(_RECORD.encode() if start else b"")
+        digest.update(pc.binary_join(listed, _RECORD)[0].as_buffer())
+    return digest.hexdigest()
 
 
-def check_rows(table: pa.Table, tasks: Mapping[str, TaskExpectation]) -> None:
-    """Check the rows of a table of `predictions.SCHEMA`: values first, then which rows there are.
+def check_rows(table: pa.Table, tasks: Collection[str]) -> None:
+    """Check the rows of a table of `predictions.SCHEMA`: values first, then whether they fit each other.
 
     Raises:
         PredictionsError: naming the first rows at fault.
@@ -68,12 +93,10 @@ def check_rows(table: pa.Table, tasks: Mapping[str, TaskExpectation]) -> None:
     known = pc.is_in(table["task"], value_set=pa.array(list(tasks), pa.string()))
     _refuse(table, ~known.to_numpy().astype(bool), f"of a task that was not evaluated ({', '.join(tasks)})")
     pair = codes(table, ("task", "pair_id"))
-    first = np.unique(pair, return_index=True)[1][pair]
+    first = pa.array(first_rows(pair)[pair])
     for name in ("pair_group", "pair_queries"):
-        differs = pc.not_equal(table[name], table[name].take(pa.array(first))).to_numpy().astype(bool)
+        differs = pc.not_equal(table[name], table[name].take(first)).to_numpy().astype(bool)
         _refuse(table, differs, f"with another {name} than the first row of the pair")
-    for name, expected in tasks.items():
-        _check_complete(name, table.filter(pc.equal(table["task"], name)), expected)
 
 
 def compare_rows(task: str, rows: pa.Table, expected: pa.Table) -> None:
@@ -110,14 +133,19 @@ def check_annotated(table: pa.Table, annotated: AnnotatedPoints) -> None:
     Raises:
         PredictionsError: naming the first rows at fault.
     """
-    for name in ("source_image_id", "target_image_id"):
-        _refuse(table, annotated.image_numbers(table[name]) < 0, f"whose {name} has no stored annotations")
-    asked = annotated.find(annotated.image_numbers(table["source_image_id"]), table["keypoint"])
+    source, target = (annotated.image_numbers(table[f"{side}_image_id"]) for side in ("source", "target"))
+    for name, number in (("source_image_id", source), ("target_image_id", target)):
+        _refuse(table, number < 0, f"whose {name} has no stored annotations")
+    sizes, size_of = sizes_array(table["target_size"]), np.zeros((len(annotated.image_ids), 2))
+    size_of[target] = sizes
+    resized = _differ(size_of.take(target, axis=0), sizes)
+    _refuse(table, resized, "whose target_size is not that of the image's other rows")
+    asked = annotated.find(source, table["keypoint"])
     _refuse(table, asked < 0, "whose keypoint is not annotated in the source image")
-    moved = (annotated.points[asked] != points_array(table["source_point"])).any(axis=1)
+    moved = _differ(annotated.points.take(asked, axis=0), points_array(table["source_point"]))
     _refuse(table, moved, "whose source_point is not where its keypoint is annotated")
-    owner, found = target_numbers(table, annotated)
-    moved = (annotated.points[found] != points_array(table["target_points"])).any(axis=1)
+    owner, found = target_numbers(table, annotated, target)
+    moved = _differ(annotated.points.take(found, axis=0), points_array(table["target_points"]))
     for fault, what in (
         (found < 0, "with a target keypoint that is not annotated in the target image"),
         (moved, "with a target point that is not where its keypoint is annotated"),
@@ -127,11 +155,16 @@ def check_annotated(table: pa.Table, annotated: AnnotatedPoints) -> None:
         _refuse(table, bad, what)
 
 
-def target_numbers(rows: pa.Table, annotated: AnnotatedPoints) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """((T,) row, (T,) annotated point, -1 where there is none) of every valid target of some rows, row after row."""
-    targets = rows["target_keypoints"].combine_chunks()
+def target_numbers(
+    rows: pa.Table, annotated: AnnotatedPoints, target: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """((T,) row, (T,) annotated point, -1 where there is none) of every valid target of some rows, row after row.
+
+    `target` is (N,) `annotated.image_numbers` of the rows' target images.
+    """
+    targets = whole_array(rows["target_keypoints"])
     owner = np.repeat(np.arange(len(rows)), pc.list_value_length(targets).to_numpy(zero_copy_only=False))
-    return owner, annotated.find(annotated.image_numbers(rows["target_image_id"])[owner], targets.flatten())
+    return owner, annotated.find(target[owner], targets.flatten())
 
 
 def compare_images(stored: Images, wanted: Images) -> None:
@@ -181,11 +214,22 @@ def _check_values(table: pa.Table) -> None:
 
 
 def _not_finite(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    return np.asarray(~np.isfinite(points_array(column)).all(axis=1))
+    x, y = np.isfinite(points_array(column)).T
+    return np.asarray(~(x & y))
 
 
-def _check_complete(task: str, rows: pa.Table, expected: TaskExpectation) -> None:
-    """Compare one task's rows with what the header says they must be."""
+def _differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether two (N, 2) arrays differ in a row."""
+    x, y = (one != other).T
+    return np.asarray(x | y)
+
+
+def check_complete(task: str, rows: pa.Table, expected: TaskExpectation) -> None:
+    """Check that one task's rows are all that the header says they must be.
+
+    Raises:
+        PredictionsError: naming what is missing or foreign.
+    """
     wanted, present = sum(expected.keypoints.values()), len(rows)
     found = {row["values"]: row["counts"] for row in rows["pair_group"].value_counts().to_pylist()}
     foreign = sorted(name for name, number in found.items() if number > expected.keypoints.get(name, 0))
@@ -210,7 +254,7 @@ def _check_complete(task: str, rows: pa.Table, expected: TaskExpectation) -> Non
 def _missing(rows: pa.Table, found: Mapping[str, int], expected: TaskExpectation) -> str:
     """Which predictions are missing: by pair where a row of the pair is left, by category otherwise."""
     pair = codes(rows, ("pair_id",))
-    numbers, first = np.bincount(pair), np.unique(pair, return_index=True)[1]
+    numbers, first = np.bincount(pair), first_rows(pair)
     due = rows["pair_queries"].to_numpy()[first]
     short = np.flatnonzero(numbers < due)
     told = [

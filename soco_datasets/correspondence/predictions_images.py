@@ -157,15 +157,9 @@ class AnnotatedPoints:
         """(N,) int64: which of the M points has this name in this image (a number, or -1), -1 where there is none."""
         number = _numbers(pc.index_in(names, value_set=self.names))
         owner = np.repeat(np.arange(len(self.image_ids)), np.diff(self.starts))
-        width = max(1, len(self.names))
-        keys = owner * width + self.name
-        order = np.argsort(keys, kind="stable")
-        wanted = np.where((image < 0) | (number < 0), -1, image * width + number)
-        place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-        if not len(keys):
-            return np.full(len(wanted), -1)
-        found = order[place]
-        return np.where(keys[found] == wanted, found, -1)
+        keys = pa.array(owner * len(self.names) + self.name)
+        wanted = np.where((image < 0) | (number < 0), -1, image * len(self.names) + number)
+        return _numbers(pc.index_in(pa.array(wanted), value_set=keys))
 
 
 def _numbers(indices: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:

@@ -20,10 +20,10 @@ from ..errors import PredictionsError, SocoError, UsageError
 from ..files import atomic_write
 from .anatomy import CLASSES, error_anatomy
 from .bootstrap import RESAMPLES, bootstrap_intervals
-from .predictions import read_header, write_predictions
+from .predictions import check_predictions, read_header, write_predictions
 from .predictions_header import check_provenance, is_counts, read_protocol
 from .protocol import Protocol, alpha_key
-from .score import curves, score
+from .score import curves, score_checked
 
 SCHEMA_VERSION = 2
 _READABLE = (1, 2)  # version 1 had none of the optional fields
@@ -35,7 +35,7 @@ class EvaluationResult:
 
     Attributes:
         model: name, revision, weights hash and what else says which model it was.
-        dataset: id, revision, content_hash.
+        dataset: id, revision, content_hash; "split": "all" where every pair was evaluated, not the released ones.
         protocol: how features were made, matched and scored.
         versions: of the toolkit and the libraries.
         device: what it ran on.
@@ -64,6 +64,11 @@ class EvaluationResult:
     curves: dict[str, Any] | None = None
     baselines: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def split(self) -> str:
+        """ "test" or "all"; of the latter no predictions are kept."""
+        return str(self.dataset.get("split", "test"))
 
     def to_json(self) -> str:
         """The record as JSON, sorted and indented: equal records give equal bytes."""
@@ -133,7 +138,12 @@ def record_from_predictions(table: pa.Table, *, resamples: int = RESAMPLES, seed
         PredictionsError: the table is incomplete or malformed, see `predictions.check_predictions`.
         UsageError: a number of resamples below 0.
     """
-    result = scored_record(table)
+    return record_of_checked(check_predictions(table), resamples=resamples, seed=seed)
+
+
+def record_of_checked(table: pa.Table, *, resamples: int = RESAMPLES, seed: int = 0) -> EvaluationResult:
+    """`record_from_predictions` of a table that has been checked, as `predictions_table` and `read_predictions` do."""
+    result = _scored(table)
     intervals = bootstrap_intervals(table, resamples=resamples, seed=seed) if resamples != 0 else None
     anatomy = error_anatomy(table)
     return dataclasses.replace(result, intervals=intervals, anatomy=anatomy, curves=curves(table) or None)
@@ -141,7 +151,10 @@ def record_from_predictions(table: pa.Table, *, resamples: int = RESAMPLES, seed
 
 def scored_record(table: pa.Table) -> EvaluationResult:
     """The record with nothing but provenance and metrics. Errors as `record_from_predictions`."""
-    metrics = score(table)
+    return _scored(check_predictions(table))
+
+
+def _scored(table: pa.Table) -> EvaluationResult:
     header = read_header(table)
     return EvaluationResult(
         model=header.model,
@@ -151,7 +164,7 @@ def scored_record(table: pa.Table) -> EvaluationResult:
         device=header.device,
         counts=header.counts,
         created=header.created,
-        metrics=metrics,
+        metrics=score_checked(table),
     )
 
 
@@ -170,11 +183,27 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
         PredictionsError: the predictions are incomplete or malformed; nothing is written.
         SocoError: the folder cannot be written.
     """
-    stem = re.sub(r"[^\w.-]+", "_", result.model["name"]).strip("._") or "model"
+    stem = _stem(result)
     record, table = Path(out) / f"{stem}.json", Path(out) / f"{stem}.predictions.parquet"
     write_predictions(table, predictions)
     result.write(record)
     return record, table
+
+
+def write_record(out: str | Path, result: EvaluationResult) -> Path:
+    """Write a result of the split `all`, which has no predictions, into a folder as `<model>.all.json`.
+
+    Raises:
+        SocoError: the folder cannot be written.
+    """
+    record = Path(out) / f"{_stem(result)}.all.json"
+    result.write(record)
+    return record
+
+
+def _stem(result: EvaluationResult) -> str:
+    """The name of the model as that of a file."""
+    return re.sub(r"[^\w.-]+", "_", result.model["name"]).strip("._") or "model"
 
 
 def library_versions() -> dict[str, str]:
@@ -205,6 +234,10 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
             raise UsageError(
                 f"{names}: they were evaluated on different data ({_dataset(first)} and {_dataset(other)}). "
                 "Evaluate both on the same dataset."
+            )
+        if first.split != other.split:
+            raise UsageError(
+                f"{names}: one is of the split {first.split}, the other of {other.split}. Evaluate both on the same."
             )
         ours, theirs = first.protocol.to_dict(), other.protocol.to_dict()
         differ = [

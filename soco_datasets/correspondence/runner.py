@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from ..features.extractor import DenseFeatureExtractor
 from ..features.geometry import Convention, cells_to_unit, unit_to_pixels
 from .bad_images import without_bad_images
 from .candidates import with_candidates
+from .engines import Extractor, open_engine
 from .matcher import Found
-from .pipeline import LocalEngine, StoreChoice
+from .memory import freed_memory_returned, memory_needs
+from .pipeline import StoreChoice
 from .plan import Plan, make_plan, task_pairs
 from .predictions import TaskPredictions, predictions_table
 from .predictions_images import AnnotatedPoints, image_annotations
 from .protocol import Protocol
-from .results import EvaluationResult, library_versions, record_from_predictions
+from .results import EvaluationResult, library_versions, record_of_checked
 from .tasks import Task
 
 
@@ -36,8 +38,9 @@ class Evaluation:
     result: EvaluationResult
 
 
+@freed_memory_returned()
 def evaluate_backbone(
-    extractor: DenseFeatureExtractor,
+    extractor: Extractor,
     folder: DatasetFolder,
     tasks: Sequence[Task],
     *,
@@ -57,14 +60,17 @@ def evaluate_backbone(
     """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
 
     Args:
-        extractor: gives the dense features; knows its image size and batch size.
+        extractor: gives the dense features; knows its image size and batch size. A `distributed.engine.RayExtractor`
+            has the workers of a cluster do the work, with the same numbers.
         folder: a built dataset folder.
         tasks: from `tasks.get_tasks`.
         convention: see `features.geometry`.
         alphas: PCK thresholds, fractions of the normaliser.
         reductions, normaliser, valid_area, soft_beta, soft_window: see `Protocol`.
-        memory_budget: bytes that feature maps may take in memory; None = half of what is free.
-        workers: decoding threads; 0 = decode between the forwards.
+        memory_budget: bytes that may be taken beside the model, see `memory.Needs`; feature maps are kept in memory
+            where they fit what the rest leaves. On a cluster: bytes of each worker's feature maps. None = maps may
+            take half of what is free.
+        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards.
         store, store_dir: where the maps are kept, see `pipeline.StoreChoice`.
         skip_bad: leave the pairs of images that do not decode out, and count both, instead of stopping at the first.
 
@@ -72,12 +78,13 @@ def evaluate_backbone(
         The predictions and the result record. `counts` in the record holds the number of images, pairs, keypoints,
         forwards and decodes: the last two equal the number of distinct images, twice that at most in two passes
         (`store` "none"). With a shared store, forwards and reused make the number; with `skip_bad` there are also
-        bad_images and skipped_pairs.
+        bad_images and skipped_pairs. On a cluster, redone of the forwards made maps again that were lost with a worker.
 
     Raises:
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
         BackboneError: the model gives features that are not finite or of the wrong shape.
-        UsageError: a choice that no protocol has; the normaliser "mask", since SOCO has no masks.
+        UsageError: a choice that no protocol has; the normaliser "mask", since SOCO has no masks; a memory budget that
+            does not suffice even without feature maps.
     """
     model = extractor.describe()
     protocol = protocol_of(
@@ -90,8 +97,6 @@ def evaluate_backbone(
         soft_beta=soft_beta,
         soft_window=soft_window,
     )
-    if protocol.normaliser == "mask":
-        raise UsageError('SOCO has no masks: take the normaliser "bbox" or "image".')
     choice = StoreChoice(store, memory_budget, None if store_dir is None else Path(store_dir))
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
     counts = {"decodes": 0, "forwards": 0}
@@ -99,17 +104,20 @@ def evaluate_backbone(
         pairs, left_out = without_bad_images(folder, pairs, workers)
         counts |= left_out
     plan = make_plan(tasks, pairs, folder, protocol, extractor.grid)
-    with LocalEngine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+    if memory_budget is not None and isinstance(extractor, DenseFeatureExtractor):
+        room = memory_needs(extractor, plan, pairs, protocol, workers).room_for_maps(memory_budget)
+        choice = replace(choice, memory_budget=room)
+    with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
         engine.sample(plan)
         found = engine.match(plan)
-    answers = _answers(tasks, plan, found, extractor.grid, protocol.convention)
+    answers = answers_of(tasks, plan, found, extractor.grid, protocol.convention)
     images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
         protocol=protocol,
         model=model,
         dataset=dataset_of(folder),
-        supercategories=_supercategories(folder),
+        supercategories=supercategories_of(folder),
         versions=library_versions(),
         device=model["device"],
         counts={
@@ -124,11 +132,17 @@ def evaluate_backbone(
     choosing = [task.name for task in tasks if task.matcher == "candidates"]
     candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}
     predictions = with_candidates(predictions, candidates, AnnotatedPoints.of(images))
-    return Evaluation(predictions, record_from_predictions(predictions))
+    return Evaluation(predictions, record_of_checked(predictions))
 
 
 def protocol_of(model: Mapping[str, Any], convention: str, alphas: Sequence[float], **scoring: Any) -> Protocol:
-    """The protocol that an extractor's `describe()` and the scoring options (fields of `Protocol`) make together."""
+    """The protocol that an extractor's `describe()` and the scoring options (fields of `Protocol`) make together.
+
+    Raises:
+        UsageError: a choice that no protocol has; the normaliser "mask".
+    """
+    if scoring.get("normaliser") == "mask":
+        raise UsageError('SOCO has no masks: take the normaliser "bbox" or "image".')
     return Protocol.from_dict(
         Protocol().to_dict()
         | {
@@ -152,12 +166,13 @@ def dataset_of(folder: DatasetFolder) -> dict[str, Any]:
     return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
 
 
-def _supercategories(folder: DatasetFolder) -> dict[str, str | None]:
+def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
+    """Category -> supercategory, None where it has none; sorted."""
     table = folder.table("images", "test", columns=["category", "supercategory"])
     return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
 
 
-def _answers(
+def answers_of(
     tasks: Sequence[Task], plan: Plan, found: Found, grid: int, convention: Convention
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
     """Task -> ((N, 2) predicted pixels, (N,) similarity) of its queries."""

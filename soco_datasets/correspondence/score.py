@@ -13,8 +13,8 @@ from .aggregation import aggregate
 from .azimuth import azimuth_curve, azimuths_of
 from .candidates import has_candidates, random_baseline
 from .pck import keypoint_errors, normalisers
-from .predictions import check_predictions, read_header, read_images
-from .predictions_check import boxes_array, codes, points_array, sizes_array
+from .predictions import check_predictions, read_header, read_images, task_rows
+from .predictions_check import boxes_array, codes, first_rows, points_array, sizes_array
 from .predictions_header import Header
 from .predictions_images import AnnotatedPoints
 from .protocol import Protocol
@@ -34,11 +34,14 @@ def score(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
     Raises:
         PredictionsError: the table is incomplete or malformed, see `predictions.check_predictions`.
     """
-    checked = check_predictions(table)
-    header = read_header(checked)
-    images = read_images(checked)
+    return score_checked(check_predictions(table))
+
+
+def score_checked(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
+    """`score` of a table that has been checked, as `predictions_table` and `read_predictions` do."""
+    header, images = read_header(table), read_images(table)
     annotated = None if images is None else AnnotatedPoints.of(images)
-    return {task: _score_task(task_rows(checked, task), task, header, annotated) for task in header.tasks}
+    return {task: _score_task(task_rows(table, task), task, header, annotated) for task in header.tasks}
 
 
 def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
@@ -67,11 +70,6 @@ def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
     return found
 
 
-def task_rows(table: pa.Table, task: str) -> pa.Table:
-    """The rows of one task."""
-    return table.filter(pc.equal(table["task"], task))
-
-
 def row_errors(rows: pa.Table) -> NDArray[np.float32]:
     """(N,) normalised errors of some rows of a predictions table, which need not be complete (see `pck`).
 
@@ -89,7 +87,7 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
         points_array(rows["prediction"]),
         points_array(rows["target_points"]),
         np.concatenate([[0], np.cumsum(counts)]),
-        sizes.max(axis=1, initial=0),
+        np.maximum(*sizes.T),
         normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser),
         convention=protocol.convention,
         size=protocol.size,
@@ -100,7 +98,7 @@ def _score_task(
     rows: pa.Table, task: str, header: Header, annotated: AnnotatedPoints | None
 ) -> dict[str, dict[str, Any]]:
     pair = codes(rows, ("pair_id",))
-    first = pa.array(np.unique(pair, return_index=True)[1])
+    first = pa.array(first_rows(pair))
     baseline = {}
     if annotated is not None and has_candidates(rows, task):
         baseline = random_baseline(rows, task, annotated, header.protocol)

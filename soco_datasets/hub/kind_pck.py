@@ -68,7 +68,7 @@ class PckRules:
         """Why a record does not fit, one sentence a reason; empty where it does."""
         protocol, found = record.protocol, []
         if record.split == "all":
-            found.append("it is of all pairs, of which no predictions are kept; the leaderboard's are released")
+            found.append("it is of all pairs, the leaderboard is of the released ones")
         for name in ("convention", "image_size", "normaliser", "matcher", "padding", "resize", "valid_area"):
             ours, theirs = getattr(self, name), getattr(protocol, name)
             if ours != theirs:

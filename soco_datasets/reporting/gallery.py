@@ -12,10 +12,10 @@ from PIL import Image
 
 from ..correspondence.anatomy import ALPHA, CLASSES, HIT, SWAP, classify
 from ..correspondence.pck import normalisers
-from ..correspondence.predictions import read_header, read_images
+from ..correspondence.predictions import read_header, read_images, task_rows
 from ..correspondence.predictions_check import boxes_array, codes, sizes_array
 from ..correspondence.predictions_images import AnnotatedPoints
-from ..correspondence.score import row_errors, task_rows
+from ..correspondence.score import row_errors
 from .photographs import Photographs
 from .style import OUTCOME_TITLES, clean
 

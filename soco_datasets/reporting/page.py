@@ -172,7 +172,7 @@ def _facts(results: Sequence[EvaluationResult]) -> list[tuple[str, str]]:
     tasks = ", ".join(task_title(task) for task in tasks_of(results))
     revision = f" at {str(dataset['revision'])[:12]}" if dataset.get("revision") else ""
     return [
-        ("dataset", f"{dataset['id']}{revision}"),
+        ("dataset", f"{dataset['id']}{revision}{', all pairs' if first.split == 'all' else ''}"),
         ("content", str(dataset["content_hash"])[:12]),
         ("images", f"{max(result.counts.get('images', 0) for result in results):,}"),
         ("pairs", f"{max(result.counts.get('pairs', 0) for result in results):,}"),

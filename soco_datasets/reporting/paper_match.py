@@ -68,6 +68,8 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
     found = []
     if not is_soco(first):
         found.append(f"the data is {first.dataset['id']}, not SOCO")
+    if first.split == "all":
+        found.append("every pair was evaluated, not the released ones")
     if first.protocol.convention != "reference":
         found.append(f"the convention is {first.protocol.convention}, not reference")
     if first.protocol.image_size != 800:

@@ -95,6 +95,8 @@ def _galleries(
     for index, (name, path) in enumerate(zip(model_names(results), records, strict=True)):
         if path.with_name(f"{path.stem}.predictions.parquet").is_file():
             tables[index] = read_side(path)
+        elif results[index].split == "all":
+            notes.append(f"No pictures of {name}: an evaluation of all pairs keeps no predictions.")
         else:
             notes.append(f"No pictures of {name}: {path.stem}.predictions.parquet is not beside {path.name}.")
     each = max(1, min(_PAIRS, _MOST // max(1, len(tables) * len(GALLERY_TASKS) * 4)))

@@ -27,7 +27,8 @@ def format_metrics_table(
         Aligned text with a newline at its end: a row per task (two for geo tasks, the second for a random choice), a
         column per reduction and threshold, then the pairs with a query and the keypoints behind the row.
     """
-    head = f"{result.model['name']} on {result.dataset['id']}: PCK in percent, convention {result.protocol.convention}"
+    data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
+    head = f"{result.model['name']} on {data}: PCK in percent, convention {result.protocol.convention}"
     blocks = [_block(head, "task", _task_rows(result), result)]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),

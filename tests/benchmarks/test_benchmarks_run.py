@@ -33,6 +33,12 @@ PRINTED = {
         r"growth exponent of build \+ count from 200 images: -?[\d.]+",
         r"peak memory of build, count and draw: \d+ MiB",
     ),
+    "bench_all_pairs": (
+        r"36 images, 36 forwards, 36 decodes",
+        r"all pairs +[\d.]+ s: [\d,]+ pairs/s",
+        r"peak memory +[\d.]+ MiB over the start, maps [\d.]+ MiB",
+        r"by rows / all pairs, extrapolated [\d.]+x",
+    ),
     "bench_growth": (r"growth exponent in images +-?[\d.]+", r"an extra pair +-?\d+ us, -?[\d.]+ % of a forward"),
 }
 

@@ -59,6 +59,17 @@ def test_every_reduction_equals_a_slow_one(seed: int, pairs: int, queries: int) 
                 assert part["overall"][name] == (None if over is None else pytest.approx(over))
 
 
+def test_what_is_true_or_false_is_averaged_as_ones_and_noughts() -> None:
+    generator = np.random.default_rng(1)
+    pair, mask = generator.integers(0, 20, 300), generator.random(300) < 0.3
+    found = [
+        aggregate(np.zeros(300), pair, ["car", "cup"] * 10, alphas=[0.1], beside={"share": values})
+        for values in (mask, mask.astype(float))
+    ]
+    assert found[0] == found[1]
+    assert found[0]["keypoint"]["0.1"]["per_category"]["car"]["share"] == mask[pair % 2 == 0].mean()
+
+
 def test_the_image_reduction_needs_the_images() -> None:
     with pytest.raises(UsageError, match="target image of each pair"):
         aggregate([0.1], [0], ["car"], alphas=[0.1], reductions=["image"])

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soco_datasets.correspondence.azimuth import azimuth_curve, azimuth_difference
-from soco_datasets.correspondence.predictions import TaskPredictions, read_predictions, write_predictions
+from soco_datasets.correspondence.predictions import TaskPredictions, read_predictions, task_rows, write_predictions
 from soco_datasets.correspondence.protocol import Protocol
 from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions
-from soco_datasets.correspondence.score import curves, row_errors, task_rows
+from soco_datasets.correspondence.score import curves, row_errors
 from soco_datasets.errors import UsageError
 
 

@@ -19,9 +19,9 @@ from soco_datasets.correspondence.bootstrap import (
     multiplicities,
 )
 from soco_datasets.correspondence.pck import hits
-from soco_datasets.correspondence.predictions import TaskPredictions, read_header
+from soco_datasets.correspondence.predictions import TaskPredictions, read_header, task_rows
 from soco_datasets.correspondence.results import record_from_predictions
-from soco_datasets.correspondence.score import row_errors, score, task_rows
+from soco_datasets.correspondence.score import row_errors, score
 from soco_datasets.errors import UsageError
 
 REDUCTIONS = ("pair", "keypoint", "image")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
 from soco_datasets.correspondence.matching import match, sample_descriptors
+from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.geometry import CONVENTIONS, cells_to_unit, unit_to_grid_sample
-from soco_datasets.features.preprocess import decode_rgb
 
 
 def bilinear(feature_map: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -121,7 +121,7 @@ def maps_of_release(root: Path) -> dict[str, torch.Tensor]:
     extractor = DenseFeatureExtractor(load_backbone(ORACLE / "models" / "dinov2_tiny_p14"), 285)
     paths = sorted((root / "Images").glob("*/*.JPEG"))
     names = [f"{path.parent.name}/{path.name}" for path in paths]
-    images = [decode_rgb(path.read_bytes(), name) for path, name in zip(paths, names, strict=True)]
+    images = [open_rgb(path.read_bytes(), name) for path, name in zip(paths, names, strict=True)]
     return dict(zip(names, extractor.extract_normalised(images, names), strict=True))
 
 

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
 from soco_datasets.correspondence.aggregation import aggregate
-from soco_datasets.correspondence.pck import bbox_normaliser, hits, keypoint_errors, mask_length, normalisers
+from soco_datasets.correspondence.pck import (
+    bbox_normaliser,
+    hits,
+    keypoint_errors,
+    mask_length,
+    normalisers,
+    unit_errors,
+)
 from soco_datasets.errors import UsageError
+from soco_datasets.features.geometry import keypoints_to_unit, pixels_to_unit
 
 coordinate = st.floats(-50, 1700, width=32)
 point = st.tuples(coordinate, coordinate).map(list)
@@ -182,6 +190,25 @@ def test_another_valid_target_never_makes_an_error_larger(pairs, extra, conventi
 
 
 @settings(max_examples=60, deadline=None)
+@given(
+    points=st.lists(st.tuples(point, point, length, st.floats(1, 900)), min_size=1, max_size=20),
+    convention=st.sampled_from(["reference", "centered"]),
+    size=st.sampled_from([None, 280, 798]),
+)
+def test_the_errors_of_unit_points_are_the_same_to_the_last_bit(points, convention, size):
+    predicted, target, sides, scales = (np.array(part, dtype=float) for part in zip(*points, strict=True))
+    whole = keypoint_errors(
+        predicted, target, np.arange(len(points) + 1), sides, scales, convention=convention, size=size
+    )
+    parts = unit_errors(
+        pixels_to_unit(predicted, sides),
+        keypoints_to_unit(target, sides, size, convention),
+        (scales / sides).astype(np.float32),
+    )
+    assert parts.dtype == whole.dtype == np.float32
+    assert np.array_equal(parts, whole)
+
+
 @given(errors=st.lists(st.floats(0, 3, width=32), max_size=20), low=st.floats(0.01, 1), high=st.floats(0.01, 1))
 def test_a_larger_alpha_never_lowers_pck(errors, low, high):
     assume(low < high)

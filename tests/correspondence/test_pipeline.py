@@ -14,7 +14,7 @@ from PIL import Image
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.cli import main
-from soco_datasets.correspondence import matcher
+from soco_datasets.correspondence import matcher, pipeline
 from soco_datasets.correspondence.pipeline import StoreChoice
 from soco_datasets.correspondence.results import EvaluationResult
 from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
@@ -22,6 +22,7 @@ from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, UsageError
+from soco_datasets.features import store
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.maps import decoded_ahead
@@ -66,7 +67,6 @@ def assert_same(found: Evaluation, usual: Evaluation) -> None:
         (1, {"workers": 0, "store": "memory"}),
         (8, {"workers": 4, "store": "none"}),
         (1, {"workers": 4, "store": "none"}),
-        (8, {"workers": 0, "memory_budget": 1}),
     ],
     ids=lambda value: str(value),
 )
@@ -76,11 +76,18 @@ def test_bit_equal_whatever_the_way(
     assert_same(evaluate(folder, batch_size, **options), usual)
 
 
+def test_bit_equal_from_a_temporary_file(
+    folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "available_memory", lambda: 0)
+    assert_same(evaluate(folder, workers=0), usual)
+
+
 def test_bit_equal_in_small_blocks_of_queries(
     folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not to the last bit of the similarity, since the products have another shape, but every choice is the same."""
-    monkeypatch.setattr(matcher, "_BLOCK", 3)
+    monkeypatch.setattr(matcher, "BLOCK", 3)
     found = evaluate(folder)
     for task, metrics in usual.result.metrics.items():
         for reduction, by_alpha in metrics.items():
@@ -112,7 +119,8 @@ def test_no_room_anywhere_means_two_passes(
 ) -> None:
     full = shutil.disk_usage("/")._replace(free=1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    found = evaluate(folder, memory_budget=1)
+    monkeypatch.setattr(store, "available_memory", lambda: 0)
+    found = evaluate(folder)
     assert_same(found, usual)
     assert found.result.counts["forwards"] > found.result.counts["images"]
     assert "two passes" in caplog.text
@@ -159,13 +167,14 @@ def test_a_store_is_filled_once_resumed_and_mended(
     assert run() == (0, images)
 
 
-def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path) -> None:
+def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Did you mean 'memory'"):
         StoreChoice("memmory")
     with pytest.raises(UsageError, match="goes with the store disk"):
         StoreChoice("none", directory=tmp_path)
-    with pytest.raises(UsageError, match=r"feature maps take .* more than the memory budget.*--store auto"):
-        evaluate(folder, store="memory", memory_budget=1000)
+    monkeypatch.setattr(pipeline, "available_memory", lambda: 1000)
+    with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*--store auto"):
+        evaluate(folder, store="memory")
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="a part of the path is a file"):
         evaluate(folder, store="disk", store_dir=tmp_path / "file")
@@ -276,7 +285,7 @@ def test_an_image_is_decoded_ahead_and_an_error_comes_at_its_place() -> None:
         return 10 * image
 
     def collect(into: list[tuple[int, int]], workers: int) -> None:
-        for pair in decoded_ahead(iter(range(9)), load, workers, 2):
+        for pair in decoded_ahead(iter(range(9)), load, workers, lambda: 2):
             into.append(pair)
 
     for workers in (0, 1, 4):
@@ -284,7 +293,7 @@ def test_an_image_is_decoded_ahead_and_an_error_comes_at_its_place() -> None:
         with pytest.raises(ValueError, match="bad"):
             collect(seen, workers)
         assert seen == [(image, 10 * image) for image in range(6)]
-        assert list(decoded_ahead([], load, workers, 2)) == []
+        assert list(decoded_ahead([], load, workers, lambda: 2)) == []
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -19,9 +20,12 @@ from correspondence.examples import (
     small_table,
 )
 from correspondence.worlds import world_pairs, world_table
+from hypothesis import given
+from hypothesis import strategies as st
 from shared_data import ORACLE, needs_shared
 from small_release import make_release
 
+from soco_datasets.correspondence import predictions_check
 from soco_datasets.correspondence.predictions import (
     HEADER_KEY,
     SCHEMA,
@@ -34,6 +38,7 @@ from soco_datasets.correspondence.predictions import (
     read_predictions,
     write_predictions,
 )
+from soco_datasets.correspondence.predictions_check import keys_sha256
 from soco_datasets.correspondence.predictions_images import (
     IMAGES_KEY,
     AnnotatedPoints,
@@ -438,6 +443,31 @@ def test_annotations_that_do_not_fit_the_rows_name_them(tmp_path, change, messag
     refused(tmp_path, with_images(table, images), message)
     with pytest.raises(PredictionsError, match=message):
         build(tasks, images=images)
+
+
+def test_an_image_has_one_size_in_all_rows(tmp_path):
+    _, images = world_pairs(2)
+    table = world_table(2, images=images)
+    sizes = table["target_size"].to_pylist()
+    image = table["target_image_id"][0].as_py()
+    sizes[0] = [sizes[0][0] + 1, sizes[0][1]]
+    assert table["target_image_id"].to_pylist().count(image) > 1
+    column = pa.array(sizes, SCHEMA.field("target_size").type)
+    resized = table.set_column(SCHEMA.get_field_index("target_size"), SCHEMA.field("target_size"), column)
+    refused(tmp_path, resized, "row.* whose target_size is not that of the image's other rows")
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.text("aé/_1 ", min_size=1, max_size=3)] * 2), max_size=40), block=st.integers(1, 50)
+)
+def test_the_hash_of_the_keys_is_of_their_sorted_list(rows, block):
+    table = pa.table({"pair_id": [p for p, _ in rows], "keypoint": [k for _, k in rows]}, schema=pa.schema(
+        [("pair_id", pa.string()), ("keypoint", pa.string())]
+    ))  # fmt: skip
+    listed = sorted("\x1f".join(row).encode() for row in rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions_check, "_HASHED", block)
+        assert keys_sha256(table) == hashlib.sha256(b"\x1e".join(listed)).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""The evaluation of every pair there is, in memory that grows with the images and not with their pairs.
+
+The forwards are those of `runner`: each image once, or twice in two passes. Then the pairs come category by category
+(of their target) and in blocks of whole targets, so that each map is loaded once; of a block only numbers of queries
+and hits are kept, and of a category that is done only its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..data.folder import DatasetFolder
+from ..files import progress_bar
+from .all_plan import BLOCK, AllPairsPlan, AllPairsWork, slices_of
+from .all_scores import SEED, ImageFacts, Resamples, TaskScores
+from .bad_images import bad_images
+from .bootstrap import LEVEL, RESAMPLES
+from .engines import Engine, Extractor, open_engine
+from .pipeline import StoreChoice
+from .plan import queries_of
+from .protocol import Protocol
+from .results import EvaluationResult, library_versions
+from .runner import answers_of, dataset_of, protocol_of
+from .tasks import Task
+
+
+def evaluate_all_pairs(
+    extractor: Extractor,
+    folder: DatasetFolder,
+    tasks: Sequence[Task],
+    *,
+    convention: str = "reference",
+    alphas: Sequence[float] = (0.1, 0.05, 0.02),
+    reductions: Sequence[str] = ("pair", "keypoint"),
+    normaliser: str = "bbox",
+    valid_area: bool = False,
+    soft_beta: float = 0.02,
+    soft_window: int = 7,
+    memory_budget: int | None = None,
+    workers: int = 2,
+    store: str = "auto",
+    store_dir: str | Path | None = None,
+    skip_bad: bool = False,
+    block: int = BLOCK,
+) -> EvaluationResult:
+    """Evaluate one backbone on the split `all` of some tasks: every undirected pair of three or more common keypoints.
+
+    Metrics and intervals are equal to the last digit to those of `record_from_predictions` on a table of all the rows,
+    which is never made: there are no predictions, and no anatomy of errors. In the azimuth curves the means over pairs
+    may differ from those in the last digits.
+
+    Args:
+        extractor, folder, tasks, convention, alphas, reductions, normaliser, valid_area, soft_beta, soft_window,
+            workers, store, store_dir, skip_bad: as of `runner.evaluate_backbone`.
+        memory_budget: bytes that feature maps may take in memory, and nothing else; None = half of what is free.
+        block: points of the source images of the pairs that are matched at a time, for memory; one target at least.
+
+    Returns:
+        The record, with `dataset["split"]` "all" and `counts` as of `evaluate_backbone`. Errors as there.
+    """
+    model = extractor.describe()
+    protocol = protocol_of(
+        model,
+        convention,
+        alphas,
+        reductions=list(reductions),
+        normaliser=normaliser,
+        valid_area=valid_area,
+        soft_beta=soft_beta,
+        soft_window=soft_window,
+    )
+    choice = StoreChoice(store, memory_budget, None if store_dir is None else Path(store_dir))
+    work, counts = AllPairsWork(folder, tasks), {"decodes": 0, "forwards": 0}
+    if skip_bad:
+        bad = bad_images(folder, work.paired(), workers)
+        work = AllPairsWork(folder, tasks, left_out=bad)
+        counts |= {"bad_images": len(bad)}
+    asked = work.survey(block)
+    plan = AllPairsPlan(work, asked, folder, protocol, extractor.grid)
+    images, resamples = ImageFacts(folder, work.table, protocol.normaliser), Resamples(work.table)
+    scores = {
+        task.name: TaskScores(
+            asked[queries_of(task)], images, work.table, resamples, protocol, task.matcher == "candidates"
+        )
+        for task in tasks
+    }
+    with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+        engine.sample(plan.base)
+        _match_all(engine, work, plan, scores, protocol, block)
+    pairs = {task.name: asked[queries_of(task)].pairs for task in tasks}
+    if skip_bad:
+        counts["skipped_pairs"] = sum(work.total(task) - pairs[task.name] for task in tasks)
+    intervals = {task: found.intervals for task, found in scores.items()}
+    curves = {task: {"azimuth": found.curve} for task, found in scores.items() if found.curve is not None}
+    return EvaluationResult(
+        model=model,
+        dataset={**dataset_of(folder), "split": "all"},
+        protocol=protocol,
+        versions=library_versions(),
+        device=model["device"],
+        counts={
+            "images": len(plan.base.images),
+            "pairs": sum(pairs.values()),
+            "keypoints": sum(asked[queries_of(task)].queries for task in tasks),
+            **counts,
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        metrics={task: found.metrics for task, found in scores.items()},
+        intervals={"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "tasks": intervals},
+        curves=curves or None,
+    )
+
+
+def _match_all(
+    engine: Engine,
+    work: AllPairsWork,
+    plan: AllPairsPlan,
+    scores: Mapping[str, TaskScores],
+    protocol: Protocol,
+    block: int,
+) -> None:
+    """Match every pair and give it to the scores of its tasks."""
+    assert protocol.grid is not None  # of an extractor
+    totals = {work.kind(task): work.total(task) for task in work.tasks}
+    with progress_bar("Evaluating pairs", sum(totals.values()), unit="pair") as advance:
+        for category in work.categories():
+            here = [task for task in work.tasks if work.kind(task) in category.pairs]
+            for task in here:
+                scores[task.name].begin(len(category.pairs[work.kind(task)][0]))
+            for places in category.blocks(work.table.shown, block):
+                some = slices_of(category.pairs, places)
+                part, queries = plan.block(some)
+                answers = answers_of(work.tasks, part, engine.match(part), protocol.grid, protocol.convention)
+                for task in here:
+                    kind = work.kind(task)
+                    predictions, _ = answers[task.name]
+                    scores[task.name].add(places[kind], some[kind][1], queries[queries_of(task)], predictions)
+                advance(sum(len(targets) for _, targets in some.values()))
+            for task in here:
+                scores[task.name].end(category.name, category.pairs[work.kind(task)])

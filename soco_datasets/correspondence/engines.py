@@ -1,0 +1,65 @@
+"""Where an evaluation runs: engines make and match the maps of a plan, in this process or on a cluster."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from ..data.folder import DatasetFolder
+from ..features.extractor import DenseFeatureExtractor
+from . import protocol as protocols
+from .matcher import Found
+from .pipeline import LocalEngine, StoreChoice
+from .plan import Plan
+
+
+class Engine(AbstractContextManager[Any], Protocol):
+    """What `pipeline.LocalEngine` does: `sample` a plan, then `match` plans over the same images and points."""
+
+    def sample(self, plan: Plan) -> None:
+        """See `pipeline.LocalEngine.sample`."""
+
+    def match(self, plan: Plan) -> Found:
+        """See `pipeline.LocalEngine.match`."""
+
+
+class RemoteExtractor(Protocol):
+    """An extractor that is elsewhere and brings the engine that works there.
+
+    Attributes:
+        grid: cells on a side of the map.
+    """
+
+    grid: int
+
+    def describe(self) -> dict[str, Any]:
+        """See `DenseFeatureExtractor.describe`."""
+
+    def engine(
+        self,
+        folder: DatasetFolder,
+        protocol: protocols.Protocol,
+        *,
+        choice: StoreChoice,
+        workers: int,
+        counts: dict[str, int],
+    ) -> Engine:
+        """The engine of one evaluation, with the arguments of `LocalEngine`."""
+
+
+Extractor: TypeAlias = DenseFeatureExtractor | RemoteExtractor
+
+
+def open_engine(
+    extractor: Extractor,
+    folder: DatasetFolder,
+    protocol: protocols.Protocol,
+    *,
+    choice: StoreChoice,
+    workers: int,
+    counts: dict[str, int],
+) -> Engine:
+    """The engine for an extractor, with the arguments of `LocalEngine`: in this process, or where the extractor is."""
+    if isinstance(extractor, DenseFeatureExtractor):
+        return LocalEngine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts)
+    return extractor.engine(folder, protocol, choice=choice, workers=workers, counts=counts)

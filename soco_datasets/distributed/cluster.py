@@ -1,0 +1,119 @@
+"""The Ray cluster: found or started, and how many workers of which size it has room for."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import SocoError, UsageError, missing_extra
+
+_CPUS = 4  # of a worker without a GPU, unless their number is given
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Workers of one size.
+
+    Attributes:
+        count: how many.
+        cpus: cores of each.
+        gpus: 0 or 1.
+        neighbours: how many one machine may have to hold at most.
+    """
+
+    count: int
+    cpus: int
+    gpus: int
+    neighbours: int
+
+
+@contextlib.contextmanager
+def connected(address: str | None = None, workers: int | None = None) -> Iterator[None]:
+    """Be connected to a cluster: the one at hand, that at `address`, or one on this machine that ends with the block.
+
+    Args:
+        address: "auto", "HOST:PORT" or "ray://HOST:PORT"; None = RAY_ADDRESS, else a cluster of our own.
+        workers: how many it should have room for at least, if it is our own.
+
+    Raises:
+        MissingExtraError: ray is not installed.
+        SocoError: there is no cluster at the address.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise missing_extra("Running on a cluster", "ray", "ray")
+    if workers is not None and workers < 1:
+        raise UsageError(f"The number of workers must be positive, got {workers}.")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what later versions do; without it they say so
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    try:
+        if address == "local":
+            cpus = max(os.cpu_count() or 1, workers or 1)
+            ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR)
+        else:
+            ray.init(address, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # which one depends on the version
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SocoError(
+            f"There is no Ray cluster at {address}: {reason} Start one with `ray start --head`, take the address it "
+            "prints, or leave --address out to use this machine alone."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> Crew:
+    """The crew for a device, by what the connected cluster has. See `crew_for`."""
+    import ray
+
+    return crew_for([node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus)
+
+
+def crew_for(
+    nodes: Sequence[Mapping[str, float]], workers: int | None, *, device: str = "cpu", cpus: int = _CPUS
+) -> Crew:
+    """How many workers of which size: one a GPU, or without GPUs as many as asked for that share the cores.
+
+    >>> crew_for([{"CPU": 8.0}, {"CPU": 6.0}], None), crew_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
+    (Crew(count=3, cpus=4, gpus=0, neighbours=2), Crew(count=4, cpus=3, gpus=0, neighbours=2))
+    >>> crew_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
+    Crew(count=8, cpus=1, gpus=1, neighbours=8)
+
+    Args:
+        nodes: resources of each machine, as Ray names them.
+        workers: how many; None = one a GPU, or one for `cpus` cores.
+        device: as for `load_backbone`; "auto" = GPUs where there are any.
+        cpus: cores of a worker without a GPU, unless their number is given.
+
+    Raises:
+        UsageError: more workers than there is room for, or a device that only one machine can mean.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"Each worker of a cluster gets a device of its own: give cuda, cpu or auto, not {device!r}.")
+    gpus = sum(int(node.get("GPU", 0)) for node in nodes)
+    if device == "cuda" and not gpus:
+        raise UsageError("The Ray cluster has no GPU. Take --device cpu, or start its machines with `--num-gpus`.")
+    if gpus and device != "cpu":
+        if workers is not None and workers > gpus:
+            raise UsageError(f"{workers} workers need a GPU each, but the Ray cluster has {gpus}.")
+        count = workers or gpus
+        return Crew(count, 1, 1, min(count, max(int(node.get("GPU", 0)) for node in nodes)))
+    cores = [int(node.get("CPU", 0)) for node in nodes]
+    if workers is None:
+        size = min(cpus, max(cores, default=0))
+        workers = sum(number // size for number in cores) if size else 0
+    for size in range(max(cores, default=0), 0, -1):
+        if 0 < workers <= sum(number // size for number in cores):
+            return Crew(workers, size, 0, min(workers, max(cores) // size))
+    raise UsageError(f"{workers} workers need a core each, but the Ray cluster has {sum(cores)}.")

@@ -1,0 +1,229 @@
+"""Workers of a Ray cluster that take jobs one by one; one that dies is replaced, and another does its job again."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import SocoError
+from .worker import Place
+
+_MOST_DEATHS = 3  # of workers over one job, or in a row while they start, before it is given up
+_PATIENCE = 30.0  # seconds without any worker until that is said
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call of a method of any worker.
+
+    Attributes:
+        number: of the job, for its result.
+        method, arguments: of the actor.
+        what: names it in messages.
+        holder: the worker that does it best, if it still lives.
+    """
+
+    number: int
+    method: str
+    arguments: tuple[Any, ...]
+    what: str
+    holder: int | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a job and the worker that did it."""
+
+    job: Job
+    worker: int
+    result: Any
+
+
+class _Worker:
+    def __init__(self, number: int, actor: Any) -> None:
+        self.number, self.actor = number, actor
+        self.prepared: dict[str, tuple[Any, ...]] = {}
+        self.place: Place | None = None
+        self.call: Any = None  # what it is busy with
+        self.job: Job | None = None  # None while it is busy with preparations, or with what nobody waits for any more
+
+
+class Pool:
+    """A fixed number of workers, numbered from 0 on; a replacement gets a number of its own.
+
+    Args:
+        start: starts an actor, a `worker.Worker`, and does not wait for it.
+        size: how many there are.
+    """
+
+    def __init__(self, start: Callable[[], Any], size: int) -> None:
+        self._start = start
+        self._steps: dict[str, tuple[Any, ...]] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._started = 0
+        self._failed_starts = 0
+        for _ in range(size):
+            self._add()
+
+    def _add(self) -> None:
+        self._workers[self._started] = _Worker(self._started, self._start())
+        self._started += 1
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the workers run that are ready."""
+        return [worker.place for worker in self._workers.values() if worker.place]
+
+    def prepare(self, method: str, *arguments: Any) -> None:
+        """Have every worker call a method of its own before its next job, in the order given, and replacements too.
+
+        A method that was named before is called again, with the new arguments.
+        """
+        self._steps[method] = arguments
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """The results as they come; a job is asked for when a worker is free for it.
+
+        Raises:
+            SocoError: workers died over one job again and again, or while they started.
+            Exception: whatever a job or a preparation raises.
+        """
+        queue = _Queue(jobs, self._workers)
+        deaths: Counter[int] = Counter()
+        try:
+            while True:
+                for worker in list(self._workers.values()):
+                    if worker.call is None:
+                        self._occupy(worker, queue)
+                if not queue.is_waiting and not any(worker.job for worker in self._workers.values()):
+                    return
+                for worker in self._answered():
+                    done = self._answer(worker, queue, deaths)
+                    if done is not None:
+                        yield done
+        finally:
+            for worker in self._workers.values():
+                worker.job = None
+
+    def _occupy(self, worker: _Worker, queue: _Queue) -> None:
+        """Give a free worker its preparations, else a job."""
+        steps = [(name, given) for name, given in self._steps.items() if worker.prepared.get(name) is not given]
+        if steps or worker.place is None:
+            worker.prepared |= dict(steps)
+            worker.call = worker.actor.prepare.remote(steps)
+            return
+        worker.job = queue.next_for(worker.number)
+        if worker.job is not None:
+            worker.call = getattr(worker.actor, worker.job.method).remote(*worker.job.arguments)
+
+    def _answered(self) -> list[_Worker]:
+        import ray
+
+        busy = {worker.call: worker for worker in self._workers.values() if worker.call is not None}
+        answered, _ = ray.wait(list(busy), timeout=_PATIENCE)
+        if not answered and not self.places:
+            _log.warning("still waiting for the Ray cluster to start one of %d workers", self.size)
+        return [busy[call] for call in answered]
+
+    def _answer(self, worker: _Worker, queue: _Queue, deaths: Counter[int]) -> Done | None:
+        """Take in what a worker answers, which may be that it died."""
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        call, job = worker.call, worker.job
+        worker.call = worker.job = None
+        try:
+            result = ray.get(call)
+        except RayActorError as error:
+            self._replace(worker, job, error, deaths)
+            if job is not None:
+                queue.put_back(job)
+            return None
+        except RayTaskError as error:
+            if isinstance(error.cause, Exception):
+                raise error.cause from None  # as it would have been raised here
+            raise
+        if job is not None:
+            return Done(job, worker.number, result)
+        if isinstance(result, Place):
+            worker.place, self._failed_starts = result, 0
+        return None
+
+    def _replace(self, worker: _Worker, job: Job | None, error: Exception, deaths: Counter[int]) -> None:
+        import ray
+
+        del self._workers[worker.number]
+        ray.kill(worker.actor)  # it may only have been out of reach
+        where = worker.place or "a worker that was starting"
+        if job is None and worker.place is None:
+            self._failed_starts += 1
+            given_up, what = self._failed_starts > _MOST_DEATHS, "its start"
+        else:
+            what = job.what if job is not None else "preparations"
+            deaths[job.number if job is not None else -1] += 1
+            given_up = deaths[job.number if job is not None else -1] > _MOST_DEATHS
+        if given_up:
+            raise SocoError(
+                f"{_MOST_DEATHS + 1} workers died over {what}, the last of them {where}: {_reason(error)} Is memory "
+                "short? Take fewer workers (--ray-workers), a smaller --memory-budget or --image-size."
+            )
+        _log.warning("%s died over %s; another does that again (%s)", where, what, _reason(error))
+        self._add()
+
+    def close(self) -> None:
+        """End the workers; safe to call twice."""
+        import ray
+
+        for worker in self._workers.values():
+            if ray.is_initialized():
+                ray.kill(worker.actor)
+        self._workers.clear()
+
+
+class _Queue:
+    """Jobs that wait: for one worker, for any, or in the iterator they come from."""
+
+    def __init__(self, jobs: Iterable[Job], workers: dict[int, _Worker]) -> None:
+        self._jobs, self._workers = iter(jobs), workers
+        self._own: defaultdict[int, deque[Job]] = defaultdict(deque)
+        self._common: deque[Job] = deque()
+        self._drained = False
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self._drained or bool(self._common) or any(self._own.values())
+
+    def put_back(self, job: Job) -> None:
+        self._common.appendleft(job)
+
+    def next_for(self, worker: int) -> Job | None:
+        """The next job for a worker, None when all that are left are for others."""
+        for holder in [holder for holder in self._own if holder not in self._workers]:
+            self._common.extend(self._own.pop(holder))  # it died with what made it the best
+        if self._own[worker]:
+            return self._own[worker].popleft()
+        if self._common:
+            return self._common.popleft()
+        for job in self._jobs:
+            if job.holder in (None, worker) or job.holder not in self._workers:
+                return job
+            self._own[job.holder].append(job)
+        self._drained = True
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """What Ray says of a death, in a line."""
+    text = " ".join(str(error).split())
+    found = re.search(r"Worker exit detail: (.*?\.)(?: |$)", text) or re.search(r"dead because (.*?\.)(?: |$)", text)
+    return found[1] if found else text[:200]

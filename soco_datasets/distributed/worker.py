@@ -1,0 +1,236 @@
+"""The actors that run on a cluster: one that makes and matches feature maps, one that calls functions."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..correspondence.matcher import Found
+from ..correspondence.pipeline import LocalEngine, StoreChoice
+from ..correspondence.plan import Plan
+from ..correspondence.protocol import Protocol
+from ..correspondence.results import library_versions
+from ..data.folder import DatasetFolder, open_folder
+from ..errors import DatasetFolderError, SocoError
+from ..features.spec import ExtractorSpec
+from ..features.store import FeatureStore, available_memory
+
+if TYPE_CHECKING:
+    import ray
+    import torch
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs: name of the machine and number of the process."""
+
+    machine: str
+    process: int
+
+    def __str__(self) -> str:
+        return f"worker {self.process} on {self.machine}"
+
+
+class Worker:
+    """What `pool.Pool` asks of an actor."""
+
+    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> Place:
+        """Call methods of its own, in order."""
+        os.environ.pop("SOCO_PROGRESS", None)  # the driver shows the progress
+        for method, arguments in steps:
+            getattr(self, method)(*arguments)
+        return Place(platform.node(), os.getpid())
+
+
+class Caller(Worker):
+    """Calls functions."""
+
+    def call(self, function: Callable[[Any], Any], argument: bytes) -> Any:
+        """The result of the function for a pickled argument."""
+        return function(pickle.loads(argument))
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """What all workers share in an evaluation.
+
+    Attributes:
+        folder: path of the dataset folder, the same on every machine.
+        content_hash: of that folder, where the evaluation was started.
+        model, versions: description of the extractor and library versions that all workers must have.
+        protocol: of the evaluation.
+        choice: where each worker keeps its maps.
+        decoders: decoding threads of each worker.
+        neighbours: workers that share a machine's memory at most.
+    """
+
+    folder: Path
+    content_hash: str
+    model: Mapping[str, Any]
+    versions: Mapping[str, str]
+    protocol: Protocol
+    choice: StoreChoice
+    decoders: int
+    neighbours: int
+
+
+class MapWorker(Worker):
+    """Makes the maps of some shares of a plan, keeps them, and matches them.
+
+    Each share has a `LocalEngine` of its own, so that maps are made, kept and matched by the very same code.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[int, LocalEngine] = {}
+        self._counts: Counts = {}
+        self._fetched: tuple[str, torch.Tensor] | None = None
+
+    def load(self, spec: ExtractorSpec, threads: int, directory: Path) -> None:
+        """Load the model. Relative paths in `spec` are of `directory`, where that is there. Raises as `spec.load`."""
+        import torch
+
+        torch.set_num_threads(threads)
+        if directory.is_dir():
+            os.chdir(directory)
+        self._extractor = spec.load()
+
+    def describe(self) -> dict[str, Any]:
+        """The extractor's `describe()`."""
+        return self._extractor.describe()
+
+    def open(self, given: Evaluating) -> None:
+        """Begin an evaluation; what was kept for another one is dropped.
+
+        Raises:
+            DatasetFolderError: the folder is not there, or another one is.
+            SocoError: the model or a library is another one here.
+        """
+        for engine in self._shares.values():
+            engine.close()
+        self._shares.clear()
+        _check_same("model", self._extractor.describe(), given.model)
+        _check_same("libraries", library_versions(), given.versions)
+        self._given, self._folder = given, _same_folder(given)
+        self._room = room_for_maps(given.choice.memory_budget, self._extractor.backbone.device, given.neighbours)
+        self._fetched = None
+
+    def sample(self, number: int, share: Plan) -> tuple[NDArray[np.float32], Counts]:
+        """The descriptors of a share's points, (D, C); its maps are kept where there is room."""
+        engine = self._make(number, share)
+        return engine.descriptors.cpu().numpy(), dict(self._counts)
+
+    def match(self, number: int, share: Plan, descriptors: list[ray.ObjectRef]) -> tuple[Found, Counts]:
+        """The answers to a share, of `shares.matching_share`.
+
+        Args:
+            number: of the share.
+            share: its matches.
+            descriptors: the array of the whole plan's descriptors, in a list so that it is fetched once only.
+
+        Returns:
+            What was found, and counts. They say by "redone" how many forwards made maps that were lost with a worker.
+        """
+        if number in self._shares:
+            self._count_from_zero()
+        else:
+            self._make(number, share)
+            self._counts.pop("reused", None)  # it was counted when the share was sampled
+            self._counts["redone"] = self._counts["forwards"]
+        engine = self._shares[number]
+        engine.descriptors = self._fetch(descriptors[0])
+        return engine.match(share), dict(self._counts)
+
+    def _make(self, number: int, share: Plan) -> LocalEngine:
+        self._count_from_zero()
+        if number in self._shares:
+            self._shares.pop(number).close()
+        given = self._given
+        engine = LocalEngine(
+            self._extractor,
+            self._folder,
+            given.protocol,
+            choice=self._choice(),
+            workers=given.decoders,
+            counts=self._counts,
+        )
+        try:
+            engine.sample(share)
+        except BaseException:
+            engine.close()
+            raise
+        self._shares[number] = engine
+        return engine
+
+    def _count_from_zero(self) -> None:
+        self._counts.clear()
+        self._counts.update(decodes=0, forwards=0)
+
+    def _choice(self) -> StoreChoice:
+        """Where the next share's maps are kept, with the room that is left."""
+        left = dict(self._room)
+        for engine in self._shares.values():
+            store = engine.store
+            if isinstance(store, FeatureStore) and store.kind == "memory":
+                left["memory_budget" if store.device == "cpu" else "gpu_budget"] -= store.nbytes
+        host, gpu = max(0, left["memory_budget"]), max(0, left["gpu_budget"])
+        return replace(self._given.choice, memory_budget=host, gpu_budget=gpu)
+
+    def _fetch(self, reference: ray.ObjectRef) -> torch.Tensor:
+        """The descriptors on the device, fetched when they are others than before."""
+        import ray
+        import torch
+
+        if self._fetched is None or self._fetched[0] != reference.hex():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the array, shared by the machine, cannot be written
+                array = torch.from_numpy(ray.get(reference))
+            self._fetched = reference.hex(), array.to(self._extractor.backbone.device)
+        return self._fetched[1]
+
+
+def room_for_maps(budget: int | None, device: str, neighbours: int) -> dict[str, int]:
+    """Bytes of maps in host and GPU memory, by their names in `StoreChoice`, of one of several workers of a machine."""
+    room = {"memory_budget": available_memory() // 2 // neighbours if budget is None else budget, "gpu_budget": 0}
+    if device.startswith("cuda"):
+        import torch
+
+        free = torch.cuda.mem_get_info(torch.device(device))[0] // 2
+        room["gpu_budget"] = free if budget is None else min(free, budget)
+    return room
+
+
+def _check_same(what: str, here: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    different = sorted(name for name in {*here, *wanted} if here.get(name) != wanted.get(name))
+    if different:
+        name = different[0]
+        raise SocoError(
+            f"The {what} on {platform.node()}, a machine of the cluster, are not those of the others: {name} is "
+            f"{here.get(name)!r} there, not {wanted.get(name)!r}. Install the same everywhere."
+        )
+
+
+def _same_folder(given: Evaluating) -> DatasetFolder:
+    try:
+        folder = open_folder(given.folder)
+    except SocoError as error:
+        raise DatasetFolderError(
+            f"{platform.node()}, a machine of the cluster, cannot read the dataset folder {given.folder}: {error} It "
+            "must be at the same path on every machine: on a shared file system, or as a copy."
+        ) from error
+    if folder.content_hash != given.content_hash:
+        raise DatasetFolderError(
+            f"The dataset folder {given.folder} on {platform.node()}, a machine of the cluster, is another one: its "
+            f"content hash is {folder.content_hash[:16]}, not {given.content_hash[:16]}. Copy it there again."
+        )
+    return folder
