@@ -75,7 +75,7 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--data", type=Path, help="a built folder, instead of a synthetic one")
     parser.add_argument("--subset", type=int, default=50, help="pairs of each kind the plain evaluator sees (--full)")
     parser.add_argument("--full", action="store_true", help="4,000 images, 40,000 pairs, ViT-B/14 at 798 pixels")

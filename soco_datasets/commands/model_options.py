@@ -28,10 +28,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--statistics", default="auto", help="auto (the checkpoint's), paper, imagenet, clip or half")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub model")
     parser.add_argument("--device", default="auto", help="auto (default: a GPU where there is one), cpu, cuda, cuda:1")
-    parser.add_argument("--dtype", default="float32", help="float32 (default), float16, bfloat16; tf32 on a GPU")
+    parser.add_argument(
+        "--dtype", default="float32", help="fp32 (default), fp16, bf16, or their long names; tf32 on a GPU"
+    )
     parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
-    parser.add_argument("--workers", type=int, default=2, help="decoding threads (default 2)")
+    parser.add_argument("--workers", type=int, help="decoding threads (default: one a core, from 2 to 8)")
     parser.add_argument("--memory-budget", help=_BUDGET)
 
 

@@ -39,7 +39,7 @@ def evaluate_all_pairs(
     soft_beta: float = 0.02,
     soft_window: int = 7,
     memory_budget: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     store: str = "auto",
     store_dir: str | Path | None = None,
     skip_bad: bool = False,

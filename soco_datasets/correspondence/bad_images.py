@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from ..data.folder import DatasetFolder
 from ..errors import DatasetFolderError
+from ..features.maps import decoding_threads
 from ..files import progress
 
 _IMAGE_COLUMNS = ("source_image_id", "target_image_id")
@@ -18,14 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 def without_bad_images(
-    folder: DatasetFolder, pairs: Mapping[str, pa.Table], workers: int = 2
+    folder: DatasetFolder, pairs: Mapping[str, pa.Table], workers: int | None = None
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """The pairs without those whose source or target image does not decode. Each such image is named in the log.
 
     Args:
         folder: a built dataset folder.
         pairs: task -> its pairs. Every image in them is decoded once, beside the decode of the evaluation.
-        workers: decoding threads.
+        workers: decoding threads, see `features.maps.MapReader`.
 
     Returns:
         The tables, and {"bad_images": how many images, "skipped_pairs": rows left out of all the tables}.
@@ -39,13 +40,13 @@ def without_bad_images(
     return kept, {"bad_images": len(bad), "skipped_pairs": skipped}
 
 
-def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int = 2) -> list[str]:
+def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int | None = None) -> list[str]:
     """Those of some images that do not decode, each named in the log; every one is decoded.
 
     Args:
         folder: a built dataset folder.
         names: ids of its images.
-        workers: decoding threads.
+        workers: decoding threads, see `features.maps.MapReader`.
     """
 
     def reason(name: str) -> str | None:
@@ -55,7 +56,7 @@ def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int = 2) ->
             return str(error)
         return None
 
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, decoding_threads(workers))) as pool:
         reasons = list(progress(pool.map(reason, names), "Checking images", total=len(names), unit="image"))
     for why in filter(None, reasons):
         _log.warning("left out: %s", why)

@@ -41,7 +41,7 @@ class RemoteExtractor(Protocol):
         protocol: protocols.Protocol,
         *,
         choice: StoreChoice,
-        workers: int,
+        workers: int | None,
         counts: dict[str, int],
     ) -> Engine:
         """The engine of one evaluation, with the arguments of `LocalEngine`."""
@@ -56,7 +56,7 @@ def open_engine(
     protocol: protocols.Protocol,
     *,
     choice: StoreChoice,
-    workers: int,
+    workers: int | None,
     counts: dict[str, int],
 ) -> Engine:
     """The engine for an extractor, with the arguments of `LocalEngine`: in this process, or where the extractor is."""

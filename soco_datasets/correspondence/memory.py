@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
+from ..features.maps import decoding_threads
 from .matcher import BLOCK
 from .plan import Plan
 from .protocol import Protocol
@@ -50,21 +51,21 @@ class Needs:
 
 
 def memory_needs(
-    extractor: DenseFeatureExtractor, plan: Plan, pairs: Mapping[str, pa.Table], protocol: Protocol, workers: int
+    extractor: DenseFeatureExtractor, plan: Plan, pairs: Mapping[str, pa.Table], protocol: Protocol, workers: int | None
 ) -> Needs:
     """The needs of one evaluation.
 
     Args:
         extractor, plan, protocol: of the evaluation.
         pairs: task -> its pairs.
-        workers: decoding threads.
+        workers: decoding threads, see `features.maps.MapReader`.
     """
     rows = {name: int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0) for name, table in pairs.items()}
     held = sum(part.nbytes for part in vars(plan).values() if isinstance(part, np.ndarray))
     held += 8 * _PER_QUERY * (len(plan.match_point) + len(plan.choice_query))
     table = sum(_predictions_bytes(pairs[name], number) for name, number in rows.items())
     scoring = held + 8 * _PER_QUERY * sum(rows.values()) + int(_WORKING * table)
-    matching = held + _decoding_bytes(extractor, plan, workers)
+    matching = held + _decoding_bytes(extractor, plan, decoding_threads(workers))
     if extractor.backbone.device == "cpu":
         matching += _matching_bytes(extractor, plan, protocol)
     return Needs(matching, scoring)
@@ -76,7 +77,9 @@ def _decoding_bytes(extractor: DenseFeatureExtractor, plan: Plan, workers: int) 
     waiting = (max(2 * batch, 2 * workers) if workers else 0) + batch + 1
     side, size = int(plan.sides.max(initial=0)), extractor.size
     decoding = 4 * (3 * side**2 + size * side + size**2)  # PIL: 4 bytes a pixel; image, copy, square, between, resized
-    maps = 3 * batch * extractor.channels * extractor.grid**2 * 4  # as it comes, together, normalised
+    maps = (
+        (4 if extractor.is_overlapping else 3) * batch * extractor.channels * extractor.grid**2 * 4
+    )  # as it comes, together, normalised
     return 3 * waiting * size**2 + max(1, workers) * decoding + maps
 
 

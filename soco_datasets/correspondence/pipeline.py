@@ -72,7 +72,7 @@ class LocalEngine:
     Args:
         extractor, folder, protocol: of the evaluation.
         choice: where the maps are kept.
-        workers: decoding threads; 0 = decode between the forwards.
+        workers: decoding threads, see `features.maps.MapReader`.
         counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
 
     Attributes:
@@ -90,7 +90,7 @@ class LocalEngine:
         protocol: Protocol,
         *,
         choice: StoreChoice,
-        workers: int,
+        workers: int | None,
         counts: dict[str, int],
     ) -> None:
         self._extractor, self._folder, self._protocol = extractor, folder, protocol

@@ -54,7 +54,7 @@ def run_probe(
     convention: str = "reference",
     alphas: Sequence[float] = (0.1, 0.05, 0.02),
     memory_budget: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> ProbeRun:
     """Train a linear probe on the raw features of a backbone and score it on the test split.
 
@@ -69,7 +69,7 @@ def run_probe(
         convention: see `features.geometry`; of queries, labels and predictions.
         alphas: PCK thresholds of the metrics; the epoch is selected at `recipe.alpha` whatever these are.
         memory_budget: bytes that feature maps may take in memory; beyond it they go to a temporary file.
-        workers: decoding threads.
+        workers: decoding threads, see `features.maps.MapReader`.
 
     Raises:
         DatasetFolderError: an image does not decode.

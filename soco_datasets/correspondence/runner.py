@@ -52,7 +52,7 @@ def evaluate_backbone(
     soft_beta: float = 0.02,
     soft_window: int = 7,
     memory_budget: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     store: str = "auto",
     store_dir: str | Path | None = None,
     skip_bad: bool = False,
@@ -70,7 +70,8 @@ def evaluate_backbone(
         memory_budget: bytes that may be taken beside the model, see `memory.Needs`; feature maps are kept in memory
             where they fit what the rest leaves. On a cluster: bytes of each worker's feature maps. None = maps may
             take half of what is free.
-        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards.
+        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one a core,
+            from 2 to 8.
         store, store_dir: where the maps are kept, see `pipeline.StoreChoice`.
         skip_bad: leave the pairs of images that do not decode out, and count both, instead of stopping at the first.
 

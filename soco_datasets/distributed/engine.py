@@ -84,7 +84,13 @@ class RayExtractor:
         return self._model
 
     def engine(
-        self, folder: DatasetFolder, protocol: Protocol, *, choice: StoreChoice, workers: int, counts: dict[str, int]
+        self,
+        folder: DatasetFolder,
+        protocol: Protocol,
+        *,
+        choice: StoreChoice,
+        workers: int | None,
+        counts: dict[str, int],
     ) -> RayEngine:
         """The engine of one evaluation; arguments as of `LocalEngine`, `choice` and `workers` being each worker's."""
         given = Evaluating(

@@ -21,6 +21,7 @@ from ..correspondence.protocol import Protocol
 from ..correspondence.results import library_versions
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
+from ..features.maps import decoding_threads
 from ..features.spec import ExtractorSpec
 from ..features.store import FeatureStore, available_memory
 
@@ -71,7 +72,7 @@ class Evaluating:
         model, versions: description of the extractor and library versions that all workers must have.
         protocol: of the evaluation.
         choice: where each worker keeps its maps.
-        decoders: decoding threads of each worker.
+        decoders: decoding threads of each worker; None = those of a machine, shared.
         neighbours: workers that share a machine's memory at most.
     """
 
@@ -81,7 +82,7 @@ class Evaluating:
     versions: Mapping[str, str]
     protocol: Protocol
     choice: StoreChoice
-    decoders: int
+    decoders: int | None
     neighbours: int
 
 
@@ -161,7 +162,7 @@ class MapWorker(Worker):
             self._folder,
             given.protocol,
             choice=self._choice(),
-            workers=given.decoders,
+            workers=decoding_threads(given.decoders, given.neighbours),
             counts=self._counts,
         )
         try:

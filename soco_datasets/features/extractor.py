@@ -38,6 +38,8 @@ class DenseFeatureExtractor:
         grid: cells on a side of the map.
         batch_size: images in one forward, as asked for; where that is chosen, the most there may be.
         forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
+        is_overlapping: whether a batch is to be begun before the one ahead of it is waited for: where batches share a
+            forward, so on every GPU.
         parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
     """
 
@@ -76,6 +78,7 @@ class DenseFeatureExtractor:
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
         self.grid = self.size // backbone.patch_size
         shared = backbone.device != "cpu" if together is None else together
+        self.is_overlapping = shared
         if batch_size is None:
             on_nvidia = backbone.device.startswith("cuda")
             batch_size = BatchChooser(CudaMemory(backbone.device)) if on_nvidia else _UNMEASURED_BATCH
@@ -130,8 +133,14 @@ class DenseFeatureExtractor:
         """
         return self.extract_pixels([self.prepare(image) for image in images], names)
 
-    def extract_pixels(self, pixels: Sequence[Pixels], names: Sequence[str] | None = None) -> torch.Tensor:
-        """As `extract`, for what `prepare` gave."""
+    def extract_pixels(
+        self, pixels: Sequence[Pixels], names: Sequence[str] | None = None, *, checked: bool = True
+    ) -> torch.Tensor:
+        """As `extract`, for what `prepare` gave.
+
+        With `checked` false a GPU may still be at work on the maps when they are returned, and `check_finite` is the
+        caller's to call: it waits for them.
+        """
         import torch
 
         names = [f"number {index}" for index in range(len(pixels))] if names is None else names
@@ -155,7 +164,10 @@ class DenseFeatureExtractor:
                 dtype = getattr(torch, self.backbone.dtype)
                 shape = (0, self.channels, self.grid, self.grid)
                 return torch.empty(shape, dtype=dtype, device=self.backbone.device)
-            return torch.cat(maps)
+            together = torch.cat(maps)
+        if checked:
+            self.check_finite(together, names)
+        return together
 
     def _halve(self, images: int) -> None:
         """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
@@ -196,6 +208,10 @@ class DenseFeatureExtractor:
             raise BackboneError(
                 f"{self.backbone.name} gave features {tuple(maps.shape)}, expected {wanted} (B, C, h, w)."
             )
+        return maps
+
+    def check_finite(self, maps: torch.Tensor, names: Sequence[str]) -> None:
+        """Raise `BackboneError`, naming the images, where maps (B, C, h, w) hold NaN or infinite values."""
         finite = maps.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
@@ -204,7 +220,6 @@ class DenseFeatureExtractor:
                 f"{self.backbone.name} gave NaN or infinite features ({self.backbone.dtype}) for image "
                 f"{', '.join(bad)}. {advice}"
             )
-        return maps
 
     def _maps(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
         if isinstance(self.backbone, DerivedBackbone):

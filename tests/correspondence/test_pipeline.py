@@ -25,7 +25,7 @@ from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, U
 from soco_datasets.features import store
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.maps import decoded_ahead
+from soco_datasets.features.maps import MapReader, decoded_ahead
 from soco_datasets.features.plugin import load_plugin, plugin
 from soco_datasets.features.store_disk import MAPS
 
@@ -147,10 +147,10 @@ def test_a_store_is_filled_once_resumed_and_mended(
 
     forward, calls = DenseFeatureExtractor.extract_pixels, iter(range(images))
 
-    def stops(self: DenseFeatureExtractor, *arguments: Any) -> torch.Tensor:
+    def stops(self: DenseFeatureExtractor, *arguments: Any, **options: Any) -> torch.Tensor:
         if next(calls) == 5:
             raise KeyboardInterrupt
-        return forward(self, *arguments)
+        return forward(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(DenseFeatureExtractor, "extract_pixels", stops)
@@ -294,6 +294,31 @@ def test_an_image_is_decoded_ahead_and_an_error_comes_at_its_place() -> None:
             collect(seen, workers)
         assert seen == [(image, 10 * image) for image in range(6)]
         assert list(decoded_ahead([], load, workers, lambda: 2)) == []
+
+
+@pytest.mark.parametrize(("together", "order"), [(True, ["f0", "f1", "a0", "f2", "a1", "a2"]), (False, None)])
+def test_where_batches_share_a_forward_the_next_begins_before_the_last_is_waited_for(
+    folder: DatasetFolder, together: bool, order: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor, happened, names = hungry(100)[0], [], sorted(folder.images)[:8]
+    extractor = DenseFeatureExtractor(extractor.backbone, 32, batch_size=3, together=together)
+    forward, check = DenseFeatureExtractor._forward, DenseFeatureExtractor.check_finite
+
+    def forwards(self: DenseFeatureExtractor, pixels: Any, ids: Any) -> torch.Tensor:
+        happened.append(f"f{names.index(ids[0]) // 3}")
+        return forward(self, pixels, ids)
+
+    def checks(self: DenseFeatureExtractor, maps: torch.Tensor, ids: Any) -> None:
+        happened.append(f"a{names.index(ids[0]) // 3}")
+        check(self, maps, ids)
+
+    monkeypatch.setattr(DenseFeatureExtractor, "_forward", forwards)
+    monkeypatch.setattr(DenseFeatureExtractor, "check_finite", checks)
+    counts = {"decodes": 0, "forwards": 0}
+    found = list(MapReader(extractor, folder.images, names, 2, counts)(list(range(8))))
+    assert [image for image, _ in found] == list(range(8))
+    assert counts == {"decodes": 8, "forwards": 8}
+    assert happened == (order or [f"{what}{image // 3}" for image in range(8) for what in "fa"])
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

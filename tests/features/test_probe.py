@@ -64,9 +64,9 @@ class Counting(DenseFeatureExtractor):
         super().__init__(extractor.backbone, extractor.requested_size)
         self.forwards: Counter[str] = Counter()
 
-    def extract_pixels(self, pixels: Any, names: Any = None) -> torch.Tensor:
+    def extract_pixels(self, pixels: Any, names: Any = None, *, checked: bool = True) -> torch.Tensor:
         self.forwards.update(names)
-        return super().extract_pixels(pixels, names)
+        return super().extract_pixels(pixels, names, checked=checked)
 
 
 @pytest.fixture(scope="module")
