@@ -64,6 +64,18 @@ def test_a_benchmark_runs_small_and_prints_its_ratios(name: str) -> None:
         assert re.search(pattern, output), f"{pattern} not in\n{output}"
 
 
+def test_the_gpu_benchmark_keeps_what_it_prints(tmp_path: Path) -> None:
+    output = run_small(
+        "bench_gpu", "--device", "cpu", "--dtypes", "float32", "--batch-sizes", "2", "--out", str(tmp_path / "results")
+    )
+    (kept,) = (tmp_path / "results").glob("*-cpu.txt")
+    text = kept.read_text()
+    for pattern in (r"bench_pipeline.py --small --device cpu .*--batch-size 2", *PRINTED["bench_pipeline"]):
+        assert re.search(pattern, text), f"{pattern} not in\n{text}"
+        assert re.search(pattern, output)
+    assert "% of the memory limit" in text
+
+
 def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_path: Path) -> None:
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         run_small("synthetic_release", str(tmp_path / name), "--seed", seed)
