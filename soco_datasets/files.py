@@ -52,11 +52,13 @@ def progress(items: Iterable[T], what: str, total: int | None = None, unit: str 
 
 @contextlib.contextmanager
 def progress_bar(what: str, total: int, unit: str = "it") -> Iterator[Callable[[int], object]]:
-    """A progress bar that is moved by calling what this gives with a number of items; shown as that of `progress`."""
+    """A progress bar that is moved by calling what this gives with a number of items; hidden as one of `progress`."""
     global _bars
     from tqdm import tqdm
 
-    with tqdm(desc=what, total=total, unit=unit, file=sys.stderr, disable=_hidden(), dynamic_ncols=True) as bar:
+    with tqdm(
+        desc=what, total=total, unit=unit, file=sys.stderr, disable=_hidden() or _bars > 0, dynamic_ncols=True
+    ) as bar:
         _bars += 1
         try:
             yield bar.update

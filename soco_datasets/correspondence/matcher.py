@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..features.geometry import keypoints_to_unit
 from .geo import best_candidates
-from .matching import best_cells, sample_descriptors, similarities
+from .matching import best_cells, sample_descriptors, similarities, similarities_of_many
 from .plan import Plan
 from .protocol import Protocol
 from .soft import soft_argmax
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
+TOGETHER = 16  # targets in one product of a GPU: the product of one takes no longer than starting it
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,44 @@ class Matcher:
         self._top, self._choice_top = (torch.zeros(n, device=device) for n in (matches, chosen))
         self._soft = torch.zeros((matches if plan.soft else 0, 2), device=device)
 
-    def match(self, image: int, feature_map: torch.Tensor) -> None:
-        """Match everything that asks for this target; the descriptors must be there."""
-        target = feature_map.to(self._descriptors.device)
-        first, last = int(self._matches[image]), int(self._matches[image + 1])
-        for start in range(first, last, BLOCK):
-            self._match_block(image, target, slice(start, min(start + BLOCK, last)))
+    def groups(self, most: int) -> list[range]:
+        """The targets that are asked for, in runs of neighbouring images, each for one `match`.
 
-    def _match_block(self, image: int, target: torch.Tensor, asked: slice) -> None:
+        Args:
+            most: images in a run; the queries of more than one are `BLOCK` at most, and 1 with a valid area, which is
+                each image's own.
+        """
+        counts, found = np.diff(self._matches), list[range]()
+        most = 1 if self._protocol.valid_area else most
+        for image in np.flatnonzero(counts).tolist():
+            run = range(found[-1].start, image + 1) if found and found[-1].stop == image else range(0)
+            if run and len(run) <= most and len(run) * counts[run.start : run.stop].max() <= BLOCK:
+                found[-1] = run
+            else:
+                found.append(range(image, image + 1))
+        return found
+
+    def match(self, images: range, feature_maps: torch.Tensor) -> None:
+        """Match everything that asks for these targets; the descriptors must be there.
+
+        Args:
+            images: of `groups`, or one.
+            feature_maps: (T, C, h, w) of each.
+        """
+        targets = feature_maps.to(self._descriptors.device)
+        first, last = int(self._matches[images.start]), int(self._matches[images.stop])
+        for start in range(first, last, BLOCK):
+            self._match_block(images, targets, slice(start, min(start + BLOCK, last)))
+
+    def _match_block(self, images: range, targets: torch.Tensor, asked: slice) -> None:
         protocol = self._protocol
-        scores = similarities(self._descriptors[self._point[asked]], target)
-        valid = _content(self._plan.content[image], scores) if protocol.valid_area else None
+        queries = self._descriptors[self._point[asked]]
+        if len(images) == 1:
+            scores = similarities(queries, targets[0])
+        else:
+            counts = np.diff(self._matches[images.start : images.stop + 1])
+            scores = similarities_of_many(queries, counts.tolist(), targets)
+        valid = _content(self._plan.content[images.start], scores) if protocol.valid_area else None
         self._cell[asked], self._top[asked] = best_cells(scores, valid)
         if self._plan.soft:
             self._soft[asked] = soft_argmax(

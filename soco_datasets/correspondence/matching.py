@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,42 @@ def similarities(queries: torch.Tensor, target_map: torch.Tensor) -> torch.Tenso
         raise UsageError(f"The target map has no cells: {tuple(target_map.shape)}.")
     with torch.inference_mode():
         return (queries.float() @ target_map.float().reshape(channels, -1)).reshape(-1, height, width)
+
+
+def similarities_of_many(queries: torch.Tensor, counts: Sequence[int], target_maps: torch.Tensor) -> torch.Tensor:
+    """As `similarities`, for several targets in one batched product: a GPU is not filled by one target's queries.
+
+    Args:
+        queries: (Q, C), those of the first target first.
+        counts: (T,) how many are each target's, 0 or more, Q together. The product has T times the largest of rows.
+        target_maps: (T, C, h, w).
+
+    Returns:
+        (Q, h, w) float32.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
+    import torch
+
+    targets, channels, height, width = target_maps.shape
+    if len(counts) != targets or sum(counts) != len(queries) or queries.shape[1:] != (channels,):
+        raise UsageError(
+            f"Queries are {tuple(queries.shape)}, {list(counts)} of each target, but the target maps "
+            f"{tuple(target_maps.shape)}."
+        )
+    asked = np.asarray(counts, dtype=np.int64)
+    most = int(asked.max(initial=0))
+    starts = np.cumsum(asked) - asked
+    own = np.arange(len(queries)) - np.repeat(starts, asked)  # place among the queries of its target
+    row = torch.from_numpy(np.repeat(np.arange(targets), asked) * most + own).to(queries.device)
+    with torch.inference_mode():
+        padded = torch.zeros((targets * most, channels), dtype=torch.float32, device=queries.device)
+        padded[row] = queries.float()
+        products = torch.bmm(
+            padded.reshape(targets, most, channels), target_maps.float().reshape(targets, channels, -1)
+        )
+        return products.reshape(targets * most, height, width)[row]
 
 
 def best_cells(scores: torch.Tensor, valid: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,8 +26,8 @@ from ..features.maps import MapReader
 from ..features.store import FeatureStore, available_memory
 from ..features.store_disk import SharedStore
 from ..features.store_key import feature_key, image_digests
-from ..files import progress
-from .matcher import Found, Matcher, Sampler
+from ..files import progress_bar
+from .matcher import TOGETHER, Found, Matcher, Sampler
 from .plan import Plan
 from .protocol import Protocol
 from .results import library_versions
@@ -129,13 +129,16 @@ class LocalEngine:
             plan: with the images and points of the plan that was sampled. Errors as `sample`.
         """
         matcher = Matcher(plan, self._protocol, self.descriptors)
-        targets = np.unique(plan.match_target).tolist()
         if self.store is None:
+            targets = [images.start for images in matcher.groups(1)]
             for image, feature_map in self._read(targets, "Extracting and matching"):
-                matcher.match(image, feature_map)
+                matcher.match(range(image, image + 1), feature_map[None])
         else:
-            for image in progress(targets, "Matching", unit="image"):
-                matcher.match(image, self.store.get(image))
+            groups = matcher.groups(targets_together(self.store))
+            with progress_bar("Matching", sum(map(len, groups)), unit="image") as advance:
+                for images in groups:
+                    matcher.match(images, self.store.get_many(images))
+                    advance(len(images))
         return matcher.found()
 
     def _read(
@@ -175,6 +178,11 @@ class LocalEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def targets_together(store: Store) -> int:
+    """How many targets one product serves: several where their maps lie side by side in a GPU's memory."""
+    return TOGETHER if isinstance(store, FeatureStore) and store.device.startswith("cuda") else 1
 
 
 def open_store(

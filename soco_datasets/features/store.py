@@ -135,6 +135,13 @@ class FeatureStore:
             raise KeyError(f"no feature map was put at index {index}")
         return view
 
+    def get_many(self, images: range) -> torch.Tensor:
+        """The maps (T, C, h, w) of neighbouring images, a view as that of `get`. Raises as `get`."""
+        for index in images:
+            self.get(index)
+        assert self._maps is not None  # else `get` had raised
+        return self._maps[images.start : images.stop, : math.prod(self.shape[1:])].view(-1, *self.shape[1:])
+
     def is_intact(self, index: int) -> bool:
         """Whether the map is there; nothing can damage it."""
         return index in self

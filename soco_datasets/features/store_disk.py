@@ -156,6 +156,13 @@ class SharedStore:
             raise KeyError(f"no feature map was put at index {index}")
         return self._read(found[0])
 
+    def get_many(self, images: range) -> torch.Tensor:
+        """The maps (T, C, h, w) of some positions: a copy, unless it is one. Raises as `get`."""
+        import torch
+
+        maps = [self.get(index) for index in images]
+        return maps[0][None] if len(maps) == 1 else torch.stack(maps)
+
     def _read(self, slot: int) -> torch.Tensor:
         import torch
 

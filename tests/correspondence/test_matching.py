@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
-from soco_datasets.correspondence.matching import match, sample_descriptors
+from soco_datasets.correspondence.matching import match, sample_descriptors, similarities, similarities_of_many
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
@@ -55,6 +55,22 @@ def test_a_centred_query_on_a_cell_is_that_cell_and_finds_itself() -> None:
     assert matches.margin is not None
     scores = np.sort(queries.numpy() @ maps.flatten(1).numpy(), axis=1)
     np.testing.assert_allclose(matches.margin, scores[:, -1] - scores[:, -2], atol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 4))
+def test_several_targets_in_one_product_are_each_their_own(counts: list[int], height: int, width: int) -> None:
+    draw = torch.Generator().manual_seed(len(counts))
+    queries, maps = (
+        torch.randn(sum(counts), 8, generator=draw),
+        torch.randn(len(counts), 8, height, width, generator=draw),
+    )
+    each = [similarities(own, target) for own, target in zip(queries.split(counts), maps, strict=True)]
+    found = similarities_of_many(queries, counts, maps)
+    torch.testing.assert_close(found, torch.cat(each))
+    for wrong in ([*counts, 1], [count + 1 for count in counts]):
+        with pytest.raises(UsageError, match="of each target"):
+            similarities_of_many(queries, wrong, maps)
 
 
 def test_cells_are_column_then_row_on_a_wide_map() -> None:

@@ -15,6 +15,7 @@ from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.cli import main
 from soco_datasets.correspondence import matcher, pipeline
+from soco_datasets.correspondence.matcher import Matcher
 from soco_datasets.correspondence.pipeline import StoreChoice
 from soco_datasets.correspondence.results import EvaluationResult
 from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
@@ -100,7 +101,10 @@ def test_bit_equal_in_small_blocks_of_queries(
 def test_images_that_share_a_forward_agree_within_rounding(folder: DatasetFolder, usual: Evaluation) -> None:
     """What a GPU does: matrix products of another shape round otherwise."""
     shared = DenseFeatureExtractor(load_backbone(MODEL), image_size=285, batch_size=8, together=True)
-    found = evaluate_backbone(shared, folder, TASKS)
+    assert_close(evaluate_backbone(shared, folder, TASKS), usual)
+
+
+def assert_close(found: Evaluation, usual: Evaluation) -> None:
     similar = [np.array(part.predictions["similarity"]) for part in (found, usual)]
     np.testing.assert_allclose(similar[0], similar[1], rtol=0, atol=1e-5)
     places = [np.array(part.predictions["prediction"].to_pylist()) for part in (found, usual)]
@@ -319,6 +323,24 @@ def test_where_batches_share_a_forward_the_next_begins_before_the_last_is_waited
     assert [image for image, _ in found] == list(range(8))
     assert counts == {"decodes": 8, "forwards": 8}
     assert happened == (order or [f"{what}{image // 3}" for image in range(8) for what in "fa"])
+
+
+def test_targets_that_share_a_product_get_the_same_matches(folder: DatasetFolder, usual: Evaluation) -> None:
+    """As on a GPU, whose maps lie side by side; the product of several rounds otherwise than that of one."""
+    sizes = []
+    whole = Matcher.match
+
+    def match(self: Matcher, images: range, maps: torch.Tensor) -> None:
+        sizes.append(len(images))
+        whole(self, images, maps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "targets_together", lambda store: 4)
+        patch.setattr(Matcher, "match", match)
+        found = evaluate(folder, store="memory")
+    assert max(sizes) == 4
+    assert sum(sizes) == len(set(usual.predictions["target_image_id"].to_pylist()))
+    assert_close(found, usual)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
