@@ -10,6 +10,7 @@ COMMANDS = (
     "evaluate",
     "score",
     "compare",
+    "view",
     "report",
     "correlate",
     "probe",

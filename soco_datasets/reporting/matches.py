@@ -7,16 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ..correspondence.pck import bbox_normaliser
 from ..correspondence.score import row_errors
 from ..errors import UsageError
+from .sheet import BAR, GAP, INK, PAPER, font, sheet_of
 
 HIT, MISS, TARGET = (22, 145, 70), (208, 50, 45), (30, 95, 200)
-_INK, _PAPER = (35, 35, 40), (255, 255, 255)
 _PANEL = 300  # pixels of the longer side of each image
-_GAP, _BAR = 14, 24
 
 ImageLoader = Callable[[str], Image.Image]
 
@@ -45,22 +44,8 @@ def draw_matches(
         UsageError: no such pair among the predictions.
     """
     panels = [_draw_pair(_rows_of(predictions, task, pair_id), load, alpha) for pair_id in pair_ids]
-    if not panels:
-        raise UsageError("Give at least one pair to draw.")
-    width = max(panel.width for panel in panels)
-    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    heights = [max(panel.height for panel in row) for row in rows]
-    across = min(columns, len(panels))
-    sheet = Image.new("RGB", (across * (width + _GAP) + _GAP, sum(heights) + _GAP * (len(rows) + 1) + _BAR), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    protocol_line = f"{task}: green = hit, red = miss at alpha {alpha:g}; blue = valid target and its radius"
-    pen.text((_GAP, 7), protocol_line, fill=_INK, font=_font(13))
-    top = _GAP + _BAR
-    for row, height in zip(rows, heights, strict=True):
-        for column, panel in enumerate(row):
-            sheet.paste(panel, (_GAP + column * (width + _GAP), top))
-        top += height + _GAP
-    return sheet
+    caption = f"{task}: green = hit, red = miss at alpha {alpha:g}; blue = valid target and its radius"
+    return sheet_of(panels, caption, columns)
 
 
 def pairs_to_show(predictions: pa.Table, task: str, number: int = 6) -> list[str]:
@@ -95,21 +80,21 @@ def _draw_pair(table: pa.Table, load: ImageLoader, alpha: float) -> Image.Image:
         image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
         for image, scale in zip((source, target), scales, strict=True)
     ]
-    left = small[0].width + _GAP
-    panel = Image.new("RGB", (2 * _PANEL + _GAP, max(image.height for image in small) + _BAR), _PAPER)
-    panel.paste(small[0], (0, _BAR))
-    panel.paste(small[1], (left, _BAR))
+    left = small[0].width + GAP
+    panel = Image.new("RGB", (2 * _PANEL + GAP, max(image.height for image in small) + BAR), PAPER)
+    panel.paste(small[0], (0, BAR))
+    panel.paste(small[1], (left, BAR))
     pen = ImageDraw.Draw(panel, "RGBA")
     title = f"{rows[0]['source_image_id']}  to  {rows[0]['target_image_id']}   {int(hits.sum())} of {len(rows)}"
-    pen.text((0, 4), title, fill=_INK, font=_font(13))
+    pen.text((0, 4), title, fill=INK, font=font(13))
     radius = alpha * bbox_normaliser(rows[0]["target_bbox"], rows[0]["target_size"]) * scales[1]
     for row in rows:
         for x, y in row["target_points"]:
-            _ring(pen, left + x * scales[1], _BAR + y * scales[1], radius, TARGET)
+            _ring(pen, left + x * scales[1], BAR + y * scales[1], radius, TARGET)
     for row, hit in zip(rows, hits, strict=True):
         colour = HIT if hit else MISS
-        start = (row["source_point"][0] * scales[0], _BAR + row["source_point"][1] * scales[0])
-        end = (left + row["prediction"][0] * scales[1], _BAR + row["prediction"][1] * scales[1])
+        start = (row["source_point"][0] * scales[0], BAR + row["source_point"][1] * scales[0])
+        end = (left + row["prediction"][0] * scales[1], BAR + row["prediction"][1] * scales[1])
         pen.line((*start, *end), fill=(*colour, 150), width=2)
         _dot(pen, *start, colour)
         _dot(pen, *end, colour)
@@ -123,7 +108,3 @@ def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: t
 
 def _dot(pen: ImageDraw.ImageDraw, x: float, y: float, colour: tuple[int, int, int]) -> None:
     pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(*colour, 255), outline=(255, 255, 255, 255), width=1)
-
-
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
