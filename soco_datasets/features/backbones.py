@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import BackboneError, UsageError, missing_extra, unknown_name
-from .checkpoint import Checkpoint, open_folder, open_hub
+from .checkpoint import Checkpoint
+from .device import usable_device
 from .families import family_of
 from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm
 from .model_list import BACKBONES, BackboneSpec, listed
+from .opening import open_folder, open_hub
 from .plugin import is_plugin, load_plugin
 from .preflight import Preflight, preflight_folder, preflight_hub
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
@@ -216,17 +218,3 @@ def _check_torch() -> None:
     for package in ("torch", "transformers", "safetensors"):
         if importlib.util.find_spec(package) is None:
             raise missing_extra("Loading a backbone", "models", package)
-
-
-def usable_device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        parsed = torch.device(device)
-        torch.empty(0, device=parsed)
-    except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError, by device
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"Device {device!r} cannot be used here: {reason} Use 'cpu'.") from error
-    return device

@@ -1,7 +1,7 @@
-"""A model checkpoint as files: a folder or a Hub id in, a checked `Checkpoint` out. No torch.
+"""A model checkpoint as checked files: its config, weights and image statistics. No torch.
 
-Everything that can be wrong with the files is said here, before any work starts: no config, no weights, only a pickle,
-a shard missing, a truncated file, a gated or unreachable repository, statistics that are missing or unusual.
+What can be wrong with the files is said here, before any work starts: a broken config, no weights, only a pickle, a
+shard missing, a truncated file, statistics that are missing or unusual. `opening.py` makes a `Checkpoint`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROCESSOR = "processor_config.json"  # newer checkpoints nest the same fields be
 VIDEO_PREPROCESSOR = "video_preprocessor_config.json"  # the only one of models of videos (V-JEPA 2)
 PIPELINE = "model_index.json"  # of diffusers, in place of config.json
 _PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
-_CONVERT = (
+CONVERT = (
     "Convert it once, for example with "
     "`transformers.AutoModel.from_pretrained(SOURCE).save_pretrained(FOLDER)`, which writes model.safetensors, "
     "and copy preprocessor_config.json beside it"
@@ -90,159 +90,6 @@ def model_type_of(config: dict[str, Any]) -> str:
     return str(config.get("model_type") or config.get("_class_name") or "")
 
 
-def open_folder(folder: Path, label: str | None = None, revision: str | None = None) -> Checkpoint:
-    """Check the files of a checkpoint folder and read its config.
-
-    Raises:
-        BackboneError: no folder, no or broken config.json, no safetensors weights, a missing or damaged weights file.
-    """
-    label = label or str(folder)
-    if not folder.is_dir():
-        raise BackboneError(f"There is no model folder {label}. Give a folder with config.json and model.safetensors.")
-    if (folder / PIPELINE).is_file():
-        from .pipeline import open_pipeline
-
-        return open_pipeline(folder, label, revision)
-    config_path = folder / CONFIG
-    if not config_path.is_file():
-        raise BackboneError(
-            f"{label} has no {CONFIG}, so it is no transformers checkpoint. Save the model with "
-            "`model.save_pretrained(FOLDER)`, which writes config.json and model.safetensors."
-        )
-    config = read_json(config_path, label)
-    weights = _find_weights(folder, label)
-    for path in weights:
-        check_safetensors(path, label)
-    return Checkpoint(folder, label, config, weights, revision)
-
-
-def open_hub(hub_id: str, revision: str | None = None) -> Checkpoint:
-    """Download (or find in the cache) the files of a Hub checkpoint, all of one commit, and check them as a folder's.
-
-    Raises:
-        BackboneError: offline and not cached, not found, gated, no safetensors, or anything `open_folder` finds.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    with HubErrors(hub_id, revision):
-        config_path = fetch_config(hub_id, revision)
-        commit = config_path.parent.name
-        if config_path.name == PIPELINE:
-            from .pipeline import fetch_small_files
-
-            fetch_small_files(hub_id, commit)
-        for name in (PREPROCESSOR, PROCESSOR, VIDEO_PREPROCESSOR):
-            try:
-                hf_hub_download(hub_id, name, revision=commit)
-                break
-            except EntryNotFoundError:
-                continue  # `statistics` says so when they are needed
-        for name in weights_on_hub(hub_id, commit):
-            hf_hub_download(hub_id, name, revision=commit)
-    return open_folder(config_path.parent, label=hub_id, revision=commit)
-
-
-def fetch_config(hub_id: str, revision: str | None = None) -> Path:
-    """config.json (of a pipeline: model_index.json) of a Hub checkpoint in the cache. Use within `HubErrors`.
-
-    The name of the file's folder is the commit.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(hub_id, CONFIG, revision=revision))  # .../snapshots/<commit>/config.json
-    except EntryNotFoundError as error:
-        try:
-            return Path(hf_hub_download(hub_id, PIPELINE, revision=revision))
-        except (EntryNotFoundError, LocalEntryNotFoundError):
-            raise error from None
-
-
-def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
-    """Names of the weights files of a Hub checkpoint, found without downloading them. Use within `HubErrors`.
-
-    Raises:
-        BackboneError: there are none in safetensors.
-    """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    if isinstance(try_to_load_from_cache(hub_id, PIPELINE, revision=commit), str):
-        from .pipeline import weights_on_hub as weights_of_pipeline
-
-        return weights_of_pipeline(hub_id, commit)
-    try:
-        bytes_to_download(hub_id, WEIGHTS, commit)
-        return (WEIGHTS,)
-    except EntryNotFoundError:
-        pass
-    try:
-        index = Path(hf_hub_download(hub_id, WEIGHTS_INDEX, revision=commit))
-    except LocalEntryNotFoundError:
-        raise  # offline: nothing is known about the repository
-    except EntryNotFoundError as error:
-        raise BackboneError(
-            f"{hub_id} has no {WEIGHTS} (commit {commit}): only safetensors are loaded, never a pickle. {_CONVERT}; "
-            "or, where the Hub's conversion bot has opened a pull request, pass its revision (refs/pr/N)."
-        ) from error
-    return tuple(_shards(index, hub_id))
-
-
-def bytes_to_download(hub_id: str, name: str, commit: str) -> int | None:
-    """Size of a file of a Hub checkpoint, 0 when it is in the cache, None when the Hub does not say its size.
-
-    Asks for the file as a download would, so a file that is gated or missing raises what a download would raise: use
-    within `HubErrors`.
-    """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    if isinstance(try_to_load_from_cache(hub_id, name, revision=commit), str):
-        return 0
-    if constants.HF_HUB_OFFLINE:
-        raise LocalEntryNotFoundError(f"{name} of {hub_id} is not in the cache")
-    return get_hf_file_metadata(hf_hub_url(hub_id, name, revision=commit)).size
-
-
-class HubErrors:
-    """Context that turns the Hub client's refusals into one `BackboneError` with the next step."""
-
-    def __init__(self, hub_id: str, revision: str | None) -> None:
-        self.hub_id = hub_id
-        self.revision = revision
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from huggingface_hub import errors
-
-        if error is None or isinstance(error, BackboneError):
-            return
-        name = self.hub_id
-        # From the most to the least special: GatedRepoError is a RepositoryNotFoundError is a HfHubHTTPError.
-        if isinstance(error, errors.GatedRepoError):
-            text = f"{name} is gated. Accept its licence at https://huggingface.co/{name}, then `hf auth login`"
-        elif isinstance(error, errors.RevisionNotFoundError):
-            text = f"{name} has no revision {self.revision!r}; leave it out for the newest, or give a commit or branch"
-        elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
-            text = f"There is no model {name!r} on the Hub that you may see; check its name, or `hf auth login`"
-        elif isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError):
-            text = (
-                f"{name} is not in the local cache and the Hub cannot be reached. Run `hf download {name}` where there "
-                "is a network, or give a folder with config.json and model.safetensors"
-            )
-        elif isinstance(error, errors.EntryNotFoundError):
-            text = f"{name} has no {CONFIG} on the Hub, so it is no transformers checkpoint"
-        elif isinstance(error, OSError):
-            text = f"{name} could not be downloaded: {str(error).strip().splitlines()[0]}. Try again"
-        else:
-            return
-        raise BackboneError(f"{text}.") from error
-
-
 def read_json(path: Path, label: str) -> dict[str, Any]:
     """A JSON object from a file of the model `label`; raises `BackboneError` for anything else."""
     try:
@@ -254,13 +101,14 @@ def read_json(path: Path, label: str) -> dict[str, Any]:
     return content
 
 
-def _find_weights(folder: Path, label: str) -> tuple[Path, ...]:
+def find_weights(folder: Path, label: str) -> tuple[Path, ...]:
+    """The safetensors files of a folder, sorted by name; raises `BackboneError` when there are none or not all."""
     single = folder / WEIGHTS
     if single.is_file():
         return (single,)
     index = folder / WEIGHTS_INDEX
     if index.is_file():
-        shards = tuple(folder / name for name in _shards(index, label))
+        shards = tuple(folder / name for name in shards_of(index, label))
         absent = [path.name for path in shards if not path.is_file()]
         if absent:
             raise BackboneError(
@@ -272,14 +120,15 @@ def _find_weights(folder: Path, label: str) -> tuple[Path, ...]:
     if pickles:
         raise BackboneError(
             f"{label} has only a pickle ({', '.join(pickles)}), which can run code when loaded; only safetensors are "
-            f"loaded. {_CONVERT}."
+            f"loaded. {CONVERT}."
         )
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     found = f" It has {', '.join(others)}; rename the model's file to {WEIGHTS}." if others else ""
     raise BackboneError(f"{label} has a {CONFIG} but no weights ({WEIGHTS}).{found} Download the weights beside it.")
 
 
-def _shards(index: Path, label: str) -> list[str]:
+def shards_of(index: Path, label: str) -> list[str]:
+    """Names of the weights files that an index of sharded weights lists; raises `BackboneError` for a broken one."""
     table = read_json(index, label).get("weight_map")
     names = sorted({str(name) for name in table.values()}) if isinstance(table, dict) else []
     if not names or any(Path(name).name != name for name in names):

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import BackboneError
-from .checkpoint import CONFIG, PIPELINE, Checkpoint, bytes_to_download, check_safetensors, model_type_of, read_json
+from .checkpoint import CONFIG, PIPELINE, Checkpoint, check_safetensors, model_type_of, read_json
+from .hub_files import bytes_to_download
 from .preprocess import NAMED_STATISTICS, Statistics
 
 MODEL_TYPE = "stable_diffusion"

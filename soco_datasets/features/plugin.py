@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BackboneError, UsageError, missing_extra, unknown_name
+from .device import usable_device
 from .families.base import DTYPES, Backbone
 from .geometry import effective_size
 from .plugin_source import find_plugin, hash_files, own_name, reason_of
@@ -126,8 +127,6 @@ def load_plugin(
         UsageError: an option that means nothing for a plug-in.
         MissingExtraError: torch is not installed.
     """
-    from .backbones import usable_device
-
     for option, value in others.items():
         if option not in _USUAL:
             raise unknown_name("option", option, ("statistics", "device", *_USUAL))

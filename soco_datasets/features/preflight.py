@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import checkpoint as files
+from .checkpoint import model_type_of, read_json
 from .families import family_of
+from .hub_files import HubErrors, bytes_to_download, fetch_config
+from .opening import open_folder, weights_on_hub
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Preflight:
 
 def preflight_folder(folder: Path, label: str) -> Preflight:
     """Check a folder's files and family; see `open_folder` for what is raised."""
-    found = files.open_folder(folder, label=label)
+    found = open_folder(folder, label=label)
     family_of(found.model_type, label)
     return Preflight(label, None, tuple(path.name for path in found.weights), 0)
 
@@ -43,10 +45,10 @@ def preflight_hub(hub_id: str, revision: str | None = None) -> Preflight:
     Raises:
         BackboneError: gated, not found, offline and not cached, no safetensors, of no known family.
     """
-    with files.HubErrors(hub_id, revision):
-        config = files.fetch_config(hub_id, revision)
-        family_of(files.model_type_of(files.read_json(config, hub_id)), hub_id)
+    with HubErrors(hub_id, revision):
+        config = fetch_config(hub_id, revision)
+        family_of(model_type_of(read_json(config, hub_id)), hub_id)
         commit = config.parent.name
-        names = files.weights_on_hub(hub_id, commit)
-        sizes = [files.bytes_to_download(hub_id, name, commit) for name in names]
+        names = weights_on_hub(hub_id, commit)
+        sizes = [bytes_to_download(hub_id, name, commit) for name in names]
     return Preflight(hub_id, commit, names, None if None in sizes else sum(size for size in sizes if size))

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BackboneError, UsageError, missing_extra, unknown_name
-from ..features.backbones import usable_device
-from ..features.checkpoint import Checkpoint, HubErrors, open_folder, open_hub
+from ..features.checkpoint import Checkpoint
+from ..features.device import usable_device
 from ..features.families.base import DTYPES
+from ..features.hub_files import HubErrors
+from ..features.opening import open_folder, open_hub
 from .hf_processor import load_processor, processor_record
 
 if TYPE_CHECKING:

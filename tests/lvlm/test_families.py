@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="local models need transformers (extr
 from lvlm.tiny_vlm import FAMILIES, TEMPLATE
 from PIL import Image
 
-from soco_datasets.features.checkpoint import open_folder
+from soco_datasets.features.opening import open_folder
 from soco_datasets.lvlm.hf_model import Chat, VisionLanguageModel, load_vision_language_model
 from soco_datasets.lvlm.hf_processor import load_processor, processor_record
 
