@@ -171,6 +171,8 @@ def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statis
         name = PROCESSOR
         nested = read_json(folder / PROCESSOR, label)
         fields = nested.get("image_processor") or nested.get("video_processor") or {}
+        if not isinstance(fields, dict):
+            raise BackboneError(f"{label}: {name} has no settings below `image_processor`, got {fields!r}: {advice}.")
     elif (folder / VIDEO_PREPROCESSOR).is_file():
         name = VIDEO_PREPROCESSOR
         fields = read_json(folder / VIDEO_PREPROCESSOR, label)
@@ -186,13 +188,15 @@ def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statis
         raise BackboneError(
             f"{label}: {name} does not scale pixels by 1/255 ({asked}), which is unsupported: {advice}."
         )
+    if fields.get("do_flip_channel_order"):
+        raise BackboneError(f"{label}: {name} asks for images in BGR (do_flip_channel_order), which is unsupported.")
     if fields.get("do_normalize") is False:
         return NO_STATISTICS
     mean, std = _triple(fields.get("image_mean")), _triple(fields.get("image_std"))
-    if mean is None or std is None or min(std) <= 0:
+    if mean is None or std is None or min(std) <= 0 or not all(0 <= value <= 1 for value in mean):
         raise BackboneError(
             f"{label}: {name} gives image_mean {fields.get('image_mean')} and image_std {fields.get('image_std')}; "
-            f"expected three numbers each, std above 0. Mend the file or {advice}."
+            f"expected three numbers each for pixels in 0..1, std above 0. Mend the file or {advice}."
         )
     return Statistics(mean, std, "checkpoint")
 

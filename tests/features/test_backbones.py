@@ -213,6 +213,14 @@ class TestStatistics:
         (folder / "preprocessor_config.json").unlink()
         assert load_backbone(folder).statistics.std == (0.4, 0.5, 0.6)
 
+    @pytest.mark.parametrize("nested", ["ViTImageProcessor", ["image_mean"]])
+    def test_a_nested_processor_file_without_settings(self, save_model: SaveModel, nested: Any) -> None:
+        folder = save_model("vit")
+        (folder / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
+        (folder / "preprocessor_config.json").unlink()
+        with pytest.raises(BackboneError, match="no settings below `image_processor`"):
+            load_backbone(folder)
+
     def test_named_sets_win(self, save_model: SaveModel) -> None:
         statistics = load_backbone(save_model("vit"), statistics="clip").statistics
         assert statistics.source == "clip"
@@ -237,6 +245,8 @@ class TestStatistics:
             ({"image_mean": [0.5, 0.5]}, "three numbers"),
             ({"image_std": [0.5, 0.5, 0.0]}, "std above 0"),
             ({"image_std": None}, "three numbers"),
+            ({"image_mean": [123.7, 116.3, 103.5], "image_std": [58.4, 57.1, 57.4]}, r"pixels in 0\.\.1"),
+            ({"do_flip_channel_order": True}, "asks for images in BGR"),
         ],
     )
     def test_unusual_files(self, save_model: SaveModel, preprocessor: dict[str, Any], text: str) -> None:

@@ -19,7 +19,8 @@ class BeitFamily(TokenFamily):
     model_types = ("beit",)
     classes: ClassVar = {"beit": "BeitModel"}
     model_options: ClassVar = {"add_pooling_layer": False}
-    unused = re.compile(r"^layernorm\.|^lm_head\.")  # of masked image modelling
+    # Of masked image modelling; of segmentation.
+    unused = re.compile(r"^(layernorm|lm_head)\.|^(decode_head|auxiliary_head|fpn\d)\.")
     float32: ClassVar = {
         "embeddings": ("position_embeddings",),
         r"shared_position_bias|layers\.\d+\.relative_position_bias": ("relative_position_bias_table",),

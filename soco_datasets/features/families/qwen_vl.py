@@ -30,7 +30,7 @@ class QwenVlFamily(MapFamily):
     model_types = ("qwen2_5_vl", "qwen2_5_vl_vision", "qwen3_vl", "qwen3_vl_vision")
     towers = ("qwen2_5_vl", "qwen3_vl")
     model_options: ClassVar[Mapping[str, Any]] = {"key_mapping": {r"^(?:model\.)?visual\.": ""}}
-    unused = re.compile(r"^(model|lm_head)\.")  # the language model
+    unused = re.compile(r"^(model|language_model|lm_head)\.")  # the language model
     float32 = re.compile(r"inv_freq$")
 
     def load_model(self, checkpoint: Checkpoint) -> Any:

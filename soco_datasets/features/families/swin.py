@@ -11,6 +11,7 @@ in Swin; a map smaller than the window is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +30,7 @@ class SwinFamily(MapFamily):
     model_types = ("swin",)
     classes: ClassVar[Mapping[str, str]] = {"swin": "SwinModel"}
     model_options: ClassVar[Mapping[str, Any]] = {"add_pooling_layer": False}
+    unused = re.compile(r"^hidden_states_norms\.")  # of a model saved as `SwinBackbone`
 
     def plan(self, model: Any, request: LoadRequest) -> MapPlan:
         """The map of stage `request.layer`."""

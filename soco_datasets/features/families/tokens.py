@@ -278,6 +278,9 @@ def load_model(
         raise BackboneError(
             f"{checkpoint.label} takes {model.config.num_channels} channels; only RGB models work here."
         )
+    for module in model.modules():
+        if hasattr(module, "config"):
+            module.config.return_dict = True  # a checkpoint may say otherwise, and outputs are read by name
     return model
 
 
