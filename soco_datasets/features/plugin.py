@@ -7,6 +7,7 @@ that says about itself, as attributes or through the decorator `plugin`:
     statistics      "imagenet", "clip", "half", (mean, std), or "none" (the default): images in 0..1 as they are
     size_multiple   image sides must be multiples of this; `stride` by default
     image_size      the only image side it can take, if there is only one
+    square_only     True where it takes square images only
     name, revision  what the result calls it
     weights         file (or files) whose sha256 goes into the result; beside the plug-in's file if not absolute
     to(device)      called once, if there is one
@@ -38,7 +39,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _TRIAL_SIZE = 224
 _USUAL = {"layer": -1, "norm": "none", "dtype": "float32", "revision": None}
-_DECLARED = ("stride", "patch_size", "statistics", "size_multiple", "image_size", "name", "revision", "weights")
+_DECLARED = (
+    *("stride", "patch_size", "statistics", "size_multiple", "image_size", "square_only"),
+    *("name", "revision", "weights"),
+)
 
 
 def plugin(**declared: Any) -> Callable[[F], F]:
@@ -79,7 +83,7 @@ class PluginBackbone(Backbone):
         try:
             with torch.inference_mode():
                 maps = self.function(pixels.clone())  # its own copy: it may work in place
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise BackboneError(f"{self.name} failed on pixels {tuple(pixels.shape)}: {reason_of(error)}") from error
         _check_maps(maps, pixels, cells, self)
         if maps.shape[1] != self.channels or _dtype_name(maps) != self.dtype:
@@ -157,6 +161,7 @@ def load_plugin(
         channels=0,
         device=device,
         dtype=DTYPES[0],
+        square_only=_flag(function, "square_only", source),
         function=function,
         source=source,
     )
@@ -169,7 +174,7 @@ def _instance(found: Any, source: str) -> Callable[..., Any]:
     if inspect.isclass(found):
         try:
             found = found()
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise BackboneError(f"Making {source} failed: {reason_of(error)}") from error
     if not callable(found):
         raise BackboneError(
@@ -188,7 +193,7 @@ def _to_device(function: Any, device: str, source: str) -> None:
     if callable(getattr(function, "to", None)):
         try:
             function.to(device)
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise BackboneError(f"Moving {source} to {device} failed: {reason_of(error)}") from error
 
 
@@ -232,6 +237,13 @@ def _whole(function: Any, name: str, source: str, other: str = "", default: int 
     return value
 
 
+def _flag(function: Any, name: str, source: str) -> bool:
+    value = getattr(function, name, False)
+    if not isinstance(value, bool):
+        raise BackboneError(f"{source} has {name} {value!r}; it must be True or False.")
+    return value
+
+
 def _check_sizes(backbone: PluginBackbone) -> None:
     stride, multiple, only = backbone.patch_size, backbone.size_multiple, backbone.fixed_size
     for name, value in (("size_multiple", multiple), ("image_size", only)):
@@ -250,7 +262,7 @@ def _try(backbone: PluginBackbone) -> None:
     try:
         with torch.inference_mode():
             maps = backbone.function(pixels.clone())
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise BackboneError(
             f"{backbone.name} failed on a trial image, pixels {tuple(pixels.shape)}: {reason_of(error)}"
         ) from error

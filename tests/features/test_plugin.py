@@ -20,6 +20,7 @@ from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.heads import load_head
 from soco_datasets.features.plugin import PluginBackbone, load_plugin, plugin
+from soco_datasets.features.selfcheck import check_backbone
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -127,6 +128,19 @@ class TestWhatItSays:
         fixed = DenseFeatureExtractor(load_plugin(made(means, image_size=64)), 800)
         assert (fixed.size, fixed.grid, fixed.requested_size) == (64, 4, 800)
 
+    def test_square_images_only(self) -> None:
+        """Evaluations show it nothing else, and the self-check then asks for nothing else."""
+
+        def squares(images: torch.Tensor) -> torch.Tensor:
+            assert images.shape[2] == images.shape[3]
+            return nn.functional.pixel_unshuffle(images, 16)
+
+        assert not check_backbone(load_plugin(made(squares))).passed
+        backbone = load_plugin(made(squares, square_only=True))
+        assert check_backbone(backbone).passed
+        with pytest.raises(BackboneError, match="square pixels only"):
+            backbone.forward(torch.rand(1, 3, 32, 48))
+
     def test_weights_and_source_name_what_ran(self, tmp_path: Path) -> None:
         source, weights = tmp_path / "mine.py", tmp_path / "weights.pth"
         source.write_text("def f(images):\n    return images[:, :, ::4, ::4]\nf.stride = 4\n")
@@ -158,6 +172,7 @@ class TestWhatItSays:
             ({"size_multiple": 24}, "size_multiple 24, which is no multiple of its stride 16"),
             ({"image_size": 40}, "image_size 40, which is no multiple of its stride 16"),
             ({"image_size": 48, "size_multiple": 32}, "image_size 48, no multiple of its size_multiple 32"),
+            ({"square_only": "yes"}, "square_only 'yes'; it must be True or False"),
             ({"statistics": "imagnet"}, "Did you mean 'imagenet'"),
             ({"statistics": ((0, 0), (1, 1))}, "three numbers each"),
             ({"statistics": ((0, 0, 0), (1, 0, 1))}, "std above 0"),
@@ -198,6 +213,7 @@ class TestWhatItGives:
             (lambda images: means(images).int(), "gave int32"),
             (lambda images: means(images).to("meta"), "its map on meta for pixels on cpu.*`to\\(device\\)`"),
             (not_a_number, "gave NaN or infinite features"),
+            (lambda images: sys.exit(0), "failed on a trial image.*SystemExit: 0"),
             (lambda images: 1 // 0, r"failed on a trial image.*ZeroDivisionError.*test_plugin\.py, line \d+"),
         ],
     )
@@ -246,6 +262,7 @@ class TestImports:
                 "f",
                 "Making .* failed: OSError: no",
             ),
+            ("class f:\n    def __init__(self):\n        raise SystemExit(2)", "f", "Making .* failed: SystemExit: 2"),
             (
                 "class f:\n    stride = 8\n    def to(self, device):\n        raise OSError('full')\n"
                 "    def __call__(self, images): ...",
