@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco models --family clip\n  soco models --check facebook/dinov2-base --image-size 798"
     parser = command(commands, "models", "list the backbones known by name, or check one", example)
-    parser.add_argument("name", nargs="?", help="say everything about this one")
+    parser.add_argument("name", nargs="?", help="say everything about this one (the paper's names are known too)")
     parser.add_argument("--family", help="only models of this family, such as dinov2 or clip (plug-in for those)")
     parser.add_argument("--check", metavar="MODEL", help="load a model (name, Hub id, folder, plug-in) and check it")
     parser.add_argument("--image-size", type=int, help="with --check: check at this network size too")
@@ -52,7 +52,12 @@ def _list(arguments: argparse.Namespace) -> None:
             raise unknown_name("family", arguments.family, families)
         specs = [spec for spec in specs if (spec.model_type or "plug-in") == arguments.family]
     if arguments.name is not None:
-        specs = [spec for spec in specs if arguments.name in (spec.name, spec.hub_id)]
+        wanted = arguments.name.casefold()
+        specs = [
+            spec
+            for spec in specs
+            if wanted in (name.casefold() for name in (spec.name, spec.hub_id or "", *spec.paper_names))
+        ]
         if not specs:
             raise unknown_name("model", arguments.name, (spec.name for spec in BACKBONES))
     if arguments.json:

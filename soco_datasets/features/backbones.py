@@ -52,6 +52,7 @@ def load_backbone(
     Args:
         model: a name of `BACKBONES`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
             model.safetensors. A listed name wins over a folder of that name; write "./name" or a `Path` for the folder.
+            Only a name without weights on the Hub (iBOT, V-JEPA 2.1) is the folder of that name where there is one.
             Or a plug-in: "module:function", "file.py:function" or the callable itself, see `plugin.load_plugin`.
         layer: whose block's output to use; negative counts from the last. None = the last, or what its family is used
             with (Stable Diffusion: up block 1).
@@ -152,9 +153,10 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if isinstance(model, Path):
         return model.resolve().name, "", model
     spec = listed(model)
-    if spec is not None:
-        return spec.name, spec.model_type, _place(spec)
     folder = Path(model).expanduser()
+    if spec is not None:
+        own = spec.needs in ("conversion", "plug-in") and folder.is_dir()  # such as the folder that a conversion made
+        return spec.name, spec.model_type, folder if own else _place(spec)
     if folder.is_dir():
         return folder.resolve().name, "", folder
     looks_like_path = model.startswith((".", "/", "~")) or "\\" in model or folder.is_absolute() or model.count("/") > 1
@@ -175,7 +177,8 @@ def _place(spec: BackboneSpec) -> _Hub | None:
         )
     if spec.needs == "conversion":
         raise BackboneError(
-            f"{spec.name} has no weights on the Hub that could be loaded: {spec.notes}. They are at {spec.source}."
+            f"{spec.name} has no weights on the Hub that could be loaded: {spec.notes} (a folder called {spec.name} "
+            f"here is found by name). They are at {spec.source}."
         )
     return _Hub(spec.hub_id, spec.revision) if spec.hub_id else None
 

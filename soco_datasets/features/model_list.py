@@ -44,6 +44,7 @@ class BackboneSpec:
         gated: whether the Hub asks for a licence to be accepted first.
         source: where the weights are published when not (only) on the Hub, or in another format.
         paper_name: what tables 2 and r1 to r4 call it, "" where they leave it out.
+        r10_name: what table r10 calls it where that is another name.
         paper_norm: the norm the reference applies: "none" (the block's raw output) or "final"; None where unknown. It
             is what `load_backbone` takes by default. The layer is always the last block (Stable Diffusion: up block 1).
         paper_statistics: what the reference subtracts and divides by, a name of `preprocess.NAMED_STATISTICS` or
@@ -63,11 +64,17 @@ class BackboneSpec:
     gated: bool = False
     source: str = ""
     paper_name: str = ""
+    r10_name: str = ""
     paper_norm: Norm | None = "none"
     paper_statistics: str = "imagenet"
     checked: str = TINY
     id_checked: IdChecked = "documents"
     notes: str = ""
+
+    @property
+    def paper_names(self) -> tuple[str, ...]:
+        """Its names in the paper's tables beside `name`."""
+        return tuple(name for name in (self.paper_name, self.r10_name) if name)
 
     @property
     def size_multiple(self) -> int:
@@ -129,7 +136,7 @@ _siglip = partial(
 _plugin = partial(BackboneSpec, model_type="", checked=SUPPLIED, id_checked="none")
 _dune = partial(_plugin, patch=14, source="https://github.com/naver/dune", licence="unknown", paper_norm="final")
 _vjepa2_1 = partial(
-    _plugin, patch=16, source="https://github.com/facebookresearch/vjepa2", licence="unknown", paper_norm=None
+    _plugin, patch=16, source="https://github.com/facebookresearch/vjepa2", licence="MIT", paper_norm="final"
 )
 _PICKLE = "main may hold only a pickle: pass a revision with safetensors (such as refs/pr/N), or convert a download"
 _CONVERT = "published as a .pth: convert it once, `soco convert ibot FILE --out FOLDER`, and pass the folder"
@@ -256,6 +263,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         hub_id="Qwen/Qwen2.5-VL-7B-Instruct",
         patch=28,
         paper_name="QWEN-L",
+        r10_name="Qwen2.5-VL",
         paper_norm="final",
         paper_statistics="clip",
         id_checked="reference",

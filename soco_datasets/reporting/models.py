@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TASKS = {"cc": "CC", "soc": "SOC", "cross_soc": "Cross-SOC"}
 _ACCESS = {"nothing": "open", "licence": "gated", "conversion": "convert", "plug-in": "plug-in"}
 # Which columns go first when the terminal is too narrow for all.
-_EXPENDABLE = ("licence", "checked", "weights", "sizes", "Cross-SOC", "CC", "access", "patch")
+_EXPENDABLE = ("licence", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
 
 
 def model_record(spec: BackboneSpec) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def format_model(spec: BackboneSpec) -> str:
     """Everything the list says of one model."""
     scores = headline(spec.name)
     lines = {
-        "name": f"{spec.name} ({spec.paper_name} in the paper)" if spec.paper_name else spec.name,
+        "name": f"{spec.name} ({', '.join(spec.paper_names)} in the paper)" if spec.paper_names else spec.name,
         "family": spec.model_type or "none: comes in as a plug-in",
         "weights": (spec.hub_id or "none on the Hub") + (f" at {spec.revision}" if spec.revision else ""),
         "id checked": ID_CHECKED[spec.id_checked],
@@ -92,6 +92,7 @@ def _row(spec: BackboneSpec) -> dict[str, str]:
     return {
         "name": spec.name,
         "family": spec.model_type or "plug-in",
+        "paper": ", ".join(spec.paper_names),
         "patch": str(spec.patch),
         "sizes": spec.size_rule,
         "access": _ACCESS[spec.needs],

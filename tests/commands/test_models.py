@@ -39,6 +39,7 @@ def test_the_whole_list_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert lines[0].split() == [
         "name",
         "family",
+        "paper",
         "patch",
         "sizes",
         "access",
@@ -94,6 +95,9 @@ def test_one_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     for part in ("iBOT in the paper", "soco convert ibot", "SOC 39.64", "github.com/bytedance/ibot"):
         assert part in out
+    for name in ("SD 2.1", "sd 2.1", "dift"):
+        assert run(capsys, name)[1].startswith("name             dift (SD 2.1 in the paper)")
+    assert run(capsys, "Qwen2.5-VL")[1].startswith("name             qwen_vl (QWEN-L, Qwen2.5-VL in the paper)")
     assert run(capsys, "facebook/dinov2-base")[1].startswith("name             dinov2_b14")
 
 

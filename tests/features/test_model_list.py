@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,7 @@ def test_every_model_of_the_paper_is_listed_once() -> None:
     hub_ids = [spec.hub_id for spec in BACKBONES if spec.hub_id]
     assert len(set(hub_ids)) == len(hub_ids)
     assert {spec.paper_name: spec.name for spec in BACKBONES if spec.paper_name} == PAPER_NAMES
+    assert {spec.paper_name: spec.r10_name for spec in BACKBONES if spec.r10_name} == R10
 
 
 @every_entry
@@ -195,6 +196,21 @@ class TestByName:
     def test_a_model_that_must_be_converted(self) -> None:
         with pytest.raises(BackboneError, match=r"soco convert ibot FILE --out FOLDER.*github\.com/bytedance/ibot"):
             load_backbone("ibot_b16")
+
+    def test_a_converted_folder_is_found_by_the_listed_name(
+        self, save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a name that the Hub has no weights for; any other stays the Hub's, whatever folders lie about."""
+        folder = save_model("vit", name="ibot_b16")
+        save_model("dinov2", name="dinov2_b14")
+        monkeypatch.chdir(folder.parent)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        backbone = load_backbone("ibot_b16")
+        assert (backbone.name, backbone.revision, backbone.num_layers) == ("ibot_b16", None, 3)
+        assert load_backbone("ibot_b16", statistics="paper").statistics.source == "imagenet"
+        assert preflight("ibot_b16").weights == ("model.safetensors",)
+        with pytest.raises(BackboneError, match="facebook/dinov2-base"):
+            load_backbone("dinov2_b14")
 
     @pytest.mark.parametrize(("typo", "meant"), [("dinov3_vitb14", "dinov3_vitb16"), ("clip-b16", "clip_b16")])
     def test_a_mistyped_name(self, typo: str, meant: str) -> None:
