@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from soco_datasets.errors import BackboneError, MissingExtraError
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.extractor import DenseFeatureExtractor
 
 
 @pytest.fixture
@@ -216,11 +217,23 @@ class TestTimm:
         model = timm.create_model("levit_128s", num_classes=0, **arguments).eval()
         save_for_hf(model, str(tmp_path), model_args=arguments, safe_serialization=True)
         backbone = load_backbone(tmp_path)
-        with (
-            torch.inference_mode(),
-            pytest.raises(BackboneError, match=r"does not take 64x64 pixels.*made for 224x224"),
-        ):
+        with torch.inference_mode(), pytest.raises(BackboneError, match=r"224x224 pixels only, got 64x64.*size 224"):
             backbone.forward(noise(64, 64))
+        extractor = DenseFeatureExtractor(backbone, 800)
+        assert (extractor.requested_size, extractor.size, backbone.fixed_size) == (800, 224, 224)
+
+    def test_an_architecture_with_windows_takes_multiples_of_its_size(self, tmp_path: Path) -> None:
+        timm = import_timm()
+        from timm.models import save_for_hf
+
+        arguments = {"embed_dim": (32, 32, 32, 32), "depths": (1, 1, 1, 1), "stem_width": 8}
+        model = timm.create_model("maxvit_tiny_tf_224", num_classes=0, **arguments).eval()
+        save_for_hf(model, str(tmp_path), model_args=arguments, safe_serialization=True)
+        backbone = load_backbone(tmp_path)
+        assert (backbone.patch_size, backbone.size_multiple, backbone.fixed_size) == (32, 224, None)
+        assert DenseFeatureExtractor(backbone, 800).size == 896
+        with torch.inference_mode():
+            assert backbone.forward(noise(224, 448)).shape == (1, 32, 7, 14)
 
     def test_without_timm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_tiny", "pretrained_cfg": {}}))

@@ -32,6 +32,7 @@ class MapPlan:
         size_multiple: what the sides of the pixels must be multiples of.
         num_prefix_tokens: tokens before the patches that `compute` takes off.
         square_only: whether the model is right for square pixels only.
+        fixed_size: the only side the pixels may have, None where the model takes others.
         resolution: pixels on a side of the finest thing the output can show: 0 for `patch_size`, more where the model
             upsamples what it gives.
         details: what else decides the features, as JSON values; `output` says in words which one it is.
@@ -44,6 +45,7 @@ class MapPlan:
     size_multiple: int
     num_prefix_tokens: int = 0
     square_only: bool = False
+    fixed_size: int | None = None
     resolution: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -135,6 +137,7 @@ def map_backbone(request: LoadRequest, checkpoint: Checkpoint, module: torch.nn.
         num_prefix_tokens=plan.num_prefix_tokens,
         channels=plan.channels,
         square_only=plan.square_only,
+        fixed_size=plan.fixed_size,
         resolution=plan.resolution or plan.patch_size,
         module=module,
         compute=plan.compute,

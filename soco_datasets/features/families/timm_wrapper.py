@@ -7,7 +7,8 @@ their norm, ConvNets) refuse it, hierarchical ones allow it for the last stage o
 
 Released checkpoints (`timm/...` on the Hub) have no model_type and no preprocessor file: they are known by
 `architecture` in config.json, and their statistics are those of its `pretrained_cfg`. Image sizes: positions are
-interpolated where the architecture can (`dynamic_img_size`, or `strict_img_size=False`); others take their own size.
+interpolated where the architecture can (`dynamic_img_size`, or `strict_img_size=False`). Others are tried: some take
+any size (ConvNets), some multiples of their own (windows that must fit), some their own size only.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class TimmFamily(MapFamily):
             if len({level["reduction"] for level in levels}) > 1:
                 only_last_is_normed(request, index, len(levels))
         stride = int(levels[index]["reduction"])
+        multiple, fixed = _size_rule(model, max(int(level["reduction"]) for level in levels), stride)
 
         def compute(pixels: torch.Tensor) -> torch.Tensor:
             options = {"indices": [index], "norm": normed, "stop_early": True, "intermediates_only": True}
@@ -86,7 +88,8 @@ class TimmFamily(MapFamily):
             num_layers=len(levels),
             patch_size=stride,
             channels=int(levels[index]["num_chs"]),
-            size_multiple=stride,
+            size_multiple=multiple,
+            fixed_size=fixed,
             num_prefix_tokens=int(getattr(inner, "num_prefix_tokens", 0)),
             details={
                 "output": f"{levels[index]['module']}, stride {stride}",
@@ -122,9 +125,40 @@ def _any_size(timm: Any, architecture: str, given: dict[str, Any]) -> dict[str, 
     return given
 
 
+def _size_rule(model: Any, coarsest: int, stride: int) -> tuple[int, int | None]:
+    """(what image sides must be multiples of, the only side if there is one), by trying where no argument decides."""
+    sides = _native_sides(model.timm_model)
+    if any(option.keys() <= (model.config.model_args or {}).keys() for option in _ANY_SIZE):
+        return stride, None
+    if sides is None or sides[0] != sides[1] or _takes(model.timm_model, sides[0] + coarsest):
+        return stride, None
+    if _takes(model.timm_model, 2 * sides[0]):
+        return sides[0], None
+    return stride, sides[0]
+
+
+def _takes(model: Any, side: int) -> bool:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            model.eval().forward_features(torch.zeros(1, 3, side, side))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _native_sides(model: Any) -> tuple[int, int] | None:
+    """Rows and columns of pixels that a timm model was made for, None where it does not say."""
+    made_for = getattr(getattr(model, "patch_embed", None), "img_size", None)
+    if made_for is None:
+        made_for = ((getattr(model, "pretrained_cfg", None) or {}).get("input_size") or (None,))[1:]
+    return (int(made_for[0]), int(made_for[1])) if made_for else None
+
+
 def _native_size(model: Any) -> str:
-    sides = (getattr(model, "pretrained_cfg", None) or {}).get("input_size")
-    return f"{sides[1]}x{sides[2]}" if sides else "another size"
+    sides = _native_sides(model)
+    return f"{sides[0]}x{sides[1]}" if sides else "another size"
 
 
 FAMILY = TimmFamily()
