@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
 from functools import lru_cache
 from typing import Any, cast
 
+from .addresses import image_address, pair_tag
 from .folder import DatasetFolder, open_folder
 from .pairs import PairIndex
 from .queries import ImagePoints, PairKind, pair_queries
 from .schema import CONFIGS
-from .stored import copied, image_address, pair_tag
 
 _KEPT_ROWS = 4096  # more than a batch of `map`, so that the columns of a batch derive its rows once
 IMAGE_COLUMNS = {"source_image": "source_image_id", "target_image": "target_image_id"}
@@ -57,7 +58,7 @@ class AllPairs:
         """One field of pair `k`: a column of `schema.CONFIGS[config]`, or an image of it, decoded."""
         if column in IMAGE_COLUMNS:
             return self._folder.images.open(self._row(k)[IMAGE_COLUMNS[column]], pair_tag(k))
-        return copied(self._row(k)[column])
+        return _copied(self._row(k)[column])
 
     def stored_value(self, k: int, column: str) -> Any:
         """As `value`, but an image is given as it is stored: its address, not decoded."""
@@ -106,3 +107,8 @@ def all_pairs(root: str, config: str, min_shared: int) -> AllPairs:
 @lru_cache(maxsize=8)
 def _all_pairs(folder: DatasetFolder, config: str, min_shared: int) -> AllPairs:
     return AllPairs(folder, config, min_shared)
+
+
+def _copied(value: Any) -> Any:
+    """A copy of nested lists, so that a caller who edits a row does not edit the cache."""
+    return [_copied(item) for item in value] if isinstance(value, list) else copy.copy(value)

@@ -14,11 +14,12 @@ from .. import __version__
 from ..errors import SocoError, unknown_name
 from ..files import atomic_folder, parse_size, progress
 from ..lvlm.questions import Questions, release_questions, release_rows
+from .cache import cached_folder
 from .card import render_card
 from .chunks import Mapper, chunks_of
 from .encode import Encoded, PairEncoder, encode_rows
 from .findings import Findings
-from .folder import FORMAT_NAME, FORMAT_VERSION, MANIFEST
+from .manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
 from .records import Release
 from .release import read_release
 from .schema import TableSpec
@@ -78,8 +79,6 @@ def build_dataset(
         raise unknown_name("format", format, FORMATS)
     shard_size = parse_size(max_shard_size)
     if out is None:
-        from .resolve import cached_folder
-
         out = cached_folder(source)
     out = Path(out).expanduser()
     findings = Findings()

@@ -5,39 +5,20 @@ Everything here can be pickled and survives a fork: another process opens the sa
 
 from __future__ import annotations
 
-import json
+import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pyarrow as pa
 
-from ..errors import DataNotFoundError, DatasetFolderError, unknown_name
+from ..errors import DatasetFolderError, unknown_name
 from ..files import sha256_file
-from .remote import Snapshot, index_rows
+from .image_index import index_rows
+from .images import ImageStore
+from .manifest import MANIFEST, REBUILD, Shard, checked_shards, read_manifest
+from .remote import Snapshot
 from .schema import CONFIGS
-
-if TYPE_CHECKING:
-    from .images import ImageStore
-
-MANIFEST = "manifest.json"
-FORMAT_NAME = "soco-dataset"
-FORMAT_VERSION = 1
-REBUILD = "Build it again with: soco build SOURCE --out DIR"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file of a table, as the manifest states it. `path` is absolute."""
-
-    config: str
-    split: str
-    path: Path
-    rows: int
-    bytes: int
-    sha256: str
 
 
 class DatasetFolder:
@@ -55,10 +36,10 @@ class DatasetFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
-        self.manifest = _read_manifest(self.path)
+        self.manifest = read_manifest(self.path)
         origin = Snapshot.of(self.path)
         self._shards: dict[tuple[str, str], list[Shard]] = {}
-        for shard in _checked_shards(self.path, self.manifest, images_apart=origin is not None):
+        for shard in checked_shards(self.path, self.manifest, images_apart=origin is not None):
             self._shards.setdefault((shard.config, shard.split), []).append(shard)
         images = self._shards.get(("images", "test"), [])
         self.snapshot = None if all(shard.path.is_file() for shard in images) else origin
@@ -129,9 +110,9 @@ class DatasetFolder:
         """The images, found by `image_id`."""
         with self._lock:
             if self._images is None:
-                from .images import ImageStore
-
-                self._images = ImageStore(self)
+                ids = self.table("images", "test", columns=["image_id"])["image_id"].to_pylist()
+                reopen = functools.partial(_images_of, self)
+                self._images = ImageStore(self.path, ids, self.shards("images", "test"), self.snapshot, reopen)
             return self._images
 
     def verify(self) -> None:
@@ -167,11 +148,6 @@ def _is_complete_now(folder: DatasetFolder) -> bool:
     return bool(shards) and all(shard.path.is_file() for shard in shards)
 
 
-def is_built(path: Path) -> bool:
-    """Whether `path` has the manifest of a built folder (it may still be damaged)."""
-    return (path / MANIFEST).is_file()
-
-
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = (path / MANIFEST).stat()
@@ -180,64 +156,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        what = "is a file, not a folder" if path.exists() else "does not exist"
-        raise DataNotFoundError(f"{path} {what}. Give a folder made by `soco build SOURCE --out DIR`.")
-    if not is_built(path):
-        raise DataNotFoundError(
-            f"{path} has no {MANIFEST}, so it is not a built dataset folder. Make one with: soco build SOURCE --out DIR"
-        )
-    where = path / MANIFEST
-    try:
-        manifest = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetFolderError(f"{where} cannot be read ({error}). {REBUILD}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_NAME:
-        raise DatasetFolderError(
-            f'{where} does not say "format": "{FORMAT_NAME}": not a SOCO dataset folder. {REBUILD}'
-        )
-    version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
-        mend = "Upgrade with: pip install -U soco-datasets" if _is_newer(version) else REBUILD
-        raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {FORMAT_VERSION}. {mend}")
-    return manifest
-
-
-def _is_newer(version: object) -> bool:
-    return isinstance(version, int) and version > FORMAT_VERSION
-
-
-def _checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> list[Shard]:
-    """The manifest's shards of known configs; every missing or cut file is named in one error.
-
-    With `images_apart`, shards of images may be missing.
-    """
-    where = root / MANIFEST
-    try:
-        manifest["content_hash"]
-        listed = [
-            (item["config"], item["split"], str(item["file"]), item["rows"], item["bytes"], item["sha256"])
-            for item in manifest["shards"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise DatasetFolderError(f"{where} lacks the field {error}. {REBUILD}") from error
-    shards, wrong = [], []
-    for config, split, file, rows, size, digest in listed:
-        relative = PurePosixPath(file)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise DatasetFolderError(f"{where} names a file outside the folder: {file}. {REBUILD}")
-        path = root.joinpath(*relative.parts)
-        if not path.is_file():
-            if not (images_apart and config == "images"):
-                wrong.append(f"{file} is missing")
-        elif path.stat().st_size != size:
-            wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {size:,}")
-        if config in CONFIGS:  # a later version may add configs; those here are read all the same
-            shards.append(Shard(config, split, path, rows, size, digest))
-    if wrong:
-        raise DatasetFolderError(f"{root} is not complete: {'; '.join(wrong)}. Copy it again, or: {REBUILD}")
-    return shards
+def _images_of(folder: DatasetFolder) -> ImageStore:
+    return folder.images
 
 
 def _is_intact(shard: Shard) -> bool:

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image, JpegImagePlugin
 
 from ..errors import DatasetFolderError, UsageError
-from .remote import HubImages
-from .stored import image_address
-
-if TYPE_CHECKING:
-    from .folder import DatasetFolder, Shard
+from .addresses import image_address
+from .manifest import Shard
+from .remote import HubImages, Snapshot
 
 _KEPT_ROW_GROUPS = 4
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp")  # entries of PIL's `info` that may state an orientation
 
 
 class ImageStore:
-    """Images of a `DatasetFolder` by `image_id`, in dataset order. Safe to share between threads, forks and pickles."""
+    """Images of a built folder by `image_id`, in dataset order. Safe to share between threads, forks and pickles.
 
-    def __init__(self, folder: DatasetFolder) -> None:
-        self._folder = folder
-        ids = folder.table("images", "test", columns=["image_id"])["image_id"].to_pylist()
+    Args:
+        root: the folder.
+        ids: the `image_id` of every row of the `images` config.
+        shards: its files.
+        snapshot: where images come from whose shards are not here.
+        reopen: how another process gets these images; can be pickled.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        ids: Sequence[str],
+        shards: Sequence[Shard],
+        snapshot: Snapshot | None,
+        reopen: Callable[[], ImageStore],
+    ) -> None:
+        self._root = root
+        self._reopen = reopen
         self._rows = {image_id: row for row, image_id in enumerate(ids)}
-        shards = folder.shards("images", "test")
-        parts: list[_Part] = [_part(shard, folder) for shard in shards]
-        self._parts = parts
+        self._parts = [_part(shard, root, snapshot) for shard in shards]
         self._starts = np.cumsum([0, *(shard.rows for shard in shards)])
 
-    def __reduce__(self) -> tuple[Callable[[DatasetFolder], ImageStore], tuple[DatasetFolder]]:
-        return _images_of, (self._folder,)
+    def __reduce__(self) -> tuple[Callable[[], ImageStore], tuple[()]]:
+        return self._reopen, ()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,7 +63,7 @@ class ImageStore:
         try:
             return self._rows[image_id]
         except KeyError:
-            raise UsageError(f"No image {image_id!r} in {self._folder.path} ({len(self):,} images).") from None
+            raise UsageError(f"No image {image_id!r} in {self._root} ({len(self):,} images).") from None
 
     def jpeg_bytes(self, image_id: str) -> bytes:
         """The file of an image exactly as the release has it; raises `UsageError` for an unknown id."""
@@ -69,8 +81,8 @@ class ImageStore:
             UsageError: unknown id.
             DatasetFolderError: the stored bytes are not an image; for damage behind the header, on first use.
         """
-        address = image_address(self._folder.path.as_posix(), image_id) + tag
-        return open_rgb(self._buffer(image_id), f"{self._folder.path}: image {image_id!r}", address)
+        address = image_address(self._root.as_posix(), image_id) + tag
+        return open_rgb(self._buffer(image_id), f"{self._root}: image {image_id!r}", address)
 
     def decode(self, image_id: str) -> Image.Image:
         """The same, decoded: the frame that annotations use. Raises as `open` does, all at once."""
@@ -81,7 +93,7 @@ class ImageStore:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         data = self._parts[part].read(row - int(self._starts[part]))
         if data is None:
-            raise DatasetFolderError(f"{self._folder.path}: image {image_id!r} has no bytes. Build the folder again.")
+            raise DatasetFolderError(f"{self._root}: image {image_id!r} has no bytes. Build the folder again.")
         return data
 
 
@@ -172,19 +184,15 @@ def _undecodable(name: str, error: Exception) -> DatasetFolderError:
     return DatasetFolderError(f"{name} does not decode ({error}). Copy the folder again or build it again.")
 
 
-def _images_of(folder: DatasetFolder) -> ImageStore:
-    return folder.images
-
-
 class _Part(Protocol):
     """The images of one shard."""
 
     def read(self, row: int) -> pa.Buffer | None: ...
 
 
-def _part(shard: Shard, folder: DatasetFolder) -> _Part:
-    if folder.snapshot is not None and not shard.path.is_file():
-        return HubImages(folder.snapshot, folder.path, shard)
+def _part(shard: Shard, root: Path, snapshot: Snapshot | None) -> _Part:
+    if snapshot is not None and not shard.path.is_file():
+        return HubImages(snapshot, root, shard)
     return _ParquetPart(shard) if shard.path.suffix == ".parquet" else _ArrowPart(shard)
 
 

@@ -20,11 +20,13 @@ from datasets.splits import NamedSplit
 from datasets.table import InMemoryTable, MemoryMappedTable, Table, concat_tables, embed_table_storage
 
 from ..files import atomic_file
+from .addresses import image_address
 from .all_pairs import IMAGE_COLUMNS, all_pairs
-from .folder import DatasetFolder, Shard
+from .folder import DatasetFolder
 from .jpeg import without_orientation
+from .manifest import Shard
 from .schema import CONFIGS
-from .stored import PairField, StoredImage, image_address, is_derived
+from .stored import PairField, StoredImage, is_derived
 
 ALL = "all"
 LVLM = "lvlm"

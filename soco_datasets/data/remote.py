@@ -11,15 +11,12 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError
-from .image_index import INDEX, read_index
-
-if TYPE_CHECKING:
-    from .folder import Shard
+from .image_index import INDEX, index_rows
+from .manifest import MANIFEST, Shard
 
 _ADDRESS = re.compile(r"(?:hf://datasets/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?/?")
 _SNAPSHOT = re.compile(r"datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
@@ -57,8 +54,6 @@ def is_published(repo: str, revision: str | None = None) -> bool:
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 
-    from .folder import MANIFEST
-
     if isinstance(try_to_load_from_cache(repo, MANIFEST, repo_type="dataset", revision=revision), str):
         return True
     try:
@@ -79,7 +74,6 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
     from huggingface_hub import snapshot_download
 
     from ..hub.errors import explained
-    from .folder import MANIFEST
 
     with explained("find a folder, or load a Hub dataset, called", address.repo):
         path = Path(
@@ -159,18 +153,6 @@ class HubImages:
                 f"{answer.status_code}). Load it without streaming, which downloads whole files."
             )
         return bytes(answer.content)
-
-
-def index_rows(root: Path, shard: Shard) -> pa.Table:
-    """The rows of the image index of one shard; raises `DatasetFolderError` where it does not fit the manifest."""
-    table = read_index(root / INDEX)
-    file = shard.path.relative_to(root).as_posix()
-    rows = table.filter(pa.compute.equal(table["file"], file))
-    if rows.num_rows != shard.rows:
-        raise DatasetFolderError(
-            f"{root / INDEX} has {rows.num_rows} rows for {file} instead of {shard.rows}. Publish the folder again."
-        )
-    return rows
 
 
 def one_revision(address: HubAddress, revision: str | None) -> HubAddress:

@@ -5,39 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from urllib.parse import quote
 
 from ..errors import DataNotFoundError, UsageError
-from .folder import is_built, open_folder
+from .cache import MINI, cached_folder
+from .cache import cache_root as cache_root
+from .folder import open_folder
+from .manifest import is_built
 from .remote import HubAddress, fetch_folder, hub_address, is_published, one_revision
 from .source import HUB_RELEASE
 
-MINI = "mini"
 _RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zip")
-
-
-def cache_root() -> Path:
-    """Where built folders are cached: SOCO_CACHE, else the folder `soco` in the Hugging Face home."""
-    chosen = os.environ.get("SOCO_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from huggingface_hub.constants import HF_HOME
-
-    return Path(HF_HOME) / "soco"
-
-
-def cached_folder(source: str = HUB_RELEASE, revision: str | None = None) -> Path:
-    """The folder that a build of `source` makes when no other is named, and that loading looks in.
-
-    The mini set has its own, which changes with its version; every other source becomes the default SOCO.
-    """
-    if source == MINI:
-        from .. import __version__
-        from .mini import MINI_VERSION
-        from .schema import schema_fingerprint
-
-        return cache_root() / f"mini-v{MINI_VERSION}-{__version__}-{schema_fingerprint()}"
-    return cache_root() / ("SOCO" if revision is None else f"SOCO-{quote(revision, safe='')}")
 
 
 def find_data(data_dir: str | Path | None = None, revision: str | None = None) -> Path | None:

@@ -4,58 +4,26 @@ A joined image is stored as the address "soco://FOLDER!/IMAGE_ID" in the `path` 
 null. To `datasets` it is a plain `Image`: this module teaches `Image.decode_example` such addresses, and fsspec to read
 them where `datasets` copies bytes into rows (`push_to_hub`). What is exported is a plain dataset that needs none of it.
 
-This module imports nothing else of the package at the top: it is loaded while `import datasets` ends.
+This module imports nothing heavy of the package at the top: it is loaded while `import datasets` ends.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import io
-import re
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote
 
 import pyarrow as pa
 from datasets.features import Image
 from datasets.features.features import _FEATURE_TYPES, register_feature
 from fsspec import AbstractFileSystem
 
+from .addresses import PREFIX, PROTOCOL, marks_of, pair_of, parse_address
+
 if TYPE_CHECKING:
     import PIL.Image
-
-PROTOCOL = "soco"
-_PREFIX = f"{PROTOCOL}://"
-_SEPARATOR = "!/"
-_DRIVE = re.compile("[A-Za-z]:")  # a root on Windows
-_MARKS = "marks="  # begins what stands after "#" where markers are to be drawn into the image
-_TAG = re.compile(r"#(\d+)$")  # the pair number after the address of an image of `all`
-
-
-def image_address(root: str, image_id: str) -> str:
-    """The address of an image of the built folder at `root` (absolute, "/" as separator).
-
-    The root goes without its leading slash: `datasets` passes addresses through `pathlib`, which would eat it.
-
-    >>> image_address("/data/SOCO", "kettle electric/kettle electric_1")
-    'soco://data/SOCO!/kettle%20electric/kettle%20electric_1'
-    """
-    return f"{_PREFIX}{quote(root.removeprefix('/'))}{_SEPARATOR}{quote(image_id)}"
-
-
-def parse_address(address: str) -> tuple[str, str]:
-    """(root, image_id) of an address; raises `ValueError` for anything else. The inverse of `image_address`.
-
-    >>> parse_address("soco://data/SOCO!/car/car_1")
-    ('/data/SOCO', 'car/car_1')
-    """
-    root, separator, image_id = address.removeprefix(_PREFIX).rpartition(_SEPARATOR)
-    if not separator or not root or not image_id:
-        raise ValueError(f"{address!r} is not the address of a SOCO image ({_PREFIX}FOLDER{_SEPARATOR}IMAGE_ID)")
-    root = unquote(root)
-    return root if _DRIVE.match(root) else f"/{root}", unquote(image_id.partition("#")[0])
 
 
 @dataclass
@@ -127,9 +95,9 @@ class PairField:
             return storage.cast(self.pa_type)
         if pa.types.is_struct(storage.type) and {field.name for field in storage.type} == {"bytes", "path"}:
             paths = storage.field("path").to_pylist() if storage.field("bytes").null_count == len(storage) else [""]
-            found = [None if path is None else _TAG.search(path) for path in paths]
-            if all(match is not None for match in found):
-                return pa.array([[int(match[1])] for match in found if match is not None], self.pa_type)
+            numbers = [None if path is None else pair_of(path) for path in paths]
+            if None not in numbers:
+                return pa.array([[number] for number in numbers], self.pa_type)
         raise TypeError(f"Cannot store {storage.type} in a derived column; `map` gives it a column of its own type.")
 
 
@@ -145,7 +113,7 @@ class SocoFileSystem(AbstractFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        return [cls._strip_protocol(p) for p in path] if isinstance(path, list) else path.removeprefix(_PREFIX)
+        return [cls._strip_protocol(p) for p in path] if isinstance(path, list) else path.removeprefix(PREFIX)
 
     def _read(self, path: str) -> bytes:
         from .folder import open_folder
@@ -172,33 +140,13 @@ class SocoFileSystem(AbstractFileSystem):
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BytesIO:
         if mode != "rb":
-            raise PermissionError(f"{_PREFIX} is read-only")
+            raise PermissionError(f"{PREFIX} is read-only")
         return io.BytesIO(self._read(path))
 
 
 def is_derived(feature: object) -> bool:
     """Whether a column of this feature holds pair numbers (the split `all`)."""
     return isinstance(feature, PairField)
-
-
-def copied(value: Any) -> Any:
-    """A copy of nested lists, so that a caller who edits a row does not edit the cache."""
-    return [copied(item) for item in value] if isinstance(value, list) else copy.copy(value)
-
-
-def pair_tag(k: int) -> str:
-    """What follows the address of an image of pair `k` of `all`."""
-    return f"#{k}"
-
-
-def marks_of(address: str) -> str:
-    """What is to be drawn into the image at an address (see `lvlm.markers`), "" for the image as it is.
-
-    >>> marks_of("soco://data/SOCO!/car/car_1#marks=arrow,red;*,12.5,30.0")
-    'marks=arrow,red;*,12.5,30.0'
-    """
-    tag = address.partition("#")[2]
-    return tag if tag.startswith(_MARKS) else ""
 
 
 def _in_mode(image: PIL.Image.Image, mode: str | None) -> PIL.Image.Image:
@@ -213,7 +161,7 @@ def _teach_addresses() -> None:
     def decode_example(self: Image, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
         if self.decode and isinstance(value, dict) and value.get("bytes") is None:
             path = value.get("path")
-            if isinstance(path, str) and path.startswith(_PREFIX):
+            if isinstance(path, str) and path.startswith(PREFIX):
                 from .folder import open_folder
 
                 root, image_id = parse_address(path)

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 def default_directory() -> Path:
     """Where stores are kept unless said otherwise: `features` in the cache folder (SOCO_CACHE)."""
-    from ..data.resolve import cache_root
+    from ..data.cache import cache_root
 
     return cache_root() / "features"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.folder import MANIFEST
+from ..data.manifest import MANIFEST
 from ..errors import UsageError
 from . import benchmark
 from .client import check_repo_name, retrying

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.card import render_card
-from ..data.folder import MANIFEST, DatasetFolder, open_folder
-from ..data.image_index import INDEX, image_index
+from ..data.folder import DatasetFolder, open_folder
+from ..data.image_index import INDEX
+from ..data.image_places import image_index
+from ..data.manifest import MANIFEST
 from ..data.schema import CONFIGS
 from ..errors import UsageError
 from . import benchmark

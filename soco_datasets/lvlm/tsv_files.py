@@ -20,7 +20,8 @@ from .. import __version__
 from ..data.card import render_card
 from ..data.categories import CATEGORIES
 from ..data.findings import Findings
-from ..data.folder import FORMAT_NAME, FORMAT_VERSION, MANIFEST, DatasetFolder
+from ..data.folder import DatasetFolder
+from ..data.manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, Shard, write_shards
 from ..errors import UsageError, unknown_name
