@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import functools
 import io
+import numbers
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 from datasets.features import Image
 from datasets.features.features import _FEATURE_TYPES, register_feature
@@ -81,11 +83,18 @@ class PairField:
         return value
 
     def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
-        """The field's value for pair number `[k]`, as a list or an array."""
+        """The field's value for pair number `[k]`, as a list or an array; what is no pair number is a value already.
+
+        A stream that loses or renames columns decodes its rows, encodes them and decodes them again.
+        """
         from .all_pairs import all_pairs
 
-        (number,) = value
-        return all_pairs(self.root, self.config, self.min_shared).value(int(number), self.name)
+        number = _pair_number(value)
+        if isinstance(value, dict):
+            return StoredImage().decode_example(value, token_per_repo_id)
+        if number is None:
+            return value
+        return all_pairs(self.root, self.config, self.min_shared).value(number, self.name)
 
     def cast_storage(self, storage: pa.Array) -> pa.Array:
         """Accept pair numbers, nulls, and unchanged images by their address; `map` gives other values a new type."""
@@ -147,6 +156,13 @@ class SocoFileSystem(AbstractFileSystem):
 def is_derived(feature: object) -> bool:
     """Whether a column of this feature holds pair numbers (the split `all`)."""
     return isinstance(feature, PairField)
+
+
+def _pair_number(value: Any) -> int | None:
+    """The k of `[k]`; None for anything else, such as any value that a column of pairs can have."""
+    if isinstance(value, list | np.ndarray) and len(value) == 1 and isinstance(value[0], numbers.Integral):
+        return int(value[0])
+    return None
 
 
 def _in_mode(image: PIL.Image.Image, mode: str | None) -> PIL.Image.Image:

@@ -353,6 +353,20 @@ def test_streams(load: Callable[..., Any], pairs: Dataset) -> None:
     assert len(list(stream.shuffle(seed=0, buffer_size=4).take(2))) == 2
 
 
+def test_streams_can_lose_and_rename_columns(load: Callable[..., Any], pairs: Dataset) -> None:
+    stream = load(pairs.info.config_name, str(pairs.split), streaming=True)
+    unseen = pairs.remove_columns("target_image")
+    for one, other in (
+        (stream.remove_columns("target_image"), unseen),
+        (stream.remove_columns("target_image").filter(lambda row: len(row["keypoints"]) > 0), unseen),
+        (stream.rename_column("target_image", "seen"), pairs.rename_column("target_image", "seen")),
+        (stream.select_columns(["pair_id", "source_image"]), pairs.select_columns(["pair_id", "source_image"])),
+    ):
+        rows = list(one)
+        assert len(rows) == len(pairs)
+        assert all(same_rows(row, other[i]) for i, row in enumerate(rows))
+
+
 def test_feature_of_one_image_decodes_bytes_addresses_and_files(tmp_path: Path, folder: Path) -> None:
     feature = StoredImage()
     for image_id in (ROTATED, GREY, CMYK):
