@@ -96,3 +96,4 @@ def test_the_readme_walk_prints_the_expected_numbers(home: Path) -> None:
     assert "differ from the real SOCO" in info.stdout
     mismatch = soco(home, "score", "R/dinov2_tiny_p14.predictions.parquet", "--data", "mini")
     assert mismatch.returncode == 1
+    assert "R/dinov2_tiny_p14.predictions.parquet: these predictions were made on dataset" in mismatch.stderr

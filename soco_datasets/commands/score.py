@@ -33,11 +33,15 @@ def run(arguments: argparse.Namespace) -> None:
         from ..correspondence.tasks import get_tasks
         from ..data.folder import open_folder
         from ..data.resolve import resolve_data
+        from ..errors import PredictionsError
 
         folder = open_folder(resolve_data(arguments.data))
         tasks = get_tasks(read_header(table).tasks)
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
-        check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder))
+        try:
+            check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder))
+        except PredictionsError as error:
+            raise PredictionsError(f"{arguments.predictions}: {error}") from None
     result = record_from_predictions(table)
     if arguments.out is not None:
         result.write(arguments.out)

@@ -82,6 +82,8 @@ class Header:
         try:
             check_provenance(fields)
             _check_tasks(fields)
+            if unknown := sorted(set(fields) - {field.name for field in dataclasses.fields(cls)}):
+                raise PredictionsError(f"unknown field(s) {', '.join(unknown)}")
             fields["protocol"] = read_protocol(fields.get("protocol"))
             fields["tasks"] = {name: TaskExpectation(**task) for name, task in fields["tasks"].items()}
             return cls(**fields)
