@@ -89,6 +89,7 @@ def explain_write_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only; choose another place",
             errno.ENOTDIR: "a part of the path is a file, not a folder",
             errno.EEXIST: "a part of the path is a file, not a folder",
+            errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:

@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--test-pairs", type=int, default=20_000, help="fixed pairs to draw where the release has none")
     parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
+    parser.add_argument("--draw-pairs", action="store_true", help="accept a release without pair files and draw pairs")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
             test_pairs=arguments.test_pairs,
             min_shared=arguments.min_shared,
             seed=arguments.seed,
+            draw_pairs=arguments.draw_pairs,
             mapper=mapper,
         )
     for item in result.findings:

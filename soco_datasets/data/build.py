@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from .. import __version__
-from ..errors import SocoError, unknown_name
+from ..errors import ReleaseError, UsageError, unknown_name
 from ..files import atomic_folder, parse_size, progress
 from ..lvlm.questions import Questions, release_questions, release_rows
 from .cache import cached_folder
@@ -24,10 +24,11 @@ from .records import Release
 from .release import read_release
 from .schema import TableSpec
 from .shards import FORMATS, ContentHash, Format, Shard, batch_rows, write_batches
-from .source import HUB_RELEASE, ReleaseFiles, open_release
+from .source import HUB_RELEASE, REQUIRED, ReleaseFiles, open_release
 from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pairs_of, stored_configs
 
 _LISTED_FINDINGS = 1000
+_SHOWN_FINDINGS = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def build_dataset(
     test_pairs: int = 20_000,
     min_shared: int = 3,
     seed: int = 0,
+    draw_pairs: bool = False,
     mapper: Mapper = map,
 ) -> BuildResult:
     """Build a dataset folder (design: docs/data.md).
@@ -66,6 +68,7 @@ def build_dataset(
         skip_bad: leave out the images and pairs that have errors, instead of refusing the release.
         overwrite: replace `out` when it is not empty.
         test_pairs, min_shared, seed: the draw of fixed pairs, used only where the release brings none.
+        draw_pairs: accept a release without any pair file; keypoints are then those of KeypointAnnotations alone.
         mapper: what has images checked, pairs read and their rows made, chunk by chunk: `map` does so here, a
             `distributed.mapper.ray_mapper` on a cluster. The folder is the same to the last byte.
 
@@ -81,13 +84,16 @@ def build_dataset(
     if out is None:
         out = cached_folder(source)
     out = Path(out).expanduser()
+    _check_apart(source, out)
+    required = ("Images", "KeypointAnnotations") if draw_pairs else REQUIRED
     findings = Findings()
-    with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision) as files:
+    with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision, required) as files:
         release = read_release(files, findings, mapper)
         if not skip_bad or strict:
             findings.check(source, strict)
         if not release.images:
-            raise SocoError(f"{source}: no usable image is left, nothing to build.")
+            first = "".join(f"\n  {item}" for item in list(findings)[:_SHOWN_FINDINGS])
+            raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
         origins = draw_missing_pairs(release, test_pairs, min_shared, seed)
         questions = release_questions(release)
         content, asked = ContentHash(), ContentHash()
@@ -121,6 +127,13 @@ def build_dataset(
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_card(manifest, format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _check_apart(source: str, out: Path) -> None:
+    """Refuse to build over the release itself: replacing `out` would delete it."""
+    release, place = Path(source).expanduser(), out.resolve()
+    if source != "mini" and release.exists() and release.resolve().is_relative_to(place):
+        raise UsageError(f"{out} holds the release {source} itself, which is never replaced. Give another --out.")
 
 
 def _encoded(

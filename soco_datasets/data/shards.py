@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -91,7 +91,7 @@ def batch_of(spec: TableSpec, rows: Sequence[Row]) -> pa.RecordBatch:
 def write_batches(
     root: Path, spec: TableSpec, split: str, batches: Iterable[pa.RecordBatch], format: Format, max_shard_size: int
 ) -> list[Shard]:
-    """Write one split below `root/<config>/`, at most `max_shard_size` bytes of data a file; no batch is cut.
+    """Write one split below `root/<config>/`, at most `max_shard_size` bytes of data a file, or a single larger row.
 
     Images are stored uncompressed (JPEG does not shrink, and an uncompressed Arrow stream can be memory-mapped);
     everything else with zstd. A split without rows still gets one empty shard, so that its columns are known.
@@ -107,7 +107,7 @@ def write_batches(
         return _open_writer(parts[-1][0], schema, format, compress=not holds_images)
 
     writer, size = start(), 0
-    for batch in batches:
+    for batch in (piece for whole in batches for piece in _pieces(whole, max_shard_size)):
         if size and size + batch.nbytes > max_shard_size:
             writer.close()
             writer, size = start(), 0
@@ -119,6 +119,16 @@ def write_batches(
         _finish(root, spec.name, split, number, len(parts), part, count, format)
         for number, (part, count) in enumerate(parts)
     ]
+
+
+def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
+    """A batch in halves of halves, until each has at most `most` bytes or a single row."""
+    if batch.nbytes <= most or batch.num_rows < 2:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    for part in (batch.slice(0, half), batch.slice(half)):
+        yield from _pieces(part, most)
 
 
 def _open_writer(path: Path, schema: pa.Schema, format: Format, compress: bool) -> _Writer:

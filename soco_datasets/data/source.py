@@ -16,18 +16,18 @@ import stat
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import DataNotFoundError, ReleaseError, SocoError
+from ..errors import DataNotFoundError, ReleaseError, SocoError, UsageError
 from .findings import Findings
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
 ARCHIVES = ("Images.zip", "KeypointAnnotations.zip", "PairAnnotations.zip")
-_REQUIRED = ("Images", "PairAnnotations")
+REQUIRED = ("Images", "PairAnnotations")
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|desktop\.ini$|\._)")
 _MAX_MEMBER = 256 * 2**20  # no image or annotation is larger; a bigger member is an archive bomb
 
@@ -88,13 +88,26 @@ class ReleaseFiles:
         return {**self.__dict__, "_places": places}
 
     def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: Findings) -> None:
-        """Take in one file under its NFC name; a second one of the same name is an error."""
+        """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
         name = unicodedata.normalize("NFC", name)
+        if not is_text(name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            findings.error(shown, "", "name_not_utf8", "the file's name is not UTF-8", "rename it")
+            return
         if name in self._places:
             message = "two files of the release have this name"
             findings.error(name, "", "doubled_file", message, "remove one of them")
             return
         self._places[name] = place
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: no half of a surrogate pair, as bytes that are not UTF-8 leave them."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path_of(archive: zipfile.ZipFile | Path) -> Path:
@@ -108,8 +121,12 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 
 @contextlib.contextmanager
-def open_release(source: str, findings: Findings, revision: str | None = None) -> Iterator[ReleaseFiles]:
+def open_release(
+    source: str, findings: Findings, revision: str | None = None, required: Sequence[str] = REQUIRED
+) -> Iterator[ReleaseFiles]:
     """Open SOURCE ("mini", a folder, or a Hub dataset id) and give its files; archives are closed at the end.
+
+    `required` are the parts of `FOLDERS` that must be there.
 
     Raises:
         DataNotFoundError: SOURCE is neither a release folder nor a Hub repository that can be reached.
@@ -122,8 +139,10 @@ def open_release(source: str, findings: Findings, revision: str | None = None) -
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soco-mini-")))
             write_mini_release(root)
             files = ReleaseFiles("mini", "mini")
-        elif Path(source).expanduser().exists():
-            root = _release_root(Path(source).expanduser())
+        elif (local := _local_release(source)) is not None:
+            if revision is not None:
+                raise UsageError(f"revision={revision!r} is of a Hub release, but {source} is a folder. Leave it out.")
+            root = local
             files = ReleaseFiles("folder", root.name)
         else:
             root, commit = _download(source, revision)
@@ -137,8 +156,21 @@ def open_release(source: str, findings: Findings, revision: str | None = None) -
         for folder in FOLDERS:
             if folder not in packed and (root / folder).is_dir():
                 _add_tree(files, root, folder, findings)
-        _check_complete(files, root)
+        _check_complete(files, root, required, findings)
         yield files
+
+
+def _local_release(source: str) -> Path | None:
+    """The folder of a release that SOURCE names, None where there is nothing of that name."""
+    path = Path(source).expanduser()
+    try:
+        return _release_root(path) if path.exists() else None
+    except OSError as error:
+        if isinstance(error, SocoError):
+            raise
+        raise ReleaseError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or give another one."
+        ) from error
 
 
 def _release_root(path: Path) -> Path:
@@ -149,7 +181,7 @@ def _release_root(path: Path) -> Path:
         )
 
     def holds_release(folder: Path) -> bool:
-        return any((folder / name).exists() for name in (*_REQUIRED, *ARCHIVES))
+        return any((folder / name).exists() for name in (*REQUIRED, *ARCHIVES))
 
     if holds_release(path):
         return path
@@ -159,7 +191,7 @@ def _release_root(path: Path) -> Path:
     if (path / "manifest.json").is_file():
         raise DataNotFoundError(f"{path} is a built dataset folder already; use it with --data {path}.")
     raise DataNotFoundError(
-        f"{path} holds no SOCO release: expected {' and '.join(_REQUIRED)} folders or {', '.join(ARCHIVES)}."
+        f"{path} holds no SOCO release: expected {' and '.join(REQUIRED)} folders or {', '.join(ARCHIVES)}."
     )
 
 
@@ -187,7 +219,10 @@ def _download(repo_id: str, revision: str | None) -> tuple[Path, str | None]:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except PermissionError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}. Make it readable.") from error
+    except Exception as error:
+        # a damaged directory of members raises zipfile, struct, value and OS errors, depending on where it is damaged
         raise ReleaseError(
             f"{path}: not a complete zip archive ({error}). It may be truncated: download it again and compare sizes."
         ) from error
@@ -218,26 +253,48 @@ def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, find
 
 
 def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: Findings) -> None:
-    inside = root.resolve()
-    for directory, _, names in os.walk(root / folder):
-        for name in names:
+    inside = _own_folders(root)
+
+    def unreadable(error: OSError) -> None:
+        place = Path(error.filename).relative_to(root).as_posix()
+        findings.error(place, "", "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
+
+    for directory, folders, names in os.walk(root / folder, onerror=unreadable):
+        for name in (*folders, *names):
             path = Path(directory, name)
             relative = path.relative_to(root).as_posix()
             if _JUNK.search(relative):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            is_link = path.is_symlink()
+            if is_link and not any(path.resolve().is_relative_to(own) for own in inside):
                 message = f"a link that leads outside the release ({path.resolve()})"
-                findings.error(relative, "", "member_outside", message, "put the file itself in its place")
-                continue
-            files.add(relative, path, findings)
+                findings.error(relative, "", "member_outside", message, "put what it leads to in its place")
+            elif path.is_dir():
+                if is_link:
+                    message = "a link to a folder, which is not followed"
+                    findings.error(relative, "", "member_link", message, "put the folder itself in its place")
+            elif not path.is_file():
+                message = "no regular file (a broken link, a pipe or a device)"
+                findings.error(relative, "", "no_file", message, "put the file itself in its place, or remove it")
+            else:
+                files.add(relative, path, findings)
 
 
-def _check_complete(files: ReleaseFiles, root: Path) -> None:
-    missing = [folder for folder in _REQUIRED if not any(name.startswith(f"{folder}/") for name in files._places)]
+def _own_folders(root: Path) -> list[Path]:
+    """Where links of a release may lead: into it, and for a snapshot in the Hub's cache to the files beside it."""
+    real = root.resolve()
+    blobs = real.parent.parent / "blobs"
+    return [real, blobs.resolve()] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
+
+
+def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: Findings) -> None:
+    missing = [folder for folder in required if not any(name.startswith(f"{folder}/") for name in files._places)]
     if missing:
+        findings.check(str(root), strict=False)  # what was refused may be all there was
+        drawn = " Or give --draw-pairs, to have pairs drawn from KeypointAnnotations."
         raise ReleaseError(
             f"{root}: the release has no {' and no '.join(missing)}, neither as a folder nor as a zip with files. "
-            "Get the missing part of the release."
+            "Get the missing part of the release." + (drawn if missing == ["PairAnnotations"] else "")
         )
 
 

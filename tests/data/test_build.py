@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,9 +112,16 @@ def test_content_hash_sees_a_moved_point_and_a_changed_pixel(release: Path, tmp_
 
 def test_shards_are_split_by_size_and_read_back_whole(release: Path, tmp_path: Path) -> None:
     whole = build_dataset(str(release), tmp_path / "whole")
-    split = build_dataset(str(release), tmp_path / "split", max_shard_size="1KB")
-    names = [shard["file"] for shard in split.manifest["shards"] if shard["config"] == "soc"]
-    assert names == ["soc/test-00000-of-00001.arrow"]  # one record batch is never cut
+    split = build_dataset(str(release), tmp_path / "split", max_shard_size="3KB")
+    for config in ("soc", "images"):
+        shards = [shard for shard in split.manifest["shards"] if shard["config"] == config]
+        assert len(shards) > 1
+        for shard in shards:
+            with pa.ipc.open_stream(tmp_path / "split" / shard["file"]) as stream:
+                data = stream.read_all()
+            assert data.nbytes <= 3000 or data.num_rows == 1
+        whole_table, table = (open_folder(tmp_path / name).table(config, "test") for name in ("whole", "split"))
+        assert table.equals(whole_table)
     assert whole.manifest["content_hash"] == split.manifest["content_hash"]
     with pytest.raises(UsageError, match="is not a size"):
         build_dataset(str(release), tmp_path / "x", max_shard_size="lots")
@@ -179,6 +187,48 @@ def test_out_in_use_is_refused_and_overwrite_replaces_it(release: Path, tmp_path
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("inside", [".", "outer/release"])
+def test_overwrite_never_deletes_the_release_itself(inside: str, release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "place"
+    (out / inside).parent.mkdir(parents=True, exist_ok=True)
+    release.rename(out / inside)
+    with pytest.raises(UsageError, match="holds the release"):
+        build_dataset(str(out / inside), out, overwrite=True)
+    assert (out / inside / "Images/car/car_1.JPEG").is_file()
+
+
+def test_a_revision_is_of_the_hub_only(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'main' is of a Hub release"):
+        build_dataset(str(release), tmp_path / "out", revision="main")
+
+
+def test_a_snapshot_in_the_cache_of_the_hub(release: Path, tmp_path: Path) -> None:
+    """The Hub client stores files as blobs and links to them, out of the snapshot's own folder."""
+    cache = tmp_path / "datasets--LAB--SOCO"
+    (cache / "blobs").mkdir(parents=True)
+    zips = zip_release(release, tmp_path / "zips")
+    snapshot = cache / "snapshots" / ("a" * 40)
+    for number, path in enumerate(sorted(p for p in zips.rglob("*") if p.is_file())):
+        link = snapshot / path.relative_to(zips)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(cache / "blobs" / str(number))
+        link.symlink_to(cache / "blobs" / str(number))
+    result = build_dataset(str(snapshot), tmp_path / "out", strict=True)
+    assert result.manifest["counts"]["images"] == 6
+    assert result.manifest["counts"]["rows"]["annotations"] == {"test": 8}
+
+
+def test_pairs_are_drawn_from_keypoint_annotations_when_asked(release: Path, tmp_path: Path) -> None:
+    shutil.rmtree(release / "PairAnnotations")
+    result = build_dataset(str(release), tmp_path / "out", draw_pairs=True)
+    assert {origin[:5] for origin in result.manifest["pairs"].values()} == {"drawn"}
+    assert result.manifest["counts"]["rows"]["soc"] == {"test": 6}
+    assert result.manifest["counts"]["keypoints"] == 3 * 4 + 3 * 3
+    shutil.rmtree(release / "KeypointAnnotations")
+    with pytest.raises(ReleaseError, match="no KeypointAnnotations"):
+        build_dataset(str(release), tmp_path / "out2", draw_pairs=True)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
 def test_full_disk_leaves_nothing(release: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
@@ -195,6 +245,8 @@ def test_full_disk_leaves_nothing(release: Path, tmp_path: Path) -> None:
 
 
 def test_unwritable_place_is_one_clear_error(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(SocoError, match="the name is too long"):
+        build_dataset(str(release), tmp_path / ("x" * 250))
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="Cannot write"):
         build_dataset(str(release), tmp_path / "file" / "out")
