@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..files import progress
 from .chunks import Mapper, chunks_of
@@ -19,7 +19,8 @@ from .findings import Finding, Findings
 from .records import ImageRecord
 from .source import ReleaseFiles, read_error
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # MPO is what cameras call a JPEG with a preview
+_FORMATS = ("JPEG", "PNG", "WEBP")  # what Pillow opens as JPEG may be MPO, a camera's JPEG with a preview
+_ENDINGS = (".jpeg", ".jpg", ".jpe", ".jfif", ".mpo", ".png", ".webp")
 _MAX_PIXELS = 200_000_000
 _ORIENTATION = 0x0112
 _CHUNK = 128  # images that one call of a mapper checks
@@ -47,11 +48,14 @@ def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -
     for name in files.names:
         if not name.startswith("Images/"):
             continue
-        if name.count("/") == 2 and "." in name.rpartition("/")[2]:
-            paths.append(name)
-        else:
+        if name.count("/") != 2:
             message = "not at Images/<category>/<file>: left out"
             findings.repair(name, "", "misplaced_file", message, "move it, or remove it")
+        elif not name.lower().endswith(_ENDINGS):
+            message = f"no image by its ending ({', '.join(_ENDINGS)}): left out"
+            findings.repair(name, "", "no_image", message, "remove it, or name it by what it is")
+        else:
+            paths.append(name)
 
     records: dict[str, ImageRecord] = {}
     parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
@@ -98,6 +102,8 @@ def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Finding:
                     return failed(f"is {width} x {height} pixels, more than {_MAX_PIXELS:,}", "scale it down")
                 orientation = image.getexif().get(_ORIENTATION)
                 image.load()
+    except UnidentifiedImageError:
+        return failed("does not decode as an image: neither JPEG nor PNG nor WebP", "put the intact file in its place")
     except Exception as error:
         # Pillow raises many kinds of error on damaged data (SyntaxError, struct.error, OSError, ...)
         return failed(f"does not decode as an image: {read_error(error)}", "put the intact file in its place")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -172,7 +173,7 @@ def open_rgb(data: bytes | pa.Buffer, name: str, address: str = "") -> Image.Ima
         try:
             image = StoredJpeg(data, name, address)
         except SyntaxError:  # not a JPEG, whatever its file name says
-            image = Image.open(pa.BufferReader(data)).convert("RGB")
+            image = Image.open(io.BytesIO(data)).convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
     except (OSError, SyntaxError, ValueError) as error:
         raise _undecodable(name, error) from error
     for key in _ORIENTED:

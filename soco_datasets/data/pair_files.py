@@ -1,22 +1,22 @@
 """One pair file of the release -> one `PairRecord`, or findings that say why not.
 
-The only place, with side_files.py, that knows the release's field names (`src_`, `trg_`, `bndbox`, `pos`).
+Only this, view_fields.py and side_files.py know the release's field names (`src_`, `trg_`, `bndbox`, `pos`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .categories import normal_spelling
 from .findings import Findings
-from .records import Box, ConceptGroup, ImageRecord, PairRecord, Point, View
+from .json_values import BadFileError, is_json, load_json, missing_field, nfc, some
+from .records import ConceptGroup, ImageRecord, PairRecord, View
 from .source import ReleaseFiles, read_error
+from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {
     ("intra",): "intra",
@@ -24,61 +24,13 @@ _SUBSET_DIRECTORIES = {
     ("trainsplits", "train"): "probe_train",
     ("trainsplits", "test"): "probe_test",
 }
-# Annotators click a little outside the image now and then; further out the point cannot belong to it.
-FAR_OUTSIDE = 0.25  # of the image's longer side
-
-
-class BadFileError(Exception):
-    """A file that cannot be used; its findings are recorded already."""
 
 
 def subset_of(path: str) -> tuple[str, str] | None:
     """("intra", category directory) and so on for a path below PairAnnotations, None where the layout has no such."""
     parts = path.split("/")[1:]
     subset = _SUBSET_DIRECTORIES.get(tuple(parts[:-2]))
-    return (subset, parts[-2]) if subset and path.endswith(".json") else None
-
-
-def nfc(text: str) -> str:
-    """Unicode NFC, so that names from macOS archives meet names from JSON."""
-    return unicodedata.normalize("NFC", text)
-
-
-def load_json(file: str, raw: bytes, findings: Findings) -> Any:
-    """Parse JSON strictly: no NaN, no infinity. Records an error and raises `BadFileError` when it does not parse."""
-
-    def refuse(constant: str) -> float:
-        raise ValueError(f"holds {constant}, which is not a number of JSON")
-
-    try:
-        return json.loads(raw, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        findings.error(file, "", "not_json", f"not valid JSON: {error}", "write the file again")
-        raise BadFileError from None
-
-
-def finite(value: object) -> float | None:
-    """The value as a float when it is a finite JSON number, else None (a bool is no number)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def as_int(value: object) -> int | None:
-    """An id given as an integer, a whole float or digits in a string; None otherwise."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if abs(value) < 2**63 else None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value.strip()):
-        return int(value)
-    return None
+    return (subset, parts[-2]) if subset and is_json(path) else None
 
 
 @dataclass(frozen=True)
@@ -106,6 +58,7 @@ class PairFileReader:
         for category, name in image_files:
             self._categories_of.setdefault(name, []).append(category)
         self._views: dict[bytes, View] = {}
+        self._by_plain_name: dict[tuple[str, str], str] | None = None
 
     def read_all(self, files: ReleaseFiles) -> PairsRead:
         """Read files one after the other; views are shared among these.
@@ -117,7 +70,7 @@ class PairFileReader:
         self._views = {}
         pairs, findings = [], Findings()
         for path in files.names:
-            if not path.endswith(".json"):
+            if not is_json(path):
                 findings.note(path, "", "extra_file", "not a pair file: left out")
                 continue
             try:
@@ -163,10 +116,11 @@ class PairFileReader:
         target = self._side(file, "trg", subset, directory, data, findings)
         if source is None or target is None:
             raise BadFileError
+        _check_place(file, subset, directory, source, target, findings)
         if source.image_id == target.image_id:
             findings.note(file, "trg_image", "self_pair", "source and target are the same image")
         return PairRecord(
-            pair_id=file.removeprefix("PairAnnotations/").removesuffix(".json"),
+            pair_id=file.removeprefix("PairAnnotations/")[: -len(".json")],
             subset=subset,
             group=directory,
             source=source,
@@ -217,9 +171,21 @@ class PairFileReader:
         image_id = self._image_files.get((category, name))
         if image_id is None:
             message = f"the release has no usable image Images/{category}/{name}"
+            if close := self._close_image(category, name):
+                message += f" (it has {close})"
             findings.error(file, field, "missing_image", message, "add the image, or remove the pair")
             return None
         return self._images[image_id]
+
+    def _close_image(self, category: str, name: str) -> str | None:
+        """An image that differs from a missing one by its ending, by case or by the category's spelling."""
+
+        def plain(category: str, name: str) -> tuple[str, str]:
+            return normal_spelling(category), name.rpartition("/")[2].rpartition(".")[0].casefold()
+
+        if self._by_plain_name is None:
+            self._by_plain_name = {plain(*key): self._images[value].file for key, value in self._image_files.items()}
+        return self._by_plain_name.get(plain(category, name))
 
     def _guess_category(self, name: str, side: str, subset: str, directory: str) -> str | None:
         holders = self._categories_of.get(name, [])
@@ -244,12 +210,12 @@ class PairFileReader:
         both = {p.name for p in source.points} & {p.name for p in target.points}
         unknown = [name for name in names if nfc(name) not in both]
         if unknown:
-            message = f"{_some(unknown)} not visible in both views: skipped"
+            message = f"{some(unknown)} not visible in both views: skipped"
             findings.repair(file, field, "unknown_overlap", message, "remove the names, or add the points")
         known = [nfc(name) for name in names if nfc(name) in both]
         doubled = sorted({name for name in known if known.count(name) > 1})
         if doubled:
-            message = f"{_some(doubled)} listed more than once: counted once"
+            message = f"{some(doubled)} listed more than once: counted once"
             findings.repair(file, field, "doubled_overlap", message, "list each name once")
         return tuple(dict.fromkeys(known))
 
@@ -280,7 +246,7 @@ class PairFileReader:
             unknown = [n for n in names_source if n not in known_source]
             unknown += [n for n in names_target if n not in known_target]
             if unknown:
-                message = f"{_some(unknown)} not visible in that view: skipped"
+                message = f"{some(unknown)} not visible in that view: skipped"
                 findings.repair(file, where, "unknown_match", message, "remove the names, or add the points")
             kept = ConceptGroup(
                 nfc(group["concept_name"]),
@@ -294,137 +260,21 @@ class PairFileReader:
         return tuple(result)
 
 
-def read_view(file: str, prefix: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings) -> View | None:
-    """The fields `<prefix>imsize`, `<prefix>bndbox`, `<prefix>keypoints` of `data` as a `View` of `image`.
-
-    Errors and repairs go to `findings`; None when the view cannot be used.
-    """
-    before = len(findings.of("error"))
-    _check_size(file, f"{prefix}imsize", data.get(f"{prefix}imsize"), image, findings)
-    bbox, given = _read_box(file, f"{prefix}bndbox", data, image, findings)
-    points = _read_points(file, f"{prefix}keypoints", data, image, findings)
-    if len(findings.of("error")) > before:
-        return None
-    return View(image.image_id, bbox, given, points)
-
-
-def _check_size(file: str, field: str, size: object, image: ImageRecord, findings: Findings) -> None:
-    numbers = [as_int(value) for value in size] if isinstance(size, list) else []
-    if len(numbers) != 2 or None in numbers:
-        missing_field(file, field, size, "[width, height] in pixels", findings)
-    elif tuple(numbers) != image.size:
-        swapped = " (width and height are swapped: were the points taken on a rotated picture?)"
-        message = f"says {numbers}, but {image.file} is {list(image.size)}" + (
-            swapped if tuple(numbers[::-1]) == image.size else ""
+def _check_place(file: str, subset: str, directory: str, source: View, target: View, findings: Findings) -> None:
+    """A pair lies with those within a category or with those across, in the folder of its target's category."""
+    own, other = source.category, target.category
+    if (own == other) == (subset == "cross"):
+        what = (
+            f"source and target are both of {own!r}" if own == other else f"source is of {own!r}, target of {other!r}"
         )
-        mend = "annotate the stored image, or give its true size if the points do belong to it"
-        findings.error(file, field, "wrong_size", message, mend)
-
-
-def _read_box(
-    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
-) -> tuple[Box | None, bool]:
-    box = data.get(field)
-    if field in data and box is None:
-        return None, True
-    if box is None or box == []:
-        message = "missing or empty: the image's box in other files is taken, else the whole image normalises"
-        findings.repair(file, field, "missing_box", message, "give [left, top, right, bottom], or null")
-        return None, False
-    numbers = [finite(value) for value in box] if isinstance(box, list) else []
-    if len(numbers) != 4 or None in numbers:
-        missing_field(file, field, box, "[left, top, right, bottom] in pixels, or null", findings)
-        return None, False
-    left, top, right, bottom = (float(n or 0.0) for n in numbers)
-    mend = "give left < right and top < bottom inside the image, or null"
-    if right <= left or bottom <= top:
-        findings.error(file, field, "empty_box", f"{box} has no area or is inverted", mend)
-    elif right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
-        message = f"{box} lies wholly outside the image of {image.width} x {image.height}"
-        findings.error(file, field, "far_box", message, mend)
-    return (left, top, right, bottom), True
-
-
-def _read_points(
-    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
-) -> tuple[Point, ...]:
-    items = data.get(field)
-    if not isinstance(items, list):
-        missing_field(file, field, items, "a list of keypoints", findings)
-        return ()
-    if not items:
-        message = "lists no keypoint: the pair is kept and scores in no task"
-        findings.repair(file, field, "no_points", message, "list the visible keypoints, or remove the pair")
-    points: dict[str, Point] = {}
-    doubled, bare, long, outside = [], [], [], []
-    for number, item in enumerate(items):
-        where = f"{field}[{number}]"
-        name = item.get("name") if isinstance(item, dict) else None
-        if not isinstance(name, str) or not name:
-            findings.error(file, where, "no_name", "a keypoint needs a name (a non-empty string)", "name it")
-            continue
-        name = nfc(name)
-        position = item.get("pos")
-        numbers = [finite(value) for value in position[:2]] if isinstance(position, list) else []
-        if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
-            message = f"the position of {name} is {position!r}, not two finite numbers [x, y]"
-            findings.error(file, f"{where}.pos", "bad_position", message, "give [x, y] in pixels")
-            continue
-        x, y = numbers[0], numbers[1]
-        if len(position) > 2:
-            long.append(name)
-        beyond = max(-x, -y, x - image.width, y - image.height)
-        if beyond > FAR_OUTSIDE * max(image.size):
-            message = f"{name} at {position} lies far outside the image of {image.width} x {image.height}"
-            findings.error(file, f"{where}.pos", "far_outside", message, "correct the point, or leave it out")
-            continue
-        if beyond > 0:
-            outside.append(name)
-        if name in points:
-            doubled.append(name)
-            del points[name]  # the last one counts, at its own place in the order, as in the reference
-        if "concept_name" not in item:
-            bare.append(name)
-        points[name] = Point(
-            name=name,
-            x=x,
-            y=y,
-            keypoint_id=as_int(item.get("id")),
-            concept_id=as_int(item.get("concept_id")),
-            concept=_text(item.get("concept_name")),
-            kind=_text(item.get("kind")),
-            shared=item["shared"] if isinstance(item.get("shared"), bool) else None,
-            bare="concept_name" not in item,
+        holds = (
+            "cross/ holds pairs of two categories" if subset == "cross" else "this folder holds pairs of one category"
         )
-    if doubled:
-        message = f"{_some(doubled)} given more than once in one view: the last one counts"
-        findings.repair(file, field, "doubled_keypoint", message, "give each keypoint once")
-    if bare:
-        message = f"{_some(bare)} without concept_name: taken from the release's other files where they agree"
-        findings.repair(file, field, "bare_points", message, "give concept_id, concept_name, kind, shared")
-    if long:
-        message = f"{_some(long)} with more than two coordinates: the first two are x and y"
-        findings.repair(file, field, "extra_coordinates", message, "give [x, y]")
-    if outside:
-        findings.note(file, field, "points_outside", f"{_some(outside)} slightly outside the image: kept as they are")
-    return tuple(points.values())
-
-
-def missing_field(file: str, field: str, value: object, wanted: str, findings: Findings) -> None:
-    """Record that a field is absent or of the wrong kind."""
-    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
-    message = f"missing; wanted {wanted}" if value is None else f"is {shown}; wanted {wanted}"
-    findings.error(file, field, "bad_field", message, f"give {wanted}")
+        findings.error(file, "", "misfiled_pair", f"{what}, but {holds}", "move it to where it belongs")
+    elif other != directory:
+        message = f"the target is of {other!r} but the file lies in {directory!r}: the folder counts"
+        findings.repair(file, "trg_category", "other_folder", message, "move it to the folder of its target")
 
 
 def _is_name_list(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _text(value: object) -> str | None:
-    return nfc(value) if isinstance(value, str) and value else None
-
-
-def _some(names: Sequence[str], limit: int = 4) -> str:
-    shown = ", ".join(dict.fromkeys(names[:limit]))
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

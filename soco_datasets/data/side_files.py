@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .findings import Findings
+from .json_values import check_text, finite, is_json, nfc
 from .metadata import METADATA_FILE
-from .pair_files import finite, nfc, read_view
 from .records import ImageRecord, View
 from .source import ReleaseFiles, read_error
+from .view_fields import read_view
 
 MAPPING_FILE = "Metadata/filename_mapping.json"
 
@@ -48,10 +49,11 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
             findings.error(name, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
             continue
         side.texts.append((name, _text(name, raw, findings)))
-        if not name.endswith(".json"):
+        if not is_json(name):
             continue
         try:
             data = json.loads(raw)
+            check_text(raw, data)
         except (ValueError, RecursionError) as error:
             message = f"not valid JSON ({error}): kept verbatim, not used"
             findings.repair(name, "", "side_file_not_json", message, "write the file again, or remove it")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from shared_data import ORACLE, needs_shared
 from small_release import NAMES, edit, first_pair, jpeg, make_release, zip_release
 
@@ -65,6 +68,9 @@ ERRORS: dict[str, tuple[Change, str]] = {
     "box elsewhere": (set_field(trg_bndbox=[500, 400, 510, 409]), "wholly outside"),
     "box of three": (set_field(trg_bndbox=[5, 4, 51]), "trg_bndbox: is [5, 4, 51]"),
     "overlap is text": (set_field(semantic_overlap="all"), "semantic_overlap: is 'all'"),
+    "concept is a list": (set_point("src", 0, concept_name=["mirror"]), "src_keypoints[0].concept_name: is ['mirror']"),
+    "half a character": (lambda d: d["semantic_overlap"].append("\ud800"), "holds an escape"),
+    "a source of another category": (set_field(src_category="bus", src_image="bus_1.JPEG"), "source is of 'bus'"),
     "group without names": (set_field(concept_matches=[{"concept_name": "x"}]), "concept_matches[0]"),
 }
 
@@ -97,6 +103,8 @@ REPAIRS: dict[str, tuple[Change, str]] = {
     "no box": (lambda d: d.pop("trg_bndbox"), "missing_box"),
     "empty box": (set_field(trg_bndbox=[]), "missing_box"),
     "null box where others have one": (set_field(trg_bndbox=None), "missing_box"),
+    "id is a list": (set_point("src", 0, id=[1]), "odd_field"),
+    "shared is text": (set_point("trg", 2, shared="yes"), "odd_field"),
     "bare points": (lambda d: [p.pop("concept_name") for p in d["src_keypoints"]], "bare_points"),
     "three coordinates": (lambda d: [p["pos"].append(1) for p in d["src_keypoints"]], "extra_coordinates"),
     "no group": (lambda d: d.pop("pair_group"), "pair_group"),
@@ -121,6 +129,42 @@ def test_repairs_are_counted_give_the_same_rows_and_are_errors_when_strict(
         clean = open_folder(tmp_path / "clean").table(config, "test")
         assert open_folder(result.path).table(config, "test").equals(clean), config
     assert path in refused(release, tmp_path / "strict", strict=True)
+
+
+def test_a_missing_image_is_told_from_one_of_another_spelling(release: Path, tmp_path: Path) -> None:
+    edit(first_pair(release), set_field(src_image="CAR_1.jpg"))
+    edit(first_pair(release, category="bus"), set_field(trg_category="Bus"))
+    message = refused(release, tmp_path / "out")
+    assert "no usable image Images/car/CAR_1.jpg (it has Images/car/car_1.JPEG)" in message
+    assert "no usable image Images/Bus/bus_2.JPEG (it has Images/bus/bus_2.JPEG)" in message
+
+
+def test_pairs_in_folders_of_other_pairs(release: Path, tmp_path: Path) -> None:
+    within, across = first_pair(release), first_pair(release, "cross")
+    within.rename(release / "PairAnnotations/cross/car/00077-a.json")
+    across.rename(release / "PairAnnotations/intra/car/00078-b.json")
+    message = refused(release, tmp_path / "out")
+    assert "cross/car/00077-a.json: source and target are both of 'car', but cross/ holds pairs of two" in message
+    assert "intra/car/00078-b.json: source is of 'bus', target of 'car', but this folder holds" in message
+
+
+def test_the_folder_counts_where_the_target_is_of_another_category(release: Path, tmp_path: Path) -> None:
+    path = edit(first_pair(release, "cross"), set_field(pair_group="bus"))
+    moved = path.rename(release / "PairAnnotations/cross/bus/00077-a.json")
+    result = build_dataset(str(release), tmp_path / "out")
+    assert [(item.rule, item.file) for item in result.findings.of("repair")] == [
+        ("other_folder", moved.relative_to(release).as_posix())
+    ]
+    groups = open_folder(tmp_path / "out").table("cross_soc", "test").select(["pair_id", "pair_group"]).to_pylist()
+    assert {"pair_id": "cross/bus/00077-a", "pair_group": "bus"} in groups
+
+
+def test_json_by_another_ending_is_a_pair_file(release: Path, tmp_path: Path) -> None:
+    path = first_pair(release)
+    path.rename(path.with_suffix(".JSON"))
+    result = build_dataset(str(release), tmp_path / "out")
+    assert result.manifest["counts"]["rows"]["soc"] == {"test": 12}
+    assert f"intra/car/{path.stem}" in open_folder(tmp_path / "out").table("soc", "test")["pair_id"].to_pylist()
 
 
 def test_of_a_keypoint_given_twice_the_last_counts(release: Path, tmp_path: Path) -> None:
@@ -231,6 +275,53 @@ def test_files_in_wrong_places(release: Path, tmp_path: Path) -> None:
     assert {item.file for item in result.findings.of("repair")} == {"PairAnnotations/odd/1.json", "Images/loose.JPEG"}
 
 
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_an_image_of_another_format_under_the_name_of_a_jpeg(format: str, release: Path, tmp_path: Path) -> None:
+    path = release / "Images/car/car_1.JPEG"
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.save(path, format)
+    result = build_dataset(str(release), tmp_path / "out")
+    assert result.manifest["counts"]["images"] == 6
+    assert open_folder(tmp_path / "out").images.open("car/car_1").size == (80, 60)
+
+
+def test_files_among_the_images_that_are_none(release: Path, tmp_path: Path) -> None:
+    (release / "Images/car/notes.txt").write_text("hello")
+    (release / "Images/car/car_9.JPEG").write_text("hello")
+    message = refused(release, tmp_path / "out", strict=True)
+    assert "Images/car/notes.txt: no image by its ending" in message
+    assert "Images/car/car_9.JPEG: does not decode as an image: neither JPEG nor PNG nor WebP" in message
+    (release / "Images/car/car_9.JPEG").unlink()
+    result = build_dataset(str(release), tmp_path / "out")
+    assert [item.file for item in result.findings.of("repair")] == ["Images/car/notes.txt"]
+
+
+def test_side_files_with_half_a_character(release: Path, tmp_path: Path) -> None:
+    taxonomy = {"instances": [{"category": "car", "keypoints": [{"name": "x\ud800"}]}]}
+    (release / "Metadata/keypoint_taxonomy.json").write_text(json.dumps(taxonomy))
+    result = build_dataset(str(release), tmp_path / "out")
+    assert [item.rule for item in result.findings.of("repair")] == ["side_file_not_json"]
+
+
+def test_links_pipes_and_names_that_are_no_text(release: Path, tmp_path: Path) -> None:
+    (release / "Images/bus").rename(tmp_path / "bus")
+    (release / "Images/bus").symlink_to(tmp_path / "bus")
+    (release / "Images/car").rename(release / "kept")
+    (release / "Images/car").symlink_to(release / "kept")
+    os.mkfifo(release / "PairAnnotations/intra/car/pipe.json")
+    (release / "PairAnnotations/intra/car/gone.json").symlink_to("nowhere.json")
+    Path(os.fsdecode(os.fsencode(release) + b"/KeypointAnnotations/car/caf\xe9.json")).write_text("{}")
+    assert "Images/bus: a link that leads" in refused(release, tmp_path / "out")  # though no image is left
+    (release / "Images/truck").mkdir()
+    (release / "Images/truck/truck_1.JPEG").write_bytes(jpeg(8, 8))
+    message = refused(release, tmp_path / "out")
+    assert f"Images/bus: a link that leads outside the release ({tmp_path / 'bus'})" in message
+    assert "Images/car: a link to a folder, which is not followed" in message
+    assert "intra/car/pipe.json: no regular file" in message
+    assert "intra/car/gone.json: no regular file (a broken link" in message
+    assert "caf\\udce9.json: the file's name is not UTF-8" in message
+
+
 def test_a_link_that_leads_outside(release: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.jpeg"
     secret.write_bytes(jpeg(8, 8))
@@ -303,7 +394,19 @@ def test_extra_members_do_no_harm(zips: Path, tmp_path: Path) -> None:
 
 def test_an_archive_is_missing(zips: Path, tmp_path: Path) -> None:
     (zips / "PairAnnotations.zip").unlink()
-    assert "has no PairAnnotations" in refused(zips, tmp_path / "out")
+    assert "has no PairAnnotations" in (message := refused(zips, tmp_path / "out"))
+    assert "--draw-pairs" in message
+
+
+def test_archives_whose_files_are_all_elsewhere_say_so(release: Path, tmp_path: Path) -> None:
+    (release / "Images/car").rename(release / "car")
+    (release / "Images/bus").rename(release / "bus")
+    (release / "Images/deeper").mkdir()
+    for name in ("car", "bus"):
+        (release / name).rename(release / "Images/deeper" / name)
+    message = refused(release, tmp_path / "out", skip_bad=True)
+    assert "no usable image is left" in message
+    assert "Images/deeper/bus/bus_1.JPEG: not at Images/<category>/<file>" in message
 
 
 # The stress release -----------------------------------------------------------------------------------------------
