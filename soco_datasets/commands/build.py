@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     for config, splits in counts["rows"].items():
         print(f"  {config:14}" + ", ".join(f"{rows:,} {split}" for split, rows in splits.items()))
     print(
-        f"  {sum(found['repair'].values())} repairs, {sum(found['error'].values())} left out, "
+        f"  {sum(found['repair'].values())} repairs, {sum(found['error'].values())} errors passed over, "
         f"{sum(found['note'].values())} notes; content hash {result.manifest['content_hash'][:16]}"
     )
+    if result.findings:
+        print(f"  soco info {shlex.quote(str(result.path))} --findings   lists what was found")

@@ -13,16 +13,17 @@ def add(commands: Commands) -> None:
     parser.add_argument("folder", nargs="?", help="a built folder, or mini (default: where load_dataset looks)")
     parser.add_argument("--no-all", action="store_true", help="do not count every pair there is")
     parser.add_argument("--verify", action="store_true", help="also compare every shard with its sha256")
+    parser.add_argument("--findings", action="store_true", help="list what the build found in the release instead")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..data.folder import open_folder
-    from ..data.info import describe
+    from ..data.info import describe, describe_findings
     from ..data.resolve import resolve_data
 
     folder = open_folder(resolve_data(arguments.folder))
     if arguments.verify:
         folder.verify()
-    print(describe(folder, all_pairs=not arguments.no_all))
+    print(describe_findings(folder) if arguments.findings else describe(folder, all_pairs=not arguments.no_all))

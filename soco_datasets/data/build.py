@@ -120,7 +120,7 @@ def build_dataset(
             "findings": {
                 "counts": findings.counts(),
                 "left_out": len(findings.of("error")),
-                "listed": [item for item in findings.as_dicts() if item["severity"] != "note"][:_LISTED_FINDINGS],
+                "listed": findings.as_dicts()[:_LISTED_FINDINGS],
             },
             "shards": [shard.as_dict() for shard in shards],
         }

@@ -10,6 +10,7 @@ from typing import Literal
 from ..errors import ReleaseError
 
 Severity = Literal["error", "repair", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "repair", "note")
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ class Findings:
     def counts(self) -> dict[str, dict[str, int]]:
         """`{severity: {rule: number}}`, sorted, for the manifest."""
         counted = Counter((item.severity, item.rule) for item in self._items)
-        severities: tuple[Severity, ...] = ("error", "repair", "note")
         return {
-            severity: {rule: n for (s, rule), n in sorted(counted.items()) if s == severity} for severity in severities
+            severity: {rule: n for (s, rule), n in sorted(counted.items()) if s == severity} for severity in SEVERITIES
         }
 
     def as_dicts(self) -> list[dict[str, str]]:
-        return [asdict(item) for item in self._items]
+        """All as plain values: errors, then repairs, then notes."""
+        return [asdict(item) for severity in SEVERITIES for item in self.of(severity)]
 
     def check(self, source: str, strict: bool) -> None:
         """Raise `ReleaseError` naming every error (and under `strict` every repair); return when there is none."""

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from .categories import CATEGORIES, REAL_COUNTS
+from .findings import SEVERITIES, Finding
 from .folder import DatasetFolder
 from .pairs import PairIndex
 from .schema import CONFIGS
@@ -94,6 +95,16 @@ def unknown_categories(folder: DatasetFolder) -> list[str]:
     return sorted(present - set(CATEGORIES))
 
 
+def describe_findings(folder: DatasetFolder) -> str:
+    """What the build found in the release, one line each, as far as the manifest lists them."""
+    found = folder.manifest["findings"]
+    lines = [str(Finding(**item)) for item in found["listed"]]
+    left = sum(sum(rules.values()) for rules in found["counts"].values()) - len(lines)
+    if left > 0:
+        lines.append(f"and {left:,} more, which the manifest only counts")
+    return "\n".join(lines) or "Nothing: every file of the release agreed with every other."
+
+
 def describe(folder: DatasetFolder, all_pairs: bool = True) -> str:
     """The counts as text for the terminal."""
     manifest: dict[str, Any] = folder.manifest
@@ -118,9 +129,9 @@ def describe(folder: DatasetFolder, all_pairs: bool = True) -> str:
     for name, count in queries(folder).items():
         lines.append(f"  queries in {name:33}{count:>12,}")
     found = manifest["findings"]["counts"]
-    for severity in ("error", "repair", "note"):
+    for severity in SEVERITIES:
         for rule, count in found[severity].items():
-            what = {"error": "left out", "repair": "repaired", "note": "noted"}[severity]
+            what = {"error": "passed over", "repair": "repaired", "note": "noted"}[severity]
             lines.append(f"  {what}: {rule:34}{count:>12,}")
     lines.append("")
     if unknown := unknown_categories(folder):

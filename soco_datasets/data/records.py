@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .queries import ImagePoints
@@ -48,7 +48,7 @@ class View:
             tuple((point.x, point.y) for point in self.points),
         )
 
-    def observations(self, file: str) -> Iterator[Observation]:
+    def observations(self, files: Sequence[str]) -> Iterator[Observation]:
         for p in self.points:
             yield Observation(
                 category=self.category,
@@ -58,7 +58,8 @@ class View:
                 concept=p.concept,
                 kind=p.kind,
                 shared=p.shared,
-                file=file,
+                file=files[0],
+                more=files[1:],
             )
 
 

@@ -8,10 +8,12 @@ from .consensus import compare_annotations, complete_pairs, distinct_views, drop
 from .descriptions import build_descriptions
 from .findings import Findings
 from .image_files import read_images
+from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .records import SUBSETS, ImageRecord, PairRecord, Release, View
 from .side_files import read_side_files
 from .source import ReleaseFiles
+from .taxonomy import Taxonomy
 from .taxonomy_build import Observation, build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -26,15 +28,15 @@ def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) 
     paired = {view.image_id for pair in pairs for view in (pair.source, pair.target)}
     compare_annotations(side.views, images, paired, findings)
 
-    observations: dict[Observation, None] = {}
+    observations: list[Observation] = []
     for view, view_files in distinct_views(pairs):
-        observations.update(dict.fromkeys(view.observations(view_files[0])))
+        observations += view.observations(view_files)
     for image_id, (file, view) in side.views.items():
         if image_id not in paired:
-            observations.update(dict.fromkeys(view.observations(file)))
+            observations += view.observations([file])
     taxonomy = build_taxonomy(observations, side.taxonomy, findings)
     complete_pairs(pairs, images, taxonomy, findings)
-    _note_leftovers(files, images, paired, findings)
+    _note_leftovers(images, paired, taxonomy, findings)
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
         images=images,
@@ -65,7 +67,11 @@ def _read_pairs(
     return pairs
 
 
-def _note_leftovers(files: ReleaseFiles, images: dict[str, ImageRecord], paired: set[str], findings: Findings) -> None:
+def _note_leftovers(images: dict[str, ImageRecord], paired: set[str], taxonomy: Taxonomy, findings: Findings) -> None:
+    unseen = sorted(set(taxonomy.categories()) - {record.category for record in images.values()})
+    if unseen:
+        message = f"{len(unseen)} categories without images (such as {', '.join(unseen[:3])}): kept in `taxonomy`"
+        findings.note(METADATA_FILE, "", "category_without_images", message)
     unpaired = [image_id for image_id in images if image_id not in paired]
     if unpaired:
         shown = ", ".join(unpaired[:3])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .categories import find_category
 from .findings import Findings
@@ -12,10 +13,12 @@ from .metadata import METADATA_FILE, STATED, Metadata, read_metadata
 from .names import parse_name
 from .taxonomy import KeypointEntry, Taxonomy
 
+K = TypeVar("K")
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A keypoint as one pair file shows it; None where the file does not say. Duplicates add nothing, pass few."""
+    """A keypoint as one or more pair files show it; None where they do not say."""
 
     category: str
     keypoint: str
@@ -25,9 +28,12 @@ class Observation:
     kind: str | None
     shared: bool | None
     file: str
+    more: Sequence[str] = ()  # other files that show the very same
 
 
-_Seen = dict[str, dict[Any, str]]  # field -> value -> the first file that says so; "" -> {None: first file at all}
+Files = list[Sequence[str]]  # in parts, as the observations have them
+_Seen = dict[str, dict[Any, Files]]  # field -> value -> the files that say so; "" -> {None: all files}
+_NAMED = 50  # files that one contradiction names
 
 
 def build_taxonomy(observations: Iterable[Observation], metadata: object | None, findings: Findings) -> Taxonomy:
@@ -35,11 +41,11 @@ def build_taxonomy(observations: Iterable[Observation], metadata: object | None,
 
     Args:
         observations: keypoints as the pair files show them. A field that some files leave out is filled from the
-            others when they agree; two values are an error that names both files.
+            others when they agree; files that contradict the most are errors by name.
         metadata: parsed `Metadata/keypoint_taxonomy.json` or None.
         findings: errors (one concept, id and kind per keypoint; ids unique in a category; concept names and ids one to
             one; every keypoint has a category) and notes are added here. The caller checks it; the returned taxonomy
-            is usable either way (the first value seen stands).
+            is usable either way (the value of most files stands, else the first seen).
     """
     seen, concepts = _gather(observations, findings)
     stated = read_metadata(metadata, findings).respelled({category for category, _ in seen})
@@ -85,11 +91,12 @@ def build_taxonomy(observations: Iterable[Observation], metadata: object | None,
 
 def _gather(
     observations: Iterable[Observation], findings: Findings
-) -> tuple[dict[tuple[str, str], _Seen], dict[tuple[int, str], str]]:
-    """One pass: (category, keypoint) -> what is said of it, and (concept id, concept) -> first file."""
+) -> tuple[dict[tuple[str, str], _Seen], dict[tuple[int, str], Files]]:
+    """One pass: (category, keypoint) -> what is said of it, and (concept id, concept) -> the files."""
     seen: dict[tuple[str, str], _Seen] = {}
-    concepts: dict[tuple[int, str], str] = {}
+    concepts: dict[tuple[int, str], Files] = {}
     for item in observations:
+        files = [(item.file,), item.more]
         key = (item.category, item.keypoint)
         values = seen.get(key)
         if values is None:
@@ -100,51 +107,73 @@ def _gather(
                 )
                 continue
             values = seen[key] = {name: {} for name in STATED}
-            values[""] = {None: item.file}
+            values[""] = {None: []}
+        values[""][None] += files
         for name in STATED:
             value = getattr(item, name)
             if value is not None:
-                values[name].setdefault(value, item.file)
+                values[name].setdefault(value, []).extend(files)
         if item.concept_id is not None and item.concept is not None:
-            concepts.setdefault((item.concept_id, item.concept), item.file)
+            concepts.setdefault((item.concept_id, item.concept), []).extend(files)
     return seen, concepts
+
+
+def _by_files(values: Mapping[K, Files]) -> list[tuple[K, list[str]]]:
+    """Each value with its files, that of most files first."""
+    flat = [(value, list(dict.fromkeys(itertools.chain.from_iterable(files)))) for value, files in values.items()]
+    return sorted(flat, key=lambda item: -len(item[1]))
+
+
+def _each_file(files: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(file, what to add to its message): the first files one by one, the rest as a number."""
+    left = len(files) - _NAMED
+    for number, file in enumerate(files[:_NAMED], start=1):
+        yield file, f" So do {left} more file(s)." if number == _NAMED and left > 0 else ""
 
 
 def _resolve(key: tuple[str, str], values: _Seen, findings: Findings) -> dict[str, Any]:
     """One value a field; two are an error (of `shared`, which no score depends on, a note)."""
     category, keypoint = key
+    resolved: dict[str, Any] = {}
     for name in STATED:
-        if len(values[name]) < 2 or (name == "concept_id" and values["concept"]):
+        ranked = _by_files(values[name]) if len(values[name]) > 1 else [(value, [""]) for value in values[name]]
+        resolved[name] = ranked[0][0] if ranked else None
+        if name == "concept_id" and values["concept"]:
             continue  # ids of named concepts are checked once for all keypoints
-        (first, first_file), (second, second_file) = list(values[name].items())[:2]
         what = name.replace("keypoint_id", "id").replace("_", " ")
-        message = (
-            f"keypoint {keypoint!r} of category {category!r} has two values of {what}: "
-            f"{first!r} in {first_file} and {second!r} in {second_file}"
-        )
-        if name == "shared":
-            findings.note(second_file, keypoint, "two_shareds", f"{message}; taken as shared.")
-        else:
-            mend = f"give it one {what} in all pair files"
-            findings.error(second_file, keypoint, f"two_{what.replace(' ', '_')}s", f"{message}.", mend)
-    resolved = {name: next(iter(values[name]), None) for name in STATED}
+        for other, files in ranked[1:]:
+            for file, more in _each_file(files):
+                message = (
+                    f"keypoint {keypoint!r} of category {category!r} has two values of {what}: "
+                    f"{ranked[0][0]!r} in {ranked[0][1][0]} and {other!r} in {file}"
+                )
+                if name == "shared":
+                    findings.note(file, keypoint, "two_shareds", f"{message}; taken as shared.{more}")
+                    break
+                mend = f"give it one {what} in all pair files"
+                findings.error(file, keypoint, f"two_{what.replace(' ', '_')}s", f"{message}.{more}", mend)
     resolved["shared"] = any(values["shared"]) if values["shared"] else None
     return resolved
 
 
-def _concept_ids(concepts: dict[tuple[int, str], str], stated: Metadata, findings: Findings) -> dict[str, int]:
+def _concept_ids(concepts: dict[tuple[int, str], Files], stated: Metadata, findings: Findings) -> dict[str, int]:
     """Concept -> id, one to one: from the pair files, then from the metadata where that does not contradict them."""
     ids: dict[str, int] = {}
     names: dict[int, str] = {}
-    for (number, name), file in concepts.items():
+    first: dict[tuple[int, str], str] = {}
+    for (number, name), files in _by_files(concepts):
+        first[number, name] = files[0]
         if ids.setdefault(name, number) != number:
-            other = concepts[ids[name], name]
-            message = f"concept {name!r} has id {number} here and {ids[name]} in {other}."
-            findings.error(file, name, "two_concept_ids", message, "give the concept one id in all pair files")
+            message = f"concept {name!r} has id {number} here and {ids[name]} in {first[ids[name], name]}."
+            rule, mend = "two_concept_ids", "give the concept one id in all pair files"
         elif names.setdefault(number, name) != name:
-            other = concepts[number, names[number]]
-            message = f"concept id {number} is {name!r} here and {names[number]!r} in {other}."
-            findings.error(file, name, "two_concept_names", message, "give each concept an id of its own")
+            other = names[number]
+            message = f"concept id {number} is {name!r} here and {other!r} in {first[number, other]}."
+            rule, mend = "two_concept_names", "give each concept an id of its own"
+        else:
+            continue
+        for file, more in _each_file(files):
+            findings.error(file, name, rule, message + more, mend)
     told = [(name, values.get("concept_id")) for name, values in stated.concepts.items()]
     told += [
         (values["concept"], values.get("concept_id")) for values in stated.keypoints.values() if "concept" in values
@@ -171,7 +200,7 @@ def _check_ids(
             continue
         other = owners.setdefault((category, number), keypoint)
         if other != keypoint:
-            file, other_file = (seen[category, name]["keypoint_id"][number] for name in (keypoint, other))
+            file, other_file = (_first(seen[category, name]["keypoint_id"][number]) for name in (keypoint, other))
             findings.error(
                 file,
                 keypoint,
@@ -209,6 +238,10 @@ def _merge(
                 _disagrees(findings, keypoint, f"{what} is {value!r}, but {there}")
 
 
+def _first(files: Files) -> str:
+    return next(itertools.chain.from_iterable(files))
+
+
 def _disagrees(findings: Findings, field: str, message: str) -> None:
     findings.note(METADATA_FILE, field, "taxonomy_disagrees", f"{message}; the pair files are followed.")
 
@@ -224,7 +257,7 @@ def _note_gaps(taxonomy: Taxonomy, seen: dict[tuple[str, str], _Seen], findings:
     """Once a category: no supercategory, keypoints without concept."""
     for category in taxonomy.categories():
         entries = taxonomy.entries_of(category)
-        files = [seen[category, e.keypoint][""][None] for e in entries if (category, e.keypoint) in seen]
+        files = [_first(seen[category, e.keypoint][""][None]) for e in entries if (category, e.keypoint) in seen]
         file = min(files, default=METADATA_FILE)
         if entries[0].supercategory is None:
             message = f"the supercategory of category {category!r} is not known; it is left empty."

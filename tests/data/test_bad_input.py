@@ -19,6 +19,7 @@ from small_release import NAMES, edit, first_pair, jpeg, make_release, zip_relea
 
 from soco_datasets.data.build import BuildResult, build_dataset
 from soco_datasets.data.folder import open_folder
+from soco_datasets.data.info import describe_findings
 from soco_datasets.errors import ReleaseError
 
 Change = Callable[[dict[str, Any]], Any]
@@ -264,6 +265,24 @@ def test_side_files_that_disagree_are_noted_and_the_pair_files_believed(release:
     assert [item.rule for item in result.findings.of("note")].count("annotation_disagrees") == 1
     row = open_folder(result.path).table("keypoints", "test").to_pylist()[3]
     assert row["points"][0] == [14.0, 13.0]
+    told = describe_findings(open_folder(result.path))
+    assert "note: KeypointAnnotations/car/car_1.json: keypoints: 1 keypoint(s) differ from the pair files" in told
+
+
+def test_categories_that_only_the_metadata_has_are_noted(release: Path, tmp_path: Path) -> None:
+    taxonomy = {"instances": [{"category": "spaceship", "keypoints": ["nose"]}]}
+    (release / "Metadata/keypoint_taxonomy.json").write_text(json.dumps(taxonomy))
+    build_dataset(str(release), tmp_path / "out")
+    assert "1 categories without images (such as spaceship)" in describe_findings(open_folder(tmp_path / "out"))
+
+
+def test_every_file_that_gives_a_keypoint_another_concept_is_named(release: Path, tmp_path: Path) -> None:
+    paths = sorted((release / "PairAnnotations/intra/car").iterdir())[:2]
+    for path in paths:
+        edit(path, set_point("src", 2, concept_name="roof", concept_id=177))
+    message = refused(release, tmp_path / "out")
+    for path in paths:
+        assert f"error: {path.relative_to(release).as_posix()}: {NAMES[2]}: keypoint" in message
 
 
 def test_files_in_wrong_places(release: Path, tmp_path: Path) -> None:

@@ -141,6 +141,18 @@ def test_a_contradiction_names_both_files_and_values(
     assert error.mend
 
 
+def test_every_file_that_contradicts_the_most_is_named() -> None:
+    """Whichever comes first."""
+    odd = [seen("car", "left_mirror", 1, "wheel", concept_id=1, file=f"odd{n}.json") for n in (1, 2)]
+    odd.append(seen("car", "left_mirror", 1, "door", concept_id=12, file="odd3.json"))
+    usual = [seen("car", "left_mirror", 1, "mirror", concept_id=2, file="a.json", more=["b.json", "c.json"])]
+    for observed in (odd + usual, usual + odd):
+        taxonomy, findings = build(observed)
+        assert sorted(error.file for error in findings.of("error")) == ["odd1.json", "odd2.json", "odd3.json"]
+        assert all("'mirror' in a.json" in error.message for error in findings.of("error"))
+        assert taxonomy.entry("car", "left_mirror").concept == "mirror"
+
+
 def test_two_values_of_shared_are_only_noted() -> None:
     taxonomy, findings = build([*OBSERVED, seen("car", "numberplate", 2, shared=True, kind="structural")])
     assert rules(findings) == [("note", "two_shareds"), ("note", "no_concept")]
