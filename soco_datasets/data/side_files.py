@@ -7,7 +7,7 @@ used"), what contradicts the pair files is a note, and the pair files are believ
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from .records import ImageRecord, View
 from .source import ReleaseFiles, read_error
 from .view_fields import read_view
 
+_MOST_DEGREES = 3600.0  # further round than anybody turns
 MAPPING_FILE = "Metadata/filename_mapping.json"
 
 
@@ -61,7 +62,7 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
         if name == METADATA_FILE:
             side.taxonomy = data
         elif name == MAPPING_FILE:
-            _take_sources(data, images)
+            _take_sources(data, images, findings)
         elif name.startswith("KeypointAnnotations/"):
             _take_annotation(name, data, images, side, findings)
     return side
@@ -76,16 +77,28 @@ def _text(name: str, raw: bytes, findings: Findings) -> str:
         return raw.decode("utf-8", errors="backslashreplace")
 
 
-def _take_sources(mapping: object, images: Mapping[str, ImageRecord]) -> None:
-    """filename_mapping.json: category -> {where the photograph came from: file name here}."""
+def _take_sources(mapping: object, images: Mapping[str, ImageRecord], findings: Findings) -> None:
+    """filename_mapping.json: where each photograph came from, by category or flat, and either name first."""
     by_file = {record.file: record for record in images.values()}
-    if not isinstance(mapping, dict):
-        return
-    for category, names in mapping.items():
-        for origin, name in names.items() if isinstance(names, dict) else ():
-            record = by_file.get(nfc(f"Images/{category}/{name}"))
+    known = False
+    for category, first, second in _name_pairs(mapping):
+        for name, origin in ((second, first), (first, second)):
+            places = [f"Images/{category}/{name}"] if category else [f"Images/{name}", name]
+            record = next((by_file[nfc(place)] for place in places if nfc(place) in by_file), None)
             if record is not None:
-                record.source = str(origin)
+                record.source, known = origin, True
+                break
+    if mapping and not known:
+        findings.note(MAPPING_FILE, "", "unknown_mapping", "names no image of the release: kept verbatim, not used")
+
+
+def _name_pairs(mapping: object) -> Iterator[tuple[str | None, str, str]]:
+    """(category where one is given, name, other name)."""
+    for key, value in mapping.items() if isinstance(mapping, dict) else ():
+        if isinstance(value, str):
+            yield None, key, value
+        elif isinstance(value, dict):
+            yield from ((key, first, second) for first, second in value.items() if isinstance(second, str))
 
 
 def _take_annotation(
@@ -99,8 +112,11 @@ def _take_annotation(
         return
     for attribute in ("azimuth", "elevation", "rotation"):
         value = finite(data.get(attribute))
-        if value is not None:
+        if value is not None and abs(value) <= _MOST_DEGREES:
             setattr(image, attribute, value)
+        elif data.get(attribute) is not None:
+            message = f"is {data[attribute]!r}, not a number of degrees: not used"
+            findings.repair(name, attribute, "odd_pose", message, "give degrees, or null")
     scratch = Findings()
     view = read_view(name, "", data, image, scratch) if isinstance(data.get("keypoints"), list) else None
     if view is None:

@@ -269,6 +269,34 @@ def test_side_files_that_disagree_are_noted_and_the_pair_files_believed(release:
     assert "note: KeypointAnnotations/car/car_1.json: keypoints: 1 keypoint(s) differ from the pair files" in told
 
 
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"car": {"n01/x.JPEG": "car_1.JPEG"}},
+        {"car": {"car_1.JPEG": "n01/x.JPEG"}},
+        {"car/car_1.JPEG": "n01/x.JPEG"},
+        {"n01/x.JPEG": "Images/car/car_1.JPEG"},
+    ],
+)
+def test_origins_of_images_in_any_order(mapping: Any, release: Path, tmp_path: Path) -> None:
+    (release / "Metadata/filename_mapping.json").write_text(json.dumps(mapping))
+    build_dataset(str(release), tmp_path / "out")
+    rows = open_folder(tmp_path / "out").table("images", "test", columns=["image_id", "source"]).to_pylist()
+    assert [row["image_id"] for row in rows if row["source"] == "n01/x.JPEG"] == ["car/car_1"]
+    assert sum(row["source"] is not None for row in rows) == 1
+
+
+def test_side_files_that_say_nothing_of_use(release: Path, tmp_path: Path) -> None:
+    (release / "Metadata/filename_mapping.json").write_text('{"car": ["car_1.JPEG"]}')
+    edit(release / "KeypointAnnotations/car/car_1.json", lambda data: data.update(azimuth="45", rotation=1e300))
+    result = build_dataset(str(release), tmp_path / "out")
+    assert [(item.rule, item.field) for item in result.findings.of("repair")] == [
+        ("odd_pose", "azimuth"),
+        ("odd_pose", "rotation"),
+    ]
+    assert "unknown_mapping" in {item.rule for item in result.findings.of("note")}
+
+
 def test_categories_that_only_the_metadata_has_are_noted(release: Path, tmp_path: Path) -> None:
     taxonomy = {"instances": [{"category": "spaceship", "keypoints": ["nose"]}]}
     (release / "Metadata/keypoint_taxonomy.json").write_text(json.dumps(taxonomy))
