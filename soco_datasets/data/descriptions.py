@@ -20,6 +20,7 @@ _PAIR_WORDS = frozenset(
     {"eyeglasses", "glasses", "sunglasses", "goggles", "scissors", "pliers", "headphones", "binoculars"}
 )
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FOREIGN_FIELD = re.compile(r"%[sd(]|\$\{?\w|<\w+>|\[\w+\]")  # of template languages other than ours
 _ARTICLE = re.compile(r"\b(an?|a\(n\)) \{category\}", re.IGNORECASE)
 
 
@@ -124,7 +125,8 @@ def _fill(template: str, entry: KeypointEntry, literal: bool) -> str | None:
     Templates are foreign data: only plain {name} fields are replaced, never attributes, indices or format
     specifications. A template without fields is text for one keypoint only (`literal`).
     """
-    if "{" in _FIELD.sub("", template) or "}" in _FIELD.sub("", template):
+    rest = _FIELD.sub("", template)
+    if "{" in rest or "}" in rest or _FOREIGN_FIELD.search(rest):
         return None
     names = [name.lower() for name in _FIELD.findall(template)]
     values = _values(entry)

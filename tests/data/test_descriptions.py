@@ -138,6 +138,11 @@ def test_articles_in_templates_agree() -> None:
         "{part",
         "part}",
         "{{part}}",
+        "%s of a %s",
+        "%(part)s of a bus",
+        "$part of a bus",
+        "<part> of a {category}",
+        "[part] of a bus",
         "{group} of a {category}",  # known but empty
     ],
 )
