@@ -19,6 +19,7 @@ from .images import ImageStore
 from .manifest import MANIFEST, REBUILD, Shard, checked_shards, read_manifest
 from .remote import Snapshot
 from .schema import CONFIGS
+from .taxonomy import Taxonomy
 
 
 class DatasetFolder:
@@ -114,6 +115,11 @@ class DatasetFolder:
                 reopen = functools.partial(_images_of, self)
                 self._images = ImageStore(self.path, ids, self.shards("images", "test"), self.snapshot, reopen)
             return self._images
+
+    @functools.cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The keypoints of all categories and their concepts, to be queried."""
+        return Taxonomy.from_rows(self.table("taxonomy").to_pylist())
 
     def verify(self) -> None:
         """Recompute the sha256 of every shard; raises `DatasetFolderError` naming all that differ."""

@@ -75,6 +75,15 @@ def test_tables_hold_the_release(release: Path, tmp_path: Path) -> None:
     assert "KeypointAnnotations/car/car_1.json" in paths
 
 
+def test_the_taxonomy_of_a_folder_answers_questions(release: Path, tmp_path: Path) -> None:
+    taxonomy = open_folder(build_dataset(str(release), tmp_path / "out").path).taxonomy
+    assert taxonomy.categories_with_concept("door_handle") == ("car",)
+    assert taxonomy.categories_with_keypoint("vehicle_mirror_left") == ("bus", "car")
+    assert taxonomy.shared_keypoints("car", "bus") == taxonomy.keypoints("bus")
+    with pytest.raises(UsageError, match="Did you mean 'bus'"):
+        taxonomy.shared_keypoints("car", "buss")
+
+
 def test_side_files_are_kept_verbatim(release: Path, tmp_path: Path) -> None:
     build_dataset(str(release), tmp_path / "out")
     for row in open_folder(tmp_path / "out").table("annotations", "test").to_pylist():
