@@ -60,6 +60,7 @@ class View:
                 shared=p.shared,
                 file=files[0],
                 more=files[1:],
+                no_concept=p.concept is None and not p.bare,
             )
 
 

@@ -29,6 +29,7 @@ class Observation:
     shared: bool | None
     file: str
     more: Sequence[str] = ()  # other files that show the very same
+    no_concept: bool = False  # the files say that it has none, as opposed to not saying
 
 
 Files = list[Sequence[str]]  # in parts, as the observations have them
@@ -113,6 +114,8 @@ def _gather(
             value = getattr(item, name)
             if value is not None:
                 values[name].setdefault(value, []).extend(files)
+        if item.no_concept:
+            values["concept"].setdefault(None, []).extend(files)
         if item.concept_id is not None and item.concept is not None:
             concepts.setdefault((item.concept_id, item.concept), []).extend(files)
     return seen, concepts
@@ -138,7 +141,7 @@ def _resolve(key: tuple[str, str], values: _Seen, findings: Findings) -> dict[st
     for name in STATED:
         ranked = _by_files(values[name]) if len(values[name]) > 1 else [(value, [""]) for value in values[name]]
         resolved[name] = ranked[0][0] if ranked else None
-        if name == "concept_id" and values["concept"]:
+        if name == "concept_id" and any(values["concept"]):
             continue  # ids of named concepts are checked once for all keypoints
         what = name.replace("keypoint_id", "id").replace("_", " ")
         for other, files in ranked[1:]:

@@ -201,6 +201,13 @@ def test_files_that_contradict_each_other_are_named(release: Path, tmp_path: Pat
     assert message.count("error:") == 1
 
 
+def test_a_concept_in_some_files_and_none_in_another(release: Path, tmp_path: Path) -> None:
+    path = edit(first_pair(release), set_point("src", 0, concept_name=None, concept_id=None))
+    message = refused(release, tmp_path / "out")
+    assert f"error: {path.relative_to(release).as_posix()}: {NAMES[0]}" in message
+    assert "two values of concept: 'wheel_center' in" in message
+
+
 def test_two_concepts_for_one_keypoint(release: Path, tmp_path: Path) -> None:
     path = edit(first_pair(release), set_point("src", 0, concept_name="roof", concept_id=177))
     message = refused(release, tmp_path / "out")
