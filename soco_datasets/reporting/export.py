@@ -20,6 +20,7 @@ Cell = str | int | float | None
 Kind = Literal["text", "percent", "count", "number"]
 
 NOTHING = "–"
+_FORMULA = re.compile(r"[=@]|[+-](?!\d+(\.\d+)?$)")
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,15 @@ def to_markdown(table: ReportTable) -> str:
 
 
 def to_csv(table: ReportTable) -> str:
-    """The table as CSV with a header; empty cells where there is nothing."""
+    """The table as CSV with a header; empty cells where there is nothing.
+
+    A text that a spreadsheet would take for a formula (it begins with =, +, - or @ and is no number) gets an apostrophe
+    in front; nothing else is changed.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([clean(column.name) for column in table.columns])
-    writer.writerows(table.texts(nothing=""))
+    writer.writerow([_csv(clean(column.name)) for column in table.columns])
+    writer.writerows([_csv(cell) for cell in row] for row in table.texts(nothing=""))
     return buffer.getvalue()
 
 
@@ -121,8 +126,13 @@ def write_tables(tables: Sequence[ReportTable], folder: Path) -> list[Path]:
 
 def _markdown(text: str) -> str:
     """Text that Markdown shows as it is, HTML and column bars included."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$^-])", r"\\\1", clean(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace(":", "&#58;")
+    escaped = re.sub(r"([\\`*_{}\[\]#|~$^])", r"\\\1", clean(text))
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r":(?=\S)", "&#58;", escaped)  # no link, no emoji
+
+
+def _csv(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 _LATEX = {

@@ -12,7 +12,7 @@ from soco_datasets.reporting.export import Column, ReportTable, to_csv, to_latex
 from soco_datasets.reporting.style import clean
 
 NAMES = st.text(max_size=12) | st.sampled_from(
-    ["a|b", "a\\|b", "\\", "x & y_z", "</td>", "50 %", "$x^2$", "~#{}", "\n"]
+    ["a|b", "a\\|b", "\\", "x & y_z", "</td>", "50 %", "$x^2$", "~#{}", "\n", "=1+1", "@a", "-b", "-1", "=1"]
 )
 
 
@@ -43,10 +43,27 @@ def test_no_negative_zero() -> None:
     assert to_csv(ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9),))) == "m,x,y\na,0.00,0.000\n"
 
 
+def guarded(name: str) -> str:
+    number = re.fullmatch(r"[+-]\d+(\.\d+)?", name)
+    return "'" + name if name[:1] in ("=", "+", "-", "@") and not number else name
+
+
+def test_no_name_is_a_formula_of_a_spreadsheet() -> None:
+    hostile = ReportTable("t", "t", "", (Column("m"), Column("=x")), (("=1+1", "+a"), ("@SUM(1)", "-b"), ("-1", "a=b")))
+    assert to_csv(hostile) == "m,'=x\n'=1+1,'+a\n'@SUM(1),'-b\n-1,a=b\n"
+
+
+def test_a_sentence_stays_legible_as_markdown() -> None:
+    plain = ReportTable("t", "t", "Two of them (low, high): -1.5 + 2!", (Column("m"),), (("http://a.b",), (":x:",)))
+    lines = to_markdown(plain).splitlines()
+    assert lines[2] == "Two of them (low, high): -1.5 + 2!"
+    assert lines[6:] == ["| http&#58;//a.b |", "| &#58;x: |"]
+
+
 @given(st.lists(NAMES, min_size=1, max_size=5))
 def test_csv_gives_every_name_back(names: list[str]) -> None:
     rows = list(csv.reader(io.StringIO(to_csv(table(names)), newline="")))
-    assert [row[0] for row in rows[1:]] == [clean(name) for name in names]
+    assert [row[0] for row in rows[1:]] == [guarded(clean(name)) for name in names]
     assert {len(row) for row in rows} == {3}
 
 
