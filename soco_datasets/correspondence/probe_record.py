@@ -87,6 +87,9 @@ class ProbeRecord:
             raise PredictionsError(
                 f"the probe record has unknown or lacks fields: {', '.join(sorted(known ^ set(fields)))}"
             )
+        for name in ("model", "dataset", "before", "variants"):
+            if not isinstance(fields[name], dict):
+                raise PredictionsError(f"the probe record's {name} must be a mapping")
         try:
             fields["protocol"] = Protocol.from_dict(fields["protocol"])
             fields["recipe"] = ProbeRecipe(**fields["recipe"])

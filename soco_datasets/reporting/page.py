@@ -25,9 +25,9 @@ from .style import OUTCOME_TITLES, SERIES, clean
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 _SECTIONS = {
-    "summary": "Summary", "errors": "What goes wrong", "thresholds": "Alpha", "supercategories": "Supercategories",
-    "categories": "Categories", "swaps": "Swaps", "viewpoint": "Viewpoint", "matches": "Matches",
-    "numbers": "All numbers", "terms": "Terms",
+    "summary": "Summary", "errors": "What goes wrong", "thresholds": "Alpha", "protocols": "Protocols",
+    "supercategories": "Supercategories", "categories": "Categories", "swaps": "Swaps", "viewpoint": "Viewpoint",
+    "matches": "Matches", "numbers": "All numbers", "terms": "Terms",
 }  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def render_page(
     galleries: Sequence[Gallery] = (),
     photos: Mapping[str, tuple[str, tuple[int, int]]] | None = None,
     gallery_notes: Sequence[str] = (),
+    probe_notes: Sequence[str] = (),
     tables: Sequence[ReportTable] | None = None,
 ) -> str:
     """The whole page.
@@ -61,6 +62,7 @@ def render_page(
         galleries: pairs to draw.
         photos: key -> (data URI, size) of the photographs the galleries use.
         gallery_notes: why there are no pictures of some model.
+        probe_notes: why the linear probe of some model is not shown.
         tables: `report_tables(results)`, where it was made already.
 
     Raises:
@@ -74,6 +76,7 @@ def render_page(
     models = [_model(index, name, result) for index, (name, result) in enumerate(zip(names, results, strict=True))]
     shown = {
         **{key: bool(charts[key]) for key in ("errors", "thresholds", "supercategories", "categories")},
+        "protocols": "protocols" in found or bool(probe_notes),
         "swaps": bool(swap_groups),
         "viewpoint": bool(charts["azimuth"]),
         "matches": bool(galleries or gallery_notes),
@@ -102,6 +105,7 @@ def render_page(
             for g in galleries
         ],
         gallery_notes=gallery_notes,
+        probe_notes=probe_notes,
         gallery_alpha=f"{ALPHA:g}",
         other_outcomes=[(kind, OUTCOME_TITLES[kind]) for kind in CLASSES if kind not in ("hit", "swap")],
         kinds=KINDS,
@@ -111,7 +115,8 @@ def render_page(
 
 
 _TABLES = (
-    "summary", "metrics", "supercategories", "categories", "drops", "anatomy", "swaps", "azimuth", "provenance",
+    "summary", "protocols", "metrics", "supercategories", "categories", "category_thresholds", "drops", "anatomy",
+    "swaps", "azimuth", "provenance",
 )  # fmt: skip
 
 

@@ -50,6 +50,24 @@ def paper_percent(
     return min(found, key=lambda score: score.table == _ROUNDED).percent if found else None
 
 
+def paper_probe_percent(result: EvaluationResult, alpha: float) -> float | None:
+    """SOC after a linear probe (table r2) as printed for the model of a record, None where the paper has none."""
+    model = paper_model(result)
+    found = [
+        score.percent
+        for score in paper_scores()
+        if model is not None and (score.model, score.protocol, score.alpha) == (model, "linear", alpha)
+    ]
+    return found[0] if found else None
+
+
+def paper_average(result: EvaluationResult) -> float | None:
+    """The mean of CC, SOC and Cross-SOC (table 2) as printed for the model of a record, None where it has none."""
+    model = paper_model(result)
+    found = [s.percent for s in paper_scores() if model is not None and (s.model, s.task) == (model, "mean")]
+    return found[0] if found else None
+
+
 def is_soco(result: EvaluationResult) -> bool:
     """Whether a record is of the whole SOCO: the release on the Hub, or data of as many categories."""
     if result.dataset["id"] == HUB_RELEASE:

@@ -82,7 +82,7 @@ def _rows_of_scores(ax: Axes, values: np.ndarray) -> None:
             places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=3, zorder=1
         )
         for index, row in enumerate(values):
-            ax.plot(row, places, "o", markersize=4.6, color=series_colour(index), zorder=3)
+            ax.plot(row, places, "o", markersize=4.6, color=series_colour(index), zorder=3, clip_on=False)
     ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlim(0, 1.04 * top_of_scale(float(np.nanmax(values))))
     ax.grid(axis="y", visible=False)

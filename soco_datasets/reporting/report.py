@@ -17,6 +17,7 @@ from .export import write_tables
 from .gallery import galleries
 from .page import Gallery, render_page
 from .photographs import Photographs
+from .probes import find_probes, is_probe
 from .report_tables import report_tables
 from .scores import model_names
 
@@ -31,8 +32,10 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     Pictures of matches need the predictions beside each record and the dataset: `data`, or else what `load_dataset`
     would find or the mini set, if its content hash is that of the records. The page says what is missing.
 
+    The linear probe of a model is shown where `soco probe` left its record beside the model's.
+
     Args:
-        records: paths of result records of comparable runs.
+        records: paths of result records of comparable runs, and of probe records of the same models.
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini".
 
@@ -40,20 +43,26 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         The files written, the page first.
 
     Raises:
-        UsageError: no record, records that cannot be compared (both are named), or `data` that is not their dataset.
+        UsageError: no record, records that cannot be compared (both are named), a probe of none of them, or `data` that
+            is not their dataset.
         PredictionsError: a record that cannot be read, or predictions of another run beside it.
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    if not records:
+    given = [Path(path) for path in records]
+    paths = [path for path in given if not is_probe(path)]
+    if not paths:
         raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
-    results = [EvaluationResult.read(path) for path in records]
+    results = [EvaluationResult.read(path) for path in paths]
     check_comparable(results)
+    probes, probe_notes = find_probes(paths, results, [path for path in given if is_probe(path)])
     folder = _dataset_of(results[0], data)
-    found, photographs, notes = _galleries([Path(path) for path in records], results, folder)
-    tables = report_tables(results)
+    found, photographs, notes = _galleries(paths, results, folder)
+    tables = report_tables(results, probes)
     photos = photographs.data_uris() if photographs is not None else {}
-    page = render_page(results, galleries=found, photos=photos, gallery_notes=notes, tables=tables)
+    page = render_page(
+        results, galleries=found, photos=photos, gallery_notes=notes, probe_notes=probe_notes, tables=tables
+    )
     target = Path(out) / "report.html"
     atomic_write(target, page)
     return [target, *write_tables(tables, Path(out) / "tables")]

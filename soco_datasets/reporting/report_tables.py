@@ -9,24 +9,34 @@ from typing import Any
 import numpy as np
 
 from ..correspondence.anatomy import CLASSES, swap_matrix
+from ..correspondence.probe_record import ProbeRecord
 from ..correspondence.results import EvaluationResult
 from .export import Cell, Column, ReportTable
-from .paper_match import differences_from_paper, paper_percent
-from .scores import HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .paper_match import differences_from_paper, paper_average, paper_percent
+from .protocol_tables import category_threshold_table, protocol_table
+from .scores import DROP, HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
 from .style import OUTCOME_TITLES, clean
 
+_OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
 _TOP_SWAPS = 50  # confusions listed for a model and task
 
 Results = Sequence[EvaluationResult]
 
 
-def report_tables(results: Results) -> list[ReportTable]:
-    """Every table that the results have something for, in the order of the report."""
+def report_tables(results: Results, probes: Mapping[int, ProbeRecord] | None = None) -> list[ReportTable]:
+    """Every table that the results have something for, in the order of the report.
+
+    Args:
+        results: comparable records.
+        probes: number of a result -> its linear probe.
+    """
     made = [
         summary_table(results),
+        protocol_table(results, probes),
         metrics_table(results),
         supercategory_table(results),
         category_table(results),
+        category_threshold_table(results),
         drop_table(results),
         anatomy_table(results),
         swap_table(results),
@@ -43,7 +53,7 @@ def headline_tasks(results: Results) -> list[str]:
 
 
 def summary_table(results: Results) -> ReportTable:
-    """A row a model: each headline task with its interval and the paper's number."""
+    """A row a model: each headline task with its interval and the paper's number, and their average as in table 2."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     columns = [Column("model")]
@@ -51,29 +61,36 @@ def summary_table(results: Results) -> ReportTable:
         title = task_title(task)
         columns += [Column(title, "percent"), Column(f"{title} low", "percent"), Column(f"{title} high", "percent")]
         columns += [Column(f"{title} in the paper", "percent")]
-    rows = []
-    for name, result in zip(model_names(results), results, strict=True):
+    averages = [_average(result, metric) for result in results]
+    averaged = any(value is not None for value in averages)
+    columns += [Column("average", "percent"), Column("average in the paper", "percent")]
+    rows: list[tuple[Cell, ...]] = []
+    for name, result, average in zip(model_names(results), results, averages, strict=True):
         row: list[Cell] = [name]
         for task in tasks:
             scored = score_of(result, task, **metric)
             row += [_percent(scored.pck), _percent(scored.low), _percent(scored.high)]
             row.append(paper_percent(result, task, **metric))
-        rows.append(tuple(row))
+        rows.append((*row, average, paper_average(result) if metric == _OF_TABLE_2 else None))
     differ = differences_from_paper(results)
     printed = any(paper_percent(result, task, **metric) is not None for result in results for task in tasks)
     caveat = f" The paper's numbers are of another setting: {'; '.join(differ)}." if differ and printed else ""
     note = (
         f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; low and high bound the 95 % interval "
-        f"of a bootstrap over images.{caveat}"
+        f"of a bootstrap over images.{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
     )
-    used = [
-        c
-        for c, column in enumerate(columns)
-        if c == 0 or any(row[c] is not None for row in rows) or " " not in column.name
-    ]
+    titles = {"model", *map(task_title, tasks)}
+    used = [c for c, column in enumerate(columns) if column.name in titles or any(row[c] is not None for row in rows)]
     return ReportTable(
         "summary", "Summary", note, tuple(columns[c] for c in used), tuple(tuple(row[c] for c in used) for row in rows)
     )
+
+
+def _average(result: EvaluationResult, metric: Mapping[str, Any]) -> float | None:
+    """The mean of CC, SOC and Cross-SOC in percent; None where one of them is missing."""
+    scores = [score_of(result, task, **metric).pck for task in DROP]
+    known = [score for score in scores if score is not None]
+    return 100 * sum(known) / len(DROP) if len(known) == len(DROP) else None
 
 
 def metrics_table(results: Results) -> ReportTable:
