@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, check_engine, open_extractor
 from .model_options import add_model_options, memory_budget
+from .paper_probe import probe_asked, say_left_out
+from .probe import trained_probe
 
 if TYPE_CHECKING:
     from ..correspondence.engines import Extractor
     from ..correspondence.results import EvaluationResult
     from ..correspondence.tasks import Task
     from ..data.folder import DatasetFolder
+    from ..features.extractor import DenseFeatureExtractor
 
 _SPLITS = ("test", "all")
-_PROTOCOLS = "standard (default), paper (all tasks of the paper), fast (soc at 0.1); the options below win over it"
+_PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below win over it"
 _SPLIT = "test (default): the released pairs; all: every pair there is, which gives a record but no predictions"
 _STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
@@ -33,6 +36,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--protocol", default="standard", help=_PROTOCOLS)
     parser.add_argument("--split", default="test", help=_SPLIT)
     parser.add_argument("--tasks", help="comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc")
+    parser.add_argument("--no-probe", action="store_true", help="with --protocol paper: without the linear probe")
     parser.add_argument("--convention", help="reference or centered")
     parser.add_argument("--alphas", help="PCK thresholds, such as 0.1,0.05")
     parser.add_argument("--reductions", help="comma-separated: pair, keypoint, image")
@@ -63,6 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     budget = memory_budget(arguments)
     folder = open_folder(resolve_data(arguments.data))
     tasks = tasks_asked(arguments, folder)
+    probe = probe_asked(arguments, folder)
     from ..correspondence.pipeline import StoreChoice
 
     StoreChoice(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
@@ -74,15 +79,20 @@ def run(arguments: argparse.Namespace) -> None:
         "skip_bad": arguments.skip_bad,
         **scoring,
     }
-    with open_extractor(arguments) as extractor:
-        result, written = _evaluated(arguments, extractor, folder, tasks, options)
     from ..reporting.tables import format_metrics_table
 
-    print(format_metrics_table(result))
-    if arguments.skip_bad and result.counts["bad_images"]:
-        counts = result.counts
-        print(f"\nleft out: {counts['skipped_pairs']:,} pairs of {counts['bad_images']:,} images that do not decode")
-    print(f"\n{written}")
+    with open_extractor(arguments) as extractor:
+        result, written = _evaluated(arguments, extractor, folder, tasks, options)
+        print(format_metrics_table(result))
+        bad = result.counts["bad_images"] if arguments.skip_bad else 0
+        if bad:
+            print(f"\nleft out: {result.counts['skipped_pairs']:,} pairs of {bad:,} images that do not decode")
+        print(f"\n{written}")
+        if probe is not None and bad:
+            say_left_out("since there are images that do not decode")
+        elif probe is not None:
+            shared = {name: options[name] for name in ("convention", "alphas", "memory_budget", "workers")}
+            print(f"\n{trained_probe(cast('DenseFeatureExtractor', extractor), probe, arguments.out, **shared)}")
 
 
 def _evaluated(

@@ -10,7 +10,9 @@ from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
 if TYPE_CHECKING:
+    from ..correspondence.probe_data import ProbeData
     from ..correspondence.probe_record import ProbeRecord
+    from ..features.extractor import DenseFeatureExtractor
 
 _VARIANTS = "reference,honest"
 
@@ -54,22 +56,24 @@ def run(arguments: argparse.Namespace) -> None:
     folder = open_folder(resolve_data(arguments.data))
     variants = arguments.variants.split(",")
     data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed)
+    options = {
+        "recipe": recipe,
+        "convention": arguments.convention,
+        "alphas": alphas,
+        "memory_budget": budget,
+        "workers": arguments.workers,
+    }
+    print(trained_probe(load_extractor(arguments), data, arguments.out, **options))
+
+
+def trained_probe(extractor: DenseFeatureExtractor, data: ProbeData, out: Path, **options: Any) -> str:
+    """Train a probe, write it and say what came of it. `options` are those of `probe_run.run_probe`."""
     from ..correspondence.probe_run import run_probe, write_probe
 
-    trained = run_probe(
-        load_extractor(arguments),
-        data,
-        recipe,
-        convention=arguments.convention,
-        alphas=alphas,
-        memory_budget=budget,
-        workers=arguments.workers,
-    )
-    record, heads = write_probe(arguments.out, trained)
-    print(format_probe(trained.record))
-    print(f"\nrecord  {record}")
-    for path in heads.values():
-        print(f"head    {path}")
+    trained = run_probe(extractor, data, **options)
+    record, heads = write_probe(out, trained)
+    files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
+    return "\n".join([format_probe(trained.record), "", *files])
 
 
 def format_probe(record: ProbeRecord) -> str:

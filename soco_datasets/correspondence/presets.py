@@ -20,6 +20,7 @@ class Preset:
         alphas: PCK thresholds.
         reductions: see `protocol.Protocol`.
         convention: see `features.geometry`.
+        probe: whether a linear probe is trained and tested too, where the dataset has pairs for it.
     """
 
     name: str
@@ -28,13 +29,16 @@ class Preset:
     alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
     reductions: tuple[str, ...] = ("pair", "keypoint")
     convention: str = "reference"
+    probe: bool = False
 
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset("standard", "CC, SOC and both across categories", ("cc", "soc", "cross_cc", "cross_soc")),
-        Preset("paper", "every task of the paper's tables: also soft-argmax and SOC-geo", tuple(TASKS)),
+        Preset(
+            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(TASKS), probe=True
+        ),
         Preset("fast", "SOC at 0.1 alone", ("soc",), alphas=(0.1,), reductions=("pair",)),
     )
 }

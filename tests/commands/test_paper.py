@@ -1,0 +1,95 @@
+"""`soco evaluate --protocol paper`: every table of the paper in one run, without weights."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from soco_datasets.cli import main
+from soco_datasets.commands import evaluate
+from soco_datasets.commands.paper_probe import probe_asked
+from soco_datasets.correspondence.probe_record import ProbeRecord
+from soco_datasets.data.build import build_dataset
+from soco_datasets.data.folder import DatasetFolder, open_folder
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    return open_folder(build_dataset("mini", tmp_path_factory.mktemp("data") / "mini").path)
+
+
+def parsed(*options: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    evaluate.add(parser.add_subparsers())
+    return parser.parse_args(["evaluate", "--model", "dense_sift", "--protocol", "paper", *options])
+
+
+def test_one_run_and_its_report_fill_every_table(
+    mini: DatasetFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", "dense_sift", "--data", str(mini.path), "--image-size", "80", "--out", str(tmp_path / "r")]
+    assert main(["evaluate", "--protocol", "paper", "--alphas", "0.1,0.05", *options]) == 0
+    printed = capsys.readouterr().out
+    probe = ProbeRecord.read(tmp_path / "r" / "dense_sift.probe.json")
+    assert list(probe.variants) == ["honest", "reference"]
+    assert probe.protocol.alphas == (0.1, 0.05)
+    assert "honest (selected on held-out train images)" in printed
+    assert "dense_sift.probe-honest.safetensors" in printed
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path / "r" / "dense_sift.json"), "--data", str(mini.path), "--out", str(out)]) == 0
+    with (out / "tables" / "protocols.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    expected = probe.variants["honest"]["metrics"]["test"]["soc_probe"]["pooled"]["0.1"]["pck"]
+    assert row["SOC linear (honest)"] == f"{100 * expected:.2f}"
+    assert {"SOC", "SOC soft", "SOC linear", "SOC-geo", "SOC-geo: random", "SOC-geo 2+"} <= row.keys()
+    assert all(row.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], ""),
+        (["--no-probe"], ""),
+        (["--tasks", "soc"], ""),
+        (["--split", "all"], "since it is of the released pairs"),
+        (["--engine", "ray"], "since it is trained in one process"),
+        (["--head", "h.safetensors"], "since the model has a head already"),
+        (["--normaliser", "image"], "since it is scored by boxes"),
+        (["--valid-area"], "since it is scored by boxes"),
+    ],
+)
+def test_a_probe_that_belongs_to_the_paper_is_trained_or_said_to_be_left_out(
+    mini: DatasetFolder, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    data = probe_asked(parsed(*options), mini)
+    assert (data is not None) == (options == [])
+    told = capsys.readouterr().err
+    assert said in told
+    assert bool(told) == bool(said)
+
+
+def test_other_presets_have_no_probe(mini: DatasetFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("standard", "fast"):
+        assert probe_asked(parsed("--protocol", name), mini) is None
+    assert not capsys.readouterr().err
+
+
+def test_data_without_probe_pairs_is_no_reason_to_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    folder: Any = SimpleNamespace(path="D", configs=("soc", "cc"))
+    assert probe_asked(parsed(), folder) is None
+    assert capsys.readouterr().err == "left out, since D has no soc_probe: the linear probe\n"
+
+
+def test_too_few_images_to_hold_out_leave_the_reference_alone(
+    mini: DatasetFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soco_datasets.correspondence.probe_data._FEWEST", 1000)
+    data = probe_asked(parsed(), mini)
+    assert data is not None
+    assert data.variants == ("reference",)
+    assert "the honest variant" in capsys.readouterr().err
