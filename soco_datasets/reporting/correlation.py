@@ -137,34 +137,35 @@ def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlati
     if len(found.models) <= _NAMED:
         names = [short(model, 16) for model in found.models]
         for name, at_x, at_y, place in zip(names, xs, ys, _label_places(xs, ys, names), strict=True):
-            side = "left" if place[0] > 0 else "right"
+            side = "left" if place[0] > 0 else "right" if place[0] < 0 else "center"
             note(ax, at_x, at_y, name, fontsize=5.5, color=MUTED, xytext=place, textcoords="offset points", ha=side)
     ax.set_title(f"r = {found.r:+.2f}  {_span(found.low, found.high)}", loc="left", fontsize=8, color=INK)
 
 
 def _label_places(xs: np.ndarray, ys: np.ndarray, names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each name stands beside its point, in points: the first corner that is free of other points and names.
+    """Where each name stands beside its point, in points: where it covers least of other points and names.
 
-    Sizes are estimates for axes of about 205 x 115 points; where no corner is free, the first is taken.
+    Sizes are estimates for axes of about 205 x 115 points.
     """
     at = np.stack([(v - v.min()) / (v.max() - v.min()) * side for v, side in ((xs, 160.0), (ys, 90.0))], axis=1)
     taken = [(x - 2.5, y - 2.5, x + 2.5, y + 2.5) for x, y in at]
     places = []
     for (x, y), name in zip(at, names, strict=True):
         width = 3.2 * len(name)
-        boxes = {
-            (dx, dy): (x + dx - (width if dx < 0 else 0), y + dy, x + dx + (0 if dx < 0 else width), y + dy + 6)
-            for dx, dy in ((4, 3), (4, -8), (-4, 3), (-4, -8))
-        }
-        free = [place for place, box in boxes.items() if not any(_overlap(box, other) for other in taken)]
-        place = free[0] if free else (4, 3)
-        taken.append(boxes[place])
-        places.append(place)
+        boxes = {}
+        for dx, dy in ((4, 3), (4, -8), (-4, 3), (-4, -8), (0, 5), (0, -10)):
+            left = x + dx - (width if dx < 0 else 0 if dx > 0 else width / 2)
+            boxes[dx, dy] = (left, y + dy, left + width, y + dy + 6)
+        best = min(boxes, key=lambda place: sum(_shared_area(boxes[place], other) for other in taken))
+        taken.append(boxes[best])
+        places.append(best)
     return places
 
 
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _shared_area(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of two rectangles (left, bottom, right, top)."""
+    across, up = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return max(0.0, across) * max(0.0, up)
 
 
 def write_study(study: CorrelationStudy, out: Path) -> list[Path]:

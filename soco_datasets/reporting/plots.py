@@ -40,6 +40,7 @@ def plot_categories(
     reduction: str | None = None,
     categories: Sequence[str] | None = None,
     heading: str | None = None,
+    top: float | None = None,
 ) -> Figure:
     """PCK of each category, best first: bars for one model, dots on a line for several.
 
@@ -49,6 +50,7 @@ def plot_categories(
         alpha, reduction: which metric; None = that of the headline.
         categories: only these; None = all that have a score.
         heading: above the chart; None = the task.
+        top: percent that the axis reaches at least, for charts that stand side by side.
 
     Raises:
         UsageError: no such task, or no category with a score.
@@ -61,14 +63,14 @@ def plot_categories(
     values = _percents(results, task, "per_category", names, alpha, reduction)
     order = np.argsort(-np.nan_to_num(np.nanmax(values, axis=0), nan=-1), kind="stable")
     figure, ax = new_figure(0.75 + _ROW * len(names))
-    _rows_of_scores(ax, values[:, order])
+    _rows_of_scores(ax, values[:, order], max(float(np.nanmax(values)), top or 0.0))
     names_on(ax, "y", range(len(names)), [names[i] for i in order], fontsize=7.5)
     _finish(figure, ax, results, heading or f"{task_title(task)} by category", task, alpha, reduction)
     return figure
 
 
-def _rows_of_scores(ax: Axes, values: np.ndarray) -> None:
-    """(models, rows) percents from top to bottom."""
+def _rows_of_scores(ax: Axes, values: np.ndarray, highest: float) -> None:
+    """(models, rows) percents from top to bottom, on an axis with room for the highest."""
     places = np.arange(values.shape[1])
     if len(values) == 1:
         ax.barh(places, np.nan_to_num(values[0]), height=0.72, color=SERIES[0], zorder=2)
@@ -84,7 +86,7 @@ def _rows_of_scores(ax: Axes, values: np.ndarray) -> None:
         for index, row in enumerate(values):
             ax.plot(row, places, "o", markersize=4.6, color=series_colour(index), zorder=3, clip_on=False)
     ax.set_ylim(len(places) - 0.4, -0.6)
-    ax.set_xlim(0, 1.04 * top_of_scale(float(np.nanmax(values))))
+    ax.set_xlim(0, 1.04 * top_of_scale(highest))
     ax.grid(axis="y", visible=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..correspondence.results import EvaluationResult
 from ..data.categories import supercategory_of
 from . import plots
 from .report_tables import anatomy_shares, azimuth_curves, headline_tasks, swap_blocks, swapped, swaps_of
-from .scores import DROP, model_names, names_in, task_title, tasks_of
+from .scores import DROP, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
 from .style import short
 from .svg import inline_svg
 
@@ -73,7 +73,7 @@ class ChartMaker:
                 totals = counts.sum(axis=1, keepdims=True)
                 shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
                 figure = plots.plot_swaps(points, shares, heading=_of_what(concept, points))
-                caption = f"{swapped(counts)} of {int(counts.sum())} predictions on a {short(concept)} are swaps."
+                caption = f"{swapped(counts)} of {int(counts.sum())} predictions on {short(concept)} are swaps."
                 charts.append(self._chart(figure, f"Swap matrix of {concept}", caption))
             if charts:
                 groups.append((name, charts))
@@ -112,6 +112,7 @@ class ChartMaker:
     def _categories(self) -> Iterator[Chart]:
         task = self.main_task()
         names = names_in(self.results, task, "per_category")
+        highest = max((self._best_percent(task, name) for name in names), default=0.0)
         groups: dict[str, list[str]] = {}
         for name in names:
             groups.setdefault((supercategory_of(name) or "other") if len(names) > 12 else "", []).append(name)
@@ -119,8 +120,14 @@ class ChartMaker:
             for start in range(0, len(members), _LONG_LIST):
                 heading = parent.replace("_", "-") or f"{task_title(task)} by category"
                 chosen = members[start : start + _LONG_LIST]
-                figure = plots.plot_categories(self.results, task, categories=chosen, heading=heading)
+                figure = plots.plot_categories(self.results, task, categories=chosen, heading=heading, top=highest)
                 yield self._chart(figure, f"{task_title(task)} PCK of each category: {heading}")
+
+    def _best_percent(self, task: str, category: str) -> float:
+        """The score of the best model in a category that some model has a score in."""
+        metric: dict[str, Any] = {"alpha": main_alpha(self.results), "reduction": main_reduction(self.results)}
+        found = [score_of(r, task, part="per_category", name=category, **metric).pck for r in self.results]
+        return 100 * max((pck for pck in found if pck is not None), default=0.0)
 
     def _azimuth(self, tasks: Sequence[str]) -> Iterator[Chart]:
         for task in tasks:

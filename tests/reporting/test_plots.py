@@ -40,6 +40,12 @@ def test_categories_are_sorted_and_have_their_scores(results: list) -> None:
         assert f"{100 * scores[name]['pck']:.0f}" in found
 
 
+def test_charts_side_by_side_may_share_their_scale(results: list) -> None:
+    alone = [plots.plot_categories(results, categories=[name]).axes[0].get_xlim() for name in CATEGORIES]
+    assert len(set(alone)) > 1
+    assert len({plots.plot_categories(results, categories=[n], top=99).axes[0].get_xlim() for n in CATEGORIES}) == 1
+
+
 def test_every_chart_names_every_model_whatever_the_name(results: list) -> None:
     figures = [
         plots.plot_categories(results), plots.plot_supercategories(results), plots.plot_thresholds(results),
