@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,43 +13,14 @@ from ..errors import UsageError
 from . import benchmark
 from .client import check_repo_name, retrying
 from .errors import HubError, repo_url
-from .kind import RecordKind, Rules, read_rules
 from .kinds import KINDS
+from .rules import PublishedBoard, Rules, read_rules
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 BOARD_FILE = "leaderboard.json"  # in the dataset repository; where it is absent, SOCO's rules hold
 BOARD_VARIABLE = "SOCO_LEADERBOARD"
-
-
-@dataclass(frozen=True)
-class PublishedBoard:
-    """A leaderboard as it stands on the Hub.
-
-    Attributes:
-        repo: of the dataset, "ORG/NAME".
-        revision: commit, 40 hexadecimal digits.
-        content_hash: of the data at that commit.
-        source: what the data was built from, such as the id of the SOCO release.
-        task_ids: of `eval.yaml`.
-        rules: of each kind of record, by its name.
-        questions: setting -> rows of its questions for vision-language models.
-        questions_hash: of all of those, "" where there are none.
-    """
-
-    repo: str
-    revision: str
-    content_hash: str
-    source: str
-    task_ids: tuple[str, ...]
-    rules: Mapping[str, Rules]
-    questions: Mapping[str, int] = field(default_factory=dict)
-    questions_hash: str = ""
-
-    def is_papers(self, kind: RecordKind) -> bool:
-        """Whether data and rules of a kind are the paper's, so that the paper's numbers mean the same."""
-        return kind.is_soco(self.source) and self.rules[kind.name] == kind.rules()
 
 
 def dataset_repo_of(given: str | None) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..reporting.style import clean
-from .board import PublishedBoard, read_board
+from .board import read_board
 from .client import retrying
 from .errors import HubError, repo_url
 from .kind import SUBSETS, RecordKind
 from .kinds import KINDS, kind_of_record, kind_of_task, task_of
 from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status
 from .remote import Address, entries_of, verify_kind
+from .rules import PublishedBoard
 from .submission import SubmissionError
 from .verify import Verdict, verify_file
 
@@ -64,7 +65,7 @@ def collect(
         mine = local_entries(Path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
-    kinds = [kind for kind in KINDS if paper is not False and (paper or board is None or board.is_papers(kind))]
+    kinds = [kind for kind in KINDS if paper is not False and (paper or board is None or kind.is_papers(board))]
     entries += paper_entries(kinds)
     if paper is None and not kinds:
         remarks.append(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..data.categories import REAL_COUNTS
 from ..errors import PredictionsError
+from .rules import PublishedBoard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..data.folder import DatasetFolder
-    from .board import PublishedBoard
 
 OVERALL = "overall"
 SUBSETS = (OVERALL, *REAL_COUNTS.supercategories)
@@ -42,28 +40,6 @@ class Record(Protocol):
 
     def to_json(self) -> str:
         """The record as it is stored."""
-
-
-class Rules(Protocol):
-    """What a leaderboard asks of one kind of record: a frozen dataclass whose defaults are SOCO's rules."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """That a submission must have; other tasks go in where a record has them."""
-
-    @property
-    def measure(self) -> str:
-        """What the ranked number is, with its unit."""
-
-    @property
-    def advice(self) -> str:
-        """How to make a record that fits."""
-
-    def refusals(self, record: Any) -> list[str]:
-        """Why a record does not fit, one sentence a reason."""
-
-    def percent(self, record: Any, task: str, subset: str) -> float | None:
-        """The ranked number, 0 to 100 with four decimals; None where the record has none."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +90,7 @@ class RecordKind(ABC):
         return f".{self.data}.parquet"
 
     def data_beside(self, record: str) -> str:
-        """The data file of a record: submissions have names of their own.
-
-        >>> from .kinds import KINDS
-        >>> KINDS[0].data_beside("results/tiny.json"), KINDS[0].data_beside("a/record.json")
-        ('results/tiny.predictions.parquet', 'a/predictions.parquet')
-        """
+        """The data file of a record: submissions have names of their own. `kinds.record_beside` is the way back."""
         folder, slash, file = record.rpartition("/")
         name = self.data_file if file == RECORD else file.removesuffix(".json") + self.data_suffix
         return f"{folder}{slash}{name}"
@@ -172,6 +143,10 @@ class RecordKind(ABC):
     def is_soco(self, dataset_id: str, record: Any | None = None) -> bool:
         """Whether data is SOCO, so that the paper's numbers mean the same: by its id, or by a record of it."""
 
+    def is_papers(self, board: PublishedBoard) -> bool:
+        """Whether data and rules of a leaderboard are the paper's, so that the paper's numbers mean the same."""
+        return self.is_soco(board.source) and board.rules[self.name] == self.rules()
+
     @abstractmethod
     def printed(self) -> Iterable[Printed]:
         """The paper's models."""
@@ -196,15 +171,3 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(part, f"{path}/{place}")
     else:
         yield path, value
-
-
-def read_rules(rules: type[Any], fields: Any) -> Rules:
-    """Rules from JSON fields, those left out at SOCO's value. Raises `ValueError` naming what is wrong."""
-    if not isinstance(fields, dict):
-        raise ValueError(f"{json.dumps(fields)} are no rules")
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    known = {field.name: type(field.default) for field in dataclasses.fields(rules)}
-    if wrong := [name for name, value in given.items() if type(value) is not known.get(name)]:
-        raise ValueError(", ".join(wrong))
-    made: Rules = rules(**given)
-    return made

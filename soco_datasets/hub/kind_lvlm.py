@@ -17,12 +17,12 @@ from ..lvlm.record import LvlmResult, record_from_answers, unanswered
 from ..lvlm.tsv import FILE_NAMES
 from ..reporting.paper_lvlm import paper_rows
 from .kind import OVERALL, Printed, RecordKind, bootstrap_of
+from .rules import PublishedBoard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..data.folder import DatasetFolder
-    from .board import PublishedBoard
 
 _CONFIG = "lvlm"
 _TASKS = {f"{_CONFIG}_{setting}": setting for setting in SETTINGS}

@@ -44,12 +44,14 @@ def task_of(task_id: str) -> tuple[str, str] | None:
 
 
 def record_beside(name: str) -> str:
-    """The record when it or its data are named.
+    """The record when it or its data are named, see `RecordKind.data_beside`.
 
     >>> record_beside("results/tiny.json"), record_beside("results/tiny.answers.parquet")
     ('results/tiny.json', 'results/tiny.json')
     >>> record_beside("a/predictions.parquet")
     'a/record.json'
+    >>> KINDS[0].data_beside("results/tiny.json"), KINDS[0].data_beside("a/record.json")
+    ('results/tiny.predictions.parquet', 'a/predictions.parquet')
 
     Raises:
         UsageError: neither.

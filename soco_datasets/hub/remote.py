@@ -10,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError
 from ..files import parse_size
-from .board import PublishedBoard, read_board
+from .board import read_board
 from .client import retrying
 from .errors import RepoType
 from .kind import RECORD, RecordKind
 from .kinds import KINDS, kind_of_record, record_beside
+from .rules import PublishedBoard
 from .submission import SubmissionError, parse_entries, place_of
 from .verify import Verdict, check_files, check_submission, find_folder, joined, stated_content, verify_file
 

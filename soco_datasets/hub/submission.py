@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import SocoError, UsageError
-from .board import PublishedBoard
 from .errors import repo_url
-from .kind import Record, RecordKind, Rules
+from .kind import Record, RecordKind
 from .kinds import task_of
+from .rules import PublishedBoard, Rules
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..files import sha256_file
 from ..reporting.style import clean
-from .board import PublishedBoard, read_board
+from .board import read_board
 from .client import check_repo_name, connect, retrying
 from .errors import HubError, repo_url
 from .kind import RECORD, Record, RecordKind
 from .recompute import check_result
+from .rules import PublishedBoard
 from .submission import (
     Pins,
     Place,

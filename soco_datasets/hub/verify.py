@@ -11,10 +11,10 @@ from ..data.folder import DatasetFolder, open_folder
 from ..data.resolve import MINI, find_data, resolve_data
 from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..files import sha256_file
-from .board import PublishedBoard
 from .kind import Record, RecordKind
 from .kinds import kind_of_record, record_beside
 from .recompute import Check, compare_records, read_data
+from .rules import PublishedBoard
 from .submission import Pins, SubmissionError, make_entries, pins_of, place_of
 
 if TYPE_CHECKING:

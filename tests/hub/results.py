@@ -18,8 +18,9 @@ from soco_datasets.correspondence.runner import dataset_of
 from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.benchmark import render_eval_yaml
-from soco_datasets.hub.board import PublishedBoard, board_of
+from soco_datasets.hub.board import board_of
 from soco_datasets.hub.kind_pck import PckKind
+from soco_datasets.hub.rules import PublishedBoard
 
 TASKS = ("cc", "soc", "cross_soc")
 REVISION = "1234567890" * 4
