@@ -85,7 +85,7 @@ class EvaluationResult:
         """
         try:
             fields = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PredictionsError(f"a result record must be JSON: {error}") from None
         if not isinstance(fields, dict) or "schema_version" not in fields:
             raise PredictionsError("this is no result record: schema_version is missing")

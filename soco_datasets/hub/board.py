@@ -68,7 +68,7 @@ def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> PublishedB
         questions = {str(name): int(rows) for name, rows in manifest["counts"]["rows"].get("lvlm", {}).items()}
         questions_hash = str(manifest["lvlm"]["hash"]) if questions else ""
         ids = _task_ids(yaml.safe_load(texts[benchmark.FILE]))
-    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError):
         raise UsageError(f"{MANIFEST} or {benchmark.FILE} of {repo} at {revision[:12]} is malformed.") from None
     rules = rules_of(texts.get(BOARD_FILE, b"{}"))
     if lacking := [task for own in rules.values() for task in own.tasks if task not in ids]:
@@ -86,7 +86,7 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
         fields = json.loads(text)
         named = {kind.name: fields.pop(kind.name, {}) for kind in KINDS[1:]}
         return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in KINDS}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
 
 

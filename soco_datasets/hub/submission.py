@@ -120,7 +120,7 @@ def parse_entries(text: bytes, what: str) -> list[EvalResultEntry]:
         if not isinstance(content, list) or not all(isinstance(item, dict) and "error" not in item for item in content):
             raise TypeError("not a list of entries")
         return parse_eval_result_entries(content)
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SubmissionError(f"{what} is not a file of evaluation results: {first}") from None
 

@@ -221,6 +221,7 @@ def test_altered_numbers_are_named(built_mini: Path, original: Path, tmp_path: P
         (lambda sent: sent.predictions.unlink(), "is not there"),
         (lambda sent: sent.predictions.write_bytes(b"PAR1"), "not a whole Parquet file"),
         (lambda sent: sent.record.write_text("{}"), "schema_version is missing"),
+        (lambda sent: sent.record.write_text("[" * 10**5), "must be JSON"),
         (lambda sent: pq.write_table(pa.table({"a": [1]}), sent.predictions), "header is missing"),
     ],
 )
@@ -326,7 +327,9 @@ def test_a_file_that_is_neither_record_nor_predictions_is_refused() -> None:
         record_beside("results/report.html")
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"- 1", b"- {dataset: {id: a}}", b"\xff\xfe", b"a: [", b"- {error: x}"])
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"- 1", b"- {dataset: {id: a}}", b"\xff\xfe", b"a: [", b"- {error: x}", b"[" * 5000]
+)
 def test_a_malformed_file_of_results_is_refused(text: bytes) -> None:
     with pytest.raises(SubmissionError, match="not a file of evaluation results"):
         parse_entries(text, "it")
