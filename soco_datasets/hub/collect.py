@@ -82,8 +82,8 @@ def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
     for model in dict.fromkeys(entry.model_id for entry in listed):
         try:
             info = retrying("read", lambda model=model: api.model_info(model, expand=["evalResults"]), model, "model")  # type: ignore[misc]  # mypy does not see the default
-        except HubError as error:
-            remarks.append(f"{clean(model)} is left out: {error}")
+        except (HubError, UsageError) as error:  # the latter for what is no name of a repository
+            remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
         entries += _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)

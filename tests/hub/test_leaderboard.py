@@ -72,6 +72,7 @@ def test_one_table_of_all_three_sources(hub: LoopbackHub, tmp_path: Path, built_
         results_file(entry_yaml("cc", 99.0), entry_yaml("soc", 98.5), entry_yaml("soc_animals", 7.0)),
     )
     hub.add_repo("model", "lab/wrong", results_file(entry_yaml("cc", 12345), entry_yaml("soc", -1)))
+    hub.add_repo("model", "läb/näme", results_file(entry_yaml("cc", 97.0)))
     hub.add_repo("model", "lab/other", {".eval_results/y.yaml": b"- {dataset: {id: a/b, task_id: cc}, value: 5}"})
     proposed = hub.add_repo("model", "lab/proposed")
     pull = proposed.open_pull_request("results", "bob")
@@ -92,6 +93,7 @@ def test_one_table_of_all_three_sources(hub: LoopbackHub, tmp_path: Path, built_
     assert len(questions.splitlines()) == 2 + 10
     assert "lab/wrong, cc: left out, 12345 is in the wrong unit" in shown.stderr
     assert "notes.json is left out, not a result record" in shown.stderr
+    assert "läb/näme is left out: 'läb/näme' is not the name of a Hub repository" in shown.stderr
     one = run_soco(hub, tmp_path, *arguments, "--task", "soc", "--supercategory", "animals", "--json")
     records = json.loads(one.stdout)
     assert {record["task"] for record in records} == {"soc"}
