@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UsageError
 from .errors import LOGIN, HubError, RepoType, explained, no_token
@@ -18,7 +20,7 @@ T = TypeVar("T")
 
 _TRIES = 3
 _FIRST_WAIT = 1.0  # seconds; doubles with every try
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 310.0  # the Hub counts requests in windows of five minutes
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -45,9 +47,12 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = HfApi(library_name="soco-datasets", library_version=_version())
-    me = retrying("ask the Hub who you are", api.whoami)
-    name = str(me["name"])
-    role = ((me.get("auth") or {}).get("accessToken") or {}).get("role")
+
+    def ask() -> tuple[str, str | None]:
+        me = api.whoami()
+        return str(me["name"]), ((me.get("auth") or {}).get("accessToken") or {}).get("role")
+
+    name, role = retrying("ask the Hub who you are", ask)
     if write and role == "read":
         raise UsageError(f"The token of {name} can only read. {LOGIN} ({ENDPOINT}/settings/tokens).")
     return api, name
@@ -64,13 +69,31 @@ def retrying(action: str, step: Callable[[], T], repo: str = "", repo_type: Repo
             with explained(action, repo, repo_type):
                 return step()
         except HubError as error:
-            if left == 0 or not is_passing(error):
+            pause = max(wait, _asked_wait(error))
+            if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT:
                 raise
-            pause = min(max(wait, _asked_wait(error)), _LONGEST_WAIT)
             print(f"The Hub has trouble ({error.status or 'no answer'}); again in {pause:.0f} s", file=sys.stderr)
             time.sleep(pause)
             wait *= 2
     raise AssertionError("not reached")
+
+
+def make_repo(api: HfApi, repo: str, repo_type: RepoType, **settings: Any) -> None:
+    """Make a repository, `settings` as in `HfApi.create_repo`. One that is there is as good: an answer may get lost.
+
+    Raises:
+        HubError: the token may not, or the name is taken by something that it cannot see.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    def make() -> None:
+        try:
+            api.create_repo(repo, repo_type=repo_type, **settings)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 409 or not api.repo_exists(repo, repo_type=repo_type):
+                raise
+
+    retrying("create", make, repo, repo_type)
 
 
 def is_passing(error: HubError) -> bool:
@@ -83,10 +106,19 @@ def is_passing(error: HubError) -> bool:
 
 
 def _asked_wait(error: HubError) -> float:
-    """Seconds that the answer's Retry-After asks for, 0 without one."""
+    """Seconds that the answer asks to wait, 0 where it does not: Retry-After, or the Hub's own count of requests."""
+    from huggingface_hub.utils import parse_ratelimit_headers
+
     headers = getattr(getattr(error.__cause__, "response", None), "headers", {})
-    asked = str(headers.get("Retry-After", ""))
-    return float(asked) if asked.isdigit() else 0.0
+    counted = parse_ratelimit_headers(headers)
+    asked = [float(counted.reset_in_seconds)] if counted is not None and counted.remaining == 0 else []
+    stated = str(headers.get("Retry-After", ""))
+    if stated.isdigit():
+        asked.append(float(stated))
+    elif stated:
+        with contextlib.suppress(ValueError):
+            asked.append(parsedate_to_datetime(stated).timestamp() - time.time())
+    return max(asked, default=0.0)
 
 
 def _version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -70,6 +71,10 @@ def _explanation(error: BaseException, start: str, repo: str, repo_type: RepoTyp
         return made
     if isinstance(error, LocalEntryNotFoundError):
         return HubError(f"{start}: the Hub cannot be reached and no copy is cached. {AGAIN}")
+    if isinstance(error, json.JSONDecodeError | KeyError | TypeError):  # a page where the client looked for a value
+        return HubError(
+            f"{start}: the answer is not one of a Hub. Is there a proxy or a login page in between? {AGAIN}"
+        )
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         reason = redact(error) or type(error).__name__
         return HubError(f"{start}: the connection to the Hub failed ({reason}). Check the network. {AGAIN}")
@@ -128,9 +133,9 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
         401: f"the Hub does not accept the token (expired or revoked?). {LOGIN} ({_settings()}).",
         402: f"the account's plan does not allow it.{saying} Free some storage, or publish without --private.",
         403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} ({_settings()}), "
-        "and its account must belong to the organisation. Or give another --repo, or only propose with --create-pr.",
+        "and its account must belong to the organisation.",
         404: f"not found.{saying} Check the name; {url} should open in a browser.",
-        409: f"it conflicts with what is there.{saying} Choose another name, or see {url} and run the command again.",
+        409: f"it conflicts with what is there.{saying} See {url}, and run the command again or choose another name.",
         412: f"somebody else changed it at the same time.{saying} {AGAIN}",
         413: "a file is too large for the Hub. Build with a smaller --max-shard-size.",
         429: f"too many requests; the Hub asks to wait.{saying} Wait a few minutes. {AGAIN}",

@@ -15,7 +15,7 @@ from ..data.manifest import MANIFEST
 from ..data.schema import CONFIGS
 from ..errors import UsageError
 from . import benchmark
-from .client import check_repo_name, connect, retrying
+from .client import check_repo_name, connect, make_repo, retrying
 from .errors import HubError, repo_url
 from .sync import Changes, Content, Synced, Target
 
@@ -71,7 +71,12 @@ def publish_dataset(
     message = f"SOCO {built.content_hash[:12]}, built by soco-datasets {built.manifest['toolkit_version']}"
     if create_pr and (opened := _same_proposal(target, files, message, me)):
         return Published(repo, repo_url(repo), opened)
-    synced = target.sync(files, _is_ours, message, changes=changes, create_pr=create_pr)
+    try:
+        synced = target.sync(files, _is_ours, message, changes=changes, create_pr=create_pr)
+    except HubError as error:
+        if error.status != 403 or create_pr:
+            raise
+        raise HubError(f"{error} Or propose the change instead: --create-pr.", 403) from error
     if tag is not None and not is_tagged:
         retrying(
             "tag",
@@ -111,7 +116,7 @@ def _ensure_repo(api: HfApi, repo: str, private: bool) -> None:
     except HubError as error:
         if error.status not in (401, 404):
             raise
-        retrying("create", lambda: api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True), repo)
+        make_repo(api, repo, "dataset", private=private)
         return
     if private and not info.private:
         raise UsageError(

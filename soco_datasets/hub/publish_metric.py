@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..registration import METRIC, metric_script
-from .client import check_repo_name, connect, retrying
+from .client import check_repo_name, connect, make_repo, retrying
 from .errors import HubError, repo_url
 from .sync import Content, Synced, Target
 
@@ -74,9 +74,4 @@ def _ensure_space(api: HfApi, repo: str, private: bool) -> None:
     except HubError as error:
         if error.status not in (401, 404):
             raise
-        retrying(
-            "create",
-            lambda: api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True),
-            repo,
-            "space",
-        )
+        make_repo(api, repo, "space", space_sdk="gradio", private=private)

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..files import sha256_file
 from ..reporting.style import clean
 from .board import read_board
-from .client import check_repo_name, connect, retrying
+from .client import check_repo_name, connect, make_repo, retrying
 from .errors import HubError, repo_url
 from .kind import RECORD, Record, RecordKind
 from .recompute import check_result
@@ -161,8 +161,7 @@ def submit(
     _upload(api, submission)
     if missing:
         _create_model_repo(api, submission)
-    found = retrying("propose the results to", lambda: _propose(api, submission, me), model_repo, "model")
-    return submission, found
+    return submission, _proposed(api, submission, me)
 
 
 def plan(path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: str | None = None) -> Submission:
@@ -213,8 +212,7 @@ def _upload(api: HfApi, submission: Submission) -> None:
     """The files, into a public dataset repository."""
     repo = submission.place.repo
     try:
-        made = retrying("use", lambda: _public_dataset(api, repo), repo)
-        if not made:
+        if not _public_dataset(api, repo):
             raise UsageError(
                 f"{repo_url(repo)} is private, so nobody could recompute the numbers. Make it public, or give another "
                 "--artifacts. Nothing was sent."
@@ -236,13 +234,17 @@ def _upload(api: HfApi, submission: Submission) -> None:
 
 def _public_dataset(api: HfApi, repo: str) -> bool:
     """Whether the dataset repository is public; makes it where there is none."""
-    from huggingface_hub.errors import RepositoryNotFoundError
+
+    def is_public() -> bool:
+        return not api.repo_info(repo, repo_type="dataset").private
 
     try:
-        return not api.repo_info(repo, repo_type="dataset").private
-    except RepositoryNotFoundError:
-        api.create_repo(repo, repo_type="dataset", private=False, exist_ok=True)
-        return not api.repo_info(repo, repo_type="dataset").private
+        return retrying("use", is_public, repo)
+    except HubError as error:
+        if error.status not in (401, 404):
+            raise
+    make_repo(api, repo, "dataset", private=False)
+    return retrying("use", is_public, repo)
 
 
 def _none_of_ours(path: str) -> bool:
@@ -257,12 +259,25 @@ def _create_model_repo(api: HfApi, submission: Submission) -> None:
         f"`{_code(submission.result.model.get('weights_hash') or 'unknown')}`.\n"
     )
     repo = submission.model_repo
-
-    def make() -> None:
-        api.create_repo(repo, repo_type="model", exist_ok=True)
-
-    retrying("create", make, repo, "model")
+    make_repo(api, repo, "model")
     Target(api, repo, "model").sync({"README.md": Content(card.encode())}, _none_of_ours, "Describe the model")
+
+
+def _proposed(api: HfApi, submission: Submission, me: str) -> Submitted:
+    """`_propose`, tried again where that helps."""
+    from huggingface_hub.errors import GatedRepoError
+
+    repo = submission.model_repo
+    try:
+        return retrying("propose the results to", lambda: _propose(api, submission, me), repo, "model")
+    except HubError as error:
+        if error.status != 403 or isinstance(error.__cause__, GatedRepoError):
+            raise
+        raise HubError(
+            f"{error} Or it takes no pull requests, or the token may not open them. The files are at "
+            f"{submission.place.url}, on no leaderboard; run the command again when the pull request is allowed.",
+            403,
+        ) from error
 
 
 def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+
 import httpx2
 import pytest
 from huggingface_hub.utils import hf_raise_for_status
 
 from soco_datasets.errors import UsageError
-from soco_datasets.hub.client import check_repo_name, is_passing
+from soco_datasets.hub.client import check_repo_name, is_passing, retrying
 from soco_datasets.hub.errors import HubError, explained, redact
 
 URL = "http://127.0.0.1:9/api/datasets/lab/soco/commit/main"
@@ -83,3 +86,38 @@ def test_tokens_are_never_said(text: str) -> None:
 def test_names_that_are_no_repository_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="give ORG/NAME"):
         check_repo_name(name)
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "120"}, 120),
+        ({"Retry-After": formatdate(time.time() + 3000, usegmt=True)}, None),
+        ({"RateLimit": '"api";r=0;t=55'}, 55),
+        ({"RateLimit": '"api";r=3;t=55'}, 1),
+        ({"Retry-After": "7200"}, None),
+        ({"Retry-After": "soon"}, 1),
+    ],
+)
+def test_the_wait_that_the_hub_asks_for_is_kept_or_not_begun(
+    headers: dict[str, str], least: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    busy = httpx2.Response(429, headers=headers, request=httpx2.Request("GET", URL))
+    answers = [busy, httpx2.Response(200, request=busy.request)]
+    if least is None:
+        with pytest.raises(HubError, match="too many requests"):
+            retrying("read", lambda: hf_raise_for_status(answers.pop(0)), "lab/soco")
+        assert waited == []
+    else:
+        retrying("read", lambda: hf_raise_for_status(answers.pop(0)), "lab/soco")
+        assert least <= waited[0] < least + 1
+    assert len(answers) == (1 if least is None else 0)
+
+
+@pytest.mark.parametrize("read", [lambda: httpx2.Response(200, text="<html>Log in").json(), lambda: {}["name"]])
+def test_an_answer_that_is_not_a_hubs_is_explained(read) -> None:
+    with pytest.raises(HubError, match="proxy or a login page"), explained("read", "lab/soco"):
+        read()

@@ -159,6 +159,9 @@ def test_a_pull_request_is_opened_once(hub: LoopbackHub, tmp_path: Path, folder:
         ("bad token", "does not accept the token"),
         ("read-only", "can only read"),
         ("other org", "write access to lab/soco"),
+        ("forbidden", "Or propose the change instead: --create-pr"),
+        ("unseen", "choose another name"),
+        ("no hub", "a proxy or a login page"),
         ("taken", "The name is taken"),
         ("tag", "releases are never moved"),
         ("public", "exists and is public"),
@@ -184,6 +187,12 @@ def test_faults_say_what_to_do_and_publish_nothing(
     elif case == "other org":
         hub.add_account("hf_bobSecret", "bob")
         token = "hf_bobSecret"
+    elif case == "forbidden":
+        hub.fail("POST", "/commit/", 403)
+    elif case == "unseen":  # by this token, but there
+        hub.fail("POST", "/api/repos/create", 409)
+    elif case == "no hub":
+        hub.fail("GET", "whoami", 200, times=9)
     elif case == "taken":
         hub.add_repo("dataset", REPO, {"train.csv": b"a,b"})
     elif case == "tag":

@@ -239,6 +239,7 @@ def test_trouble_that_passes_is_waited_out(hub: LoopbackHub, tmp_path: Path, res
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
+        (403, "", "Or it takes no pull requests"),
         (403, "GatedRepo", "Accept its terms"),
         (412, "", "Run the same command again"),
     ],
