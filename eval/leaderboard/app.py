@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from views import ANNOTATION, Board, Pairs, chart, chart_choices, details, open_pairs, ranking
+from views import ANNOTATION, Board, Pairs, as_table, chart, chart_choices, details, open_pairs, ranking
 
 from soco_datasets.hub.kind import OVERALL, SUBSETS
 from soco_datasets.hub.leaderboard import SOURCES, tasks_in
@@ -19,6 +19,15 @@ from soco_datasets.reporting.style import clean
 
 _SHOWN = 8  # models in the chart at first
 _TEXTS = ("model", "status", "source", "date")
+_TABLE: dict[str, Any] = {
+    "interactive": False,
+    "max_height": 640,
+    "label": "models",
+    "wrap": True,
+    "line_breaks": False,
+}
+_WIDTHS = {"rank": 60, "model": 400, "LVLM Vis.+Desc.": 160, "status": 130, "source": 90}  # pixels; long names wrap
+_WIDTH = 105  # of the other columns
 _HEIGHT = 520  # pixels of a picture
 _ABOUT = """# SOCO leaderboard
 Does this vision model understand object parts? **CC**: any point of the same concept. **SOC**: the same keypoint.
@@ -49,13 +58,13 @@ def _ranking_tab(board: Board) -> None:
         search = gr.Textbox(label="model", placeholder="part of a name")
     filters = [task, supercategory, sources, search]
 
-    def update(*choice: Any) -> dict[str, Any]:
+    def update(*choice: Any) -> gr.Dataframe:
         heading, rows = ranking(board.collected, *choice)
-        return {"headers": heading, "data": rows}
+        kinds = ["str" if name in _TEXTS else "number" for name in heading]
+        widths = [_WIDTHS.get(name, _WIDTH) for name in heading]
+        return gr.Dataframe(as_table(heading, rows), label="models", datatype=kinds, column_widths=widths, **_TABLE)
 
-    start = update(first, OVERALL, SOURCES, "")
-    kinds = ["str" if name in _TEXTS else "number" for name in start["headers"]]
-    table = gr.Dataframe(start, datatype=kinds, interactive=False, max_height=640, label="models", line_breaks=False)
+    table = update(first, OVERALL, SOURCES, "")
     about = gr.Textbox(label="the model that was clicked", lines=4, interactive=False)
     for control in filters:
         control.change(update, filters, table)
@@ -68,7 +77,7 @@ def _ranking_tab(board: Board) -> None:
     again = gr.Button("read the results again", size="sm")
     remarks = gr.Textbox(_remarks(board), label="left out, or to know", interactive=False)
 
-    def reread(*choice: Any) -> tuple[dict[str, Any], str]:
+    def reread(*choice: Any) -> tuple[gr.Dataframe, str]:
         board.refresh()
         return update(*choice), _remarks(board)
 
@@ -98,7 +107,7 @@ def _pairs_tab(pairs: Pairs) -> None:
         task = gr.Dropdown(pairs.tasks, value=first, label="task")
         category = gr.Dropdown(categories, value=categories[0], label="category")
         place = gr.Number(1, minimum=1, precision=0, label="pair")
-        following = gr.Button("next pair")
+        following = gr.Button("next pair", size="sm", scale=0, min_width=110)
     drawn, told = pairs.draw(first, categories[0], 1, results[0])
     picture = _picture(drawn, "source and target")
     about = gr.Textbox(told, label="pair and its queries", interactive=False)

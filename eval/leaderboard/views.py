@@ -20,6 +20,7 @@ from soco_datasets.hub.collect import collect
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
 from soco_datasets.hub.kind import OVERALL
 from soco_datasets.hub.kind_pck import PckKind
+from soco_datasets.hub.kinds import kind_of_task
 from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
 from soco_datasets.reporting.pair_plot import plot_pair
 from soco_datasets.reporting.style import clean
@@ -63,11 +64,21 @@ class Board:
 def ranking(
     collected: Collected, task: str, supercategory: str, sources: Sequence[str], search: str
 ) -> tuple[list[str], list[list[Any]]]:
-    """(headings, rows) of the table; ranks are those among all the sources chosen, not among what is searched for."""
+    """(headings, rows) of the table, with the tasks of the same kind of record as the one it is ranked by.
+
+    Ranks are those among all the sources chosen, not among what is searched for.
+    """
     of_sources = [entry for entry in collected.entries if entry.source in sources]
-    heading, *rows = table_rows(of_sources, tasks_in(collected.entries), sort=task, supercategory=supercategory)
+    alike = [name for name in tasks_in(collected.entries) if name in kind_of_task(task).tasks]
+    heading, *rows = table_rows(of_sources, alike, sort=task, supercategory=supercategory)
     kept = [row for row in rows if search.strip().casefold() in row[1].casefold()]
     return heading, [[_number(cell) if place != 1 else cell for place, cell in enumerate(row)] for row in kept]
+
+
+def as_table(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The value of a gradio table: numbers, so that columns sort by value, each shown with its two decimals."""
+    shown = [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return {"headers": list(heading), "data": list(rows), "metadata": {"display_value": shown}}
 
 
 def details(collected: Collected, model: str) -> str:
@@ -122,18 +133,18 @@ class Pairs:
             row for row, (group, asked) in enumerate(zip(groups, queries, strict=True)) if group == category and asked
         ]
 
-    def draw(self, task: str, category: str, place: int, result: str) -> tuple[Image.Image | None, str]:
-        """The picture of the pair at a place among those of a category, and what it is."""
+    def draw(self, task: str, category: str, place: float | None, result: str) -> tuple[Image.Image | None, str]:
+        """The picture of the pair at a place (None = 1) among those of a category, and what it is."""
         rows = self.numbers(task, category)
         if not rows:
             return None, "no pair of this category"
-        place = min(max(int(place), 1), len(rows))
-        row: dict[str, Any] = self.pairs(task).slice(rows[place - 1], 1).to_pylist()[0]
+        number = int(min(max(place or 1, 1), len(rows)))
+        row: dict[str, Any] = self.pairs(task).slice(rows[number - 1], 1).to_pylist()[0]
         images = {f"{side}_image": self.folder.images.decode(row[f"{side}_image_id"]) for side in ("source", "target")}
         answers, scoring = self._answers(task, row["pair_id"], result)
         picture = _as_image(plot_pair(row | images, answers, width=_WIDTH, **scoring))
-        told = f"pair {place} of {len(rows)}: {clean(row['source_image_id'])} to {clean(row['target_image_id'])}"
-        asked = ", ".join(f"{number} {clean(name)}" for number, name in enumerate(row["keypoints"], start=1))
+        told = f"pair {number} of {len(rows)}: {clean(row['source_image_id'])} to {clean(row['target_image_id'])}"
+        asked = ", ".join(f"{query} {clean(name)}" for query, name in enumerate(row["keypoints"], start=1))
         return picture, f"{told}\n{asked}"
 
     def _answers(self, task: str, pair_id: str, result: str) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:

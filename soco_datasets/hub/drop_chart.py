@@ -44,14 +44,31 @@ def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL) -> 
         values = [line[place] for place in places]
         ax.plot(places, values, "o-", color=series_colour(index), linewidth=2, markersize=5.5, zorder=3)
         ends.append((values[-1], places[-1], entry.model, series_colour(index)))
-    height = math.inf
-    for value, place, model, colour in sorted(ends, reverse=True):  # from above, each name below the one before it
-        height = min(value, height - _LABEL_ROOM * top)
+    ends.sort(reverse=True)
+    heights = spread([end[0] for end in ends], _LABEL_ROOM * top)
+    for (value, place, model, colour), height in zip(ends, heights, strict=True):
         beside = {"xytext": (place + 0.05, height), "textcoords": "data", "va": "center", "color": colour}
         note(ax, place, value, model, **beside)
     names_on(ax, "x", range(len(keys)), [task_title(task) for task in DROP_TASKS])
     ax.set_xlim(-0.15, len(keys) - 0.35)
-    ax.set_ylim(min(0.0, height - _LABEL_ROOM * top), 1.04 * top)
+    ax.set_ylim(min(0.0, heights[-1] - _LABEL_ROOM * top), max(top, heights[0]) + 0.04 * top)
     labels(ax, "", "PCK@0.1, %")
     heading_of(figure, f"The drop from task to task ({supercategory})")
     return figure
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Heights that are at least `gap` apart and as near to the values as can be; highest first, as the values are.
+
+    >>> spread([60.0, 59.0, 20.0], 5.0)
+    [62.0, 57.0, 20.0]
+    """
+    pools: list[tuple[float, int]] = []  # (mean, number) of neighbours that lie exactly `gap` apart; they move together
+    for place, value in enumerate(values):
+        mean, number = value + gap * place, 1
+        while pools and pools[-1][0] < mean:
+            other, count = pools.pop()
+            mean, number = (other * count + mean * number) / (count + number), count + number
+        pools.append((mean, number))
+    level = [mean for mean, number in pools for _ in range(number)]
+    return [mean - gap * place for place, mean in enumerate(level)]

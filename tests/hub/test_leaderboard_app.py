@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -18,9 +19,12 @@ import pytest
 from hub.live_page import LivePage
 from hub.loopback_hub import LoopbackHub
 from hub.results import BENCHMARK, board_files, make_result
+from hypothesis import given
+from hypothesis import strategies as st
 from reporting.browser import needs_browser
 
 from soco_datasets.data.folder import open_folder
+from soco_datasets.hub.drop_chart import spread
 from soco_datasets.hub.leaderboard import Collected, Entry, paper_entries
 
 pytest.importorskip("matplotlib", reason="the charts need matplotlib")
@@ -69,6 +73,17 @@ def test_the_table_is_filtered_and_ranked(views: ModuleType) -> None:
     _, of_local = views.ranking(collected, "cc", "overall", ["local"], "")
     assert [row[0] for row in of_local] == [1]
     assert views.ranking(collected, "cc", "animals", ["local"], "")[1] == []
+    assert views.ranking(collected, "lvlm_vis", "overall", ["paper"], "")[0][2:5] == [
+        "LVLM Vis.",
+        "LVLM Vis.+Desc.",
+        "LVLM Desc.",
+    ]
+
+
+def test_numbers_sort_by_value_and_show_two_decimals(views: ModuleType) -> None:
+    table = views.as_table(*views.ranking(Collected(tuple(paper_entries())), "soc", "overall", ["paper"], ""))
+    assert table["data"][0][:4] == [1, "dinov2_l14", 80.68, 62.4]
+    assert table["metadata"]["display_value"][0][:4] == ["1", "dinov2_l14", "80.68", "62.40"]
 
 
 def test_the_chart_is_drawn_where_there_is_something_to_draw(views: ModuleType) -> None:
@@ -82,6 +97,14 @@ def test_the_chart_is_drawn_where_there_is_something_to_draw(views: ModuleType) 
     assert views.chart(collected, [], "overall") is None
 
 
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=12))
+def test_names_in_the_chart_keep_apart_and_in_order(values: list[float]) -> None:
+    values = sorted(values, reverse=True)
+    heights = spread(values, 4.5)
+    assert all(above - below > 4.5 - 1e-6 for above, below in pairwise(heights))
+    assert sum(heights) == pytest.approx(sum(values))  # moved up as much as down
+
+
 def test_pairs_are_drawn_with_and_without_matches(views: ModuleType, built_mini: Path, tmp_path: Path) -> None:
     make_result(built_mini, tmp_path, name="mine", resamples=0)
     pairs = views.Pairs(open_folder(built_mini), tmp_path)
@@ -91,6 +114,7 @@ def test_pairs_are_drawn_with_and_without_matches(views: ModuleType, built_mini:
     drawn, told = pairs.draw("soc", category, 10**6, result)
     plain, same = pairs.draw("soc", category, 10**6, views.ANNOTATION)
     assert told == same
+    assert pairs.draw("soc", category, None, result)[1].startswith("pair 1 of ")  # the number was deleted
     assert told.startswith(f"pair {len(pairs.numbers('soc', category))} of ")
     assert drawn.size == plain.size
     assert drawn.tobytes() != plain.tobytes()
@@ -165,6 +189,7 @@ def test_the_page_in_a_real_browser(served: str, tmp_path: Path) -> None:
             page.wait_for(f"(m => m.length && m.every(name => name.includes({json.dumps(typed)})))({MODELS})")
             if typed == "evil":
                 assert page.run(MODELS) == [EVIL]  # as text, whole
+        assert page.run("document.querySelector('[data-testid=cell-0-3]').innerText.trim()") == "97.00"
         page.press("[data-testid=cell-0-1]")
         page.wait_for("[...document.querySelectorAll('textarea')].some(t => t.value.includes('javascript:evil<img'))")
         page.screenshot(tmp_path / "ranking.png")
