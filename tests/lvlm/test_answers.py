@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,44 @@ def test_strict_reads(letter: str, text: str) -> None:
 )  # fmt: skip
 def test_strict_does_not_read(text: str) -> None:
     assert parse_strict(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<answer>C</answer>", "<answer>\nC\n</answer>", "{\"answer\": \"C\"}", "```json\n{'answer': 'C'}\n```", "C<|im_end|>",
+        "I wonder whether the answer is A.</think>\n\nC", "<think>A</think><answer>C</answer>", "C</s>",
+        "Answer C", "Answer - C", "The answer must be C.", "The answer's C", "I'd go with C.", "My choice is C",
+        "The corresponding point is Point C.", "The best match in the second image is C.", "So the point is C.\nAnswer: C",
+        "Point A is on the nose, point B on the ear. Point C corresponds to the marked point.",
+        "Point C in the second image matches the marked point.", "The marked point corresponds to option C.",
+        "A is on the hood. B is on the roof. So, C.", "It's C.", "Antwort: C", "Correct: C", "答案：C", "C。", "（C）", "【C】", "Ｃ",
+        "C because of the wheel", "C - the wheel", "C : Point C", "\\boxed{C. the wheel}", "\\boxed{\\text{C. Point C}}",
+        "\\boxed{\\text{Answer: C}}", "\\boxed{\\,\\textit{C}\\,}", "\u200bC",
+    ],
+)  # fmt: skip
+def test_strict_reads_what_models_write_around_a_letter(text: str) -> None:
+    assert parse_strict(text) == "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is A-pillar", "Answer: B-pillar", "C-shaped", "Answer: (B) or (C)", "\\boxed{A or B}", "<answer></answer>",
+        "<answer>A or B</answer>", "The marked point corresponds to point A or point B", "So a wheel.", "C is incorrect",
+        "Point A corresponds to the left ear. Point B corresponds to the nose.", "I would not choose A.", "Maybe: A or B",
+        "I cannot choose between A and B.", "The answer is\n\nA wheel", "The corresponding point is near A or B.",
+    ],
+)  # fmt: skip
+def test_strict_takes_no_word_and_no_choice_for_an_answer(text: str) -> None:
+    assert parse_strict(text) is None
+
+
+@pytest.mark.parametrize("text", ["answer to " * 4000, "A: " * 20000, "((" * 20000, " " * 50000 + "x"])
+def test_a_text_without_end_is_read_in_no_time(text: str) -> None:
+    start = time.perf_counter()
+    parse_strict(text)
+    assert time.perf_counter() - start < 10
 
 
 @given(st.one_of(st.text(), st.text(alphabet="ABCDEabcd .:()*\\{}boxedansweri\n$"), st.integers(), st.none()))
