@@ -39,6 +39,7 @@ PRINTED = {
         r"peak memory +[\d.]+ MiB over the start, maps [\d.]+ MiB",
         r"by rows / all pairs, extrapolated [\d.]+x",
     ),
+    "bench_forward_memory": (r"ours +tensors +[\d.]+ MiB, 1\.0\d times plain", r"hidden states +tensors"),
     "bench_growth": (r"growth exponent in images +-?[\d.]+", r"an extra pair +-?\d+ us, -?[\d.]+ % of a forward"),
 }
 
