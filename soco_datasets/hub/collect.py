@@ -96,11 +96,20 @@ def _listed(api: HfApi, board: PublishedBoard, remarks: list[str]) -> list[Datas
     The client asks for the first task alone, so the others are asked for by name; where the Hub does not give them, the
     models that have nothing else stay unknown.
     """
-    found = retrying(
-        "read the leaderboard of",
-        lambda: api.get_dataset_leaderboard(board.repo, base_model_only=False),
-        board.repo,
-    )
+    try:
+        found = retrying(
+            "read the leaderboard of",
+            lambda: api.get_dataset_leaderboard(board.repo, base_model_only=False),
+            board.repo,
+        )
+    except HubError as error:
+        if error.status not in (400, 404):
+            raise
+        remarks.append(
+            f"the Hub has no leaderboard of {board.repo}, so none of its entries are here: it keeps one for datasets "
+            "on its allow-list (see docs/hub.md)"
+        )
+        return []
     for kind in KINDS:
         first = next((task for task in board.task_ids if task in kind.tasks), None)
         if first is None or first == board.task_ids[0]:

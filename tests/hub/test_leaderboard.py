@@ -112,6 +112,12 @@ def test_faults_of_the_hub_are_told(hub: LoopbackHub, tmp_path: Path) -> None:
     first = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, "--task", "cc", "--source", "hub")
     assert "lab/good" in first.stdout
     assert "models that have only results of lvlm_vis may be left out" in first.stderr
+    no_board = hub.fail("GET", f"/api/datasets/{BENCHMARK}/leaderboard$", 404, times=9)
+    others = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, "--task", "cc")
+    assert "the Hub has no leaderboard of lab/soco" in others.stderr
+    assert "allow-list" in others.stderr
+    assert "dinov2_l14" in others.stdout
+    hub.faults.remove(no_board)
     hub.fail("GET", "/leaderboard", 403, times=9)
     refused = run_soco(hub, tmp_path, "leaderboard", "--dataset-repo", BENCHMARK, check=False)
     assert refused.returncode == 1
