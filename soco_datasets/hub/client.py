@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UsageError
-from .errors import LOGIN, HubError, RepoType, explained, no_token
+from .errors import LOGIN, HubError, RepoType, explained, no_token, redact_logs
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -42,6 +42,7 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
     from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.utils import disable_progress_bars
 
+    redact_logs()
     if not get_token():
         raise no_token()
     if not sys.stderr.isatty():

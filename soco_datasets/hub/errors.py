@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -15,6 +16,7 @@ LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access"
 AGAIN = "Run the same command again: what has arrived is not sent again, and nothing is published by halves."
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9_-]{4,}|(?i:(?<=bearer )|(?<=token=))\S+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_SIGNED = re.compile(r"(?<=://)([^\s?'\"]+)\?[^\s'\"]+")  # an address with a query, such as that of an upload
 _MAX_REASON = 300
 
 
@@ -92,7 +94,22 @@ def redact(error: object) -> str:
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = (lines[0] if lines else "").replace(get_token() or "\0", "***")
-    return _CREDENTIALS.sub("", _TOKEN.sub("***", text))[:_MAX_REASON]
+    return _without_secrets(text)[:_MAX_REASON]
+
+
+def redact_logs() -> None:
+    """Keep tokens and signatures out of what the Hub's client logs, such as where it sends what it tries again."""
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_clear)
+
+
+def _clear(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _without_secrets(record.getMessage()), ()
+    return True
+
+
+def _without_secrets(text: str) -> str:
+    return _CREDENTIALS.sub("", _SIGNED.sub(r"\1", _TOKEN.sub("***", text)))
 
 
 def repo_url(repo: str, repo_type: RepoType = "dataset") -> str:
@@ -132,8 +149,8 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
         400: f"the Hub refuses what was sent.{saying} Mend that and run the command again.",
         401: f"the Hub does not accept the token (expired or revoked?). {LOGIN} ({_settings()}).",
         402: f"the account's plan does not allow it.{saying} Free some storage, or publish without --private.",
-        403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} ({_settings()}), "
-        "and its account must belong to the organisation.",
+        403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} to send anything "
+        f"there, else read access ({_settings()}), and its account must belong to the organisation.",
         404: f"not found.{saying} Check the name; {url} should open in a browser.",
         409: f"it conflicts with what is there.{saying} See {url}, and run the command again or choose another name.",
         412: f"somebody else changed it at the same time.{saying} {AGAIN}",

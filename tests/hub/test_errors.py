@@ -82,6 +82,11 @@ def test_tokens_are_never_said(text: str) -> None:
     assert "abcDEF123" not in str(refusal(403, said=text))
 
 
+def test_signed_addresses_lose_their_signature() -> None:
+    told = redact("403 for url 'https://cdn.example.org/a/b?X-Amz-Signature=abc&x=1' (try again?)")
+    assert told == "403 for url 'https://cdn.example.org/a/b' (try again?)"
+
+
 @pytest.mark.parametrize("name", ["soco", "a/b/c", "", "../x", "lab/soco.git", "lab/so co", "lab/" + "x" * 100])
 def test_names_that_are_no_repository_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="give ORG/NAME"):

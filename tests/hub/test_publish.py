@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hub.clients import run_soco
 from hub.loopback_hub import LoopbackHub
+from hub.loopback_routes import SIGNATURE
 from hub.loopback_store import front_matter
 
 from soco_datasets.data.schema import CONFIGS
@@ -34,6 +35,7 @@ def publish(hub: LoopbackHub, tmp_path: Path, folder: Path, *options: str, token
     done = run_soco(hub, tmp_path, "publish", folder, "--repo", REPO, *options, token=token, check=False)
     assert (done.returncode == 0) == ok, done.stdout + done.stderr
     assert TOKEN not in done.stdout + done.stderr
+    assert SIGNATURE not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
 
