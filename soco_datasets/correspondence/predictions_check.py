@@ -81,6 +81,29 @@ def keys_sha256(rows: pa.Table) -> str:
     return digest.hexdigest()
 
 
+def predictions_sha256(table: pa.Table) -> str:
+    """Hex sha256 of what was predicted, in the order of task, pair and keypoint, so of the rows in any order.
+
+    Taken are predicted points and similarities, and the source and target points they are compared with, to the bit.
+    """
+    ranks = [_ranks(whole_array(table[name])) for name in ("keypoint", "pair_id", "task")]
+    order = pa.array(np.lexsort(ranks))
+    rows = table.select(["source_point", "prediction", "similarity", "target_points"]).take(order)
+    digest = hashlib.sha256(pc.list_value_length(whole_array(rows["target_points"])).to_numpy().tobytes())
+    for name in ("source_point", "prediction", "target_points"):
+        digest.update(np.ascontiguousarray(points_array(rows[name])).data)
+    digest.update(np.ascontiguousarray(whole_array(rows["similarity"]).to_numpy(zero_copy_only=False)).data)
+    return digest.hexdigest()
+
+
+def _ranks(names: pa.Array) -> NDArray[np.int64]:
+    """(N,) int64: the place of each name among the distinct ones, sorted."""
+    coded = names.dictionary_encode()
+    place = np.empty(len(coded.dictionary), dtype=np.int64)
+    place[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(place))
+    return place[coded.indices.to_numpy(zero_copy_only=False)]
+
+
 def check_rows(table: pa.Table, tasks: Collection[str]) -> None:
     """Check the rows of a table of `predictions.SCHEMA`: values first, then whether they fit each other.
 

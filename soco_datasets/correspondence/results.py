@@ -21,12 +21,13 @@ from ..files import atomic_write
 from .anatomy import CLASSES, error_anatomy
 from .bootstrap import RESAMPLES, bootstrap_intervals
 from .predictions import check_predictions, read_header, write_predictions
+from .predictions_check import predictions_sha256
 from .predictions_header import check_provenance, is_counts, read_protocol
 from .protocol import Protocol, alpha_key
 from .score import curves, score_checked
 
-SCHEMA_VERSION = 2
-_READABLE = (1, 2)  # version 1 had none of the optional fields
+SCHEMA_VERSION = 3
+_READABLE = (1, 2, 3)  # 1 had none of the optional fields, 2 had no predictions_sha256
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ class EvaluationResult:
         anatomy: what goes wrong, see `anatomy.error_anatomy`.
         curves: PCK against the difference in azimuth, see `score.curves`.
         baselines: what chance gets, by task.
+        predictions_sha256: of the predictions this was computed from, see `predictions_check.predictions_sha256`; None
+            where none are kept, or of a record from before version 3.
         schema_version: of this record; an older one is brought up to date when it is read.
 
-    The four fields before the last are None where they were not computed.
+    The four fields before the last two are None where they were not computed.
     """
 
     model: dict[str, Any]
@@ -63,6 +66,7 @@ class EvaluationResult:
     anatomy: dict[str, Any] | None = None
     curves: dict[str, Any] | None = None
     baselines: dict[str, Any] | None = None
+    predictions_sha256: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -92,10 +96,12 @@ class EvaluationResult:
         if fields["schema_version"] not in _READABLE:
             raise PredictionsError(
                 f"result records of schema version {fields['schema_version']!r} cannot be read, only versions "
-                f"{' and '.join(map(str, _READABLE))}; use the toolkit that wrote it, or score its predictions again"
+                f"{_READABLE[0]} to {_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
             )
-        if fields["schema_version"] == 1:
-            fields = {**dict.fromkeys(_OPTIONAL), **fields, "schema_version": SCHEMA_VERSION}
+        if fields["schema_version"] != SCHEMA_VERSION:
+            missing = _OPTIONAL if fields["schema_version"] == 1 else ()
+            since = dict.fromkeys([*missing, "predictions_sha256"])
+            fields = {**since, **fields, "schema_version": SCHEMA_VERSION}
         known = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != known:
             raise PredictionsError(
@@ -107,6 +113,9 @@ class EvaluationResult:
         except UsageError as error:
             raise PredictionsError(f"the result record's protocol is invalid: {error}") from None
         result = cls(**fields)
+        stated = result.predictions_sha256
+        if stated is not None and not (isinstance(stated, str) and re.fullmatch("[0-9a-f]{64}", stated)):
+            raise PredictionsError("the result record's predictions_sha256 must be 64 hexadecimal digits or null")
         _check_metrics(result)
         _check_optional(result)
         return result
@@ -165,6 +174,7 @@ def _scored(table: pa.Table) -> EvaluationResult:
         counts=header.counts,
         created=header.created,
         metrics=score_checked(table),
+        predictions_sha256=predictions_sha256(table),
     )
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from correspondence.examples import (
     HASH,
@@ -168,17 +170,40 @@ def test_the_record_says_where_the_numbers_come_from(tmp_path):
     record.write(tmp_path / "r.json")
     assert EvaluationResult.read(tmp_path / "r.json") == record
     stored = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert stored["schema_version"] == 2
+    assert stored["schema_version"] == 3
     assert stored["dataset"]["content_hash"] == HASH
     assert stored["protocol"]["convention"] == "centered"
     assert stored["counts"]["forwards"] == 8
     assert stored["metrics"]["soc"]["pair"]["0.1"]["overall"]["pck"] == 0.875
 
 
+def test_the_record_names_its_predictions_to_the_bit_and_in_any_order(tmp_path):
+    table = small_table()
+    named = record_from_predictions(table, resamples=0).predictions_sha256
+    write_predictions(tmp_path / "p.parquet", table.take(list(range(len(table)))[::-1]))
+    assert record_from_predictions(read_predictions(tmp_path / "p.parquet"), resamples=0).predictions_sha256 == named
+    for name, row, value in (("similarity", 0, 0.123), ("prediction", len(table) - 1, None)):
+        column = table[name].to_pylist()
+        column[row] = [column[row][0] + 1e-9, column[row][1]] if value is None else value
+        place = table.column_names.index(name)
+        altered = table.set_column(place, table.schema.field(name), pa.array(column, table.schema.field(name).type))
+        assert record_from_predictions(altered, resamples=0).predictions_sha256 != named
+
+
+def test_a_record_of_an_earlier_version_is_read(tmp_path):
+    record = record_from_predictions(small_table())
+    fields = json.loads(record.to_json())
+    del fields["predictions_sha256"]
+    older = EvaluationResult.from_json(json.dumps({**fields, "schema_version": 2}))
+    assert older == dataclasses.replace(record, predictions_sha256=None)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.update(schema_version=3), "schema version 3"),
+        (lambda r: r.update(schema_version=4), "schema version 4"),
+        (lambda r: r.update(predictions_sha256="ab"), "64 hexadecimal digits"),
+        (lambda r: r.update(predictions_sha256=7), "64 hexadecimal digits"),
         (lambda r: r.pop("schema_version"), "schema_version is missing"),
         (lambda r: r.pop("device"), "device"),
         (lambda r: r.update(extra=1), "extra"),

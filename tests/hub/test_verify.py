@@ -21,7 +21,7 @@ from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.files import sha256_file
 from soco_datasets.hub.kind_pck import PckKind
-from soco_datasets.hub.kinds import record_beside
+from soco_datasets.hub.kinds import kind_of_record, record_beside
 from soco_datasets.hub.remote import parse_address
 from soco_datasets.hub.submission import (
     Pins,
@@ -31,7 +31,7 @@ from soco_datasets.hub.submission import (
     parse_entries,
     place_of,
 )
-from soco_datasets.hub.verify import Verdict, check_submission, verify_file
+from soco_datasets.hub.verify import Verdict, check_files, check_submission, verify_file
 
 MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckKind()
 
@@ -94,6 +94,21 @@ def alter_prediction(sent: Sent, draw: st.DataObject) -> None:
     write_predictions(sent.predictions, moved(table, row, draw.draw(st.sampled_from([1e-9, 0.5, 300.0]), label="by")))
     if draw.draw(st.booleans(), label="record too"):
         record_from_predictions(read_predictions(sent.predictions), resamples=20).write(sent.record)
+
+
+def test_local_files_are_caught_too_whatever_one_prediction_moves(
+    original: Path, built_mini: Path, tmp_path: Path
+) -> None:
+    """Nothing pins them but the record itself; most points can move a little without a hit more or less."""
+    sent = copy_of(original, built_mini, tmp_path)
+    table = read_predictions(sent.predictions)
+    kind = kind_of_record(sent.record)
+    assert check_files("files", kind, sent.record, sent.predictions, None).matches
+    for row in range(0, len(table), len(table) // 5):
+        write_predictions(sent.predictions, moved(table, row, 1e-9))
+        verdict = check_files("files", kind, sent.record, sent.predictions, None)
+        assert "predictions_sha256" in {check.name for check in verdict.checks if not check.agrees}
+        assert not verdict.matches
 
 
 def alter_reference(sent: Sent, draw: st.DataObject) -> None:
