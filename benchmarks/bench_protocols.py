@@ -4,9 +4,9 @@
 
 Evaluates with the tasks of the presets `standard` and `paper` on the built-in set, in turn, and compares the fastest of
 each: soft-argmax, SOC-geo with its chance level, all thresholds, both reductions, intervals and the anatomy against
-CC, SOC and both across categories, thresholds and reductions alike. The linear probe is not in it. Without --model the backbone is a DINOv2 ViT-B/14
-with random weights. --copies repeats every pair: 100 makes the tables as long as those of the real release, while the
-images stay few, so that what comes after the features is all that grows.
+CC, SOC and both across categories, thresholds and reductions alike; the linear probe is in neither. Without --model the
+backbone is a DINOv2 ViT-B/14 with random weights. --copies repeats every pair: 100 makes the tables as long as those of
+the real release, while the images stay few, so that what comes after the features is all that grows.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ import pyarrow as pa
 from .. import __version__
 from ..errors import PredictionsError, SocoError, UsageError
 from ..files import atomic_write
-from .anatomy import CLASSES, error_anatomy
+from .anatomy import error_anatomy
 from .bootstrap import RESAMPLES, bootstrap_intervals
+from .diagnosis_check import OPTIONAL, check_diagnosis
 from .predictions import check_predictions, read_header, write_predictions
 from .predictions_check import predictions_sha256
-from .predictions_header import check_provenance, is_counts, read_protocol
+from .predictions_header import check_provenance, read_protocol
 from .protocol import Protocol, alpha_key
 from .score import curves, score_checked
 
@@ -99,7 +100,7 @@ class EvaluationResult:
                 f"{_READABLE[0]} to {_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
             )
         if fields["schema_version"] != SCHEMA_VERSION:
-            missing = _OPTIONAL if fields["schema_version"] == 1 else ()
+            missing = OPTIONAL if fields["schema_version"] == 1 else ()
             since = dict.fromkeys([*missing, "predictions_sha256"])
             fields = {**since, **fields, "schema_version": SCHEMA_VERSION}
         known = {field.name for field in dataclasses.fields(cls)}
@@ -117,7 +118,7 @@ class EvaluationResult:
         if stated is not None and not (isinstance(stated, str) and re.fullmatch("[0-9a-f]{64}", stated)):
             raise PredictionsError("the result record's predictions_sha256 must be 64 hexadecimal digits or null")
         _check_metrics(result)
-        _check_optional(result)
+        check_diagnosis(result)
         return result
 
     def write(self, path: str | Path) -> None:
@@ -257,29 +258,6 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
         ]
         if differ:
             raise UsageError(f"{names}: their protocols differ ({'; '.join(differ)}). Evaluate both alike.")
-
-
-_OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
-
-
-def _check_optional(result: EvaluationResult) -> None:
-    """Check the fields that may be None: mappings, and intervals and shares that can be drawn."""
-    for name in _OPTIONAL:
-        if not isinstance(getattr(result, name), dict | None):
-            raise PredictionsError(f"the result record's {name} must be a mapping or null")
-    try:
-        for task, by_reduction in ({} if result.intervals is None else result.intervals["tasks"]).items():
-            for by_alpha in by_reduction.values():
-                for part in by_alpha.values():
-                    for value in (part["overall"], *part["per_supercategory"].values()):
-                        if value is not None and not 0 <= value[0] <= value[1] <= 1:
-                            raise PredictionsError(f"intervals of task {task!r}: {value} is no interval within 0..1")
-        for task, anatomy in ({} if result.anatomy is None else result.anatomy["tasks"]).items():
-            parts = (anatomy["overall"], *anatomy["per_supercategory"].values(), *anatomy["per_category"].values())
-            if not all(set(part["counts"]) == set(CLASSES) and is_counts(part["counts"]) for part in parts):
-                raise PredictionsError(f"anatomy of task {task!r} must count {', '.join(CLASSES)} in every part")
-    except (AttributeError, IndexError, KeyError, TypeError):
-        raise PredictionsError("the result record's intervals or anatomy are malformed") from None
 
 
 def _dataset(result: EvaluationResult) -> str:
