@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, SocoError, UsageError
+from ..reporting.probes import is_probe
 from ..reporting.style import clean
 from .board import read_board
 from .client import retrying
@@ -150,6 +151,8 @@ def local_entries(
         raise UsageError(f"{folder} is no folder. Give the one that `soco evaluate --out` wrote to.")
     entries, remarks = [], []
     for path in sorted(folder.glob("*.json")):
+        if is_probe(path):  # lies beside the record of its model, and has no place on the leaderboard
+            continue
         kind = kind_of_record(path)
         try:
             record = kind.read(path)

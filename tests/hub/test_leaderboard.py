@@ -129,7 +129,9 @@ def test_faults_of_the_hub_are_told(hub: LoopbackHub, tmp_path: Path) -> None:
 
 def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: Path, tmp_path: Path) -> None:
     make_result(built_mini, tmp_path, name="mini")
+    (tmp_path / "mine.probe.json").write_text("{}")  # what `soco evaluate --protocol paper` writes too
     alone = local_entries(tmp_path, None)
+    assert not any("probe" in remark for remark in alone.remarks)
     assert alone.entries == ()
     assert "evaluated on mini, not on SOCO" in alone.remarks[0]
     with_board = local_entries(tmp_path, published(built_mini), check=True, data=str(built_mini))
