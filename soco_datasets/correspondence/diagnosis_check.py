@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..errors import PredictionsError
 from .anatomy import CLASSES
 from .predictions_header import is_counts
 from .protocol import alpha_key
 
-if TYPE_CHECKING:
-    from .results import EvaluationResult
-
 OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
 
 
-def check_diagnosis(result: EvaluationResult) -> None:
-    """Check the fields of a record that may be None. Raises `PredictionsError`, naming the field."""
+def check_diagnosis(fields: Mapping[str, Any], alphas: Sequence[float]) -> None:
+    """Check the fields of a record that may be None. Raises `PredictionsError`, naming the field.
+
+    Args:
+        fields: of a result record, those of `OPTIONAL` at least.
+        alphas: of its protocol.
+    """
     for name in OPTIONAL:
-        if not isinstance(getattr(result, name), dict | None):
+        if not isinstance(fields[name], dict | None):
             raise PredictionsError(f"the result record's {name} must be a mapping or null")
     try:
-        _check_intervals(result.intervals or {"tasks": {}})
-        if result.anatomy is not None:
-            _check_anatomy(result.anatomy)
+        _check_intervals(fields["intervals"] or {"tasks": {}})
+        if fields["anatomy"] is not None:
+            _check_anatomy(fields["anatomy"])
     except (AttributeError, IndexError, KeyError, TypeError):
         raise PredictionsError("the result record's intervals or anatomy are malformed") from None
     try:
-        for task, curves in (result.curves or {}).items():
-            _check_curve(task, curves["azimuth"], {alpha_key(alpha) for alpha in result.protocol.alphas})
+        for task, curves in (fields["curves"] or {}).items():
+            _check_curve(task, curves["azimuth"], {alpha_key(alpha) for alpha in alphas})
     except (AttributeError, IndexError, KeyError, TypeError):
         raise PredictionsError("the result record's curves are malformed") from None
 

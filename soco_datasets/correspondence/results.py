@@ -118,7 +118,7 @@ class EvaluationResult:
         if stated is not None and not (isinstance(stated, str) and re.fullmatch("[0-9a-f]{64}", stated)):
             raise PredictionsError("the result record's predictions_sha256 must be 64 hexadecimal digits or null")
         _check_metrics(result)
-        check_diagnosis(result)
+        check_diagnosis(vars(result), result.protocol.alphas)
         return result
 
     def write(self, path: str | Path) -> None:
