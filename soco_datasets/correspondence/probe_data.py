@@ -73,10 +73,10 @@ def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
     Raises:
         DatasetFolderError: the folder has no such pairs, or only a part of them.
     """
-    if SOC.config not in folder.configs:
+    if SOC.config not in folder.configs or split not in folder.splits(SOC.config):
         raise DatasetFolderError(
-            f"{folder.path} has no pairs for a probe (config {SOC.config}): its release has no PairAnnotations/"
-            f"trainsplits. Configs here: {', '.join(folder.configs)}."
+            f"{folder.path} has no {split} pairs for a probe (config {SOC.config}): its release has no PairAnnotations/"
+            f"trainsplits/{split}. Configs here: {', '.join(folder.configs)}."
         )
     if CC.config not in folder.configs:
         raise DatasetFolderError(

@@ -62,7 +62,8 @@ def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[Check]:
         ("soc_probe", "train", real.probe_train_pair_files),
         ("soc_probe", "test", real.probe_test_pair_files),
     ):
-        here = folder.table(config, split, columns=["pair_id"]).num_rows if config in folder.configs else 0
+        stored = config in folder.configs and split in folder.splits(config)
+        here = folder.table(config, split, columns=["pair_id"]).num_rows if stored else 0
         checks.append(Check(f"fixed pairs in {config} ({split})", here, number))
     if all_pairs:
         for cross, name, pairs, matches in (

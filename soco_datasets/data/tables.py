@@ -107,15 +107,14 @@ def _drawn_records(subset: str, drawn: Iterable[tuple[int, int]], records: list[
 
 
 def stored_configs(release: Release, questions: int) -> list[tuple[TableSpec, str]]:
-    """(config, split) to write, in schema order; configs without a single pair or question are left out."""
-    chosen = []
-    for spec in CONFIGS.values():
-        if spec.is_pairs and not any(pairs_of(release, spec, split) for split in spec.splits):
-            continue
-        if spec.name == "lvlm" and not questions:
-            continue
-        chosen += [(spec, split) for split in spec.splits]
-    return chosen
+    """(config, split) to write, in schema order. Those without a row are left out: plain `datasets` loads none."""
+
+    def is_stored(spec: TableSpec, split: str) -> bool:
+        if spec.is_pairs:
+            return bool(pairs_of(release, spec, split))
+        return {"lvlm": bool(questions), "annotations": bool(release.side_files)}.get(spec.name, True)
+
+    return [(spec, split) for spec in CONFIGS.values() for split in spec.splits if is_stored(spec, split)]
 
 
 def _list(box: tuple[float, ...] | None) -> list[float] | None:

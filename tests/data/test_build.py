@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from datasets import Image, load_dataset
+from datasets import Image, get_dataset_config_names, load_dataset
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 from small_release import jpeg, make_release, write_json, zip_release
 
+from soco_datasets.correspondence.probe_data import read_split
 from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.schema import CONFIGS
-from soco_datasets.errors import DataNotFoundError, ReleaseError, SocoError, UsageError
+from soco_datasets.errors import DataNotFoundError, DatasetFolderError, ReleaseError, SocoError, UsageError
 
 
 @pytest.fixture
@@ -101,6 +102,21 @@ def test_plain_datasets_loads_every_config(release: Path, tmp_path: Path) -> Non
                 assert split.features == spec.features, name
         image = load_dataset(str(out), "images", split="test", cache_dir=str(tmp_path / "hf"))[0]["image"]
         assert image.size == (80, 60)
+
+
+def test_what_a_release_brings_nothing_for_is_not_in_the_folder(release: Path, tmp_path: Path) -> None:
+    """A config or split without a row would keep plain `datasets` from loading what is beside it."""
+    for part in ("Metadata", "KeypointAnnotations", "PairAnnotations/trainsplits/test"):
+        shutil.rmtree(release / part)
+    out = build_dataset(str(release), tmp_path / "out").path
+    names = get_dataset_config_names(str(out))
+    assert set(CONFIGS) - set(names) == {"annotations"}
+    for name in names:
+        loaded = load_dataset(str(out), name, cache_dir=str(tmp_path / "hf"))
+        assert set(loaded) == ({"train"} if name in ("soc_probe", "cc_probe") else set(CONFIGS[name].splits))
+        assert all(len(split) for split in loaded.values())
+    with pytest.raises(DatasetFolderError, match=r"no test pairs for a probe .*trainsplits/test"):
+        read_split(open_folder(out), "test")
 
 
 def test_two_builds_are_byte_identical_and_zips_give_the_same_content(release: Path, tmp_path: Path) -> None:
