@@ -89,6 +89,7 @@ def test_sums_lists_and_the_split_all(load: Callable[..., Any]) -> None:
     ("arguments", "message"),
     [
         ({"name": "cross_sco"}, "Did you mean 'cross_soc'"),
+        ({"name": "SOC"}, "Unknown config of SOCO 'SOC'. Did you mean 'soc'"),
         ({"name": None}, "needs a config: 'images' .*'cross_soc'"),
         ({"name": "soc", "split": "tset"}, "Unknown split of config 'soc' 'tset'. Did you mean 'test'"),
         ({"name": "soc", "split": "train"}, "Known: all, test"),
