@@ -97,6 +97,16 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         raise SocoError(f"Cannot write {path}: {reason}. Nothing was left half-written.") from error
 
 
+def check_writable(folder: Path) -> None:
+    """Raise `SocoError` where files could not be written into `folder`, before work is done for them; makes nothing."""
+    with explain_write_errors(folder):
+        place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(place))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(place))
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved over it on success and removed on any failure.

@@ -51,6 +51,11 @@ def test_work_not_done_exits_with_1_and_says_how_to_mend_it(home: Path) -> None:
     assert "soco build" in run.stderr
     assert "mini" in run.stderr
     assert soco(home, "score", "nowhere.parquet").returncode == 1
+    (home / "file").touch()
+    for command in ("evaluate", "probe"):  # before the model is loaded and all its work done
+        run = soco(home, command, "--model", "./nowhere", "--data", "mini", "--out", "file/results")
+        assert run.returncode == 1
+        assert "Cannot write file/results: a part of the path is a file" in run.stderr
 
 
 def test_demo_writes_everything_it_promises(home: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
+from ..files import check_writable
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, check_engine, open_extractor
 from .model_options import add_model_options, memory_budget
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     Protocol(**scoring)  # refuses a bad choice before data and model are loaded
     tasks_asked(arguments)
     check_engine(arguments)
+    check_writable(arguments.out)
     if arguments.split not in _SPLITS:
         raise unknown_name("split", arguments.split, _SPLITS)
     budget = memory_budget(arguments)

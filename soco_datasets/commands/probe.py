@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import check_writable
 from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     alphas = numbers("--alphas", arguments.alphas)
     Protocol(convention=arguments.convention, alphas=alphas)  # refuses a bad choice before the model is loaded
+    check_writable(arguments.out)
     budget = memory_budget(arguments)
     folder = open_folder(resolve_data(arguments.data))
     variants = arguments.variants.split(",")
