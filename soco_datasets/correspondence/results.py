@@ -267,8 +267,8 @@ def _dataset(result: EvaluationResult) -> str:
 def _check_metrics(result: EvaluationResult) -> None:
     """Check that every task has every reduction and threshold of the protocol, and every score its counts."""
     wanted = {name: {alpha_key(alpha) for alpha in result.protocol.alphas} for name in result.protocol.reductions}
-    if not isinstance(result.metrics, dict):
-        raise PredictionsError("the result record's metrics must be a mapping of tasks")
+    if not isinstance(result.metrics, dict) or not result.metrics:
+        raise PredictionsError("the result record's metrics must be a mapping of at least one task")
     for task, metrics in result.metrics.items():
         try:
             found = {name: set(by_alpha) for name, by_alpha in metrics.items()}

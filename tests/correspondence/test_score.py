@@ -205,6 +205,7 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path):
         (lambda r: r.update(predictions_sha256="ab"), "64 hexadecimal digits"),
         (lambda r: r.update(predictions_sha256=7), "64 hexadecimal digits"),
         (lambda r: r.pop("schema_version"), "schema_version is missing"),
+        (lambda r: r.update(metrics={}), "metrics must be a mapping of at least one task"),
         (lambda r: r.pop("device"), "device"),
         (lambda r: r.update(extra=1), "extra"),
         (lambda r: r["dataset"].pop("content_hash"), "content_hash"),
