@@ -73,7 +73,7 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
     """
     from huggingface_hub import snapshot_download
 
-    from ..hub.errors import explained
+    from ..hub_errors import explained
 
     with explained("find a folder, or load a Hub dataset, called", address.repo):
         path = Path(
@@ -139,7 +139,7 @@ class HubImages:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 
-        from ..hub.errors import explained
+        from ..hub_errors import explained
 
         repo, commit = self._snapshot.repo, self._snapshot.commit
         url = hf_hub_url(repo, self._file, repo_type="dataset", revision=commit)

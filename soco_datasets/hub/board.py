@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.manifest import MANIFEST
 from ..errors import UsageError
+from ..hub_errors import HubError, repo_url
 from . import benchmark
 from .client import check_repo_name, retrying
-from .errors import HubError, repo_url
 from .kinds import KINDS
 from .rules import PublishedBoard, Rules, read_rules
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, SocoError, UsageError
+from ..hub_errors import HubError, repo_url
 from ..reporting.probes import is_probe
 from ..reporting.style import clean
 from .board import read_board
 from .client import retrying
-from .errors import HubError, repo_url
 from .kind import SUBSETS, RecordKind
 from .kinds import KINDS, kind_of_record, kind_of_task, task_of
 from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status

@@ -14,9 +14,9 @@ from ..data.image_places import image_index
 from ..data.manifest import MANIFEST
 from ..data.schema import CONFIGS
 from ..errors import UsageError
+from ..hub_errors import HubError, repo_url
 from . import benchmark
 from .client import check_repo_name, connect, make_repo, retrying
-from .errors import HubError, repo_url
 from .sync import Changes, Content, Synced, Target
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError
 from ..files import parse_size
+from ..hub_errors import RepoType
 from .board import read_board
 from .client import retrying
-from .errors import RepoType
 from .kind import RECORD, RecordKind
 from .kinds import KINDS, kind_of_record, record_beside
 from .rules import PublishedBoard

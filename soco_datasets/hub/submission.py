@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import SocoError, UsageError
-from .errors import repo_url
+from ..hub_errors import repo_url
 from .kind import Record, RecordKind
 from .kinds import task_of
 from .rules import PublishedBoard, Rules

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..files import sha256_file
+from ..hub_errors import HubError, repo_url
 from ..reporting.style import clean
 from .board import read_board
 from .client import check_repo_name, connect, make_repo, retrying
-from .errors import HubError, repo_url
 from .kind import RECORD, Record, RecordKind
 from .recompute import check_result
 from .rules import PublishedBoard

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import DatasetFolderError
 from ..files import progress, sha256_file
+from ..hub_errors import HubError, RepoType, explained
 from .client import retrying
-from .errors import HubError, RepoType, explained
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi

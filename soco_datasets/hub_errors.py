@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from ..errors import SocoError, UsageError
+from .errors import SocoError, UsageError
 
 RepoType = Literal["model", "dataset", "space"]
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access"
