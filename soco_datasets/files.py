@@ -92,6 +92,8 @@ def explain_write_errors(path: Path) -> Iterator[None]:
             errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
         }
         reason = reasons.get(error.errno or 0)
+        if error.errno == errno.ENOENT and error.filename and Path(error.filename) in (path, *path.parents):
+            reason = "no folder can be made there"  # /proc, or removed meanwhile; a file that is read is another matter
         if reason is None:
             raise
         raise SocoError(f"Cannot write {path}: {reason}. Nothing was left half-written.") from error

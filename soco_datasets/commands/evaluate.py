@@ -81,9 +81,11 @@ def run(arguments: argparse.Namespace) -> None:
         "skip_bad": arguments.skip_bad,
         **scoring,
     }
+    from ..correspondence.results import check_replaces_own
     from ..reporting.tables import format_metrics_table
 
     with open_extractor(arguments) as extractor:
+        check_replaces_own(arguments.out, extractor.describe())
         result, written = _evaluated(arguments, extractor, folder, tasks, options)
         print(format_metrics_table(result))
         bad = result.counts["bad_images"] if arguments.skip_bad else 0

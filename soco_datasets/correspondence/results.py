@@ -194,7 +194,7 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
         PredictionsError: the predictions are incomplete or malformed; nothing is written.
         SocoError: the folder cannot be written.
     """
-    stem = _stem(result)
+    stem = _stem(result.model)
     record, table = Path(out) / f"{stem}.json", Path(out) / f"{stem}.predictions.parquet"
     write_predictions(table, predictions)
     result.write(record)
@@ -207,14 +207,37 @@ def write_record(out: str | Path, result: EvaluationResult) -> Path:
     Raises:
         SocoError: the folder cannot be written.
     """
-    record = Path(out) / f"{_stem(result)}.all.json"
+    record = Path(out) / f"{_stem(result.model)}.all.json"
     result.write(record)
     return record
 
 
-def _stem(result: EvaluationResult) -> str:
-    """The name of the model as that of a file."""
-    return re.sub(r"[^\w.-]+", "_", result.model["name"]).strip("._") or "model"
+def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
+    """Refuse, before work is done for it, to replace the results of other weights that go by the same name.
+
+    Those of a plug-in may be replaced: whoever writes one evaluates it again and again.
+
+    Args:
+        out: the folder that will be written into.
+        model: name and weights hash of what will be evaluated.
+
+    Raises:
+        UsageError: a record in the folder says that it is of other weights.
+    """
+    for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
+        path = Path(out) / name
+        with contextlib.suppress(PredictionsError):  # no record, or one that nobody can read
+            before = EvaluationResult.read(path).model.get("weights_hash")
+            if before is not None and "plugin" not in model and before != model.get("weights_hash"):
+                raise UsageError(
+                    f"{path} holds results of another model that is also called {model['name']!r}: its weights hash is "
+                    f"{str(before)[:16]}, not {str(model.get('weights_hash'))[:16]}. Give another --out, or move them."
+                )
+
+
+def _stem(model: Mapping[str, Any]) -> str:
+    """The name of a model as that of a file."""
+    return re.sub(r"[^\w.-]+", "_", model["name"]).strip("._") or "model"
 
 
 def library_versions() -> dict[str, str]:

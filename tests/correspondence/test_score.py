@@ -25,6 +25,7 @@ from soco_datasets.correspondence.protocol import Protocol
 from soco_datasets.correspondence.results import (
     EvaluationResult,
     check_comparable,
+    check_replaces_own,
     library_versions,
     record_from_predictions,
     write_evaluation,
@@ -157,6 +158,18 @@ def test_an_evaluation_is_two_files_named_after_the_model(tmp_path):
     with pytest.raises(PredictionsError):
         write_evaluation(tmp_path / "none", table.slice(1), result)
     assert not (tmp_path / "none").exists()
+
+
+def test_results_of_other_weights_of_the_same_name_are_not_replaced(tmp_path):
+    result = record_from_predictions(small_table())
+    model = {**result.model, "weights_hash": "a" * 64}
+    check_replaces_own(tmp_path, model)
+    dataclasses.replace(result, model=model).write(tmp_path / f"{result.model['name']}.json")
+    check_replaces_own(tmp_path, model)
+    check_replaces_own(tmp_path / "elsewhere", {**model, "weights_hash": "b" * 64})
+    check_replaces_own(tmp_path, {**model, "weights_hash": "b" * 64, "plugin": "f.py:f"})
+    with pytest.raises(UsageError, match=r"another model that is also called .*aaaa.*Give another --out"):
+        check_replaces_own(tmp_path, {**model, "weights_hash": "b" * 64})
 
 
 def test_versions_are_known_without_importing_a_library():
