@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,10 @@ SHORT_SIDE = 224  # an image with a shorter side is enlarged to it,
 LONG_SIDE = 2048  # but not beyond this
 STRIP = 64  # the canvas is at least this high and wide
 _LEAST_UNIT = 16  # pixels; a letter in it is about 10 high
+_LEAST_MARK = 1.5  # pixels
+_FAR = 8  # units from the outermost points, where labels still are
+_TRIED = (1, 50, 400)  # places of a label, the nearest ones, that are looked at for one whose line crosses nothing
+_STEPS = 24  # places on a line
 _UNITS = 13  # of a canvas's short side
 MARK = 0.3  # radius of a candidate's mark, in units
 GAP = 0.12  # free space around labels and marks, in units
@@ -59,27 +65,65 @@ class Canvas:
 def place_labels(canvas: Canvas, points: Sequence[Point]) -> list[Box]:
     """A box for the label of each point (on the canvas): inside it, apart from one another and off every mark.
 
-    A label lies as near to its own point, and not nearer to another one, as there is room. The boxes do not depend on
-    the order of the points, so that the orderings of a question differ in their letters alone.
+    A label lies as near to its own point, and not nearer to another one, as there is room, and where the line from it
+    to its point crosses no other label, line or mark. The boxes do not depend on the order of the points, so that the
+    orderings of a question differ in their letters alone.
     """
+    best: dict[int, Box] = {}
+    fewest = math.inf
+    down = sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0]))
+    right = sorted(down, key=lambda i: points[i])
+    for order in (down, down[::-1], right, right[::-1]):  # of placing: the next one is for where lines cross
+        boxes, crossings = _place(canvas, points, order)
+        if crossings < fewest:
+            best, fewest = boxes, crossings
+        if not crossings:
+            break
+    return [best[index] for index in range(len(points))]
+
+
+def _place(canvas: Canvas, points: Sequence[Point], order: Sequence[int]) -> tuple[dict[int, Box], int]:
+    """The boxes placed one after the other, each where it is best then, and how many lines cross something."""
     unit = canvas.unit
-    width, height = canvas.size
-    step = max(1, unit // 8)
-    lefts = np.unique(np.r_[np.arange(0, width - unit + 1, step), width - unit])
-    tops = np.unique(np.r_[np.arange(0, height - unit + 1, step), height - unit])
+    lefts, tops = (
+        _corners(side, unit, axis) for side, axis in zip(canvas.size, zip(*points, strict=True), strict=True)
+    )
     free = np.ones((len(tops), len(lefts)), dtype=bool)
     keep = math.ceil(unit * (MARK + GAP)) + 1
     for x, y in points:
         _block(free, lefts, tops, unit, (x - keep, y - keep, x + keep, y + keep))
     boxes: dict[int, Box] = {}
-    for index in sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0])):
-        cost = _costs(lefts, tops, unit, points, index)
-        best = int(np.where(free, cost, np.inf).argmin())
-        left, top = int(lefts[best % len(lefts)]), int(tops[best // len(lefts)])
+    reach, gap, crossings = mark_radius(canvas, points), math.ceil(unit * GAP), 0
+    for index in order:
+        cost = np.where(free, _costs(lefts, tops, unit, points, index), np.inf).ravel()
+        taken = [(points[other], box) for other, box in boxes.items()]
+        others = [point for point in points if point != points[index]]
+        for tried in _TRIED:
+            nearest = _least(cost, min(tried, int(free.sum())))
+            corners = np.stack([lefts[nearest % len(lefts)], tops[nearest // len(lefts)]], axis=1)
+            met = _crossings(corners, unit, points[index], others, taken, reach)
+            if not met.min():
+                break
+        chosen = int(met.argmin())
+        crossings += int(met[chosen])
+        left, top = corners[chosen].tolist()
         boxes[index] = (left, top, left + unit, top + unit)
-        gap = math.ceil(unit * GAP)
         _block(free, lefts, tops, unit, (left - gap, top - gap, left + unit + gap, top + unit + gap))
-    return [boxes[index] for index in range(len(points))]
+    return boxes, crossings
+
+
+def _corners(side: int, unit: int, places: Sequence[float]) -> NDArray[np.int64]:
+    """Where a label may begin on one axis: inside the canvas, and not far from all points."""
+    found = np.unique(np.r_[np.arange(0, side - unit + 1, max(1, unit // 8)), side - unit])
+    return found[(found > min(places) - _FAR * unit) & (found < max(places) + _FAR * unit)]
+
+
+def _least(cost: NDArray[np.float64], number: int) -> NDArray[np.int64]:
+    """Where the `number` least costs are, in their order."""
+    if number == 1:
+        return np.array([cost.argmin()])
+    found = np.sort(np.argpartition(cost, number - 1)[:number])
+    return found[np.argsort(cost[found], kind="stable")]
 
 
 def _block(
@@ -102,6 +146,55 @@ def _costs(
         if points[index] != points[own]:
             cost += 1.5 * np.maximum(0, distances[own] + unit / 2 - distance)
     return cost
+
+
+def mark_radius(canvas: Canvas, points: Sequence[Point]) -> float:
+    """Radius of the marks of these points, pixels: smaller where marks would lie on one another."""
+    apart = [math.dist(a, b) for a, b in combinations(points, 2) if a != b]
+    return min(canvas.unit * MARK, max(_LEAST_MARK, min(apart, default=math.inf) / 2))
+
+
+def _crossings(
+    corners: NDArray[np.int64],
+    unit: int,
+    own: Point,
+    others: Sequence[Point],
+    taken: Sequence[tuple[Point, Box]],
+    reach: float,
+) -> NDArray[np.int64]:
+    """(K,) how often the line from a point to a label at each of (K, 2) corners meets what it should not.
+
+    Args:
+        corners: left and top of the label.
+        unit: its side.
+        own: its point.
+        others: the other points, with marks of radius `reach`.
+        taken: labels there are, each with its point.
+    """
+    steps = np.linspace(0, 1, _STEPS)[:, None]
+    found = np.zeros(len(corners), dtype=np.int64)
+    lines = np.array(own) + steps * (corners[:, None, :] + unit / 2 - np.array(own))  # (K, S, 2)
+    for point in others:
+        away = lines - np.array(point)
+        found += (np.hypot(away[..., 0], away[..., 1]) < reach).any(axis=1)
+    for point, (left, top, right, bottom) in taken:
+        found += ((lines > (left, top)) & (lines < (right, bottom))).all(axis=2).any(axis=1)
+        middle = np.array([(left + right) / 2, (top + bottom) / 2])
+        line = np.array(point) + steps * (middle - np.array(point))
+        inside = (line > corners[:, None, :]) & (line < corners[:, None, :] + unit)
+        found += inside.all(axis=2).any(axis=1)
+        found += _cross(np.array(own), corners + unit / 2, np.array(point), middle)
+    return found
+
+
+def _cross(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any], d: NDArray[Any]) -> NDArray[np.bool_]:
+    """(K,) whether the lines from `a` to each of (K, 2) `b` cross the one from `c` to `d`."""
+
+    def side(p: NDArray[Any], q: NDArray[Any], r: NDArray[Any]) -> NDArray[Any]:
+        return (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
+
+    crossing: NDArray[np.bool_] = (side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)
+    return crossing
 
 
 def arrow_tail(canvas: Canvas, tip: Point, length: float, margin: float) -> Point:

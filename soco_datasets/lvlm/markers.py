@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import UsageError, unknown_name
-from .layout import MARK, Box, Canvas, Point, arrow_tail, place_labels
+from .layout import Box, Canvas, Point, arrow_tail, mark_radius, place_labels
 
 SHAPES = ("arrow", "circle", "cross", "square")
 COLORS = {
@@ -31,6 +31,7 @@ MARKS = "marks="
 SOURCE = "*"  # stands for the marker of the source where candidates have their letter
 _FINE = 4  # pixels per pixel while drawing, for smooth edges
 _FINEST = 1600  # side of what is drawn so
+_TINY = 4.0  # radius of a mark, pixels: smaller ones have no room for outlines
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 Color = tuple[int, int, int]
@@ -70,10 +71,11 @@ def draw_candidates(
     places = [canvas.point(point) for point in points.values()]
     boxes = place_labels(canvas, places)
     color = COLORS[style.color]
+    radius = mark_radius(canvas, places)
     for place, box in zip(places, boxes, strict=True):
-        _draw_leader(picture, canvas, place, box, color)
+        _draw_leader(picture, canvas, place, box, color, min(canvas.unit * 0.1, radius))
     for place in places:
-        _draw_dot(picture, canvas, place, color)
+        _draw_dot(picture, canvas, place, color, radius)
     for letter, box in zip(points, boxes, strict=True):
         label = _label(letter, canvas.unit, color)
         picture.paste(label, box[:2], label)
@@ -182,21 +184,23 @@ def _draw_marker(picture: Image.Image, canvas: Canvas, at: Point, style: MarkerS
         _stroke(picture, canvas, [ring], width, color)
 
 
-def _draw_dot(picture: Image.Image, canvas: Canvas, at: Point, color: Color) -> None:
-    """A disc with a hole at the exact point, so that what it marks can be seen."""
-    radius = canvas.unit * MARK
+def _draw_dot(picture: Image.Image, canvas: Canvas, at: Point, color: Color, radius: float) -> None:
+    """A disc with a hole at the exact point, so that what it marks can be seen; a tiny one in black and white alone."""
+    rings: tuple[tuple[float, Color], ...] = ((1.0, _BLACK), (0.86, _WHITE), (0.7, color), (0.24, _ink(color)))
+    if radius < _TINY:
+        rings = ((1.0, _BLACK), (0.6, _WHITE))
 
     def draw(pen: ImageDraw.ImageDraw, place: Callable[[Point], Point], fine: float) -> None:
-        for share, fill in ((1.0, _BLACK), (0.86, _WHITE), (0.7, color), (0.24, _ink(color))):
+        for share, fill in rings:
             _disc(pen, place(at), radius * share * fine, fill)
 
     _fine(picture, canvas, _around([at], radius + 1), draw)
 
 
-def _draw_leader(picture: Image.Image, canvas: Canvas, at: Point, box: Box, color: Color) -> None:
+def _draw_leader(picture: Image.Image, canvas: Canvas, at: Point, box: Box, color: Color, width: float) -> None:
     """A line from a point to its label, hidden under both where they are close."""
     end = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    _stroke(picture, canvas, [[at, end]], max(1.5, canvas.unit * 0.1), color)
+    _stroke(picture, canvas, [[at, end]], max(1.5, width), color)
 
 
 def _stroke(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from soco_datasets.data.stored import marks_of
 from soco_datasets.errors import UsageError
-from soco_datasets.lvlm.layout import GAP, MARK, STRIP, Canvas, arrow_tail, place_labels
+from soco_datasets.lvlm.layout import GAP, MARK, STRIP, Canvas, arrow_tail, mark_radius, place_labels
 from soco_datasets.lvlm.markers import (
     COLORS,
     SHAPES,
@@ -72,6 +72,31 @@ def test_the_canvas_keeps_points_and_an_arrow_stays_inside(width: int, height: i
     assert math.dist(tail, (x, y)) == pytest.approx(canvas.unit * 1.9)
     assert 0 <= tail[0] <= canvas.size[0]
     assert 0 <= tail[1] <= canvas.size[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "points"),
+    [
+        ((64, 64), [(0, 0), (3, 0), (0, 3), (5, 5)]),
+        ((500, 375), [(250, 187), (255, 187), (250, 192), (257, 194)]),
+        ((500, 375), [(40, 40), (60, 40), (80, 40), (100, 40)]),
+        ((4000, 300), [(5, 150), (5, 160), (5, 170), (5, 180)]),
+    ],
+)
+def test_close_points_keep_their_marks_apart_and_no_line_runs_under_another_label(
+    size: tuple[int, int], points: list[tuple[float, float]]
+) -> None:
+    canvas = Canvas.of(*size)
+    places = [canvas.point(point) for point in points]
+    radius = mark_radius(canvas, places)
+    assert all(math.dist(a, b) >= 2 * radius for a, b in itertools.combinations(places, 2))
+    boxes = place_labels(canvas, places)
+    for (own, box), (other, away) in itertools.permutations(zip(places, boxes, strict=True), 2):
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        for share in np.linspace(0, 1, 200):
+            x, y = (a + share * (b - a) for a, b in zip(own, middle, strict=True))
+            assert not (away[0] <= x <= away[2] and away[1] <= y <= away[3])
+            assert math.dist((x, y), other) > 0.9 * radius
 
 
 def difference(before: Image.Image, after: Image.Image) -> np.ndarray:
