@@ -10,6 +10,7 @@ from ..errors import SocoError
 _NO_IMAGES = re.compile(
     r"(image|vision|multi-?modal)[^.]{0,80}(not support|unsupported|not allowed|cannot|does not|doesn't|invalid)"
     r"|missing data required for image"
+    r"|image_url[^.]{0,40}only supported|unknown variant .{0,3}image_url|at most \d+ image"
     r"|(not support|unsupported|no endpoints|does not accept|doesn't accept|not a)[^.]{0,80}(image|vision|multi-?mod)",
     re.IGNORECASE,
 )

@@ -83,8 +83,9 @@ def open_model(options: ModelOptions) -> Model:
         return get_model(name, memoize=False, config=GenerateConfig(), **arguments)
     _refuse(options, ("device", "dtype", "batch_size", "max_pixels", "revision"), "a local model")
     key = _key(options, name)
+    client = {"max_retries": 0} if name.startswith(f"{_ENDPOINT}/") else {}  # else each of ours is three requests
     try:
-        return get_model(name, memoize=False, base_url=options.base_url, api_key=key)
+        return get_model(name, memoize=False, base_url=options.base_url, api_key=key, **client)
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
         reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colours
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error

@@ -84,7 +84,7 @@ def test_replies_that_are_no_answers_are_counted_and_not_asked_again(tmp_path: P
     }
     with serve(lambda number, body: replies.get(number, Scripted("A"))) as server:
         model = ModelOptions("m", base_url=server.url)
-        (result,) = run_questions([small_asked()], model, tmp_path, one_at_a_time())
+        (result,) = run_questions([small_asked()], model, tmp_path, one_at_a_time(max_retries=1))
         assert len(server.requests) == 9  # the rate-limited one twice
         run_questions([small_asked()], model, tmp_path, one_at_a_time())
         assert len(server.requests) == 9
@@ -161,6 +161,7 @@ def test_rate_limits_that_do_not_end_are_counted_and_asked_again(tmp_path: Path)
         (result,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time())
     assert result.record["counts"]["rate_limit"] == result.record["counts"]["unanswered"] == 4
     assert "slow down" in stored(result.answers)[0]["reason"]
+    assert len(server.requests) == 4  # max_retries=0 is one request a question
     with serve(script) as server:
         model = ModelOptions("m", base_url=server.url)  # no answer came from the first address: it may be another
         (healed,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time())

@@ -132,6 +132,9 @@ class RefusedError(Exception):
         (RefusedError(400, "m is not a multimodal model"), "no_images", True),
         (RefusedError(400, "image_url is not supported by this model"), "no_images", True),
         (RefusedError(404, "No endpoints found that support image input"), "no_images", True),
+        (RefusedError(400, "Invalid content type. image_url is only supported by certain models."), "no_images", True),
+        (RefusedError(400, "messages[0]: unknown variant `image_url`, expected `text`"), "no_images", True),
+        (RefusedError(400, "At most 1 image(s) may be provided in one prompt."), "no_images", True),
         (
             RefusedError(500, "image input is not supported - hint: you may need to provide the mmproj"),
             "no_images",
