@@ -117,8 +117,11 @@ def describe(folder: DatasetFolder, all_pairs: bool = True) -> str:
         f"  content hash  {manifest['content_hash']}",
         f"  fixed pairs   within: {manifest['pairs']['intra']}; across: {manifest['pairs']['cross']}",
         "",
-        f"  {'count':44}{'here':>12}{'SOCO':>12}",
     ]
+    if "keypoints" not in folder.configs:  # imported questions: nothing that SOCO's counts are of
+        rows = {"pictures": manifest["counts"]["images"], **manifest["counts"]["rows"]["lvlm"]}
+        return "\n".join([*lines, *(f"  {name:44}{count:>12,}" for name, count in rows.items())])
+    lines.append(f"  {'count':44}{'here':>12}{'SOCO':>12}")
     differing = 0
     for check in folder_counts(folder, all_pairs):
         about = "~" if check.tolerance else ""

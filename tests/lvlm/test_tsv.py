@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from PIL import Image
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
+from soco_datasets.data.info import describe
 from soco_datasets.errors import DataNotFoundError, ReleaseError, UsageError
 from soco_datasets.lvlm.baselines import RANDOM, guess
 from soco_datasets.lvlm.prompts import load_template
@@ -119,6 +121,7 @@ def test_imported_questions_load_are_asked_and_scored(tmp_path: Path) -> None:
     assert row["source_image"].getpixel((0, 0)) == (1, 0, 0)
     assert row["target_image"].getpixel((0, 0)) == (105, 0, 0)
     assert (row["keypoint"], row["candidate_points"], row["supercategory"]) == (None, None, "animals")
+    assert re.search(r"pictures +\d+\n +vis +8\n +desc +8", describe(folder))
     rows = [*read_rows(folder, "vis"), *read_rows(folder, "desc")]
     prompt = load_template().render(rows[0])
     assert "Which point" in prompt.text
