@@ -219,8 +219,9 @@ class _Resampling:
             means += values[:, own].astype(np.float64) @ weights[own] / weights[own].sum(axis=0) * count
         return means / len(categories)
 
-    def interval(self, resampled: NDArray[np.float64], questions: int) -> list[float] | None:
-        return interval(resampled, self.level) if questions > 1 else None
+    def interval(self, resampled: NDArray[np.float64], categories: Sequence[str]) -> list[float] | None:
+        """None where no category has two questions: one alone says nothing about spread."""
+        return interval(resampled, self.level) if len(categories) > len(set(categories)) else None
 
 
 def _report(
@@ -285,10 +286,11 @@ def _summary(groups: Sequence[_Group], resampling: _Resampling) -> dict[str, Any
     number = len(groups)
     values = _values(groups)
     found: dict[str, Any] = {"groups": number, "rows": number * ORDERINGS, "rows_per_group": ORDERINGS}
-    resampled = resampling.sums([g.category for g in groups], values) if number > 1 else np.zeros((2, 0))
+    categories = [g.category for g in groups]
+    resampled = resampling.sums(categories, values) if number > 1 else np.zeros((2, 0))
     for measure, value, parts, again in zip(MEASURES, values, (ORDERINGS, 1), resampled, strict=True):
         found[measure] = _share(int(value.sum()), number * parts)
-        found[f"{measure}_interval"] = resampling.interval(again / parts, number)
+        found[f"{measure}_interval"] = resampling.interval(again / parts, categories)
     return found
 
 
@@ -299,10 +301,11 @@ def _gap(first: Sequence[_Group], second: Sequence[_Group], resampling: _Resampl
     number = len(pairs)
     found: dict[str, Any] = {"groups": number}
     difference = _values([b for _, b in pairs]) - _values([a for a, _ in pairs])
-    resampled = resampling.sums([a.category for a, _ in pairs], difference) if number > 1 else np.zeros((2, 0))
+    categories = [a.category for a, _ in pairs]
+    resampled = resampling.sums(categories, difference) if number > 1 else np.zeros((2, 0))
     for measure, value, parts, again in zip(MEASURES, difference, (ORDERINGS, 1), resampled, strict=True):
         found[measure] = _share(int(value.sum()), number * parts)
-        found[f"{measure}_interval"] = resampling.interval(again / parts, number)
+        found[f"{measure}_interval"] = resampling.interval(again / parts, categories)
     return found
 
 

@@ -176,6 +176,14 @@ def test_intervals_of_a_simulated_model_cover_its_true_score() -> None:
     assert 45 <= covered <= 60
 
 
+def test_one_question_a_category_has_no_interval() -> None:
+    rows = [*some_rows(1, "vis", categories=3), *some_rows(1, "desc", categories=3)]
+    report = score_answers(rows, {(row["setting"], row["index"]): Answer(row["answer"]) for row in rows})
+    assert overall(report)["groups"] == 3
+    assert overall(report)["circular_interval"] is overall(report)["average_interval"] is None
+    assert report["parsers"]["strict"]["gaps"]["desc-vis"]["circular_interval"] is None
+
+
 def test_gaps_are_paired() -> None:
     """Two settings right on the same questions: hard questions do not widen the gap, as they do each score."""
     rows = [*some_rows(20), *some_rows(20, "desc")]
