@@ -39,6 +39,9 @@ class AskOptions:
         max_connections: requests at a time; None = two batches for a local model, 10 for a remote one.
         max_retries: of one question, for rate limits, time-outs and server errors.
         timeout: seconds one attempt may take; None = as long as it takes.
+
+    Raises:
+        UsageError: a number out of range.
     """
 
     max_tokens: int = MAX_TOKENS
@@ -47,6 +50,13 @@ class AskOptions:
     max_connections: int | None = None
     max_retries: int = 5
     timeout: int | None = None
+
+    def __post_init__(self) -> None:
+        least = {"max_tokens": 1, "temperature": 0, "max_connections": 1, "max_retries": 0, "timeout": 1}
+        for name, least_value in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least_value:
+                raise UsageError(f"--{name.replace('_', '-')} is at least {least_value}; got {value}.")
 
 
 @dataclass(frozen=True)

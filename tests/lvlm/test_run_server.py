@@ -264,6 +264,15 @@ def test_keys_tell_what_is_seen(folder: Path, tmp_path: Path) -> None:
     assert list(plain.first(1).all_keys()) == keys[0][:4]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("max_tokens", 0), ("temperature", -1.0), ("max_connections", 0), ("max_retries", -1), ("timeout", 0)],
+)
+def test_numbers_out_of_range(option: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} is at least"):
+        one_at_a_time(**{option: value})
+
+
 def test_names_of_models() -> None:
     assert model_name(ModelOptions("soco_hf/google/gemma-3-4b-it")) == "soco_hf/google/gemma-3-4b-it"
     assert model_name(ModelOptions("vllm/Qwen/Qwen2.5-VL-7B-Instruct")) == "vllm/Qwen/Qwen2.5-VL-7B-Instruct"
