@@ -23,12 +23,12 @@ from PIL import Image
 
 from soco_datasets.data.categories import CATEGORIES
 from soco_datasets.data.images import open_rgb
+from soco_datasets.data.lvlm.markers import draw_tagged
+from soco_datasets.data.lvlm.pictures import image_tags
+from soco_datasets.data.lvlm.questions import SETTINGS, AnnotatedImage, draw_questions, question_rows
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.data.shards import write_shards
 from soco_datasets.lvlm.baselines import RANDOM, guess
-from soco_datasets.lvlm.markers import draw_tagged
-from soco_datasets.lvlm.pictures import image_tags
-from soco_datasets.lvlm.questions import SETTINGS, AnnotatedImage, draw_questions, question_rows
 from soco_datasets.lvlm.scores import Answer, score_answers
 
 T = TypeVar("T")

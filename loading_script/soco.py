@@ -18,10 +18,10 @@ from datasets.utils.info_utils import VerificationMode
 from soco_datasets import __version__
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.joined import ALL, LVLM, joined_features, load_split, split_names, split_rows
+from soco_datasets.data.lvlm.markers import MarkerStyle
 from soco_datasets.data.resolve import find_data, resolve_data
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, UsageError, unknown_name
-from soco_datasets.lvlm.markers import MarkerStyle
 
 if TYPE_CHECKING:  # `datasets` would patch this name too
     import pyarrow as pa

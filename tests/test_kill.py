@@ -102,7 +102,7 @@ def test_a_build(tmp_path: Path) -> None:
         return ["build", str(release), "--out", str(out), "--overwrite", "--format", "arrow"]
 
     wanted, out = tmp_path / "wanted", tmp_path / "work" / "out"
-    with Runner("soco_datasets.data.build", "soco_datasets.lvlm.questions") as runner:
+    with Runner("soco_datasets.data.build", "soco_datasets.data.lvlm.questions") as runner:
         seconds = runner.whole(command(wanted))
         landed = 0
         for moment in moments(seed=1):

@@ -131,7 +131,7 @@ def run_import(arguments: argparse.Namespace) -> None:
 
 def run_export(arguments: argparse.Namespace) -> None:
     """A folder to TSVs."""
-    from ..lvlm.markers import MarkerStyle
+    from ..data.lvlm.markers import MarkerStyle
     from ..lvlm.tsv_files import export_tsv
 
     settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]

@@ -84,11 +84,11 @@ def run(arguments: argparse.Namespace) -> None:
     import json
 
     from ..data.folder import open_folder
+    from ..data.lvlm.markers import MarkerStyle
+    from ..data.lvlm.questions import SETTINGS
     from ..data.resolve import resolve_data
     from ..errors import SocoError
-    from ..lvlm.markers import MarkerStyle
     from ..lvlm.open_asked import open_asked
-    from ..lvlm.questions import SETTINGS
     from ..lvlm.rows import stored_settings
     from ..lvlm.run import run_questions
 

@@ -49,7 +49,7 @@ def pair_of(address: str) -> int | None:
 
 
 def marks_of(address: str) -> str:
-    """What is to be drawn into the image at an address (see `lvlm.markers`), "" for the image as it is.
+    """What is to be drawn into the image at an address (see `data.lvlm.markers`), "" for the image as it is.
 
     >>> marks_of("soco://data/SOCO!/car/car_1#marks=arrow,red;*,12.5,30.0")
     'marks=arrow,red;*,12.5,30.0'

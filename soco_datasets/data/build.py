@@ -13,12 +13,12 @@ import pyarrow as pa
 from .. import __version__
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..files import atomic_folder, parse_size, progress
-from ..lvlm.questions import Questions, release_questions, release_rows
 from .cache import cached_folder
 from .card import render_card
 from .chunks import Mapper, chunks_of
 from .encode import Encoded, PairEncoder, encode_rows
 from .findings import Findings
+from .lvlm.questions import Questions, release_questions, release_rows
 from .manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
 from .records import Release
 from .release import read_release

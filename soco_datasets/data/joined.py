@@ -215,7 +215,7 @@ def _images_table(index: Path, folder: DatasetFolder, split: str, others: list[s
 
 def _drawn_addresses(folder: DatasetFolder, split: str, marker: tuple[str, str]) -> pa.Table:
     """The first column of `lvlm`, and its images by address, each with what is to be drawn into it."""
-    from ..lvlm.pictures import image_tags
+    from .lvlm.pictures import image_tags
 
     stored = folder.table(LVLM, split)
     rows = stored.to_pylist()

@@ -132,7 +132,7 @@ class SocoFileSystem(AbstractFileSystem):
             root, image_id = parse_address(path)
             images = open_folder(root).images
             if tag := marks_of(path):
-                from ..lvlm.markers import encode_tagged
+                from .lvlm.markers import encode_tagged
 
                 return encode_tagged(images.open(image_id), tag)
             return without_orientation(images.jpeg_bytes(image_id))
@@ -183,7 +183,7 @@ def _teach_addresses() -> None:
                 root, image_id = parse_address(path)
                 image = open_folder(root).images.open(image_id)
                 if tag := marks_of(path):
-                    from ..lvlm.markers import draw_tagged
+                    from .lvlm.markers import draw_tagged
 
                     image = draw_tagged(image, tag, path)
                 return _in_mode(image, self.mode)

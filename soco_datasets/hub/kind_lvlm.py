@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..data.lvlm.prompts import DEFAULT_TEMPLATE
+from ..data.lvlm.questions import SETTINGS
 from ..data.source import HUB_RELEASE
 from ..errors import PredictionsError, UsageError
 from ..lvlm.answer_table import check_questions, read_answers_table
 from ..lvlm.answers import PARSERS
-from ..lvlm.prompts import DEFAULT_TEMPLATE
-from ..lvlm.questions import SETTINGS
 from ..lvlm.record import LvlmResult, record_from_answers, unanswered
 from ..lvlm.tsv import FILE_NAMES
 from ..reporting.paper_lvlm import paper_rows

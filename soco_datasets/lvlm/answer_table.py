@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..correspondence.predictions_header import check_provenance
+from ..data.lvlm.questions import LETTERS
 from ..data.schema import LVLM
 from ..errors import PredictionsError
 from ..files import atomic_file
 from .answer_store import ANSWERED
-from .questions import LETTERS
 from .rows import read_rows, stored_settings
 from .scores import Answer, Key, Row, check_known, some
 

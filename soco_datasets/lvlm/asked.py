@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..data.lvlm.markers import encode
+from ..data.lvlm.prompts import DEFAULT_TEMPLATE, PromptTemplate
 from ..errors import UsageError, unknown_name
-from .markers import encode
-from .prompts import DEFAULT_TEMPLATE, PromptTemplate
 
 if TYPE_CHECKING:
     from PIL import Image

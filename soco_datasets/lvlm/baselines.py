@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.lvlm.questions import LETTERS
 from ..errors import UsageError, unknown_name
-from .questions import LETTERS
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.lvlm.prompts import PromptTemplate
 from ..files import atomic_write
 from .answer_store import ANSWERED, read_answers
 from .answers import parse_strict
 from .asked import Asked
 from .judged import reply_hash
 from .models import ModelOptions, folder_name
-from .prompts import PromptTemplate
 from .run import AskOptions, run_questions
 from .scores import Answer, Key, Row
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data.folder import DatasetFolder, open_folder
+from ..data.lvlm.markers import MarkerStyle
+from ..data.lvlm.pictures import open_pictures
+from ..data.lvlm.prompts import load_template
+from ..data.lvlm.questions import SETTINGS
 from ..data.resolve import resolve_data
 from ..errors import unknown_name
 from .asked import Asked
-from .markers import MarkerStyle
-from .pictures import open_pictures
-from .prompts import load_template
-from .questions import SETTINGS
 from .rows import read_rows
 
 

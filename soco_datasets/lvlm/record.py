@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from ..correspondence.bootstrap import LEVEL, RESAMPLES
 from ..correspondence.predictions_header import check_provenance, is_counts
+from ..data.lvlm.prompts import DEFAULT_TEMPLATE, load_template
+from ..data.lvlm.questions import SETTINGS
 from ..errors import PredictionsError, SocoError
 from ..files import atomic_write
 from .answer_store import ANSWERED
 from .answer_table import answers_of, judged_of, questions_of, read_header, write_answers
 from .asked import Asked
-from .prompts import DEFAULT_TEMPLATE, load_template
-from .questions import SETTINGS
 from .scores import MEASURES, SCORES_VERSION, score_answers, some
 
 _REPORT = ("questions_hash", "orderings", "left_out", "bootstrap", "parsers")  # fields that `score_answers` gives

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.folder import DatasetFolder
+from ..data.lvlm.questions import SETTINGS
 from ..errors import UsageError
-from .questions import SETTINGS
 
 CONFIG = "lvlm"
 

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..correspondence.bootstrap import LEVEL, RESAMPLES, check_resampling, interval, multiplicities
+from ..data.lvlm.questions import LETTERS, SETTINGS, questions_hash
 from ..errors import PredictionsError, unknown_name
 from .answers import PARSERS, STATUSES, status_of
-from .questions import LETTERS, SETTINGS, questions_hash
 
 SCORES_VERSION = 2
 ORDERINGS = len(LETTERS)

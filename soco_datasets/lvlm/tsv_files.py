@@ -21,14 +21,14 @@ from ..data.card import render_card
 from ..data.categories import CATEGORIES
 from ..data.findings import Findings
 from ..data.folder import DatasetFolder
+from ..data.lvlm.markers import MarkerStyle, encode
+from ..data.lvlm.pictures import PICTURES, open_pictures
+from ..data.lvlm.questions import LETTERS, SETTINGS
 from ..data.manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, Shard, write_shards
 from ..errors import UsageError, unknown_name
 from ..files import atomic_file, atomic_folder, progress
-from .markers import MarkerStyle, encode
-from .pictures import PICTURES, open_pictures
-from .questions import LETTERS, SETTINGS
 from .rows import read_rows, stored_settings
 from .tsv import FILE_NAMES, TsvRow, read_tsv, setting_of, write_tsv
 

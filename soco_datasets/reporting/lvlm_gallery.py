@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.lvlm.questions import LETTERS
 from ..lvlm.answers import PARSERS, status_of
-from ..lvlm.questions import LETTERS
 from ..lvlm.scores import Answer, Key, Row, group_rows
 from .style import clean
 

@@ -11,12 +11,12 @@ from PIL import Image
 
 from .. import __version__
 from ..data.folder import DatasetFolder
+from ..data.lvlm.markers import MarkerStyle
+from ..data.lvlm.pictures import PICTURES, open_pictures
+from ..data.lvlm.questions import SETTINGS
 from ..errors import UsageError
 from ..files import atomic_write
 from ..lvlm.answer_files import load_answers
-from ..lvlm.markers import MarkerStyle
-from ..lvlm.pictures import PICTURES, open_pictures
-from ..lvlm.questions import SETTINGS
 from ..lvlm.rows import read_rows
 from ..lvlm.scores import Answer, Key, Row, score_answers
 from .lvlm_gallery import KINDS, choose_questions

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
+from soco_datasets.data.lvlm.markers import MarkerStyle
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.files import sha256_file
 from soco_datasets.hub.benchmark import benchmark, render_eval_yaml
@@ -30,7 +31,6 @@ from soco_datasets.hub.submission import Pins, SubmissionError, entries_yaml, ma
 from soco_datasets.hub.submit import prepare
 from soco_datasets.hub.verify import Verdict, check_submission
 from soco_datasets.lvlm.answer_table import HEADER_KEY, read_answers_table, write_answers
-from soco_datasets.lvlm.markers import MarkerStyle
 from soco_datasets.lvlm.record import LvlmResult, answers_beside, record_from_answers
 
 TOKEN = "hf_bobSecretToken1234"

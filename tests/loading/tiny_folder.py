@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from soco_datasets.data.lvlm.questions import AnnotatedImage, draw_questions, question_rows
 from soco_datasets.data.queries import ImagePoints, pair_queries
 from soco_datasets.data.schema import CONFIGS
-from soco_datasets.lvlm.questions import AnnotatedImage, draw_questions, question_rows
 
 ROTATED, GREY, CMYK = "car/car_1", "car/car_2", "car/car_3"
 _SIZES = {ROTATED: (48, 32), GREY: (40, 40), CMYK: (32, 56)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.lvlm.questions import AnnotatedImage
+from soco_datasets.data.lvlm.questions import AnnotatedImage
 
 
 @cache

@@ -12,9 +12,8 @@ from datasets import load_dataset
 from lvlm.built import images, mini
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
-from soco_datasets.errors import UsageError
-from soco_datasets.lvlm.prompts import DEFAULT_TEMPLATE, load_template
-from soco_datasets.lvlm.questions import (
+from soco_datasets.data.lvlm.prompts import DEFAULT_TEMPLATE, load_template
+from soco_datasets.data.lvlm.questions import (
     LETTERS,
     SETTINGS,
     AnnotatedImage,
@@ -22,6 +21,7 @@ from soco_datasets.lvlm.questions import (
     question_rows,
     questions_hash,
 )
+from soco_datasets.errors import UsageError
 from soco_datasets.lvlm.rows import questions_id, read_rows, stored_settings
 
 

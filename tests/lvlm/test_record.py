@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lvlm.built import mini
 
+from soco_datasets.data.lvlm.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
 from soco_datasets.errors import PredictionsError
 from soco_datasets.files import sha256_file
 from soco_datasets.lvlm.answer_files import load_answers, write_letters
@@ -26,7 +27,6 @@ from soco_datasets.lvlm.answer_table import (
     write_answers,
 )
 from soco_datasets.lvlm.asked import Asked
-from soco_datasets.lvlm.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
 from soco_datasets.lvlm.record import LvlmResult, record_from_answers, unanswered
 from soco_datasets.lvlm.rows import read_rows

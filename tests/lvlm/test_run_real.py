@@ -20,9 +20,9 @@ from shared_data import REAL_SAMPLE, needs_shared
 from soco_datasets.cli import main
 from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.data.lvlm.questions import SETTINGS
 from soco_datasets.lvlm.hf_model import Chat, load_vision_language_model
 from soco_datasets.lvlm.open_asked import open_asked
-from soco_datasets.lvlm.questions import SETTINGS
 
 pytestmark = needs_shared
 

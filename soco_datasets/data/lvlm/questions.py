@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..data.pairs import PairIndex
-from ..data.records import Release
-from ..errors import UsageError, unknown_name
+from ...errors import UsageError, unknown_name
+from ..pairs import PairIndex
+from ..records import Release
 from .prompts import DEFAULT_TEMPLATE, PromptTemplate
 
 SETTINGS = ("vis", "vis_desc", "desc")

@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..data.descriptions import with_article
-from ..errors import DataNotFoundError, UsageError, unknown_name
+from ...errors import DataNotFoundError, UsageError, unknown_name
+from ..descriptions import with_article
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 _LETTERS = "ABCD"
@@ -145,5 +145,5 @@ def _check_fields(template: object, where: str, known: tuple[str, ...]) -> str:
 
 _DEFAULT_FILE = "blink.toml"
 DEFAULT_TEMPLATE = _parse(
-    (files("soco_datasets.lvlm") / _DEFAULT_FILE).read_text(encoding="utf-8"), _DEFAULT_FILE, None
+    (files(__package__) / _DEFAULT_FILE).read_text(encoding="utf-8"), _DEFAULT_FILE, None
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import UsageError, unknown_name
+from ...errors import UsageError, unknown_name
 from .layout import Box, Canvas, Point, arrow_tail, mark_radius, place_labels
 
 SHAPES = ("arrow", "circle", "cross", "square")

@@ -10,7 +10,7 @@ from .markers import SOURCE, MarkerStyle, draw_tagged, marks_tag
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..data.folder import DatasetFolder
+    from ..folder import DatasetFolder
 
 LETTERS = "ABCD"
 PICTURES = ("source_image", "target_image")  # in the order they are shown
