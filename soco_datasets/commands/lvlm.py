@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import lvlm_judge, lvlm_report, lvlm_run
 from .common import Commands, command
-from .model_options import add_model_options, load_extractor, memory_budget
+from .model_options import add_model_options, load_extractor
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
+_STORES = ("none", "disk")
 _DATA = "dataset folder or 'mini' (default: as load_dataset('soco') finds it)"
 
 
@@ -51,6 +52,10 @@ def _add_baseline(parts: Commands) -> None:
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--seed", type=int, default=0, help="of guesses (default 0)")
     parser.add_argument("--convention", default="reference", help="reference (default) or centered")
+    parser.add_argument(
+        "--store", default="none", help="none (default: no map is kept) or disk: evaluate's shared maps"
+    )
+    parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the answers, one folder a model in it")
     parser.set_defaults(run=run_baseline)
 
@@ -100,10 +105,14 @@ def run_score(arguments: argparse.Namespace) -> None:
 
 def run_baseline(arguments: argparse.Namespace) -> None:
     """Answer without a language model."""
+    from ..errors import unknown_name
+    from ..features.store_disk import default_directory
     from ..lvlm.answer_files import write_letters
     from ..lvlm.baselines import GUESSERS, guess, match_candidates
     from ..lvlm.rows import read_rows, stored_settings
 
+    if arguments.store not in _STORES:
+        raise unknown_name("store", arguments.store, _STORES)
     folder = _folder(arguments.data)
     rows = [row for setting in stored_settings(folder) for row in read_rows(folder, setting)]
     model: dict[str, Any] = {"name": arguments.model, "kind": "baseline"}
@@ -112,7 +121,10 @@ def run_baseline(arguments: argparse.Namespace) -> None:
         model["seed"] = arguments.seed
     else:
         extractor = load_extractor(arguments)
-        letters = match_candidates(extractor, folder, rows, arguments.convention, memory_budget(arguments))
+        shared = arguments.store_dir or (default_directory() if arguments.store == "disk" else None)
+        letters = match_candidates(
+            extractor, folder, rows, arguments.convention, store_dir=shared, workers=arguments.workers
+        )
         model |= {"convention": arguments.convention, "backbone": extractor.describe()}
     out = arguments.out / Path(arguments.model).name
     for path in write_letters(out, model, folder.content_hash, rows, letters):

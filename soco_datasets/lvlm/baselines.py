@@ -14,6 +14,8 @@ from ..data.lvlm.questions import LETTERS
 from ..errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
     from ..features.geometry import Convention
@@ -66,7 +68,9 @@ def match_candidates(
     folder: DatasetFolder,
     rows: Sequence[Row],
     convention: Convention = "reference",
-    memory_budget: int | None = None,
+    *,
+    store_dir: Path | None = None,
+    workers: int | None = None,
 ) -> dict[tuple[str, str], str]:
     """(setting, index) -> the letter of the candidate whose descriptor is most similar to the query's (cosine).
 
@@ -78,14 +82,17 @@ def match_candidates(
         rows: of its config `lvlm`. Where a setting hides the source, a row of another setting that shows it must be
             there too, with the same `question_id`.
         convention: of points and features, see `features.geometry`.
-        memory_budget: bytes of feature maps to hold in memory; the rest goes to disk.
+        store_dir: folder of the shared feature stores, to take maps from that an evaluation kept there, and keep the
+            others; None = no map is kept.
+        workers: decoding threads, see `features.maps.MapReader`.
 
     Raises:
+        DatasetFolderError: an image does not decode.
         UsageError: imported questions (their photographs and points are not known), or a question whose source no row
             shows.
     """
     questions = _asked(rows)
-    similarity = _similarities(extractor, folder, list(questions.values()), convention, memory_budget)
+    similarity = _similarities(extractor, folder, list(questions.values()), convention, store_dir, workers)
     best = {
         question_id: row["candidate_keypoints"][int(scores.argmax())]
         for (question_id, row), scores in zip(questions.items(), similarity, strict=True)
@@ -117,42 +124,44 @@ def _similarities(
     folder: DatasetFolder,
     questions: Sequence[Row],
     convention: Convention,
-    memory_budget: int | None,
+    store_dir: Path | None,
+    workers: int | None,
 ) -> NDArray[np.float32]:
-    """(Q, 4) cosine similarity of the query descriptor with those at the candidates."""
+    """(Q, 4) cosine similarity of the query descriptor with those at the candidates.
+
+    All of it is points of images, so nothing but the first half of an evaluation is needed, and no map is kept.
+    """
     import torch
 
-    from ..correspondence.matching import sample_descriptors
-    from ..features.extractor import l2_normalise
-    from ..features.geometry import keypoints_to_unit
-    from ..features.store import FeatureStore
-    from ..files import progress
+    from ..correspondence.pipeline import LocalEngine, StoreChoice
+    from ..correspondence.plan import distinct_points, image_plan
+    from ..correspondence.runner import protocol_of
 
-    ids = sorted({row[name] for row in questions for name in ("source_image_id", "target_image_id")})
-    place = {image_id: i for i, image_id in enumerate(ids)}
-    sizes: dict[int, int] = {}
-    found = np.zeros((len(questions), len(LETTERS)), dtype=np.float32)
-    grid = extractor.grid
-    with (
-        FeatureStore(len(ids), extractor.channels, grid, grid, memory_budget=memory_budget) as store,
-        torch.inference_mode(),
-    ):
-        step = extractor.batch_size
-        for start in progress(range(0, len(ids), step), "Extracting features", unit="batch"):
-            names = ids[start : start + step]
-            images = [folder.images.decode(name) for name in names]
-            maps = l2_normalise(extractor.extract(images, names))
-            for name, image, feature_map in zip(names, images, maps, strict=True):
-                sizes[place[name]] = max(image.size)
-                store.put(place[name], feature_map)
-
-        def descriptors(image_id: str, points: Sequence[Sequence[float]]) -> torch.Tensor:
-            unit = keypoints_to_unit(points, sizes[place[image_id]], extractor.size, convention)
-            sampled = sample_descriptors(store.get(place[image_id]), unit, convention)
-            return torch.nn.functional.normalize(sampled, dim=1, eps=1e-12)
-
-        for number, row in enumerate(questions):
-            query = descriptors(row["source_image_id"], [row["source_point"]])
-            candidates = descriptors(row["target_image_id"], row["candidate_points"])
-            found[number] = (candidates @ query[0]).cpu().numpy()
-    return found
+    sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
+    place = {image_id: number for number, image_id in enumerate(sizes["image_id"].to_pylist())}
+    shown = [row["source_image_id"] for row in questions]
+    shown += [row["target_image_id"] for row in questions for _ in LETTERS]
+    points = np.array(
+        [row["source_point"] for row in questions] + [point for row in questions for point in row["candidate_points"]],
+        dtype=np.float64,
+    ).reshape(-1, 2)
+    images, owner = np.unique([place[image_id] for image_id in shown], return_inverse=True)
+    first, number = distinct_points(owner, points)
+    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
+    plan = image_plan(images, extent, owner[first], points[first], (), extractor.grid)
+    engine = LocalEngine(
+        extractor,
+        folder,
+        protocol_of(extractor.describe(), convention, (0.1,)),
+        choice=StoreChoice("none") if store_dir is None else StoreChoice("disk", directory=store_dir),
+        workers=workers,
+        counts={"decodes": 0, "forwards": 0},
+    )
+    with engine, torch.inference_mode():
+        engine.sample(plan)
+        described = torch.nn.functional.normalize(engine.descriptors, dim=1, eps=1e-12)
+        of_point = torch.from_numpy(number).to(described.device)
+        query = described[of_point[: len(questions)]]
+        candidates = described[of_point[len(questions) :]].reshape(len(questions), len(LETTERS), -1)
+        similarity: NDArray[np.float32] = torch.einsum("qc,qlc->ql", query, candidates).cpu().numpy()
+    return similarity

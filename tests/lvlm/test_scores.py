@@ -230,7 +230,7 @@ def test_guessers_are_within_their_binomial_bounds() -> None:
         guess(rows, "dice")
 
 
-def test_a_vision_backbone_chooses_the_most_similar_candidate() -> None:
+def test_a_vision_backbone_chooses_the_most_similar_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With dense SIFT as a real backbone: better than chance, the same candidate in every ordering and setting."""
     from soco_datasets.features.backbones import load_backbone
     from soco_datasets.features.extractor import DenseFeatureExtractor
@@ -249,6 +249,10 @@ def test_a_vision_backbone_chooses_the_most_similar_candidate() -> None:
         found = overall(report, setting=setting)
         assert found["average"] == found["circular"] > 0.25
     assert set(letters.values()) == set(LETTERS)
+    assert match_candidates(extractor, folder, rows, store_dir=tmp_path) == letters
+    with monkeypatch.context() as patch:  # from the maps that were kept, without a forward
+        patch.setattr(DenseFeatureExtractor, "extract_pixels", None)
+        assert match_candidates(extractor, folder, rows, store_dir=tmp_path) == letters
     hidden = [row for row in rows if row["setting"] == "desc"]
     with pytest.raises(UsageError, match="setting vis"):
         match_candidates(extractor, folder, hidden)

@@ -144,6 +144,4 @@ def _check_fields(template: object, where: str, known: tuple[str, ...]) -> str:
 
 
 _DEFAULT_FILE = "blink.toml"
-DEFAULT_TEMPLATE = _parse(
-    (files(__package__) / _DEFAULT_FILE).read_text(encoding="utf-8"), _DEFAULT_FILE, None
-)
+DEFAULT_TEMPLATE = _parse((files(__package__) / _DEFAULT_FILE).read_text(encoding="utf-8"), _DEFAULT_FILE, None)
