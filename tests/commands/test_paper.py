@@ -9,18 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.commands import evaluate
 from soco_datasets.commands.paper_probe import probe_asked
 from soco_datasets.correspondence.probe_record import ProbeRecord
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
 
 
 @pytest.fixture(scope="module")
-def mini(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
-    return open_folder(build_dataset("mini", tmp_path_factory.mktemp("data") / "mini").path)
+def mini() -> DatasetFolder:
+    return open_folder(built_mini())
 
 
 def parsed(*options: str) -> argparse.Namespace:

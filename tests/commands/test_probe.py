@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from shared_builds import built_mini
 
 from soco_datasets.cli import main
-from soco_datasets.data.build import build_dataset
 from soco_datasets.features.heads import load_head
 
 
 @pytest.fixture(scope="module")
-def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_dataset("mini", tmp_path_factory.mktemp("data") / "mini").path
+def mini() -> Path:
+    return built_mini()
 
 
 def test_it_trains_tests_and_writes_record_and_heads(

@@ -309,7 +309,7 @@ def test_a_record_of_version_1_is_read_and_brought_up_to_date():
     again = EvaluationResult.from_json(old)
     assert again == record
     assert EvaluationResult.from_json(again.to_json()) == record
-    with pytest.raises(PredictionsError, match="schema version 3"):
-        EvaluationResult.from_json(json.dumps({**fields, "schema_version": 3}))
+    with pytest.raises(PredictionsError, match="schema version 4"):
+        EvaluationResult.from_json(json.dumps({**fields, "schema_version": 4}))
     with pytest.raises(PredictionsError, match="intervals"):
         EvaluationResult.from_json(json.dumps({**fields, "schema_version": 2}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from shared_builds import built_mini
 from shared_data import ORACLE, needs_shared
 
 from soco_datasets.correspondence import pipeline
@@ -15,7 +16,6 @@ from soco_datasets.correspondence.pipeline import StoreChoice
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.correspondence.runner import evaluate_backbone, protocol_of
 from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
@@ -26,8 +26,8 @@ TASKS = get_tasks(["soc", "cc"])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
-    return open_folder(build_dataset("mini", tmp_path_factory.mktemp("data") / "mini").path)
+def folder() -> DatasetFolder:
+    return open_folder(built_mini())
 
 
 def extractor(size: int = 112) -> DenseFeatureExtractor:

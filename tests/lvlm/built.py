@@ -1,20 +1,18 @@
-"""The mini set, built once a test process, and small synthetic images with keypoints."""
+"""The mini set, and small synthetic images with keypoints."""
 
 from __future__ import annotations
 
-import tempfile
 from functools import cache
-from pathlib import Path
 
-from soco_datasets.data.build import build_dataset
+from shared_builds import built_mini
+
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.lvlm.questions import AnnotatedImage
 
 
 @cache
 def mini() -> DatasetFolder:
-    out = Path(tempfile.mkdtemp(prefix="soco-lvlm-test-")) / "mini"
-    return open_folder(build_dataset("mini", out).path)
+    return open_folder(built_mini())
 
 
 def images(categories: int = 2, each: int = 8, keypoints: int = 6) -> list[AnnotatedImage]:

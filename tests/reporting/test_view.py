@@ -7,6 +7,7 @@ from pathlib import Path
 import datasets
 import pytest
 from PIL import Image
+from shared_builds import built_mini
 from small_release import make_release
 
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
@@ -16,8 +17,8 @@ from soco_datasets.reporting.annotated import _COLOURS, annotated_image, annotat
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_dataset("mini", tmp_path_factory.mktemp("view") / "mini").path
+def data() -> Path:
+    return built_mini()
 
 
 def view(data: Path, out: Path, *options: str) -> Image.Image:
