@@ -62,7 +62,7 @@ def _ranking_tab(board: Board) -> None:
         heading, rows = ranking(board.collected, *choice)
         kinds = ["str" if name in _TEXTS else "number" for name in heading]
         widths = [_WIDTHS.get(name, _WIDTH) for name in heading]
-        return gr.Dataframe(as_table(heading, rows), label="models", datatype=kinds, column_widths=widths, **_TABLE)
+        return gr.Dataframe(as_table(heading, rows), datatype=kinds, column_widths=widths, **_TABLE)
 
     table = update(first, OVERALL, SOURCES, "")
     about = gr.Textbox(label="the model that was clicked", lines=4, interactive=False)
