@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
-TOGETHER = 16  # targets in one product of a GPU: the product of one takes no longer than starting it
+TOGETHER = 16  # targets in one product of a GPU, where one target's should take less than its start; not measured
 
 
 @dataclass(frozen=True)
