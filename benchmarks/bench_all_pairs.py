@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 from support import VIT_TINY, bare_forwards, machine, memory_mib, random_dinov2
 
+from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.data.all_pairs import AllPairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.schema import CONFIGS

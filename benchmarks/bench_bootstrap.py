@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from soco_datasets.correspondence.anatomy import error_anatomy
-from soco_datasets.correspondence.bootstrap import PairSample, bootstrap_intervals, category_scores, multiplicities
-from soco_datasets.correspondence.compare import compare_predictions
-from soco_datasets.correspondence.predictions import TaskPredictions, check_predictions, predictions_table
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.score import score
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
+from soco_datasets.config import Protocol
 from soco_datasets.data.schema import PAIRS
+from soco_datasets.records.compare import compare_predictions
+from soco_datasets.records.error_analysis import error_anatomy
+from soco_datasets.records.intervals import PairSample, bootstrap_intervals, category_scores, multiplicities
+from soco_datasets.records.predictions import TaskPredictions, check_predictions, predictions_table
+from soco_datasets.records.scores import score
 
 T = TypeVar("T")
 IMAGES, POINTS, CONCEPTS = 40, 12, 5  # images of a category, annotated points of an image, concepts they belong to

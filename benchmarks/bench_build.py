@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.mini import write_mini_release
 from soco_datasets.data.schema import CONFIGS
+from soco_datasets.synthetic import write_mini_release
 
 
 def main() -> None:

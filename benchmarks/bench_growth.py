@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 from support import VIT_S, VIT_TINY, bare_forwards, machine, random_dinov2
 from synthetic_release import built_synthetic
 
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor

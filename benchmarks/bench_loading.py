@@ -22,7 +22,7 @@ from support import machine
 from synthetic_release import write_synthetic_release
 
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") known
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
 from soco_datasets.data.images import open_rgb
-from soco_datasets.data.lvlm.markers import draw_tagged
-from soco_datasets.data.lvlm.pictures import image_tags
-from soco_datasets.data.lvlm.questions import SETTINGS, AnnotatedImage, draw_questions, question_rows
+from soco_datasets.data.questions.generation import SETTINGS, AnnotatedImage, draw_questions, question_rows
+from soco_datasets.data.questions.markers import draw_tagged
+from soco_datasets.data.questions.pictures import image_tags
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.data.shards import write_shards
 from soco_datasets.lvlm.baselines import RANDOM, guess

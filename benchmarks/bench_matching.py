@@ -16,8 +16,8 @@ import argparse
 import torch
 from support import best_of, machine
 
-from soco_datasets.correspondence.matcher import TOGETHER
-from soco_datasets.correspondence.matching import best_cells, similarities, similarities_of_many
+from soco_datasets.correspondence.similarity import best_cells, similarities, similarities_of_many
+from soco_datasets.correspondence.target_matcher import TOGETHER
 
 
 def copy_bandwidth(device: str, megabytes: int) -> float:

@@ -22,8 +22,8 @@ from bench_pipeline import TASKS, FirstPairs
 from support import VIT_S, VIT_TINY, bare_forwards, machine, memory_mib, random_dinov2
 from synthetic_release import built_synthetic
 
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone

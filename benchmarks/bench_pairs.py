@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
 from soco_datasets.data.pairs import PairIndex, draw_pairs
 
 T = TypeVar("T")

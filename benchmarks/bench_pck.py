@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from support import best_of, machine
 
-from soco_datasets.correspondence.aggregation import aggregate
-from soco_datasets.correspondence.pck import keypoint_errors
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
+from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.pck import keypoint_errors
 
 Scores = dict[str, dict[str, float]]  # reduction -> threshold -> overall score
 ALPHAS, REDUCTIONS = (0.1, 0.05, 0.02), ("pair", "keypoint")

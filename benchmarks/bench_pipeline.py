@@ -28,12 +28,12 @@ from per_pair_evaluator import SCENES, PerPair, evaluate_per_pair
 from support import VIT_B, VIT_SMALL, VIT_TINY, bare_forwards, machine, random_dinov2, synchronise
 from synthetic_release import built_synthetic
 
-from soco_datasets.correspondence.results import EvaluationResult
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
+from soco_datasets.records.evaluation import EvaluationResult
 
 TASKS = [task for tasks in SCENES.values() for task in tasks]
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.resolve import MINI
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.presets import PRESETS
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder
-from soco_datasets.data.resolve import MINI
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from support import VIT_SMALL, VIT_TINY, machine, random_dinov2
 from synthetic_release import built_synthetic
 
+from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.correspondence.engines import Extractor
-from soco_datasets.correspondence.results import EvaluationResult
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
-from soco_datasets.distributed.engine import RayExtractor
+from soco_datasets.distributed.ray_engine import RayExtractor
 from soco_datasets.features.spec import ExtractorSpec
+from soco_datasets.records.evaluation import EvaluationResult
 
 TASKS = ("soc", "soc_soft", "cc")
 

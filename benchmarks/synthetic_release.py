@@ -24,8 +24,8 @@ import numpy as np
 from bench_pairs import soco_like
 from PIL import Image
 
-from soco_datasets.data.build import build_dataset
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
 from soco_datasets.data.pairs import PairIndex, draw_pairs
 
 Record = dict[str, Any]

@@ -1,7 +1,7 @@
 """`load_dataset("soco", CONFIG)`: a thin dataset builder over `soco_datasets.data`. Nothing is copied into a cache.
 
-`datasets` finds this module through `soco_datasets.registration`; it patches `open` and `os` of a builder's module for
-streaming, so all reading of files is left to the modules this one calls.
+`datasets` finds this module through `soco_datasets.loading.registration`. It patches `open` and `os` of a builder's
+module for streaming, so all reading of files is left to the modules this one calls.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from datasets.splits import SplitDict, SplitInfo
 from datasets.utils.info_utils import VerificationMode
 
 from soco_datasets import __version__
+from soco_datasets.benchmarks.resolve import find_data, resolve_data
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.data.joined import ALL, LVLM, joined_features, load_split, split_names, split_rows
-from soco_datasets.data.lvlm.markers import MarkerStyle
-from soco_datasets.data.resolve import find_data, resolve_data
+from soco_datasets.data.questions.markers import MarkerStyle
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, UsageError, unknown_name
+from soco_datasets.loading.splits import ALL, LVLM, joined_features, load_split, split_names, split_rows
 
 if TYPE_CHECKING:  # `datasets` would patch this name too
     import pyarrow as pa

@@ -13,24 +13,24 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .registration import register
+from .loading.registration import register
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "SocoError": "errors",
     "CONFIGS": "data.schema",
-    "build_dataset": "data.build",
+    "build_dataset": "benchmarks.build",
     "DatasetFolder": "data.folder",
     "open_folder": "data.folder",
-    "resolve_data": "data.resolve",
-    "expand_pairs": "data.joined",
+    "resolve_data": "benchmarks.resolve",
+    "expand_pairs": "loading.splits",
     "PairIndex": "data.pairs",
     "pair_queries": "data.queries",
     "Taxonomy": "data.taxonomy",
     "load_backbone": "features.backbones",
-    "Protocol": "correspondence.protocol",
-    "evaluate_backbone": "correspondence.runner",
+    "Protocol": "config",
+    "evaluate_backbone": "correspondence.evaluate",
     "evaluate_all_pairs": "correspondence.all_run",
 }
 

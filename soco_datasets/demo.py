@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .files import atomic_file
+from .utils.files import atomic_file
 
 TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
@@ -22,15 +22,15 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     Raises:
         SocoError: the folder cannot be written, or the model cannot be loaded.
     """
-    from .correspondence.results import write_evaluation
-    from .correspondence.runner import evaluate_backbone
-    from .correspondence.tasks import get_tasks
+    from .benchmarks.resolve import resolve_data
+    from .benchmarks.tasks import get_tasks
+    from .correspondence.evaluate import evaluate_backbone
     from .data.folder import open_folder
-    from .data.resolve import resolve_data
     from .features.backbones import load_backbone
     from .features.extractor import DenseFeatureExtractor
-    from .reporting.matches import draw_matches, pairs_to_show
-    from .reporting.tables import format_metrics_table
+    from .records.evaluation import write_evaluation
+    from .reporting.match_picture import draw_matches, pairs_to_show
+    from .reporting.terminal_tables import format_metrics_table
 
     started = time.monotonic()
     folder = open_folder(resolve_data("mini"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
 
 
 @cache

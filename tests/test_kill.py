@@ -19,10 +19,10 @@ import pytest
 from features.tiny_models import make
 from small_release import make_release
 
-from soco_datasets.correspondence.predictions import read_predictions
-from soco_datasets.correspondence.results import EvaluationResult
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder
+from soco_datasets.records.evaluation import EvaluationResult
+from soco_datasets.records.predictions import read_predictions
 
 KILLS = 6
 RUNNER = """
@@ -102,7 +102,7 @@ def test_a_build(tmp_path: Path) -> None:
         return ["build", str(release), "--out", str(out), "--overwrite", "--format", "arrow"]
 
     wanted, out = tmp_path / "wanted", tmp_path / "work" / "out"
-    with Runner("soco_datasets.data.build", "soco_datasets.data.lvlm.questions") as runner:
+    with Runner("soco_datasets.benchmarks.build", "soco_datasets.data.questions.generation") as runner:
         seconds = runner.whole(command(wanted))
         landed = 0
         for moment in moments(seed=1):
@@ -136,7 +136,7 @@ def test_an_evaluation(evaluated: list[str], tmp_path: Path) -> None:
     def command(store: str, out: str) -> list[str]:
         return [*evaluated, "--store-dir", str(tmp_path / store), "--out", str(tmp_path / out)]
 
-    modules = ["soco_datasets.correspondence.runner", "transformers.models.vit.modeling_vit", "torch"]
+    modules = ["soco_datasets.correspondence.evaluate", "transformers.models.vit.modeling_vit", "torch"]
     with Runner(*modules) as runner:
         seconds = runner.whole(command("wanted-store", "wanted"))
         landed = 0

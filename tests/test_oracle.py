@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.geometry import pixels_to_unit
+from soco_datasets.geometry import pixels_to_unit
 
 pytestmark = needs_shared
 SIZE, GRID = 280, 20

@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from soco_datasets.benchmarks.resolve import MINI, resolve_data
+from soco_datasets.benchmarks.tasks import TASKS, get_tasks
 from soco_datasets.correspondence.plan import task_pairs
-from soco_datasets.correspondence.predictions import read_header, read_predictions, task_rows
-from soco_datasets.correspondence.tasks import TASKS, get_tasks
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.data.resolve import MINI, resolve_data
 from soco_datasets.errors import SocoError
-from soco_datasets.hub.board import BOARD_VARIABLE
-from soco_datasets.hub.collect import collect
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
-from soco_datasets.hub.kind import OVERALL
-from soco_datasets.hub.kind_pck import PckKind
-from soco_datasets.hub.kinds import kind_of_task
+from soco_datasets.hub.hosted_leaderboard import BOARD_VARIABLE
 from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
+from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.record_type import OVERALL
+from soco_datasets.hub.record_types import kind_of_task
+from soco_datasets.hub.sources import collect
+from soco_datasets.records.predictions import read_header, read_predictions, task_rows
 from soco_datasets.reporting.pair_plot import plot_pair
 from soco_datasets.reporting.style import clean
 

@@ -9,11 +9,11 @@ import datasets
 import evaluate
 import numpy as np
 
-from soco_datasets.correspondence.aggregation import aggregate
-from soco_datasets.correspondence.pck import keypoint_errors, normalisers
-from soco_datasets.correspondence.protocol import alpha_key, check_alphas, check_normaliser, check_reductions
+from soco_datasets.config import alpha_key, check_alphas, check_normaliser, check_reductions
 from soco_datasets.errors import PredictionsError, UsageError
-from soco_datasets.features.geometry import Convention, check_convention
+from soco_datasets.geometry import Convention, check_convention
+from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.pck import keypoint_errors, normalisers
 
 _DESCRIPTION = """\
 PCK (percentage of correct keypoints) on SOCO pairs: the share of query points whose predicted place in the target image

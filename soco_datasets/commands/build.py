@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..data.build import build_dataset
+    from ..benchmarks.build import build_dataset
 
     with open_mapper(arguments) as mapper:
         result = build_dataset(

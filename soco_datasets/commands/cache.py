@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .common import Commands, command
 
 if TYPE_CHECKING:
-    from ..features.cache import StoredFeatures
+    from ..features.cache.inventory import StoredFeatures
 
 
 def add(commands: Commands) -> None:
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..features.cache import clear_features, stored_features
+    from ..features.cache.inventory import clear_features, stored_features
 
     days = arguments.older_than
     if days is not None and (arguments.action == "list" or not days >= 0):

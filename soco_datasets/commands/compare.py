@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     import json
 
-    from ..correspondence.compare import compare_predictions, read_side
-    from ..files import atomic_write
+    from ..records.compare import compare_predictions, read_side
+    from ..utils.files import atomic_write
 
     sides = read_side(arguments.a), read_side(arguments.b)
     comparison = compare_predictions(*sides, resamples=arguments.resamples, seed=arguments.seed)
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
     """The comparison in percent, aligned: a row per task, reduction and threshold, and the parts asked for below it."""
-    from ..reporting.tables import align
+    from ..reporting.terminal_tables import align
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(arguments, name)]
     level = f"{100 * comparison['level']:g} % interval"
@@ -64,7 +64,7 @@ def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str]) -> Iterator[list[str]]:
-    from ..correspondence.tasks import TASKS
+    from ..benchmarks.tasks import TASKS
 
     for task, by_reduction in tasks.items():
         for reduction, by_alpha in by_reduction.items():
@@ -77,7 +77,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str]) -> Iterator[list[str]]:
 
 
 def _cells(value: Mapping[str, Any]) -> list[str]:
-    from ..reporting.tables import format_percent
+    from ..reporting.terminal_tables import format_percent
 
     ends = value["interval"]
     told = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"

@@ -32,9 +32,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..analysis.correlate import correlate
-    from ..analysis.model_table import read_model_table
-    from ..reporting.correlation import format_study, write_study
+    from ..metrics.correlation import correlate
+    from ..metrics.model_table import read_model_table
+    from ..reporting.correlation_report import format_study, write_study
 
     study = correlate(
         read_model_table(arguments.tables),

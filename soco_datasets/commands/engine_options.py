@@ -11,7 +11,7 @@ from .model_options import extractor_spec
 
 if TYPE_CHECKING:
     from ..correspondence.engines import Extractor
-    from ..data.chunks import Mapper
+    from ..utils.chunks import Mapper
 
 ENGINES = ("local", "ray")
 
@@ -40,7 +40,7 @@ def open_extractor(arguments: argparse.Namespace) -> Iterator[Extractor]:
     if arguments.engine == "local":
         yield extractor_spec(arguments).load()
         return
-    from ..distributed.engine import RayExtractor
+    from ..distributed.ray_engine import RayExtractor
 
     spec = extractor_spec(arguments)
     with RayExtractor(spec, address=arguments.address, workers=arguments.ray_workers) as extractor:

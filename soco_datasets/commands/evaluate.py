@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
-from ..files import check_writable
+from ..utils.files import check_writable
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, check_engine, open_extractor
 from .model_options import add_model_options, memory_budget
@@ -16,11 +16,11 @@ from .paper_probe import probe_asked, say_left_out
 from .probe import trained_probe
 
 if TYPE_CHECKING:
+    from ..benchmarks.tasks import Task
     from ..correspondence.engines import Extractor
-    from ..correspondence.results import EvaluationResult
-    from ..correspondence.tasks import Task
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
+    from ..records.evaluation import EvaluationResult
 
 _SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below win over it"
@@ -55,9 +55,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..correspondence.protocol import Protocol
+    from ..benchmarks.resolve import resolve_data
+    from ..config import Protocol
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
 
     scoring = scoring_options(arguments)
     Protocol(**scoring)  # refuses a bad choice before data and model are loaded
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder = open_folder(resolve_data(arguments.data))
     tasks = tasks_asked(arguments, folder)
     probe = probe_asked(arguments, folder)
-    from ..correspondence.pipeline import StoreChoice
+    from ..correspondence.local_engine import StoreChoice
 
     StoreChoice(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
     options = {
@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
         "skip_bad": arguments.skip_bad,
         **scoring,
     }
-    from ..correspondence.results import check_replaces_own
-    from ..reporting.tables import format_metrics_table
+    from ..records.evaluation import check_replaces_own
+    from ..reporting.terminal_tables import format_metrics_table
 
     with open_extractor(arguments) as extractor:
         check_replaces_own(arguments.out, extractor.describe())
@@ -109,13 +109,13 @@ def _evaluated(
     """The result, and what was written where."""
     if arguments.split == "all":
         from ..correspondence.all_run import evaluate_all_pairs
-        from ..correspondence.results import write_record
+        from ..records.evaluation import write_record
 
         result = evaluate_all_pairs(extractor, folder, tasks, **options)
         record = write_record(arguments.out, result)
         return result, f"record       {record}\npredictions  none of all pairs: soco score, compare, submit need them"
-    from ..correspondence.results import write_evaluation
-    from ..correspondence.runner import evaluate_backbone
+    from ..correspondence.evaluate import evaluate_backbone
+    from ..records.evaluation import write_evaluation
 
     evaluation = evaluate_backbone(extractor, folder, tasks, **options)
     record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
@@ -144,8 +144,8 @@ def tasks_asked(arguments: argparse.Namespace, folder: DatasetFolder | None = No
 
     Without a folder the names are only checked.
     """
+    from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
-    from ..correspondence.tasks import get_tasks
 
     preset = get_preset(arguments.protocol)
     if arguments.tasks is not None or folder is None:

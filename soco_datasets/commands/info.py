@@ -19,9 +19,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from ..benchmarks.info import describe, describe_findings
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.info import describe, describe_findings
-    from ..data.resolve import resolve_data
 
     folder = open_folder(resolve_data(arguments.folder))
     if arguments.verify:

@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ..errors import SocoError
     from ..hub import leaderboard as board
-    from ..hub.board import BOARD_VARIABLE, dataset_repo_of
-    from ..hub.collect import collect, tell
-    from ..hub.kinds import KINDS
-    from ..reporting.tables import align
+    from ..hub.hosted_leaderboard import BOARD_VARIABLE, dataset_repo_of
+    from ..hub.record_types import KINDS
+    from ..hub.sources import collect, tell
+    from ..reporting.terminal_tables import align
 
     board.check_choice(arguments.task or "soc", arguments.supercategory)
     named = arguments.dataset_repo or os.environ.get(BOARD_VARIABLE)

@@ -85,11 +85,11 @@ def run_score(arguments: argparse.Namespace) -> None:
     """Score answers."""
     from ..lvlm.answer_files import load_answers
     from ..lvlm.answer_table import answers_table
-    from ..lvlm.judged import load_judged
+    from ..lvlm.lvlm_record import record_from_answers, write_evaluation
     from ..lvlm.provenance import answers_header
-    from ..lvlm.record import record_from_answers, write_evaluation
-    from ..lvlm.rows import read_rows
+    from ..lvlm.question_rows import read_rows
     from ..lvlm.score_table import format_scores
+    from ..lvlm.verdicts import load_judged
 
     folder = _folder(arguments.data)
     headers, answers = load_answers(arguments.answers, folder.content_hash)
@@ -106,10 +106,10 @@ def run_score(arguments: argparse.Namespace) -> None:
 def run_baseline(arguments: argparse.Namespace) -> None:
     """Answer without a language model."""
     from ..errors import unknown_name
-    from ..features.store_disk import default_directory
+    from ..features.cache.disk import default_directory
     from ..lvlm.answer_files import write_letters
     from ..lvlm.baselines import GUESSERS, guess, match_candidates
-    from ..lvlm.rows import read_rows, stored_settings
+    from ..lvlm.question_rows import read_rows, stored_settings
 
     if arguments.store not in _STORES:
         raise unknown_name("store", arguments.store, _STORES)
@@ -143,7 +143,7 @@ def run_import(arguments: argparse.Namespace) -> None:
 
 def run_export(arguments: argparse.Namespace) -> None:
     """A folder to TSVs."""
-    from ..data.lvlm.markers import MarkerStyle
+    from ..data.questions.markers import MarkerStyle
     from ..lvlm.tsv_files import export_tsv
 
     settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]
@@ -153,7 +153,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 
 def _folder(data: str | None) -> DatasetFolder:
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
 
     return open_folder(resolve_data(data))

@@ -25,12 +25,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
     from ..errors import SocoError
     from ..lvlm.answer_files import load_answers
     from ..lvlm.judge import judge_answers
-    from ..lvlm.rows import read_rows
+    from ..lvlm.question_rows import read_rows
 
     folder = open_folder(resolve_data(arguments.data))
     headers, answers = load_answers(arguments.answers, folder.content_hash)

@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
     from ..errors import DataNotFoundError
     from ..reporting.lvlm_page import write_lvlm_page
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..lvlm.asked import IMAGE_FORMATS
+from ..lvlm.prompted import IMAGE_FORMATS
 from .common import Commands, command
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     import json
 
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.lvlm.markers import MarkerStyle
-    from ..data.lvlm.questions import SETTINGS
-    from ..data.resolve import resolve_data
+    from ..data.questions.generation import SETTINGS
+    from ..data.questions.markers import MarkerStyle
     from ..errors import SocoError
-    from ..lvlm.open_asked import open_asked
-    from ..lvlm.rows import stored_settings
+    from ..lvlm.open_questions import open_asked
+    from ..lvlm.question_rows import stored_settings
     from ..lvlm.run import run_questions
 
     style = MarkerStyle(arguments.marker, arguments.marker_color)

@@ -39,7 +39,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def memory_budget(arguments: argparse.Namespace) -> int | None:
     """`--memory-budget` in bytes, None where it was not given."""
-    from ..files import parse_size
+    from ..utils.files import parse_size
 
     return None if arguments.memory_budget is None else parse_size(arguments.memory_budget)
 

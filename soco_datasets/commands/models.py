@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _list(arguments: argparse.Namespace) -> None:
     from ..features.model_list import BACKBONES
-    from ..reporting.models import format_model, format_models_table, model_record
+    from ..reporting.model_tables import format_model, format_models_table, model_record
 
     specs = list(BACKBONES)
     if arguments.family is not None:
@@ -71,8 +71,8 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from ..features.selfcheck import check_model
-    from ..reporting.models import format_selfcheck
+    from ..features.selfcheck.run import check_model
+    from ..reporting.model_tables import format_selfcheck
 
     report = check_model(
         arguments.check,

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..correspondence.probe_data import ProbeData
+    from ..correspondence.probe_pairs import ProbeData
     from ..data.folder import DatasetFolder
 
 
@@ -17,7 +17,7 @@ def probe_asked(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeDa
     Without images to hold out there is only the variant that selects its epoch on the test split.
     """
     from ..correspondence.presets import get_preset
-    from ..correspondence.probe_data import SOC, read_probe_data
+    from ..correspondence.probe_pairs import SOC, read_probe_data
     from ..errors import DatasetFolderError, UsageError
 
     if not get_preset(arguments.protocol).probe or arguments.tasks is not None or arguments.no_probe:

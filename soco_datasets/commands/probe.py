@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import check_writable
+from ..utils.files import check_writable
 from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
 if TYPE_CHECKING:
-    from ..correspondence.probe_data import ProbeData
-    from ..correspondence.probe_record import ProbeRecord
+    from ..correspondence.probe_pairs import ProbeData
     from ..features.extractor import DenseFeatureExtractor
+    from ..records.probe import ProbeRecord
 
 _VARIANTS = "reference,honest"
 
@@ -39,11 +39,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..correspondence.probe_data import read_probe_data
-    from ..correspondence.protocol import Protocol
+    from ..benchmarks.resolve import resolve_data
+    from ..config import Protocol
+    from ..correspondence.probe_pairs import read_probe_data
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
-    from ..features.probe import ProbeRecipe
+    from ..features.linear_probe import ProbeRecipe
 
     recipe = ProbeRecipe(
         epochs=arguments.epochs,
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def trained_probe(extractor: DenseFeatureExtractor, data: ProbeData, out: Path, **options: Any) -> str:
     """Train a probe, write it and say what came of it. `options` are those of `probe_run.run_probe`."""
-    from ..correspondence.probe_run import run_probe, write_probe
+    from ..correspondence.probe_training import run_probe, write_probe
 
     trained = run_probe(extractor, data, **options)
     record, heads = write_probe(out, trained)
@@ -80,7 +80,7 @@ def trained_probe(extractor: DenseFeatureExtractor, data: ProbeData, out: Path, 
 
 def format_probe(record: ProbeRecord) -> str:
     """The scores on the test split as a table for the terminal, and what selected each epoch below it."""
-    from ..correspondence.protocol import alpha_key
+    from ..config import alpha_key
 
     alpha = alpha_key(
         record.recipe.alpha if record.recipe.alpha in record.protocol.alphas else record.protocol.alphas[0]

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..reporting.report import write_report
+    from ..reporting.write_report import write_report
 
     page, *tables = write_report(arguments.records, arguments.out, arguments.data)
     print(f"page    {page}\ntables  {tables[0].parent} ({len(tables)} files)")

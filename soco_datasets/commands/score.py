@@ -21,19 +21,19 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..correspondence.predictions import read_predictions
-    from ..correspondence.results import record_from_predictions
-    from ..reporting.tables import format_metrics_table
+    from ..records.evaluation import record_from_predictions
+    from ..records.predictions import read_predictions
+    from ..reporting.terminal_tables import format_metrics_table
 
     table = read_predictions(arguments.predictions)
     if arguments.data is not None:
-        from ..correspondence.predictions import check_against_dataset, read_header
-        from ..correspondence.predictions_images import image_annotations
-        from ..correspondence.runner import task_pairs
-        from ..correspondence.tasks import get_tasks
+        from ..benchmarks.resolve import resolve_data
+        from ..benchmarks.tasks import get_tasks
+        from ..correspondence.evaluate import task_pairs
         from ..data.folder import open_folder
-        from ..data.resolve import resolve_data
         from ..errors import PredictionsError
+        from ..records.annotated_points import image_annotations
+        from ..records.predictions import check_against_dataset, read_header
 
         folder = open_folder(resolve_data(arguments.data))
         tasks = get_tasks(read_header(table).tasks)

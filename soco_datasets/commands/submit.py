@@ -31,9 +31,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..hub.board import dataset_repo_of
-    from ..hub.submit import describe, plan, submit, summary
-    from ..reporting.tables import align
+    from ..hub.hosted_leaderboard import dataset_repo_of
+    from ..hub.submit import (
+        describe,
+        plan,
+        submit,
+        summary,
+    )
+    from ..reporting.terminal_tables import align
 
     dataset_repo = dataset_repo_of(arguments.dataset_repo)
     if arguments.dry_run:

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it. Exits with 1 unless everything matches."""
-    from ..hub.remote import verify
+    from ..hub.submissions import verify
     from ..hub.verify import MismatchError
 
     verdict = verify(arguments.what, arguments.data, arguments.dataset_repo)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _text(verdict: Verdict, whole: bool) -> str:
     from ..reporting.style import clean
-    from ..reporting.tables import align
+    from ..reporting.terminal_tables import align
 
     main = [check for check in verdict.checks if whole or _is_main(check)]
     others = [check for check in verdict.checks if not (whole or _is_main(check))]
@@ -75,7 +75,7 @@ def _text(verdict: Verdict, whole: bool) -> str:
 
 def _is_main(check: Check) -> bool:
     """Whether a value is listed although it matches: what a leaderboard shows, and the overall scores behind it."""
-    from ..hub.kinds import KINDS
+    from ..hub.record_types import KINDS
 
     entry = check.name.endswith((": value", ": dataset revision")) or check.name.startswith("sha256")
     return entry or any(kind.is_headline(check.name) for kind in KINDS)

@@ -36,14 +36,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..data.resolve import resolve_data
-    from ..files import atomic_file
+    from ..utils.files import atomic_file
 
     folder = open_folder(resolve_data(arguments.folder))
     sheet: Image.Image
     if arguments.predictions is None:
-        from ..reporting.view import view_rows
+        from ..reporting.view_rows import view_rows
 
         numbers = None if arguments.rows is None else _whole_numbers(arguments.rows)
         sheet = view_rows(
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
             number=arguments.number,
         )
     else:
-        from ..reporting.view import view_matches
+        from ..reporting.view_rows import view_matches
 
         sheet = view_matches(
             folder,

@@ -11,13 +11,23 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.all_queries import BlockQueries, PointTable
+from ..benchmarks.tasks import Task
+from ..config import Protocol
 from ..data.folder import DatasetFolder
 from ..data.pairs import PairIndex
+from ..data.query_blocks import BlockQueries, PointTable
 from ..data.schema import CONFIGS
-from .plan import Candidates, Plan, Way, check_config, distinct_points, image_plan, queries_of, rows_of, with_queries
-from .protocol import Protocol
-from .tasks import Task
+from .plan import (
+    Candidates,
+    Plan,
+    Way,
+    check_config,
+    distinct_points,
+    image_plan,
+    queries_of,
+    rows_of,
+    with_queries,
+)
 
 BLOCK = 2**16  # source points of the pairs of a block: bounds its queries, and so the memory it takes
 

@@ -11,19 +11,29 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..benchmarks.tasks import Task
+from ..config import Protocol
 from ..data.folder import DatasetFolder
-from ..files import progress_bar
-from .all_plan import BLOCK, AllPairsPlan, AllPairsWork, slices_of
-from .all_scores import SEED, ImageFacts, Resamples, TaskScores
-from .bad_images import bad_images
-from .bootstrap import LEVEL, RESAMPLES
+from ..records.evaluation import EvaluationResult, library_versions
+from ..records.intervals import LEVEL, RESAMPLES
+from ..utils.files import progress_bar
+from .all_plan import (
+    BLOCK,
+    AllPairsPlan,
+    AllPairsWork,
+    slices_of,
+)
+from .all_scores import (
+    SEED,
+    ImageFacts,
+    Resamples,
+    TaskScores,
+)
 from .engines import Engine, Extractor, open_engine
-from .pipeline import StoreChoice
+from .evaluate import answers_of, dataset_of, protocol_of
+from .local_engine import StoreChoice
 from .plan import queries_of
-from .protocol import Protocol
-from .results import EvaluationResult, library_versions
-from .runner import answers_of, dataset_of, protocol_of
-from .tasks import Task
+from .undecodable import bad_images
 
 
 def evaluate_all_pairs(

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.all_queries import BlockQueries, PointTable
+from ..config import Protocol
 from ..data.folder import DatasetFolder
-from .aggregation import aggregate_counts, join_categories, sums_of
-from .all_plan import Asked, Pairs
-from .azimuth import CurveSums, azimuth_difference
-from .bootstrap import (
+from ..data.query_blocks import BlockQueries, PointTable
+from ..metrics.aggregation import aggregate_counts, join_categories, sums_of
+from ..metrics.candidate_choice import random_hits
+from ..metrics.pck import hits, keypoint_errors, normalisers
+from ..records.azimuth import CurveSums, azimuth_difference
+from ..records.intervals import (
     RESAMPLES,
     PairSample,
     Scores,
@@ -22,12 +24,10 @@ from .bootstrap import (
     multiplicities,
     supercategory_members,
 )
-from .geo import random_hits
-from .pck import hits, keypoint_errors, normalisers
+from ..records.validation import boxes_array
+from .all_plan import Asked, Pairs
+from .evaluate import supercategories_of
 from .plan import rows_of
-from .predictions_check import boxes_array
-from .protocol import Protocol
-from .runner import supercategories_of
 
 SEED = 0  # of the resamples
 

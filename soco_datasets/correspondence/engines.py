@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
+from .. import config as protocols
 from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
-from . import protocol as protocols
-from .matcher import Found
-from .pipeline import LocalEngine, StoreChoice
+from .local_engine import LocalEngine, StoreChoice
 from .plan import Plan
+from .target_matcher import Found
 
 
 class Engine(AbstractContextManager[Any], Protocol):

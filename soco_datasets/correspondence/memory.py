@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..config import Protocol
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
-from ..features.maps import decoding_threads
-from .matcher import BLOCK
+from ..features.loader import decoding_threads
 from .plan import Plan
-from .protocol import Protocol
+from .target_matcher import BLOCK
 
 _PER_QUERY = 8  # numbers of 8 bytes that are held of a query, a match or a choice, and of a row of the predictions
 _WORKING = 1.5  # the predictions table while it is made, checked and scored, against the finished one
@@ -58,7 +58,7 @@ def memory_needs(
     Args:
         extractor, plan, protocol: of the evaluation.
         pairs: task -> its pairs.
-        workers: decoding threads, see `features.maps.MapReader`.
+        workers: decoding threads, see `features.loader.MapReader`.
     """
     rows = {name: int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0) for name, table in pairs.items()}
     held = sum(part.nbytes for part in vars(plan).values() if isinstance(part, np.ndarray))

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..benchmarks.tasks import Task
+from ..config import Protocol
 from ..data.folder import DatasetFolder
 from ..errors import DatasetFolderError
-from .geo import candidate_cells, padded_candidates
-from .matching import content_cells
-from .predictions_check import points_array
-from .protocol import Protocol
-from .tasks import Task
+from ..metrics.candidate_choice import candidate_cells, padded_candidates
+from ..records.validation import points_array
+from .similarity import content_cells
 
 
 @dataclass(frozen=True)

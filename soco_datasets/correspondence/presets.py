@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..benchmarks.tasks import TASKS, Task, get_tasks
 from ..errors import DatasetFolderError, unknown_name
-from .tasks import TASKS, Task, get_tasks
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Preset:
         tasks: names of `tasks.TASKS`.
         alphas: PCK thresholds.
         reductions: see `protocol.Protocol`.
-        convention: see `features.geometry`.
+        convention: see `geometry`.
         probe: whether a linear probe is trained and tested too, where the dataset has pairs for it.
     """
 

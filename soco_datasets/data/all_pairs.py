@@ -8,11 +8,11 @@ from collections import OrderedDict
 from functools import lru_cache
 from typing import Any, cast
 
-from .addresses import image_address, pair_tag
 from .folder import DatasetFolder, open_folder
 from .pairs import PairIndex
 from .queries import ImagePoints, PairKind, pair_queries
 from .schema import CONFIGS
+from .uris import image_address, pair_tag
 
 _KEPT_ROWS = 4096  # more than a batch of `map`, so that the columns of a batch derive its rows once
 IMAGE_COLUMNS = {"source_image": "source_image_id", "target_image": "target_image_id"}

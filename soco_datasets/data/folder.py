@@ -13,11 +13,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..errors import DatasetFolderError, unknown_name
-from ..files import sha256_file
+from ..utils.files import sha256_file
 from .image_index import index_rows
 from .images import ImageStore
-from .manifest import MANIFEST, REBUILD, Shard, checked_shards, read_manifest
-from .remote import Snapshot
+from .manifest import (
+    MANIFEST,
+    REBUILD,
+    Shard,
+    checked_shards,
+    read_manifest,
+)
+from .remote_folder import Snapshot
 from .schema import CONFIGS
 from .taxonomy import Taxonomy
 

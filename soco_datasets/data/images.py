@@ -14,9 +14,9 @@ import pyarrow as pa
 from PIL import Image, JpegImagePlugin
 
 from ..errors import DatasetFolderError, UsageError
-from .addresses import image_address
 from .manifest import Shard
-from .remote import HubImages, Snapshot
+from .remote_folder import HubImages, Snapshot
+from .uris import image_address
 
 _KEPT_ROW_GROUPS = 4
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp")  # entries of PIL's `info` that may state an orientation

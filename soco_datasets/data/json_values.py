@@ -9,8 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from .findings import Findings
-from .source import is_text
+from .diagnostics import Findings
 
 
 class BadFileError(Exception):
@@ -86,3 +85,12 @@ def some(names: Sequence[str], limit: int = 4) -> str:
     """The first few names, for a message."""
     shown = ", ".join(dict.fromkeys(names[:limit]))
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: no half of a surrogate pair, as bytes that are not UTF-8 leave them."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

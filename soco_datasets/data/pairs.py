@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .pairs_counting import BLOCK_BYTES, Bits, common_names, count_common_names, count_partners
+from .pairs_counting import (
+    BLOCK_BYTES,
+    Bits,
+    common_names,
+    count_common_names,
+    count_partners,
+)
 from .pairs_pools import Pool, make_pools
 
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..files import sha256_file
-from .chunks import chunks_of
+from ..utils.chunks import chunks_of
+from ..utils.files import sha256_file
 from .schema import TableSpec
 
 Format = Literal["arrow", "parquet"]

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from ..errors import DatasetFolderError, UsageError, unknown_name
-from .categories import supercategory_of
 
 Level = Literal["group", "supercategory"]
 
@@ -93,9 +92,9 @@ class Taxonomy:
         return found
 
     def supercategory(self, category: str) -> str | None:
-        """The supercategory of any category, also of one without keypoints; None where it is not known."""
+        """The supercategory of a category; None where it is not known or the category has no keypoints."""
         own = self._by_category.get(category)
-        return own[0].supercategory if own else supercategory_of(category)
+        return own[0].supercategory if own else None
 
     def categories_with_concept(self, concept: str) -> tuple[str, ...]:
         """Sorted categories that have a keypoint of this concept."""

@@ -1,4 +1,4 @@
-"""`map` by the workers of a Ray cluster, for `data.build`: chunks to whoever is free, results in order."""
+"""`map` by the workers of a Ray cluster, for `benchmarks.build`: chunks to whoever is free, results in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from ..data.chunks import Mapper
+from ..utils.chunks import Mapper
 from .cluster import connected, crew_of_cluster
 from .pool import Job, Pool
 from .worker import Caller

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correspondence.matcher import Found
-from ..correspondence.pipeline import LocalEngine, StoreChoice
+from ..config import Protocol
+from ..correspondence.local_engine import LocalEngine, StoreChoice
 from ..correspondence.plan import Plan
-from ..correspondence.protocol import Protocol
-from ..correspondence.results import library_versions
+from ..correspondence.target_matcher import Found
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
-from ..features.maps import decoding_threads
+from ..features.cache.memory import FeatureStore, available_memory
+from ..features.loader import decoding_threads
 from ..features.spec import ExtractorSpec
-from ..features.store import FeatureStore, available_memory
+from ..records.evaluation import library_versions
 
 if TYPE_CHECKING:
     import ray

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError, UsageError, unknown_name
-from ..files import atomic_folder, sha256_file
+from ..utils.files import atomic_folder, sha256_file
 from .checkpoint import PREPROCESSOR
-from .convert_read import read_weights
+from .checkpoint_tensors import read_weights
 from .families.tokens import quiet_transformers
 from .preprocess import NAMED_STATISTICS, Statistics
 

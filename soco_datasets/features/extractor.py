@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import BackboneError, UsageError
+from ..geometry import effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
-from .geometry import effective_size
 from .preprocess import Statistics, normalise, pad_and_resize
 
 if TYPE_CHECKING:

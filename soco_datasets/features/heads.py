@@ -28,8 +28,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
-from ..files import atomic_file, sha256_file
-from .derived import Cells, DerivedBackbone, combined_hash, derived_fields, identity
+from ..utils.files import atomic_file, sha256_file
+from .derived import (
+    Cells,
+    DerivedBackbone,
+    combined_hash,
+    derived_fields,
+    identity,
+)
 from .families.base import Backbone
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
 
+from ..geometry import effective_size
 from .families.base import Norm
-from .geometry import effective_size
 
 ORACLE = "oracle parity and geometry self-check, tiny random weights"
 TINY = "geometry self-check, tiny random weights"

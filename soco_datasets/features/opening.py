@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import BackboneError
-from . import pipeline
+from . import diffusion_checkpoint as pipeline
 from .checkpoint import (
     CONFIG,
     PIPELINE,

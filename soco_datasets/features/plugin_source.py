@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import BackboneError, unknown_name
-from ..files import sha256_file
+from ..utils.files import sha256_file
 
 _PACKAGE = Path(__file__).parent
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import unknown_name
 from ..reporting.style import clean
-from .kind import OVERALL, SUBSETS, RecordKind
-from .kinds import KINDS, TASKS, kind_of_task
+from .record_type import OVERALL, SUBSETS, RecordKind
+from .record_types import KINDS, TASKS, kind_of_task
 
 VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
 SOURCES = ("hub", "local", "paper")

@@ -7,17 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.card import render_card
+from ..benchmarks.card import render_card
 from ..data.folder import DatasetFolder, open_folder
 from ..data.image_index import INDEX
-from ..data.image_places import image_index
+from ..data.image_offsets import image_index
 from ..data.manifest import MANIFEST
 from ..data.schema import CONFIGS
 from ..errors import UsageError
-from ..hub_errors import HubError, repo_url
-from . import benchmark
-from .client import check_repo_name, connect, make_repo, retrying
-from .sync import Changes, Content, Synced, Target
+from ..utils.hub_errors import HubError, repo_url
+from . import eval_yaml as benchmark
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
+from .sync import (
+    Changes,
+    Content,
+    Synced,
+    Target,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -6,9 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..hub_errors import HubError, repo_url
-from ..registration import METRIC, metric_script
-from .client import check_repo_name, connect, make_repo, retrying
+from ..loading.registration import METRIC, metric_script
+from ..utils.hub_errors import HubError, repo_url
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
 from .sync import Content, Synced, Target
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError
-from .kind import Record, RecordKind, leaves
-from .kinds import kind_of_record
+from .record_type import Record, RecordKind, leaves
+from .record_types import kind_of_record
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import SocoError, UsageError
-from ..hub_errors import repo_url
-from .kind import Record, RecordKind
-from .kinds import task_of
+from ..utils.hub_errors import repo_url
+from .record_type import Record, RecordKind
+from .record_types import task_of
 from .rules import PublishedBoard, Rules
 
 if TYPE_CHECKING:

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..files import sha256_file
-from ..hub_errors import HubError, repo_url
 from ..reporting.style import clean
-from .board import read_board
-from .client import check_repo_name, connect, make_repo, retrying
-from .kind import RECORD, Record, RecordKind
+from ..utils.files import sha256_file
+from ..utils.hub_errors import HubError, repo_url
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
+from .hosted_leaderboard import read_board
 from .recompute import check_result
+from .record_type import RECORD, Record, RecordKind
 from .rules import PublishedBoard
 from .submission import (
     Pins,

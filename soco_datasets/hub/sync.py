@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DatasetFolderError
-from ..files import progress, sha256_file
-from ..hub_errors import HubError, RepoType, explained
+from ..utils.files import progress, sha256_file
+from ..utils.hub_errors import HubError, RepoType, explained
 from .client import retrying
 
 if TYPE_CHECKING:

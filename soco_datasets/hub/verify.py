@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..benchmarks.resolve import MINI, find_data, resolve_data
 from ..data.folder import DatasetFolder, open_folder
-from ..data.resolve import MINI, find_data, resolve_data
 from ..errors import DatasetFolderError, PredictionsError, SocoError
-from ..files import sha256_file
-from .kind import Record, RecordKind
-from .kinds import kind_of_record, record_beside
+from ..utils.files import sha256_file
 from .recompute import Check, compare_records, read_data
+from .record_type import Record, RecordKind
+from .record_types import kind_of_record, record_beside
 from .rules import PublishedBoard
-from .submission import Pins, SubmissionError, make_entries, pins_of, place_of
+from .submission import (
+    Pins,
+    SubmissionError,
+    make_entries,
+    pins_of,
+    place_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

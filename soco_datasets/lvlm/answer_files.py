@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..correspondence.results import library_versions
-from ..data.lvlm.questions import LETTERS
+from ..data.questions.generation import LETTERS
 from ..errors import PredictionsError
-from ..files import atomic_write, sha256_file
+from ..records.evaluation import library_versions
+from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, VERSION, read_answers
 from .provenance import run_record_path
 from .scores import Answer, Key, Row

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import SocoError, UsageError
-from ..files import explain_write_errors
+from ..utils.files import explain_write_errors
 
 VERSION = 1
 ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again

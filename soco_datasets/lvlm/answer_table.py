@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..correspondence.predictions_header import check_provenance
-from ..data.lvlm.questions import LETTERS
+from ..data.questions.generation import LETTERS
 from ..data.schema import LVLM
 from ..errors import PredictionsError
-from ..files import atomic_file
+from ..records.header import check_provenance
+from ..utils.files import atomic_file
 from .answer_store import ANSWERED
-from .rows import read_rows, stored_settings
-from .scores import Answer, Key, Row, check_known, some
+from .question_rows import read_rows, stored_settings
+from .scores import (
+    Answer,
+    Key,
+    Row,
+    check_known,
+    some,
+)
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.lvlm.questions import LETTERS
+from ..data.questions.generation import LETTERS
 from ..errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
-    from ..features.geometry import Convention
+    from ..geometry import Convention
 
 Row = Mapping[str, Any]
 RANDOM, CONSISTENT = "random", "random++"
@@ -81,10 +81,10 @@ def match_candidates(
         folder: a built folder.
         rows: of its config `lvlm`. Where a setting hides the source, a row of another setting that shows it must be
             there too, with the same `question_id`.
-        convention: of points and features, see `features.geometry`.
+        convention: of points and features, see `geometry`.
         store_dir: folder of the shared feature stores, to take maps from that an evaluation kept there, and keep the
             others; None = no map is kept.
-        workers: decoding threads, see `features.maps.MapReader`.
+        workers: decoding threads, see `features.loader.MapReader`.
 
     Raises:
         DatasetFolderError: an image does not decode.
@@ -133,9 +133,9 @@ def _similarities(
     """
     import torch
 
-    from ..correspondence.pipeline import LocalEngine, StoreChoice
+    from ..correspondence.evaluate import protocol_of
+    from ..correspondence.local_engine import LocalEngine, StoreChoice
     from ..correspondence.plan import distinct_points, image_plan
-    from ..correspondence.runner import protocol_of
 
     sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
     place = {image_id: number for number, image_id in enumerate(sizes["image_id"].to_pylist())}

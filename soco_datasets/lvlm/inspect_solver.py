@@ -18,8 +18,8 @@ from inspect_ai.model import (
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from .answer_store import AnswerStore
-from .asked import Asked, data_uri
 from .failures import Failure, Gate, failure_of
+from .prompted import Asked, data_uri
 
 _PLACE = ("setting", "question_id", "g_index", "index", "ordering")
 _REFUSED_STOP = "content_filter"

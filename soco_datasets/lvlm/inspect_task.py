@@ -14,11 +14,11 @@ from inspect_ai.model import GenerateConfig
 
 from soco_datasets.lvlm import hf_provider  # noqa: F401 - registers `soco_hf`
 from soco_datasets.lvlm.answer_store import AnswerStore
-from soco_datasets.lvlm.asked import Asked
 from soco_datasets.lvlm.failures import Gate
 from soco_datasets.lvlm.inspect_score import letter
 from soco_datasets.lvlm.inspect_solver import ask, dataset_of
-from soco_datasets.lvlm.open_asked import open_asked
+from soco_datasets.lvlm.open_questions import open_asked
+from soco_datasets.lvlm.prompted import Asked
 
 MAX_TOKENS = 512  # of an answer: a letter, or a chain of thought that ends in one
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.lvlm.prompts import PromptTemplate
-from ..files import atomic_write
+from ..data.questions.prompts import PromptTemplate
+from ..utils.files import atomic_write
 from .answer_store import ANSWERED, read_answers
 from .answers import parse_strict
-from .asked import Asked
-from .judged import reply_hash
 from .models import ModelOptions, folder_name
+from .prompted import Asked
 from .run import AskOptions, run_questions
 from .scores import Answer, Key, Row
+from .verdicts import reply_hash
 
 if TYPE_CHECKING:
     from PIL import Image

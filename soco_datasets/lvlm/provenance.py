@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import PredictionsError
-from ..files import sha256_file
+from ..utils.files import sha256_file
 from .answer_table import AnswersHeader
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def answers_header(
     Raises:
         PredictionsError: a run's record that is damaged.
     """
-    from ..correspondence.runner import dataset_of
+    from ..correspondence.evaluate import dataset_of
 
     runs = [_run_record(path) for path in paths]
     model = {**headers[0]["model"], **runs[0].get("model", {})}

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import SocoError, UsageError, missing_extra
-from ..files import atomic_write, sha256_file
+from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, FAILED, AnswerStore
-from .asked import Asked
 from .models import ModelOptions, folder_name
+from .prompted import Asked
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog

@@ -20,9 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correspondence.bootstrap import LEVEL, RESAMPLES, check_resampling, interval, multiplicities
-from ..data.lvlm.questions import LETTERS, SETTINGS, questions_hash
+from ..data.questions.generation import LETTERS, SETTINGS, questions_hash
 from ..errors import PredictionsError, unknown_name
+from ..records.intervals import (
+    LEVEL,
+    RESAMPLES,
+    check_resampling,
+    interval,
+    multiplicities,
+)
 from .answers import PARSERS, STATUSES, status_of
 
 SCORES_VERSION = 2

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from PIL import Image
 
-from ..data.findings import Findings
+from ..data.diagnostics import Findings
 from ..errors import DataNotFoundError, UsageError
 
 COLUMNS = ("index", "question", "image", "image_path", "answer", "g_index", "qid", "category", "A", "B", "C", "D")

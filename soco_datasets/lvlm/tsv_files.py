@@ -17,20 +17,26 @@ from typing import Any
 from PIL import Image
 
 from .. import __version__
-from ..data.card import render_card
-from ..data.categories import CATEGORIES
-from ..data.findings import Findings
+from ..benchmarks.card import render_card
+from ..benchmarks.soco.categories import CATEGORIES
+from ..data.diagnostics import Findings
 from ..data.folder import DatasetFolder
-from ..data.lvlm.markers import MarkerStyle, encode
-from ..data.lvlm.pictures import PICTURES, open_pictures
-from ..data.lvlm.questions import LETTERS, SETTINGS
 from ..data.manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
+from ..data.questions.generation import LETTERS, SETTINGS
+from ..data.questions.markers import MarkerStyle, encode
+from ..data.questions.pictures import PICTURES, open_pictures
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, Shard, write_shards
 from ..errors import UsageError, unknown_name
-from ..files import atomic_file, atomic_folder, progress
-from .rows import read_rows, stored_settings
-from .tsv import FILE_NAMES, TsvRow, read_tsv, setting_of, write_tsv
+from ..utils.files import atomic_file, atomic_folder, progress
+from .question_rows import read_rows, stored_settings
+from .tsv import (
+    FILE_NAMES,
+    TsvRow,
+    read_tsv,
+    setting_of,
+    write_tsv,
+)
 
 _SHARD_BYTES = 500 * 10**6
 _LISTED = 1000

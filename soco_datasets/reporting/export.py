@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..files import atomic_write
+from ..utils.files import atomic_write
 from .style import clean
 
 Cell = str | int | float | None

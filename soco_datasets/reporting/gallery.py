@@ -10,12 +10,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..correspondence.anatomy import ALPHA, CLASSES, HIT, SWAP, classify
-from ..correspondence.pck import normalisers
-from ..correspondence.predictions import read_header, read_images, task_rows
-from ..correspondence.predictions_check import boxes_array, codes, sizes_array
-from ..correspondence.predictions_images import AnnotatedPoints
-from ..correspondence.score import row_errors
+from ..metrics.pck import normalisers
+from ..records.annotated_points import AnnotatedPoints
+from ..records.error_analysis import (
+    ALPHA,
+    CLASSES,
+    HIT,
+    SWAP,
+    classify,
+)
+from ..records.predictions import read_header, read_images, task_rows
+from ..records.scores import row_errors
+from ..records.validation import boxes_array, codes, sizes_array
 from .photographs import Photographs
 from .style import OUTCOME_TITLES, clean
 

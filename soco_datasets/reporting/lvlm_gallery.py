@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.lvlm.questions import LETTERS
+from ..data.questions.generation import LETTERS
 from ..lvlm.answers import PARSERS, status_of
-from ..lvlm.scores import Answer, Key, Row, group_rows
+from ..lvlm.scores import (
+    Answer,
+    Key,
+    Row,
+    group_rows,
+)
 from .style import clean
 
 KINDS = {

@@ -11,14 +11,19 @@ from PIL import Image
 
 from .. import __version__
 from ..data.folder import DatasetFolder
-from ..data.lvlm.markers import MarkerStyle
-from ..data.lvlm.pictures import PICTURES, open_pictures
-from ..data.lvlm.questions import SETTINGS
+from ..data.questions.generation import SETTINGS
+from ..data.questions.markers import MarkerStyle
+from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import UsageError
-from ..files import atomic_write
 from ..lvlm.answer_files import load_answers
-from ..lvlm.rows import read_rows
-from ..lvlm.scores import Answer, Key, Row, score_answers
+from ..lvlm.question_rows import read_rows
+from ..lvlm.scores import (
+    Answer,
+    Key,
+    Row,
+    score_answers,
+)
+from ..utils.files import atomic_write
 from .lvlm_gallery import KINDS, choose_questions
 from .page import page_style, page_template
 from .paper_lvlm import paper_rows

@@ -12,15 +12,22 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
-from ..correspondence.anatomy import ALPHA, CLASSES
-from ..correspondence.results import EvaluationResult
 from ..errors import missing_extra
+from ..records.error_analysis import ALPHA, CLASSES
+from ..records.evaluation import EvaluationResult
 from .export import FORMATS, ReportTable, format_cell
 from .gallery import KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
 from .report_charts import ChartMaker
 from .report_tables import anatomy_shares, headline_tasks, report_tables
-from .scores import main_alpha, main_reduction, model_names, score_of, task_title, tasks_of
+from .score_access import (
+    main_alpha,
+    main_reduction,
+    model_names,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import OUTCOME_TITLES, SERIES, clean
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..correspondence.pck import bbox_normaliser, keypoint_errors
 from ..errors import UsageError
-from ..features.geometry import Convention
-from .style import INK, OUTCOMES, PAPER, new_figure, short
+from ..geometry import Convention
+from ..metrics.pck import bbox_normaliser, keypoint_errors
+from .style import (
+    INK,
+    OUTCOMES,
+    PAPER,
+    new_figure,
+    short,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +50,7 @@ def plot_pair(
         prediction: (Q, 2) predicted points in pixels of the target image, in the order of the row's queries, or
             keypoint name -> point for some of them; None draws the annotation alone.
         alpha: radius of a hit, as a fraction of the longest side of the target's box.
-        convention, size: how PCK compares points, see `correspondence.pck.keypoint_errors`.
+        convention, size: how PCK compares points, see `metrics.pck.keypoint_errors`.
         width: of the figure, inches.
 
     Raises:

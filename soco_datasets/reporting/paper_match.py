@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..correspondence.results import EvaluationResult
-from ..correspondence.tasks import TASKS
-from ..data.source import HUB_RELEASE
+from ..benchmarks.soco.source import HUB_RELEASE
+from ..benchmarks.tasks import TASKS
+from ..records.evaluation import EvaluationResult
 from .paper import paper_scores
 
 _CATEGORIES = 100  # of SOCO

@@ -2,7 +2,7 @@
 
 Each function returns a new `matplotlib.figure.Figure` that shows itself in a notebook and is saved with `savefig`. All
 need the extra `report` (`MissingExtraError` otherwise). Scores are drawn in percent, intervals where the records have
-them. `results` are records of comparable runs, see `correspondence.results.check_comparable`.
+them. `results` are records of comparable runs, see `records.evaluation.check_comparable`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..correspondence.results import EvaluationResult
 from ..errors import UsageError
+from ..records.evaluation import EvaluationResult
 from .pair_plot import plot_pair
 from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
-from .scores import DROP, check_task, main_alpha, main_reduction, model_names, names_in, score_of, task_title
-from .style import INK, LINE, MUTED, SERIES, heading_of, labels, names_on, new_figure, note, series_colour, top_of_scale
+from .score_access import (
+    DROP,
+    check_task,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+)
+from .style import (
+    INK,
+    LINE,
+    MUTED,
+    SERIES,
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    top_of_scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

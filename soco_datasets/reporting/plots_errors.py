@@ -21,7 +21,7 @@ from .style import (
     short,
     top_of_scale,
     without_common_words,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,7 +115,7 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Wha
     """Stacked bars: the share of hits, near misses, swaps, other parts and background in each row.
 
     Args:
-        rows: label -> class -> fraction; classes as in `correspondence.anatomy.CLASSES`, absent = 0.
+        rows: label -> class -> fraction; classes as in `records.error_analysis.CLASSES`, absent = 0.
         heading: above the chart.
 
     Raises:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..correspondence.probe_record import ProbeRecord
-from ..correspondence.protocol import alpha_key
-from ..correspondence.results import EvaluationResult
+from ..config import alpha_key
+from ..records.evaluation import EvaluationResult
+from ..records.probe import ProbeRecord
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_percent, paper_probe_percent
-from .scores import HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .score_access import (
+    HEADLINE,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+    tasks_of,
+)
 
 # How the paper's table r2 reduces each; the probe pools the keypoints of all categories, as the reference does.
 _TASKS = (("soc", "pair"), ("soc_soft", "pair"), ("soc_geo", "keypoint"), ("soc_geo_multi", "keypoint"))

@@ -8,13 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from ..correspondence.anatomy import CLASSES, swap_matrix
-from ..correspondence.probe_record import ProbeRecord
-from ..correspondence.results import EvaluationResult
+from ..records.error_analysis import CLASSES, swap_matrix
+from ..records.evaluation import EvaluationResult
+from ..records.probe import ProbeRecord
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
-from .scores import DROP, HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .score_access import (
+    DROP,
+    HEADLINE,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import OUTCOME_TITLES, clean
 
 _OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}

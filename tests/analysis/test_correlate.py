@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import SHARED
 
-from soco_datasets.analysis.correlate import correlate, pearson
-from soco_datasets.analysis.model_table import ModelTable, read_model_table
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
+from soco_datasets.metrics.correlation import correlate, pearson
+from soco_datasets.metrics.model_table import ModelTable, read_model_table
 
 PAPER = SHARED / "paper"
 needs_paper = pytest.mark.skipif(not PAPER.is_dir(), reason=f"no tables of the paper at {PAPER}")

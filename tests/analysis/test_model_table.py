@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from soco_datasets.analysis.model_table import read_model_table
 from soco_datasets.errors import UsageError
+from soco_datasets.metrics.model_table import read_model_table
 
 
 def write(tmp_path: Path, text: str, name: str = "t.csv") -> Path:

@@ -101,7 +101,7 @@ def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_pat
 
 
 def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmark_module: Any) -> None:
-    from soco_datasets.data.build import build_dataset
+    from soco_datasets.benchmarks.build import build_dataset
 
     synthetic = benchmark_module("synthetic_release")
     synthetic.write_synthetic_release(
@@ -116,9 +116,9 @@ def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmar
 
 @pytest.mark.parametrize("source", ["mini", pytest.param(str(ORACLE / "SOCOv1"), marks=needs_shared)])
 def test_the_per_pair_evaluator_gives_the_same_pck(source: str, tmp_path: Path, benchmark_module: Any) -> None:
-    from soco_datasets.correspondence.runner import evaluate_backbone
-    from soco_datasets.correspondence.tasks import get_tasks
-    from soco_datasets.data.build import build_dataset
+    from soco_datasets.benchmarks.build import build_dataset
+    from soco_datasets.benchmarks.tasks import get_tasks
+    from soco_datasets.correspondence.evaluate import evaluate_backbone
     from soco_datasets.features.backbones import load_backbone
     from soco_datasets.features.extractor import DenseFeatureExtractor
 

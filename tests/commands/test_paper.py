@@ -14,8 +14,8 @@ from shared_builds import built_mini
 from soco_datasets.cli import main
 from soco_datasets.commands import evaluate
 from soco_datasets.commands.paper_probe import probe_asked
-from soco_datasets.correspondence.probe_record import ProbeRecord
 from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.records.probe import ProbeRecord
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_data_without_probe_pairs_is_no_reason_to_fail(capsys: pytest.CaptureFix
 def test_too_few_images_to_hold_out_leave_the_reference_alone(
     mini: DatasetFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soco_datasets.correspondence.probe_data._FEWEST", 1000)
+    monkeypatch.setattr("soco_datasets.correspondence.probe_pairs._FEWEST", 1000)
     data = probe_asked(parsed(), mini)
     assert data is not None
     assert data.variants == ("reference",)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from soco_datasets.correspondence.predictions import TaskPredictions, predictions_table
-from soco_datasets.correspondence.protocol import Protocol
+from soco_datasets.config import Protocol
 from soco_datasets.data.schema import PAIRS
-from soco_datasets.features.geometry import cells_to_unit, unit_to_pixels
+from soco_datasets.geometry import cells_to_unit, unit_to_pixels
+from soco_datasets.records.predictions import TaskPredictions, predictions_table
 
 MODEL = "dinov2_tiny_p14"
 HASH = "0" * 64

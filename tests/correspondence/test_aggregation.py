@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.correspondence.aggregation import aggregate
 from soco_datasets.errors import UsageError
+from soco_datasets.metrics.aggregation import aggregate
 
 PARENTS = {"car": "transportation", "bus": "transportation", "cup": None}
 

@@ -17,25 +17,25 @@ from hypothesis import strategies as st
 from PIL import Image
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
-from soco_datasets.correspondence.aggregation import aggregate, join_categories
 from soco_datasets.correspondence.all_plan import AllPairsWork, CategoryPairs
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
-from soco_datasets.correspondence.azimuth import CurveSums, azimuth_curve
-from soco_datasets.correspondence.pipeline import LocalEngine
+from soco_datasets.correspondence.evaluate import evaluate_backbone
+from soco_datasets.correspondence.local_engine import LocalEngine
 from soco_datasets.correspondence.plan import Plan
-from soco_datasets.correspondence.results import EvaluationResult, check_comparable
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.all_pairs import AllPairs
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.images import ImageStore
 from soco_datasets.data.schema import CONFIGS, KEYPOINTS
 from soco_datasets.errors import DatasetFolderError, PredictionsError, UsageError
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.cache.memory import FeatureStore
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.store import FeatureStore
+from soco_datasets.metrics.aggregation import aggregate, join_categories
+from soco_datasets.records.azimuth import CurveSums, azimuth_curve
+from soco_datasets.records.evaluation import EvaluationResult, check_comparable
 
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"
 EVERY = ("pair", "keypoint", "image")

@@ -10,14 +10,14 @@ from correspondence.worlds import NAMES, world_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.correspondence import anatomy
-from soco_datasets.correspondence.anatomy import CLASSES, classify, error_anatomy, swap_matrix
-from soco_datasets.correspondence.predictions import TaskPredictions, read_images, task_rows
-from soco_datasets.correspondence.predictions_images import AnnotatedPoints
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions
-from soco_datasets.correspondence.score import row_errors
+from soco_datasets.config import Protocol
 from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records import error_analysis as anatomy
+from soco_datasets.records.annotated_points import AnnotatedPoints
+from soco_datasets.records.error_analysis import CLASSES, classify, error_anatomy, swap_matrix
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
+from soco_datasets.records.predictions import TaskPredictions, read_images, task_rows
+from soco_datasets.records.scores import row_errors
 
 # The target image of every case: 256 pixels wide, its box 128, so that at alpha 1/8 a hit is nearer than 16 and "near" is
 # nearer than 32, both exactly.

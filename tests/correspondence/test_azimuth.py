@@ -9,12 +9,12 @@ from correspondence.worlds import answers, world_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.correspondence.azimuth import azimuth_curve, azimuth_difference
-from soco_datasets.correspondence.predictions import TaskPredictions, read_predictions, task_rows, write_predictions
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions
-from soco_datasets.correspondence.score import curves, row_errors
+from soco_datasets.config import Protocol
 from soco_datasets.errors import UsageError
+from soco_datasets.records.azimuth import azimuth_curve, azimuth_difference
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
+from soco_datasets.records.predictions import TaskPredictions, read_predictions, task_rows, write_predictions
+from soco_datasets.records.scores import curves, row_errors
 
 
 @given(st.floats(-720, 720), st.floats(-720, 720))

@@ -9,8 +9,11 @@ import pytest
 from correspondence.examples import build, pair, pairs_table, small_table
 from correspondence.worlds import world_table
 
-from soco_datasets.correspondence import bootstrap
-from soco_datasets.correspondence.bootstrap import (
+from soco_datasets.errors import UsageError
+from soco_datasets.metrics.pck import hits
+from soco_datasets.records import intervals as bootstrap
+from soco_datasets.records.evaluation import record_from_predictions
+from soco_datasets.records.intervals import (
     PairSample,
     bootstrap_intervals,
     category_scores,
@@ -18,11 +21,8 @@ from soco_datasets.correspondence.bootstrap import (
     mean_scores,
     multiplicities,
 )
-from soco_datasets.correspondence.pck import hits
-from soco_datasets.correspondence.predictions import TaskPredictions, read_header, task_rows
-from soco_datasets.correspondence.results import record_from_predictions
-from soco_datasets.correspondence.score import row_errors, score
-from soco_datasets.errors import UsageError
+from soco_datasets.records.predictions import TaskPredictions, read_header, task_rows
+from soco_datasets.records.scores import row_errors, score
 
 REDUCTIONS = ("pair", "keypoint", "image")
 PINNED_COUNTS = [

@@ -8,12 +8,12 @@ from correspondence.examples import PAIRS_SOC, POINTS_SOC, build, pairs_table, s
 from correspondence.worlds import world_pairs, world_table
 
 from soco_datasets.cli import main
-from soco_datasets.correspondence.bootstrap import bootstrap_intervals
-from soco_datasets.correspondence.compare import compare_predictions, read_side
-from soco_datasets.correspondence.predictions import TaskPredictions, write_predictions
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import record_from_predictions, write_evaluation
+from soco_datasets.config import Protocol
 from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.compare import compare_predictions, read_side
+from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
+from soco_datasets.records.intervals import bootstrap_intervals
+from soco_datasets.records.predictions import TaskPredictions, write_predictions
 
 SIZE = {"per_category": 8, "pairs": 40}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from reporting.records import record
 
-from soco_datasets.correspondence.results import EvaluationResult
 from soco_datasets.errors import PredictionsError
+from soco_datasets.records.evaluation import EvaluationResult
 
 
 @pytest.fixture(scope="module")

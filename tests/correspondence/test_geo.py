@@ -12,17 +12,18 @@ from correspondence.reference_pck import query_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.correspondence.candidates import CANDIDATES_KEY, has_candidates, with_candidates
-from soco_datasets.correspondence.geo import best_candidates, candidate_cells, padded_candidates, random_hits
+from soco_datasets.config import Protocol
+from soco_datasets.correspondence.candidates import best_candidates
 from soco_datasets.correspondence.plan import keep_queries
-from soco_datasets.correspondence.predictions import TaskPredictions, read_predictions, write_predictions
-from soco_datasets.correspondence.predictions_images import AnnotatedPoints
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import scored_record
-from soco_datasets.correspondence.score import score
 from soco_datasets.data.schema import PAIRS_GEO
 from soco_datasets.errors import PredictionsError
-from soco_datasets.features.geometry import CONVENTIONS
+from soco_datasets.geometry import CONVENTIONS
+from soco_datasets.metrics.candidate_choice import candidate_cells, padded_candidates, random_hits
+from soco_datasets.records.annotated_points import AnnotatedPoints
+from soco_datasets.records.candidate_names import CANDIDATES_KEY, has_candidates, with_candidates
+from soco_datasets.records.evaluation import scored_record
+from soco_datasets.records.predictions import TaskPredictions, read_predictions, write_predictions
+from soco_datasets.records.scores import score
 
 
 def test_a_point_lies_in_a_cell_and_one_outside_in_the_nearest() -> None:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
-from soco_datasets.correspondence.matching import match, sample_descriptors, similarities, similarities_of_many
+from soco_datasets.correspondence.similarity import match, sample_descriptors, similarities, similarities_of_many
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.geometry import CONVENTIONS, cells_to_unit, unit_to_grid_sample
+from soco_datasets.geometry import CONVENTIONS, cells_to_unit, unit_to_grid_sample
 
 
 def bilinear(feature_map: np.ndarray, x: float, y: float) -> np.ndarray:

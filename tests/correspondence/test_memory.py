@@ -10,12 +10,12 @@ import pytest
 from shared_builds import built_mini
 from shared_data import ORACLE, needs_shared
 
-from soco_datasets.correspondence import pipeline
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence import local_engine as pipeline
+from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
+from soco_datasets.correspondence.local_engine import StoreChoice
 from soco_datasets.correspondence.memory import Needs, memory_needs
-from soco_datasets.correspondence.pipeline import StoreChoice
 from soco_datasets.correspondence.plan import make_plan, task_pairs
-from soco_datasets.correspondence.runner import evaluate_backbone, protocol_of
-from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone

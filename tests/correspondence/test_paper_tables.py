@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from shared_data import SHARED, needs_shared
 
-from soco_datasets.correspondence.aggregation import aggregate
-from soco_datasets.data.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
+from soco_datasets.metrics.aggregation import aggregate
 
 pytestmark = needs_shared
 ALPHAS = (0.1, 0.05, 0.02)

@@ -11,8 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
-from soco_datasets.correspondence.aggregation import aggregate
-from soco_datasets.correspondence.pck import (
+from soco_datasets.errors import UsageError
+from soco_datasets.geometry import keypoints_to_unit, pixels_to_unit
+from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.pck import (
     bbox_normaliser,
     hits,
     keypoint_errors,
@@ -20,8 +22,6 @@ from soco_datasets.correspondence.pck import (
     normalisers,
     unit_errors,
 )
-from soco_datasets.errors import UsageError
-from soco_datasets.features.geometry import keypoints_to_unit, pixels_to_unit
 
 coordinate = st.floats(-50, 1700, width=32)
 point = st.tuples(coordinate, coordinate).map(list)

@@ -13,22 +13,23 @@ import torch
 from PIL import Image
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
-from soco_datasets.correspondence import matcher, pipeline
-from soco_datasets.correspondence.matcher import Matcher
-from soco_datasets.correspondence.pipeline import StoreChoice
-from soco_datasets.correspondence.results import EvaluationResult
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data.build import build_dataset
+from soco_datasets.correspondence import local_engine as pipeline
+from soco_datasets.correspondence import target_matcher as matcher
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
+from soco_datasets.correspondence.local_engine import StoreChoice
+from soco_datasets.correspondence.target_matcher import Matcher
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, UsageError
-from soco_datasets.features import store
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.cache.disk import MAPS
+from soco_datasets.features.cache import memory as store
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.maps import MapReader, decoded_ahead
+from soco_datasets.features.loader import MapReader, decoded_ahead
 from soco_datasets.features.plugin import load_plugin, plugin
-from soco_datasets.features.store_disk import MAPS
+from soco_datasets.records.evaluation import EvaluationResult
 
 pytestmark = needs_shared
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"

@@ -25,8 +25,19 @@ from hypothesis import strategies as st
 from shared_data import ORACLE, needs_shared
 from small_release import make_release
 
-from soco_datasets.correspondence import predictions_check
-from soco_datasets.correspondence.predictions import (
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.data.folder import open_folder
+from soco_datasets.errors import PredictionsError, SocoError, UsageError
+from soco_datasets.records import validation as predictions_check
+from soco_datasets.records.annotated_points import (
+    IMAGES_KEY,
+    AnnotatedPoints,
+    image_annotations,
+    images_from_json,
+    images_to_json,
+)
+from soco_datasets.records.evaluation import record_from_predictions
+from soco_datasets.records.predictions import (
     HEADER_KEY,
     SCHEMA,
     TaskPredictions,
@@ -38,18 +49,7 @@ from soco_datasets.correspondence.predictions import (
     read_predictions,
     write_predictions,
 )
-from soco_datasets.correspondence.predictions_check import keys_sha256
-from soco_datasets.correspondence.predictions_images import (
-    IMAGES_KEY,
-    AnnotatedPoints,
-    image_annotations,
-    images_from_json,
-    images_to_json,
-)
-from soco_datasets.correspondence.results import record_from_predictions
-from soco_datasets.data.build import build_dataset
-from soco_datasets.data.folder import open_folder
-from soco_datasets.errors import PredictionsError, SocoError, UsageError
+from soco_datasets.records.validation import keys_sha256
 
 
 def put(table: pa.Table, name: str, row: int, value) -> pa.Table:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from soco_datasets.benchmarks.tasks import TASKS
 from soco_datasets.commands import evaluate
+from soco_datasets.config import Protocol
 from soco_datasets.correspondence.presets import PRESETS, get_preset, tasks_for
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.tasks import TASKS
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DatasetFolderError, UsageError
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.tasks import TASKS, get_tasks
+from soco_datasets.benchmarks.tasks import TASKS, get_tasks
+from soco_datasets.config import Protocol
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import UsageError
 

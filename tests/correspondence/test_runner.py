@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.tasks import TASKS, Task, get_tasks
 from soco_datasets.cli import main
-from soco_datasets.correspondence.matching import sample_descriptors
-from soco_datasets.correspondence.predictions import read_predictions
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.correspondence.presets import PRESETS
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.tasks import TASKS, Task, get_tasks
-from soco_datasets.data.build import build_dataset
+from soco_datasets.correspondence.similarity import sample_descriptors
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import DatasetFolderError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.geometry import keypoints_to_unit, pixels_to_unit
+from soco_datasets.geometry import keypoints_to_unit, pixels_to_unit
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
+from soco_datasets.records.predictions import read_predictions
 
 pytestmark = needs_shared
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"

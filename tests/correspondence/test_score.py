@@ -20,9 +20,9 @@ from correspondence.examples import (
 )
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
-from soco_datasets.correspondence.predictions import TaskPredictions, read_header, read_predictions, write_predictions
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import (
+from soco_datasets.config import Protocol
+from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.evaluation import (
     EvaluationResult,
     check_comparable,
     check_replaces_own,
@@ -30,8 +30,8 @@ from soco_datasets.correspondence.results import (
     record_from_predictions,
     write_evaluation,
 )
-from soco_datasets.correspondence.score import row_errors, score
-from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.predictions import TaskPredictions, read_header, read_predictions, write_predictions
+from soco_datasets.records.scores import row_errors, score
 
 SOURCES = {
     "oracle": (ORACLE / "SOCOv1", ORACLE / "expected"),

@@ -10,9 +10,9 @@ import pytest
 from features.tiny_models import make
 from small_release import jpeg, make_release
 
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from correspondence.examples import build, pairs_table
 
-from soco_datasets.correspondence.predictions import TaskPredictions
-from soco_datasets.correspondence.protocol import Protocol
+from soco_datasets.config import Protocol
+from soco_datasets.records.predictions import TaskPredictions
 
 NAMES = {
     "wheel_left": "wheel",

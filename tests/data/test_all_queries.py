@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from shared_builds import built_mini
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.all_pairs import AllPairs
-from soco_datasets.data.all_queries import BlockQueries, PointTable, Ragged
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.queries import ImagePoints, pair_queries
+from soco_datasets.data.query_blocks import BlockQueries, PointTable, Ragged
 from soco_datasets.data.schema import CONFIGS, KEYPOINTS
 from soco_datasets.errors import UsageError
 

@@ -17,9 +17,9 @@ from PIL import Image
 from shared_data import ORACLE, needs_shared
 from small_release import NAMES, edit, first_pair, jpeg, make_release, zip_release
 
-from soco_datasets.data.build import BuildResult, build_dataset
+from soco_datasets.benchmarks.build import BuildResult, build_dataset
+from soco_datasets.benchmarks.info import describe_findings
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.info import describe_findings
 from soco_datasets.errors import ReleaseError
 
 Change = Callable[[dict[str, Any]], Any]

@@ -18,8 +18,8 @@ from datasets import Image, get_dataset_config_names, load_dataset
 from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 from small_release import jpeg, make_release, write_json, zip_release
 
-from soco_datasets.correspondence.probe_data import read_split
-from soco_datasets.data.build import build_dataset
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.correspondence.probe_pairs import read_split
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, ReleaseError, SocoError, UsageError

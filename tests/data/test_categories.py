@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from shared_data import SHARED, needs_shared
 
-from soco_datasets.data.categories import (
+from soco_datasets.benchmarks.soco.categories import (
     CATEGORIES,
     REAL_COUNTS,
     SUPERCATEGORIES,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soco_datasets.data.categories import CATEGORIES
-from soco_datasets.data.descriptions import build_descriptions, describe, with_article
-from soco_datasets.data.findings import Findings
-from soco_datasets.data.names import parse_name
+from soco_datasets.benchmarks.soco.categories import CATEGORIES
+from soco_datasets.benchmarks.soco.descriptions import build_descriptions, describe, with_article
+from soco_datasets.benchmarks.soco.names import parse_name
+from soco_datasets.data.diagnostics import Findings
 from soco_datasets.data.schema import DESCRIPTIONS
 from soco_datasets.data.taxonomy import KeypointEntry, Taxonomy
 

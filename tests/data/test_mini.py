@@ -20,16 +20,16 @@ from PIL import Image
 from shared_data import SHARED, needs_shared
 
 import soco_datasets
-from soco_datasets.data.mini import MINI_VERSION, mini_categories, write_mini_release
-from soco_datasets.data.mini.camera import Camera, orbit
-from soco_datasets.data.mini.catalogue import CATEGORIES
-from soco_datasets.data.mini.model import Landmark, Model
-from soco_datasets.data.mini.pairing import MIN_SHARED
-from soco_datasets.data.mini.randomness import Draw
-from soco_datasets.data.mini.raster import rasterise
-from soco_datasets.data.mini.release import draw_category
-from soco_datasets.data.mini.render import DEPTH_TOLERANCE, GRAZING, OVERSAMPLING, frame, visible_keypoints
 from soco_datasets.errors import UsageError
+from soco_datasets.synthetic import MINI_VERSION, mini_categories, write_mini_release
+from soco_datasets.synthetic.camera import Camera, orbit
+from soco_datasets.synthetic.catalogue import CATEGORIES
+from soco_datasets.synthetic.mini_release import draw_category
+from soco_datasets.synthetic.model import Landmark, Model
+from soco_datasets.synthetic.pairing import MIN_SHARED
+from soco_datasets.synthetic.randomness import Draw
+from soco_datasets.synthetic.raster import rasterise
+from soco_datasets.synthetic.render import DEPTH_TOLERANCE, GRAZING, OVERSAMPLING, frame, visible_keypoints
 
 Json = dict[str, Any]
 PAIR_FIELDS = [
@@ -59,7 +59,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The default release twice: written here, and by another process with other hash seeds and threads."""
     here, there = (tmp_path_factory.mktemp("mini") / name for name in ("here", "there"))
     code = (
-        "import sys, pathlib; from soco_datasets.data.mini import write_mini_release as w; w(pathlib.Path(sys.argv[1]))"
+        "import sys, pathlib; from soco_datasets.synthetic import write_mini_release as w; w(pathlib.Path(sys.argv[1]))"
     )
     package = str(Path(soco_datasets.__file__).parents[1])
     environment = {**os.environ, "PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": "3", "PYTHONPATH": package}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soco_datasets.data.names import NameParts, parse_name, point_noun, split_words
+from soco_datasets.benchmarks.soco.names import NameParts, parse_name, point_noun, split_words
 
 # name, concept -> part, position of the part, position of the point
 CASES = [

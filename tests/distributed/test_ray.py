@@ -24,27 +24,29 @@ if importlib.util.find_spec("ray") is None:
 from features.tiny_models import make
 from small_release import zip_release
 
+from soco_datasets.benchmarks import image_files
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.image_files import check_images
+from soco_datasets.benchmarks.soco import release
+from soco_datasets.benchmarks.soco.source import open_release
+from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
-from soco_datasets.correspondence.pipeline import StoreChoice
+from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
+from soco_datasets.correspondence.local_engine import StoreChoice
 from soco_datasets.correspondence.plan import make_plan, task_pairs
-from soco_datasets.correspondence.results import EvaluationResult
-from soco_datasets.correspondence.runner import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.tasks import get_tasks
-from soco_datasets.data import image_files, release
-from soco_datasets.data.build import build_dataset
-from soco_datasets.data.findings import Findings
+from soco_datasets.data.diagnostics import Findings
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.data.image_files import check_images
-from soco_datasets.data.mini import write_mini_release
-from soco_datasets.data.source import open_release
-from soco_datasets.distributed import pool, shares
+from soco_datasets.distributed import pool
+from soco_datasets.distributed import shards as shares
 from soco_datasets.distributed.cluster import connected
-from soco_datasets.distributed.engine import RayExtractor
 from soco_datasets.distributed.mapper import ray_mapper
+from soco_datasets.distributed.ray_engine import RayExtractor
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, MissingExtraError, SocoError, UsageError
 from soco_datasets.features.spec import ExtractorSpec
+from soco_datasets.records.evaluation import EvaluationResult
+from soco_datasets.synthetic import write_mini_release
 
 TASKS = get_tasks(["soc", "soc_soft", "soc_geo", "cross_cc"])
 SIZE = 112

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soco_datasets.correspondence.matcher import Found
 from soco_datasets.correspondence.plan import Plan
+from soco_datasets.correspondence.target_matcher import Found
 from soco_datasets.distributed.cluster import Crew, crew_for
-from soco_datasets.distributed.shares import Joined, cut_images, matching_share, sampling_share, spans_of
+from soco_datasets.distributed.shards import Joined, cut_images, matching_share, sampling_share, spans_of
 from soco_datasets.errors import UsageError
 
 

@@ -23,9 +23,9 @@ from correspondence.examples import (
 )
 from shared_data import ORACLE, needs_shared
 
-from soco_datasets.correspondence.score import score
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.scores import score
 
 FOLDER = Path(__file__).resolve().parents[2] / "eval" / "soco_pck"
 POINTS = [POINTS_SOC[0:2], POINTS_SOC[2:3], POINTS_SOC[3:4], []]  # of PAIRS_SOC

@@ -21,12 +21,12 @@ import torch
 from soco_datasets.cli import main
 from soco_datasets.errors import SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache import clear_features, stored_features
+from soco_datasets.features.cache.disk import MAPS, STRIDE, SharedStore
+from soco_datasets.features.cache.index import MARK, MARKS, count_marks
+from soco_datasets.features.cache.inventory import clear_features, stored_features
+from soco_datasets.features.cache.key import feature_key
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.plugin import load_plugin, plugin
-from soco_datasets.features.store_disk import MAPS, STRIDE, SharedStore
-from soco_datasets.features.store_key import feature_key
-from soco_datasets.features.store_marks import MARK, MARKS, count_marks
 
 SHAPE = (3, 5, 7)
 TOTAL = 40

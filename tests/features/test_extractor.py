@@ -17,9 +17,9 @@ from shared_data import ORACLE, needs_shared
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.cache.memory import FeatureStore
 from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
 from soco_datasets.features.families.tokens import TokenBackbone
-from soco_datasets.features.store import FeatureStore
 
 SaveModel = Callable[..., Path]
 KINDS = {"vit": 1, "dinov2": 1, "dinov2_reg": 5}

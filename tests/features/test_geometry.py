@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
 from soco_datasets.errors import UsageError
-from soco_datasets.features.geometry import (
+from soco_datasets.geometry import (
     CONVENTIONS,
     cells_to_unit,
     effective_size,

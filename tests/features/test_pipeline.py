@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from soco_datasets.errors import BackboneError, MissingExtraError
 from soco_datasets.features.backbones import load_backbone, preflight
-from soco_datasets.features.pipeline import FILES, WEIGHTS
+from soco_datasets.features.diffusion_checkpoint import FILES, WEIGHTS
 
 HUB_ID, COMMIT = "someone/sd", "0123456789abcdef0123456789abcdef01234567"
 

@@ -18,24 +18,24 @@ from safetensors.torch import load_file
 from shared_data import ORACLE, needs_shared
 from torch.nn import functional
 
-from soco_datasets.correspondence.probe_data import (
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.correspondence.evaluate import evaluate_backbone
+from soco_datasets.correspondence.probe_pairs import (
     PROBE_TASKS,
     ProbeData,
     hold_out,
     read_probe_data,
     read_split,
 )
-from soco_datasets.correspondence.probe_eval import select, selection_score
-from soco_datasets.correspondence.probe_record import ProbeRecord
-from soco_datasets.correspondence.probe_run import ProbeRun, run_probe, write_probe
-from soco_datasets.correspondence.runner import evaluate_backbone
-from soco_datasets.data.build import build_dataset
+from soco_datasets.correspondence.probe_scores import select, selection_score
+from soco_datasets.correspondence.probe_training import ProbeRun, run_probe, write_probe
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import DatasetFolderError, PredictionsError, SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.cache.memory import FeatureStore
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.heads import HeadBackbone, load_head
-from soco_datasets.features.probe import (
+from soco_datasets.features.linear_probe import (
     ProbePair,
     ProbeRecipe,
     initial_layer,
@@ -44,7 +44,7 @@ from soco_datasets.features.probe import (
     steps_of,
     train_probe,
 )
-from soco_datasets.features.store import FeatureStore
+from soco_datasets.records.probe import ProbeRecord
 
 RECIPE = ProbeRecipe(batch_size=16)  # what the oracle was made with
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soco_datasets.errors import SocoError, UsageError
-from soco_datasets.features.store import FeatureStore, available_memory
+from soco_datasets.features.cache.memory import FeatureStore, available_memory
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -53,7 +53,7 @@ def test_the_file_goes_with_the_store_even_after_an_exception(tmp_path: Path) ->
 def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, sys, torch\n"
-        "from soco_datasets.features.store import FeatureStore\n"
+        "from soco_datasets.features.cache.memory import FeatureStore\n"
         "store = FeatureStore(2, 1, 2, 2, memory_budget=0, directory=sys.argv[1])\n"
         "store.put(0, torch.ones(1, 2, 2))\n"
         "assert store.kind == 'disk'\n"
@@ -74,7 +74,7 @@ def test_a_file_size_limit_is_the_same_error(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "from soco_datasets.errors import SocoError\n"
-        "from soco_datasets.features.store import FeatureStore\n"
+        "from soco_datasets.features.cache.memory import FeatureStore\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
         "    FeatureStore(100, 8, 16, 16, memory_budget=0, directory=sys.argv[1])\n"

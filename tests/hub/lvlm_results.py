@@ -10,11 +10,11 @@ from typing import Any
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.lvlm.markers import MarkerStyle
-from soco_datasets.data.lvlm.questions import SETTINGS
-from soco_datasets.files import sha256_file
-from soco_datasets.lvlm.open_asked import open_asked
+from soco_datasets.data.questions.generation import SETTINGS
+from soco_datasets.data.questions.markers import MarkerStyle
+from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.provenance import run_record_path
+from soco_datasets.utils.files import sha256_file
 
 CREATED = "2026-02-01T12:00:00+00:00"
 Reply = Callable[[Mapping[str, Any]], str | None]

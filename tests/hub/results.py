@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import Protocol
+from soco_datasets.correspondence.evaluate import dataset_of
 from soco_datasets.correspondence.plan import task_pairs
-from soco_datasets.correspondence.predictions import TaskPredictions, predictions_table
-from soco_datasets.correspondence.predictions_images import image_annotations
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import record_from_predictions, write_evaluation
-from soco_datasets.correspondence.runner import dataset_of
-from soco_datasets.correspondence.tasks import get_tasks
 from soco_datasets.data.folder import open_folder
-from soco_datasets.hub.benchmark import render_eval_yaml
-from soco_datasets.hub.board import board_of
-from soco_datasets.hub.kind_pck import PckKind
+from soco_datasets.hub.eval_yaml import render_eval_yaml
+from soco_datasets.hub.hosted_leaderboard import board_of
+from soco_datasets.hub.record_pck import PckKind
 from soco_datasets.hub.rules import PublishedBoard
+from soco_datasets.records.annotated_points import image_annotations
+from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
+from soco_datasets.records.predictions import TaskPredictions, predictions_table
 
 TASKS = ("cc", "soc", "cross_soc")
 REVISION = "1234567890" * 4

@@ -11,7 +11,7 @@ from huggingface_hub.utils import hf_raise_for_status
 
 from soco_datasets.errors import UsageError
 from soco_datasets.hub.client import check_repo_name, is_passing, retrying
-from soco_datasets.hub_errors import HubError, explained, redact
+from soco_datasets.utils.hub_errors import HubError, explained, redact
 
 URL = "http://127.0.0.1:9/api/datasets/lab/soco/commit/main"
 

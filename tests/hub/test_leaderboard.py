@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
-from soco_datasets.hub.collect import local_entries
-from soco_datasets.hub.kind_pck import PckKind
 from soco_datasets.hub.leaderboard import (
     Entry,
     all_standings,
@@ -28,6 +26,8 @@ from soco_datasets.hub.leaderboard import (
     to_csv,
     to_json,
 )
+from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.sources import local_entries
 from soco_datasets.reporting.paper import headline
 
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m=1+1"

@@ -121,7 +121,7 @@ def test_streams_and_downloads_of_the_same_repository_agree(hub: LoopbackHub, tm
     import soco_datasets
     from datasets import load_dataset
     from soco_datasets.data.folder import open_folder
-    from soco_datasets.data.resolve import resolve_data
+    from soco_datasets.benchmarks.resolve import resolve_data
     options = {{"split": "test", "data_dir": {REPO!r}}}
     streamed = load_dataset("soco", "images", streaming=True, **options)
     first = [(row["image_id"], row["image"].tobytes()) for row in streamed.take(5)]
@@ -169,7 +169,7 @@ def test_a_release_that_is_published_built_needs_no_build_and_then_no_network(
     script = """
     import soco_datasets
     from datasets import load_dataset
-    from soco_datasets.data.resolve import cache_root
+    from soco_datasets.benchmarks.resolve import cache_root
     print(len(load_dataset("soco", "soc", split="test")), cache_root().exists())
     """
     rows = str(open_folder(built_mini).rows("soc", "test"))

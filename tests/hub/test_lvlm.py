@@ -18,20 +18,20 @@ from hypothesis import strategies as st
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.lvlm.markers import MarkerStyle
+from soco_datasets.data.questions.markers import MarkerStyle
 from soco_datasets.errors import PredictionsError, UsageError
-from soco_datasets.files import sha256_file
-from soco_datasets.hub.benchmark import benchmark, render_eval_yaml
-from soco_datasets.hub.board import board_of, rules_of
-from soco_datasets.hub.collect import local_entries
-from soco_datasets.hub.kind_lvlm import LvlmKind
-from soco_datasets.hub.kinds import KINDS, task_of
+from soco_datasets.hub.eval_yaml import benchmark, render_eval_yaml
+from soco_datasets.hub.hosted_leaderboard import board_of, rules_of
 from soco_datasets.hub.leaderboard import paper_entries
+from soco_datasets.hub.record_lvlm import LvlmKind
+from soco_datasets.hub.record_types import KINDS, task_of
+from soco_datasets.hub.sources import local_entries
 from soco_datasets.hub.submission import Pins, SubmissionError, entries_yaml, make_entries, parse_entries
 from soco_datasets.hub.submit import prepare
 from soco_datasets.hub.verify import Verdict, check_submission
 from soco_datasets.lvlm.answer_table import HEADER_KEY, read_answers_table, write_answers
-from soco_datasets.lvlm.record import LvlmResult, answers_beside, record_from_answers
+from soco_datasets.lvlm.lvlm_record import LvlmResult, answers_beside, record_from_answers
+from soco_datasets.utils.files import sha256_file
 
 TOKEN = "hf_bobSecretToken1234"
 MODEL, ARTIFACTS, KIND = "lab/vlm", "bob/results", LvlmKind()

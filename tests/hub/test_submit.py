@@ -11,11 +11,11 @@ from hub.clients import run_soco
 from hub.loopback_hub import LoopbackHub
 from hub.results import BENCHMARK, TASKS, board_files, make_result, predictions_beside, published
 
-from soco_datasets.correspondence.protocol import Protocol
+from soco_datasets.config import Protocol
 from soco_datasets.errors import PredictionsError
-from soco_datasets.files import sha256_file
 from soco_datasets.hub.submission import SubmissionError
 from soco_datasets.hub.submit import prepare
+from soco_datasets.utils.files import sha256_file
 
 TOKEN = "hf_bobSecretToken1234"
 READER = "hf_readerSecretToken1"

@@ -15,14 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from soco_datasets.cli import main
-from soco_datasets.correspondence.predictions import HEADER_KEY, read_predictions, write_predictions
-from soco_datasets.correspondence.results import record_from_predictions
 from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import UsageError
-from soco_datasets.files import sha256_file
-from soco_datasets.hub.kind_pck import PckKind
-from soco_datasets.hub.kinds import kind_of_record, record_beside
-from soco_datasets.hub.remote import parse_address
+from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.record_types import kind_of_record, record_beside
 from soco_datasets.hub.submission import (
     Pins,
     SubmissionError,
@@ -31,7 +27,11 @@ from soco_datasets.hub.submission import (
     parse_entries,
     place_of,
 )
+from soco_datasets.hub.submissions import parse_address
 from soco_datasets.hub.verify import Verdict, check_files, check_submission, verify_file
+from soco_datasets.records.evaluation import record_from_predictions
+from soco_datasets.records.predictions import HEADER_KEY, read_predictions, write_predictions
+from soco_datasets.utils.files import sha256_file
 
 MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckKind()
 
@@ -286,7 +286,7 @@ def test_without_the_dataset_nothing_is_called_verified(original: Path, monkeypa
 def test_another_dataset_is_a_mismatch(original: Path, tmp_path: Path) -> None:
     from small_release import make_release
 
-    from soco_datasets.data.build import build_dataset
+    from soco_datasets.benchmarks.build import build_dataset
 
     build_dataset(make_release(tmp_path / "release"), tmp_path / "other")
     verdict = verify_file(str(original), str(tmp_path / "other"))

@@ -16,12 +16,12 @@ from datasets import Dataset, Value, concatenate_datasets, load_dataset, load_fr
 from loading.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
 from PIL import Image
 
-from soco_datasets.data.joined import expand_pairs
 from soco_datasets.data.pairs import PairIndex
 from soco_datasets.data.queries import pair_queries
 from soco_datasets.data.schema import CONFIGS
-from soco_datasets.data.stored import StoredImage
 from soco_datasets.errors import DatasetFolderError
+from soco_datasets.loading.feature_types import StoredImage
+from soco_datasets.loading.splits import expand_pairs
 
 PAIR_SPLITS = [("soc", "test"), ("soc", "all"), ("cross_cc", "all"), ("soc_geo", "all")]
 

@@ -35,14 +35,14 @@ def test_importing_is_light(run_python: Callable[..., str]) -> None:
 import sys
 import soco_datasets
 print([name for name in ("torch", "transformers", "evaluate", "datasets", "pyarrow") if name in sys.modules])
-import datasets, soco_datasets.data.stored
+import datasets, soco_datasets.loading.feature_types
 print([name for name in ("torch", "transformers", "evaluate") if name in sys.modules])
 """
     )
     assert out.splitlines() == ["[]", "[]"]
 
 
-@pytest.mark.parametrize("first", ["soco_datasets.data.schema", "soco_datasets.data.stored"])
+@pytest.mark.parametrize("first", ["soco_datasets.data.schema", "soco_datasets.loading.feature_types"])
 def test_any_module_may_be_imported_first(run_python: Callable[..., str], folder: Path, first: str) -> None:
     code = f"import {first}\nfrom datasets import load_dataset\n{LOAD.format(folder=str(folder))}"
     assert run_python(code).startswith("3 ")

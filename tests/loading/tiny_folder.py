@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from soco_datasets.data.lvlm.questions import AnnotatedImage, draw_questions, question_rows
 from soco_datasets.data.queries import ImagePoints, pair_queries
+from soco_datasets.data.questions.generation import AnnotatedImage, draw_questions, question_rows
 from soco_datasets.data.schema import CONFIGS
 
 ROTATED, GREY, CMYK = "car/car_1", "car/car_2", "car/car_3"

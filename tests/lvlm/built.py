@@ -7,7 +7,7 @@ from functools import cache
 from shared_builds import built_mini
 
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.data.lvlm.questions import AnnotatedImage
+from soco_datasets.data.questions.generation import AnnotatedImage
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from soco_datasets.lvlm.asked import Asked
+from soco_datasets.lvlm.prompted import Asked
 
 LETTERS = "ABCD"
 

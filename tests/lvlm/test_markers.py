@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from soco_datasets.data.lvlm.layout import GAP, MARK, STRIP, Canvas, arrow_tail, mark_radius, place_labels
-from soco_datasets.data.lvlm.markers import (
+from soco_datasets.data.questions.label_layout import GAP, MARK, STRIP, Canvas, arrow_tail, mark_radius, place_labels
+from soco_datasets.data.questions.markers import (
     COLORS,
     SHAPES,
     MarkerStyle,
@@ -22,8 +22,8 @@ from soco_datasets.data.lvlm.markers import (
     marks_tag,
     parse_marks,
 )
-from soco_datasets.data.stored import marks_of
 from soco_datasets.errors import UsageError
+from soco_datasets.loading.feature_types import marks_of
 
 sides = st.integers(1, 3000)
 shares = st.tuples(st.floats(0, 1), st.floats(0, 1))

@@ -12,8 +12,7 @@ from datasets import load_dataset
 from lvlm.built import images, mini
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
-from soco_datasets.data.lvlm.prompts import DEFAULT_TEMPLATE, load_template
-from soco_datasets.data.lvlm.questions import (
+from soco_datasets.data.questions.generation import (
     LETTERS,
     SETTINGS,
     AnnotatedImage,
@@ -21,8 +20,9 @@ from soco_datasets.data.lvlm.questions import (
     question_rows,
     questions_hash,
 )
+from soco_datasets.data.questions.prompts import DEFAULT_TEMPLATE, load_template
 from soco_datasets.errors import UsageError
-from soco_datasets.lvlm.rows import questions_id, read_rows, stored_settings
+from soco_datasets.lvlm.question_rows import questions_id, read_rows, stored_settings
 
 
 def test_the_draw_is_pinned() -> None:

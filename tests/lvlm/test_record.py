@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lvlm.built import mini
 
-from soco_datasets.data.lvlm.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
+from soco_datasets.data.questions.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
 from soco_datasets.errors import PredictionsError
-from soco_datasets.files import sha256_file
 from soco_datasets.lvlm.answer_files import load_answers, write_letters
 from soco_datasets.lvlm.answer_table import (
     AnswersHeader,
@@ -26,11 +25,12 @@ from soco_datasets.lvlm.answer_table import (
     read_answers_table,
     write_answers,
 )
-from soco_datasets.lvlm.asked import Asked
+from soco_datasets.lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
+from soco_datasets.lvlm.prompted import Asked
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
-from soco_datasets.lvlm.record import LvlmResult, record_from_answers, unanswered
-from soco_datasets.lvlm.rows import read_rows
+from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.scores import Answer, score_answers
+from soco_datasets.utils.files import sha256_file
 
 HEADER = AnswersHeader(
     model={"name": "m"},

@@ -15,8 +15,8 @@ import pytest
 from lvlm.scripted_server import Scripted, images_of, serve, text_of
 from small_release import make_release
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.data.build import build_dataset
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 

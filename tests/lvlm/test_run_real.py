@@ -17,12 +17,12 @@ from lvlm import tiny_vlm
 from lvlm.scripted_server import Scripted, images_of, serve
 from shared_data import REAL_SAMPLE, needs_shared
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.data.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.data.lvlm.questions import SETTINGS
+from soco_datasets.data.questions.generation import SETTINGS
 from soco_datasets.lvlm.hf_model import Chat, load_vision_language_model
-from soco_datasets.lvlm.open_asked import open_asked
+from soco_datasets.lvlm.open_questions import open_asked
 
 pytestmark = needs_shared
 

@@ -19,12 +19,12 @@ from lvlm.small_questions import small_asked
 from PIL import Image
 from small_release import make_release
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.commands import lvlm_run
-from soco_datasets.data.build import build_dataset
-from soco_datasets.data.lvlm.prompts import PromptTemplate
+from soco_datasets.data.questions.prompts import PromptTemplate
 from soco_datasets.errors import MissingExtraError, SocoError, UsageError
 from soco_datasets.lvlm.models import ModelOptions, model_name, open_model
-from soco_datasets.lvlm.open_asked import open_asked
+from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
@@ -248,7 +248,7 @@ def test_questions_that_fail_are_an_error_of_the_command(folder: Path, tmp_path:
 
 
 def test_keys_tell_what_is_seen(folder: Path, tmp_path: Path) -> None:
-    from soco_datasets.data.lvlm.markers import MarkerStyle
+    from soco_datasets.data.questions.markers import MarkerStyle
 
     template = tmp_path / "mine.toml"
     template.write_text('name = "mine"\n[question]\nvis = "Which one?"\n')

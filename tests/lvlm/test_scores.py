@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from lvlm.built import images, mini
 
 from soco_datasets.cli import main
-from soco_datasets.data.lvlm.questions import LETTERS, draw_questions, question_rows
+from soco_datasets.data.questions.generation import LETTERS, draw_questions, question_rows
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.lvlm.baselines import CONSISTENT, RANDOM, expected_score, guess, match_candidates
-from soco_datasets.lvlm.rows import read_rows
+from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.score_table import format_scores
 from soco_datasets.lvlm.scores import Answer, score_answers
 

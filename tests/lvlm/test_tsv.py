@@ -17,14 +17,14 @@ from loading.tiny_folder import write_folder
 from PIL import Image
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
+from soco_datasets.benchmarks.info import describe
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.info import describe
-from soco_datasets.data.lvlm.prompts import load_template
-from soco_datasets.data.lvlm.questions import LETTERS
+from soco_datasets.data.questions.generation import LETTERS
+from soco_datasets.data.questions.prompts import load_template
 from soco_datasets.errors import DataNotFoundError, ReleaseError, UsageError
 from soco_datasets.lvlm.baselines import RANDOM, guess
-from soco_datasets.lvlm.rows import read_rows
+from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.lvlm.tsv import COLUMNS, FILE_NAMES
 from soco_datasets.lvlm.tsv_files import export_tsv, import_tsv

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from correspondence.examples import pairs_table
 
+from soco_datasets.benchmarks.tasks import TASKS
+from soco_datasets.config import Protocol
 from soco_datasets.correspondence.plan import task_pairs
-from soco_datasets.correspondence.predictions import TaskPredictions, predictions_table, query_rows
-from soco_datasets.correspondence.predictions_images import image_annotations
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions
-from soco_datasets.correspondence.tasks import TASKS
 from soco_datasets.data.folder import DatasetFolder
+from soco_datasets.records.annotated_points import image_annotations
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
+from soco_datasets.records.predictions import TaskPredictions, predictions_table, query_rows
 
 POINTS = {
     "wheel_front": ("wheel", (20.0, 30.0)),

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from reporting.records import predictions, record
 
-from soco_datasets.correspondence.probe_record import ProbeRecord
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions, write_evaluation
+from soco_datasets.config import Protocol
 from soco_datasets.errors import PredictionsError, UsageError
-from soco_datasets.features.probe import ProbeRecipe
+from soco_datasets.features.linear_probe import ProbeRecipe
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
+from soco_datasets.records.probe import ProbeRecord
 from soco_datasets.reporting.export import ReportTable
-from soco_datasets.reporting.report import write_report
 from soco_datasets.reporting.report_tables import report_tables
+from soco_datasets.reporting.write_report import write_report
 
 ALPHAS = Protocol().alphas
 

@@ -15,17 +15,17 @@ from reporting.browser import dom_of, elements, needs_browser, screenshot, text_
 from reporting.records import of_folder, predictions, record
 from small_release import make_release
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import EvaluationResult, record_from_predictions, write_evaluation
-from soco_datasets.data.build import build_dataset
+from soco_datasets.config import Protocol
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.reporting.gallery import analyse, choose_pairs, galleries
 from soco_datasets.reporting.page import Gallery, render_page
 from soco_datasets.reporting.photographs import Photographs
-from soco_datasets.reporting.report import write_report
 from soco_datasets.reporting.report_tables import report_tables
+from soco_datasets.reporting.write_report import write_report
 
 HOSTILE = [
     "<script>document.documentElement.setAttribute('data-pwned', 1)</script>",

@@ -3,9 +3,9 @@ from __future__ import annotations
 from correspondence.examples import build, oracle_protocol, oracle_tasks, small_table
 from shared_data import ORACLE, needs_shared
 
-from soco_datasets.correspondence.protocol import Protocol
-from soco_datasets.correspondence.results import record_from_predictions
-from soco_datasets.reporting.tables import align, display_width, format_metrics_table
+from soco_datasets.config import Protocol
+from soco_datasets.records.evaluation import record_from_predictions
+from soco_datasets.reporting.terminal_tables import align, display_width, format_metrics_table
 
 
 def test_the_whole_text_of_a_small_result():

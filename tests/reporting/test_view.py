@@ -11,8 +11,8 @@ from shared_builds import built_mini
 from small_release import make_release
 
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.data.build import build_dataset
 from soco_datasets.reporting.annotated import _COLOURS, annotated_image, annotated_pair
 
 

@@ -1,0 +1,118 @@
+"""The images of a release: each decoded once, to be sure that it can be, and measured."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import os
+import re
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from PIL import Image, UnidentifiedImageError
+
+from ..data.diagnostics import Finding, Findings
+from ..data.release_types import ImageRecord
+from ..utils.chunks import Mapper, chunks_of
+from ..utils.files import progress
+from .soco.source import ReleaseFiles, read_error
+
+_FORMATS = ("JPEG", "PNG", "WEBP")  # what Pillow opens as JPEG may be MPO, a camera's JPEG with a preview
+_ENDINGS = (".jpeg", ".jpg", ".jpe", ".jfif", ".mpo", ".png", ".webp")
+_MAX_PIXELS = 200_000_000
+_ORIENTATION = 0x0112
+_CHUNK = 128  # images that one call of a mapper checks
+
+
+def image_id_of(path: str) -> str:
+    """ "Images/car/car_1.JPEG" -> "car/car_1"."""
+    _, category, name = path.split("/")
+    return f"{category}/{name.rpartition('.')[0] or name}"
+
+
+def natural_order(image_id: str) -> tuple[str, list[tuple[int, int, str]]]:
+    """Sort key: by category, then "car_2" before "car_10"."""
+    category, _, stem = image_id.partition("/")
+    parts = re.split(r"(\d+)", stem)
+    return category, [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+
+
+def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> dict[str, ImageRecord]:
+    """Decode every file below Images/ and return the records by image_id, in dataset order.
+
+    An image that does not decode, two images of one id, or a file in a wrong place is an error in `findings`.
+    """
+    paths = []
+    for name in files.names:
+        if not name.startswith("Images/"):
+            continue
+        if name.count("/") != 2:
+            message = "not at Images/<category>/<file>: left out"
+            findings.repair(name, "", "misplaced_file", message, "move it, or remove it")
+        elif not name.lower().endswith(_ENDINGS):
+            message = f"no image by its ending ({', '.join(_ENDINGS)}): left out"
+            findings.repair(name, "", "no_image", message, "remove it, or name it by what it is")
+        else:
+            paths.append(name)
+
+    records: dict[str, ImageRecord] = {}
+    parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
+    checked = itertools.chain.from_iterable(mapper(check_images, parts))
+    for result in progress(checked, "Checking images", total=len(paths), unit="image"):
+        if isinstance(result, Finding):
+            findings.extend([result])
+        elif result.image_id in records:
+            message = f"has the same id ({result.image_id}) as {records[result.image_id].file}"
+            findings.error(result.file, "", "doubled_image", message, "rename or remove one of them")
+        else:
+            records[result.image_id] = result
+    return {image_id: records[image_id] for image_id in sorted(records, key=natural_order)}
+
+
+def check_images(files: ReleaseFiles) -> list[ImageRecord | Finding]:
+    """`check_image` of all files, in order. Raises `DataNotFoundError` where none can be seen from this machine."""
+    files.check_reachable()
+
+    def check(path: str) -> ImageRecord | Finding:
+        return check_image(path, lambda: files.read(path))
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the GIL
+        return list(pool.map(check, files.names))
+
+
+def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Finding:
+    """Decode one image fully; a `Finding` when that fails."""
+
+    def failed(reason: str, mend: str) -> Finding:
+        return Finding("error", path, "", "bad_image", reason, mend)
+
+    try:
+        data = read()
+    except Exception as error:
+        # a damaged archive member raises zipfile, zlib or OS errors, depending on where the damage lies
+        return failed(f"cannot be read: {read_error(error)}", "get the file or archive again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > _MAX_PIXELS:
+                    return failed(f"is {width} x {height} pixels, more than {_MAX_PIXELS:,}", "scale it down")
+                orientation = image.getexif().get(_ORIENTATION)
+                image.load()
+    except UnidentifiedImageError:
+        return failed("does not decode as an image: neither JPEG nor PNG nor WebP", "put the intact file in its place")
+    except Exception as error:
+        # Pillow raises many kinds of error on damaged data (SyntaxError, struct.error, OSError, ...)
+        return failed(f"does not decode as an image: {read_error(error)}", "put the intact file in its place")
+    return ImageRecord(
+        image_id=image_id_of(path),
+        file=path,
+        width=width,
+        height=height,
+        exif_orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        byte_count=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )

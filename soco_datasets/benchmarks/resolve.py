@@ -1,0 +1,162 @@
+"""Where the data is: data_dir=, SOCO_HOME, the cache, the Hub. Downloads or builds into a cache where it has to."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from ..data.folder import open_folder
+from ..data.manifest import is_built
+from ..data.remote_folder import (
+    HubAddress,
+    fetch_folder,
+    hub_address,
+    is_published,
+    one_revision,
+)
+from ..errors import DataNotFoundError, UsageError
+from .locations import MINI, cached_folder
+from .locations import cache_root as cache_root
+from .soco.source import HUB_RELEASE
+
+_RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zip")
+
+
+def find_data(data_dir: str | Path | None = None, revision: str | None = None) -> Path | None:
+    """The built folder that `resolve_data` would give, or None where it would have to build or download one first.
+
+    Raises:
+        DataNotFoundError: `data_dir` or SOCO_HOME names no built folder.
+        DatasetFolderError: the folder is damaged.
+        UsageError: `revision` together with a folder.
+    """
+    if _on_hub(data_dir, revision) is not None:
+        return None
+    named = "data_dir" if data_dir is not None else "SOCO_HOME" if os.environ.get("SOCO_HOME") else None
+    if named is not None and revision is not None:
+        raise UsageError(
+            f"revision={revision!r} names a revision of the Hub release {HUB_RELEASE}, but {named} is set too. "
+            f"Give only one of them."
+        )
+    if data_dir is not None and str(data_dir) != MINI:
+        return _named_folder(Path(data_dir), f"data_dir={str(data_dir)!r}")
+    if data_dir is None and (home := os.environ.get("SOCO_HOME")):
+        return _named_folder(Path(home), f"The environment variable SOCO_HOME={home!r}")
+    candidates = [cached_folder(MINI)] if data_dir is not None else [cached_folder(revision=revision)]
+    if revision is not None and is_built(default := cached_folder()) and _revision_of(default) == revision:
+        candidates.append(default)
+    for folder in candidates:
+        if is_built(folder):
+            return open_folder(folder).path
+    return None
+
+
+def resolve_data(
+    data_dir: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    rebuild: bool = False,
+    images: bool = True,
+) -> Path:
+    """The built dataset folder to use; downloads it, or builds the mini set or the Hub release, where needed.
+
+    Looks at, in order: `data_dir`; the environment variable SOCO_HOME; what `soco build` put into the cache; the
+    release on the Hub, downloaded and (unless it is a published folder already) built once. Processes that do this at
+    the same time wait for one another.
+
+    Args:
+        data_dir: a folder made by `soco build`, "mini" for the built-in set, or a published folder on the Hub,
+            "ORG/NAME" or "hf://datasets/ORG/NAME@REVISION".
+        revision: commit, tag or branch of the Hub release, or of the repository that `data_dir` names.
+        rebuild: build or download a cached folder again. A folder named by `data_dir` or SOCO_HOME is never touched.
+        images: False leaves the images of a published folder on the Hub, to be fetched one by one.
+
+    Raises:
+        DataNotFoundError: there is no data, and it cannot be had from the Hub; says the ways to get it.
+        HubError: the Hub refuses what `data_dir` names, or cannot be reached.
+        DatasetFolderError, ReleaseError, UsageError: what was found cannot be used.
+    """
+    address = _on_hub(data_dir, revision)
+    if address is not None:
+        return open_folder(fetch_folder(address, images=images, force=rebuild)).path
+    found = find_data(data_dir, revision)
+    in_cache = str(data_dir) == MINI or (data_dir is None and not os.environ.get("SOCO_HOME"))
+    if found is not None and not (rebuild and in_cache):
+        return found
+    mini = str(data_dir) == MINI
+    target = cached_folder(MINI) if mini else cached_folder(revision=revision)
+    if not mini and is_published(HUB_RELEASE, revision):
+        return open_folder(fetch_folder(HubAddress(HUB_RELEASE, revision), images=images, force=rebuild)).path
+    return _build_cached(MINI if mini else HUB_RELEASE, target, revision, rebuild)
+
+
+def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | None:
+    """The repository that `data_dir`, or without one SOCO_HOME, names; None where that is a folder or nothing."""
+    named = data_dir if data_dir is not None else os.environ.get("SOCO_HOME") or None
+    address = hub_address(named) if named is not None else None
+    return one_revision(address, revision) if address is not None else None
+
+
+def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool) -> Path:
+    from filelock import FileLock
+
+    from ..utils.files import explain_write_errors
+
+    if source != MINI:
+        _refuse_offline()
+    with explain_write_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / f".{target.name}.lock")
+    with lock:
+        if is_built(target) and not rebuild:  # another process made it while this one waited
+            return open_folder(target).path
+        from .build import build_dataset
+
+        try:
+            build_dataset(source, target, revision=revision, overwrite=rebuild)
+        except DataNotFoundError as error:
+            raise DataNotFoundError(_no_data(str(error).splitlines()[0])) from error
+        return open_folder(target).path
+
+
+def _revision_of(folder: Path) -> object:
+    source = open_folder(folder).manifest.get("source")
+    return source.get("revision") if isinstance(source, dict) else None
+
+
+def _refuse_offline() -> None:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise DataNotFoundError(_no_data("HF_HUB_OFFLINE is set"))
+
+
+def _no_data(reason: str) -> str:
+    return (
+        "No SOCO data found. There are three ways to get it:\n"
+        '  1. Name it: load_dataset("soco", CONFIG, data_dir=DIR), or SOCO_HOME=DIR in the environment, with a folder '
+        'made by `soco build`; data_dir="mini" is the small built-in set and needs nothing.\n'
+        f"  2. Build it once from a release you have: `soco build RELEASE` puts it into {cached_folder()}.\n"
+        f'  3. Let it be downloaded from the Hub ({HUB_RELEASE}) and built; a published one is data_dir="ORG/NAME". '
+        f"That failed now: {reason}"
+    )
+
+
+def _named_folder(path: Path, what: str) -> Path:
+    """Check a folder that the user named; `what` opens the message."""
+    path = path.expanduser()
+    if is_built(path):
+        return open_folder(path).path
+    if not path.exists():
+        raise DataNotFoundError(f'{what} does not exist. Give a folder made by `soco build`, or data_dir="mini".')
+    if path.is_dir() and any((path / part).exists() for part in _RELEASE_PARTS):
+        command = f"soco build {shlex.quote(str(path))} --out {shlex.quote(str(path.resolve()) + '-built')}"
+        raise DataNotFoundError(
+            f"{what} is a release that has not been built yet. Build it once with\n  {command}\n"
+            f"and give the folder after --out."
+        )
+    raise DataNotFoundError(
+        f"{what} is not a built dataset folder (it has no manifest.json). "
+        'Make one with `soco build RELEASE --out DIR`, or use data_dir="mini".'
+    )

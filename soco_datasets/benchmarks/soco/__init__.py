@@ -1,0 +1,1 @@
+"""The SOCO benchmark: its release format, its facts, its tasks."""

@@ -1,0 +1,102 @@
+"""A release's files -> a checked `Release`. Nothing is written; every problem of every file is collected first."""
+
+from __future__ import annotations
+
+from ...data.diagnostics import Findings
+from ...data.release_types import (
+    SUBSETS,
+    ImageRecord,
+    PairRecord,
+    Release,
+    View,
+)
+from ...data.taxonomy import Taxonomy
+from ...utils.chunks import Mapper, chunks_of
+from ...utils.files import progress
+from ..image_files import read_images
+from .categories import supercategory_of
+from .descriptions import build_descriptions
+from .merge import (
+    compare_annotations,
+    complete_pairs,
+    distinct_views,
+    drop_doubled,
+    settle_views,
+)
+from .metadata import METADATA_FILE
+from .pair_files import PairFileReader
+from .side_files import read_side_files
+from .source import ReleaseFiles
+from .taxonomy_build import Observation, build_taxonomy
+
+_CHUNK = 1000  # pair files that one call of a mapper reads
+
+
+def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> Release:
+    """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
+    images = read_images(files, findings, mapper)
+    side = read_side_files(files, images, findings)
+    pairs = drop_doubled(_read_pairs(files, images, findings, mapper), findings)
+    settle_views(pairs, images, findings)
+    paired = {view.image_id for pair in pairs for view in (pair.source, pair.target)}
+    compare_annotations(side.views, images, paired, findings)
+
+    observations: list[Observation] = []
+    for view, view_files in distinct_views(pairs):
+        observations += view.observations(view_files)
+    for image_id, (file, view) in side.views.items():
+        if image_id not in paired:
+            observations += view.observations([file])
+    taxonomy = build_taxonomy(observations, side.taxonomy, findings)
+    complete_pairs(pairs, images, taxonomy, findings)
+    _note_leftovers(images, paired, taxonomy, findings)
+    return Release(
+        origin={"kind": files.kind, "id": files.id, "revision": files.revision},
+        images=images,
+        pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in SUBSETS},
+        taxonomy=taxonomy,
+        descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
+        side_files=side.texts,
+        supercategories=_supercategories(images),
+    )
+
+
+def _read_pairs(
+    files: ReleaseFiles, images: dict[str, ImageRecord], findings: Findings, mapper: Mapper
+) -> list[PairRecord]:
+    by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
+    paths = [name for name in files.names if name.startswith("PairAnnotations/")]
+    parts = [files.part(names) for names in chunks_of(paths, _CHUNK)]
+    pairs: list[PairRecord] = []
+    views: dict[bytes, View] = {}
+    for read in progress(
+        mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=len(parts), unit="part"
+    ):
+        shared = {id(view): views.setdefault(key, view) for key, view in read.views.items()}
+        for pair in read.pairs:
+            pair.source = shared.get(id(pair.source), pair.source)
+            pair.target = shared.get(id(pair.target), pair.target)
+        pairs += read.pairs
+        findings.extend(read.findings)
+    return pairs
+
+
+def _note_leftovers(images: dict[str, ImageRecord], paired: set[str], taxonomy: Taxonomy, findings: Findings) -> None:
+    unseen = sorted(set(taxonomy.categories()) - {record.category for record in images.values()})
+    if unseen:
+        message = f"{len(unseen)} categories without images (such as {', '.join(unseen[:3])}): kept in `taxonomy`"
+        findings.note(METADATA_FILE, "", "category_without_images", message)
+    unpaired = [image_id for image_id in images if image_id not in paired]
+    if unpaired:
+        shown = ", ".join(unpaired[:3])
+        message = f"{len(unpaired)} image(s) in no pair (such as {shown}): kept in `images`"
+        findings.note("Images", "", "unpaired_image", message)
+    rotated = sum(record.exif_orientation != 1 for record in images.values())
+    if rotated:
+        message = f"{rotated} image(s) carry an EXIF rotation, which is never applied: points are in un-rotated pixels"
+        findings.note("Images", "", "exif_rotation", message)
+
+
+def _supercategories(images: dict[str, ImageRecord]) -> dict[str, str]:
+    known = {record.category: supercategory_of(record.category) for record in images.values()}
+    return {category: parent for category, parent in known.items() if parent is not None}

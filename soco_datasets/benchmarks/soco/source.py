@@ -1,0 +1,302 @@
+"""A release as a flat set of named files, wherever it lies: extracted tree, zips, a Hub repository, "mini".
+
+Names are "Images/<category>/<file>", "PairAnnotations/..." and so on, with "/" and
+in Unicode NFC (archives made on macOS hold NFD). Nothing is ever extracted to disk; archive members that point outside,
+are links, encrypted or doubled are refused by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import re
+import stat
+import tempfile
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ...data.diagnostics import Findings
+from ...data.json_values import is_text
+from ...errors import (
+    DataNotFoundError,
+    ReleaseError,
+    SocoError,
+    UsageError,
+)
+
+HUB_RELEASE = "GenIntelLab/SOCO"
+FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
+ARCHIVES = ("Images.zip", "KeypointAnnotations.zip", "PairAnnotations.zip")
+REQUIRED = ("Images", "PairAnnotations")
+_JUNK = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|desktop\.ini$|\._)")
+_MAX_MEMBER = 256 * 2**20  # no image or annotation is larger; a bigger member is an archive bomb
+
+
+@dataclass
+class ReleaseFiles:
+    """The files of a release. Pickled, it is the paths: another process reads the same files.
+
+    Attributes:
+        kind: "folder", "zips", "hub" or "mini".
+        id: what the user named, for messages and the manifest.
+        revision: commit of a Hub release, else None.
+        names: every file, sorted, NFC.
+    """
+
+    kind: str
+    id: str
+    revision: str | None = None
+    _places: dict[str, Path | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            OSError, zipfile.BadZipFile: the file or archive member is damaged or unreadable.
+        """
+        place = self._places[name]
+        if isinstance(place, Path):
+            return place.read_bytes()
+        archive, member = place
+        return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
+
+    def part(self, names: Iterable[str]) -> ReleaseFiles:
+        """Only these files."""
+        return replace(self, _places={name: self._places[name] for name in names})
+
+    def check_reachable(self) -> None:
+        """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
+        paths = {place if isinstance(place, Path) else _path_of(place[0]) for place in self._places.values()}
+        if paths and not any(path.exists() for path in paths):
+            raise DataNotFoundError(
+                f"{platform.node()} cannot see the release {self.id}, such as {min(paths)}. Every machine of a cluster "
+                "must have it at the same path: on a shared file system, or as a copy."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        places = {
+            name: place if isinstance(place, Path) else (_path_of(place[0]), place[1])
+            for name, place in self._places.items()
+        }
+        return {**self.__dict__, "_places": places}
+
+    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: Findings) -> None:
+        """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
+        name = unicodedata.normalize("NFC", name)
+        if not is_text(name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            findings.error(shown, "", "name_not_utf8", "the file's name is not UTF-8", "rename it")
+            return
+        if name in self._places:
+            message = "two files of the release have this name"
+            findings.error(name, "", "doubled_file", message, "remove one of them")
+            return
+        self._places[name] = place
+
+
+def _path_of(archive: zipfile.ZipFile | Path) -> Path:
+    return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
+
+
+@functools.lru_cache(maxsize=len(ARCHIVES))
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive, open as long as this process runs: its list of files takes a while to read."""
+    return zipfile.ZipFile(path)
+
+
+@contextlib.contextmanager
+def open_release(
+    source: str, findings: Findings, revision: str | None = None, required: Sequence[str] = REQUIRED
+) -> Iterator[ReleaseFiles]:
+    """Open SOURCE ("mini", a folder, or a Hub dataset id) and give its files; archives are closed at the end.
+
+    `required` are the parts of `FOLDERS` that must be there.
+
+    Raises:
+        DataNotFoundError: SOURCE is neither a release folder nor a Hub repository that can be reached.
+        ReleaseError: an archive is no zip file or is truncated.
+    """
+    with contextlib.ExitStack() as stack:
+        if source == "mini":
+            from ...synthetic import write_mini_release
+
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soco-mini-")))
+            write_mini_release(root)
+            files = ReleaseFiles("mini", "mini")
+        elif (local := _local_release(source)) is not None:
+            if revision is not None:
+                raise UsageError(f"revision={revision!r} is of a Hub release, but {source} is a folder. Leave it out.")
+            root = local
+            files = ReleaseFiles("folder", root.name)
+        else:
+            root, commit = _download(source, revision)
+            files = ReleaseFiles("hub", source, commit)
+        archives = [root / name for name in ARCHIVES if (root / name).is_file()]
+        if archives and files.kind == "folder":
+            files.kind = "zips"
+        for path in archives:
+            _add_archive(files, stack.enter_context(_open_zip(path)), path, findings)
+        packed = {path.stem for path in archives}
+        for folder in FOLDERS:
+            if folder not in packed and (root / folder).is_dir():
+                _add_tree(files, root, folder, findings)
+        _check_complete(files, root, required, findings)
+        yield files
+
+
+def _local_release(source: str) -> Path | None:
+    """The folder of a release that SOURCE names, None where there is nothing of that name."""
+    path = Path(source).expanduser()
+    try:
+        return _release_root(path) if path.exists() else None
+    except OSError as error:
+        if isinstance(error, SocoError):
+            raise
+        raise ReleaseError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or give another one."
+        ) from error
+
+
+def _release_root(path: Path) -> Path:
+    """The folder that holds Images (or Images.zip): `path` itself or its only such sub-folder."""
+    if path.is_file():
+        raise DataNotFoundError(
+            f"{path} is a file. SOURCE is a folder with {', '.join(ARCHIVES)}, the extracted tree, or a Hub dataset id."
+        )
+
+    def holds_release(folder: Path) -> bool:
+        return any((folder / name).exists() for name in (*REQUIRED, *ARCHIVES))
+
+    if holds_release(path):
+        return path
+    inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and holds_release(folder)]
+    if len(inner) == 1:
+        return inner[0]
+    if (path / "manifest.json").is_file():
+        raise DataNotFoundError(f"{path} is a built dataset folder already; use it with --data {path}.")
+    raise DataNotFoundError(
+        f"{path} holds no SOCO release: expected {' and '.join(REQUIRED)} folders or {', '.join(ARCHIVES)}."
+    )
+
+
+def _download(repo_id: str, revision: str | None) -> tuple[Path, str | None]:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        raise DataNotFoundError(
+            f"{repo_id!r} is no existing folder and no Hub dataset id (ORG/NAME). "
+            f'Give a release folder, "mini", or a Hub id such as {HUB_RELEASE}.'
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        patterns = [*ARCHIVES, "Metadata/*"]
+        path = snapshot_download(repo_id, repo_type="dataset", revision=revision, allow_patterns=patterns)
+    except Exception as error:
+        # the Hub client has no common root for "not found", "gated", "offline" and network errors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataNotFoundError(
+            f"Cannot get the release {repo_id} from the Hub ({type(error).__name__}: {reason}). Check the name, the "
+            f"network and `hf auth login`; or download it yourself and give the folder: soco build FOLDER --out DIR."
+        ) from error
+    return Path(path), Path(path).name  # the snapshot folder is named after the commit
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except PermissionError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}. Make it readable.") from error
+    except Exception as error:
+        # a damaged directory of members raises zipfile, struct, value and OS errors, depending on where it is damaged
+        raise ReleaseError(
+            f"{path}: not a complete zip archive ({error}). It may be truncated: download it again and compare sizes."
+        ) from error
+
+
+def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, findings: Findings) -> None:
+    for member in archive.infolist():
+        name = member.filename.replace("\\", "/")
+        if member.is_dir():
+            continue
+        where = f"{path.name}!{name}"
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or re.match(r"^[A-Za-z]:", name):
+            findings.error(where, "", "member_outside", "the archive member points outside the archive", "rebuild it")
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            findings.error(where, "", "member_link", "the archive member is a link", "store the file itself")
+        elif member.flag_bits & 1:
+            findings.error(where, "", "member_encrypted", "the archive member is encrypted", "store it in the clear")
+        elif member.file_size > _MAX_MEMBER:
+            message = f"the archive member unpacks to {member.file_size:,} bytes, more than {_MAX_MEMBER:,}"
+            findings.error(where, "", "member_huge", message, "no file of a release is that large")
+        elif _JUNK.search(name):
+            continue  # left by file managers; never part of a release
+        elif path.stem in parts[:-1]:
+            files.add("/".join(parts[parts.index(path.stem) :]), (archive, member), findings)
+        else:
+            files.add("/".join((path.stem, *parts)), (archive, member), findings)
+
+
+def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: Findings) -> None:
+    inside = _own_folders(root)
+
+    def unreadable(error: OSError) -> None:
+        place = Path(error.filename).relative_to(root).as_posix()
+        findings.error(place, "", "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
+
+    for directory, folders, names in os.walk(root / folder, onerror=unreadable):
+        for name in (*folders, *names):
+            path = Path(directory, name)
+            relative = path.relative_to(root).as_posix()
+            if _JUNK.search(relative):
+                continue
+            is_link = path.is_symlink()
+            if is_link and not any(path.resolve().is_relative_to(own) for own in inside):
+                message = f"a link that leads outside the release ({path.resolve()})"
+                findings.error(relative, "", "member_outside", message, "put what it leads to in its place")
+            elif path.is_dir():
+                if is_link:
+                    message = "a link to a folder, which is not followed"
+                    findings.error(relative, "", "member_link", message, "put the folder itself in its place")
+            elif not path.is_file():
+                message = "no regular file (a broken link, a pipe or a device)"
+                findings.error(relative, "", "no_file", message, "put the file itself in its place, or remove it")
+            else:
+                files.add(relative, path, findings)
+
+
+def _own_folders(root: Path) -> list[Path]:
+    """Where links of a release may lead: into it, and for a snapshot in the Hub's cache to the files beside it."""
+    real = root.resolve()
+    blobs = real.parent.parent / "blobs"
+    return [real, blobs.resolve()] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
+
+
+def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: Findings) -> None:
+    missing = [folder for folder in required if not any(name.startswith(f"{folder}/") for name in files._places)]
+    if missing:
+        findings.check(str(root), strict=False)  # what was refused may be all there was
+        drawn = " Or give --draw-pairs, to have pairs drawn from KeypointAnnotations."
+        raise ReleaseError(
+            f"{root}: the release has no {' and no '.join(missing)}, neither as a folder nor as a zip with files. "
+            "Get the missing part of the release." + (drawn if missing == ["PairAnnotations"] else "")
+        )
+
+
+def read_error(error: Exception) -> str:
+    """One line on why a file of the release could not be read."""
+    if isinstance(error, SocoError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,165 @@
+"""What one annotation file says of one image: its size, box and visible keypoints -> a `View`.
+
+Pair files say it of two images, each field with a prefix, KeypointAnnotations of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...data.diagnostics import Findings
+from ...data.json_values import (
+    as_int,
+    finite,
+    missing_field,
+    nfc,
+    some,
+)
+from ...data.release_types import (
+    Box,
+    ImageRecord,
+    Point,
+    View,
+)
+
+# Annotators click a little outside the image now and then; further out the point cannot belong to it.
+FAR_OUTSIDE = 0.25  # of the image's longer side
+
+
+# Fields of a keypoint that no score depends on, and whether a value is of the right kind.
+_FITS: dict[str, Callable[[object], bool]] = {
+    "id": lambda value: value is None or as_int(value) is not None,
+    "concept_id": lambda value: value is None or as_int(value) is not None,
+    "kind": lambda value: value is None or isinstance(value, str),
+    "shared": lambda value: value is None or isinstance(value, bool),
+}
+
+
+def read_view(file: str, prefix: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings) -> View | None:
+    """The fields `<prefix>imsize`, `<prefix>bndbox`, `<prefix>keypoints` of `data` as a `View` of `image`.
+
+    Errors and repairs go to `findings`; None when the view cannot be used.
+    """
+    before = len(findings.of("error"))
+    _check_size(file, f"{prefix}imsize", data.get(f"{prefix}imsize"), image, findings)
+    bbox, given = _read_box(file, f"{prefix}bndbox", data, image, findings)
+    points = _read_points(file, f"{prefix}keypoints", data, image, findings)
+    if len(findings.of("error")) > before:
+        return None
+    return View(image.image_id, bbox, given, points)
+
+
+def _check_size(file: str, field: str, size: object, image: ImageRecord, findings: Findings) -> None:
+    numbers = [as_int(value) for value in size] if isinstance(size, list) else []
+    if len(numbers) != 2 or None in numbers:
+        missing_field(file, field, size, "[width, height] in pixels", findings)
+    elif tuple(numbers) != image.size:
+        swapped = " (width and height are swapped: were the points taken on a rotated picture?)"
+        message = f"says {numbers}, but {image.file} is {list(image.size)}" + (
+            swapped if tuple(numbers[::-1]) == image.size else ""
+        )
+        mend = "annotate the stored image, or give its true size if the points do belong to it"
+        findings.error(file, field, "wrong_size", message, mend)
+
+
+def _read_box(
+    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
+) -> tuple[Box | None, bool]:
+    box = data.get(field)
+    if field in data and box is None:
+        return None, True
+    if box is None or box == []:
+        message = "missing or empty: the image's box in other files is taken, else the whole image normalises"
+        findings.repair(file, field, "missing_box", message, "give [left, top, right, bottom], or null")
+        return None, False
+    numbers = [finite(value) for value in box] if isinstance(box, list) else []
+    if len(numbers) != 4 or None in numbers:
+        missing_field(file, field, box, "[left, top, right, bottom] in pixels, or null", findings)
+        return None, False
+    left, top, right, bottom = (float(n or 0.0) for n in numbers)
+    mend = "give left < right and top < bottom inside the image, or null"
+    if right <= left or bottom <= top:
+        findings.error(file, field, "empty_box", f"{box} has no area or is inverted", mend)
+    elif right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
+        message = f"{box} lies wholly outside the image of {image.width} x {image.height}"
+        findings.error(file, field, "far_box", message, mend)
+    return (left, top, right, bottom), True
+
+
+def _read_points(
+    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
+) -> tuple[Point, ...]:
+    items = data.get(field)
+    if not isinstance(items, list):
+        missing_field(file, field, items, "a list of keypoints", findings)
+        return ()
+    if not items:
+        message = "lists no keypoint: the pair is kept and scores in no task"
+        findings.repair(file, field, "no_points", message, "list the visible keypoints, or remove the pair")
+    points: dict[str, Point] = {}
+    doubled, bare, long, outside, odd = [], [], [], [], []
+    for number, item in enumerate(items):
+        where = f"{field}[{number}]"
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(name, str) or not name:
+            findings.error(file, where, "no_name", "a keypoint needs a name (a non-empty string)", "name it")
+            continue
+        name = nfc(name)
+        position = item.get("pos")
+        numbers = [finite(value) for value in position[:2]] if isinstance(position, list) else []
+        if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+            message = f"the position of {name} is {position!r}, not two finite numbers [x, y]"
+            findings.error(file, f"{where}.pos", "bad_position", message, "give [x, y] in pixels")
+            continue
+        x, y = numbers[0], numbers[1]
+        if len(position) > 2:
+            long.append(name)
+        beyond = max(-x, -y, x - image.width, y - image.height)
+        if beyond > FAR_OUTSIDE * max(image.size):
+            message = f"{name} at {position} lies far outside the image of {image.width} x {image.height}"
+            findings.error(file, f"{where}.pos", "far_outside", message, "correct the point, or leave it out")
+            continue
+        if beyond > 0:
+            outside.append(name)
+        if name in points:
+            doubled.append(name)
+            del points[name]  # the last one counts, at its own place in the order, as in the reference
+        concept = item.get("concept_name")
+        if concept is not None and not isinstance(concept, str):
+            missing_field(file, f"{where}.concept_name", concept, "a concept's name, or null", findings)
+        if "concept_name" not in item:
+            bare.append(name)
+        odd += [f"{field_name} of {name}" for field_name, fits in _FITS.items() if not fits(item.get(field_name))]
+        points[name] = Point(
+            name=name,
+            x=x,
+            y=y,
+            keypoint_id=as_int(item.get("id")),
+            concept_id=as_int(item.get("concept_id")),
+            concept=_text(concept),
+            kind=_text(item.get("kind")),
+            shared=item["shared"] if isinstance(item.get("shared"), bool) else None,
+            bare="concept_name" not in item,
+        )
+    if doubled:
+        message = f"{some(doubled)} given more than once in one view: the last one counts"
+        findings.repair(file, field, "doubled_keypoint", message, "give each keypoint once")
+    if bare:
+        message = f"{some(bare)} without concept_name: taken from the release's other files where they agree"
+        findings.repair(file, field, "bare_points", message, "give concept_id, concept_name, kind, shared")
+    if long:
+        message = f"{some(long)} with more than two coordinates: the first two are x and y"
+        findings.repair(file, field, "extra_coordinates", message, "give [x, y]")
+    if odd:
+        message = f"{some(odd)} of the wrong kind: not used"
+        findings.repair(
+            file, field, "odd_field", message, "give integers as ids, text as kind, true or false as shared"
+        )
+    if outside:
+        findings.note(file, field, "points_outside", f"{some(outside)} slightly outside the image: kept as they are")
+    return tuple(points.values())
+
+
+def _text(value: object) -> str | None:
+    return nfc(value) if isinstance(value, str) and value else None

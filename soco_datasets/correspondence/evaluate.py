@@ -1,0 +1,191 @@
+"""The one evaluation loop: pairs -> features (each image once) -> matches (by target) -> predictions -> record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..benchmarks.tasks import Task
+from ..config import Protocol
+from ..data.folder import DatasetFolder
+from ..errors import UsageError
+from ..features.extractor import DenseFeatureExtractor
+from ..geometry import Convention, cells_to_unit, unit_to_pixels
+from ..records.annotated_points import AnnotatedPoints, image_annotations
+from ..records.candidate_names import with_candidates
+from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
+from ..records.predictions import TaskPredictions, predictions_table
+from .engines import Extractor, open_engine
+from .local_engine import StoreChoice
+from .memory import freed_memory_returned, memory_needs
+from .plan import Plan, make_plan, task_pairs
+from .target_matcher import Found
+from .undecodable import without_bad_images
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gives: the predictions table and the record that is recomputed from it."""
+
+    predictions: pa.Table
+    result: EvaluationResult
+
+
+@freed_memory_returned()
+def evaluate_backbone(
+    extractor: Extractor,
+    folder: DatasetFolder,
+    tasks: Sequence[Task],
+    *,
+    convention: str = "reference",
+    alphas: Sequence[float] = (0.1, 0.05, 0.02),
+    reductions: Sequence[str] = ("pair", "keypoint"),
+    normaliser: str = "bbox",
+    valid_area: bool = False,
+    soft_beta: float = 0.02,
+    soft_window: int = 7,
+    memory_budget: int | None = None,
+    workers: int | None = None,
+    store: str = "auto",
+    store_dir: str | Path | None = None,
+    skip_bad: bool = False,
+) -> Evaluation:
+    """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
+
+    Args:
+        extractor: gives the dense features; knows its image size and batch size. With a
+            `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers.
+        folder: a built dataset folder.
+        tasks: from `tasks.get_tasks`.
+        convention: see `geometry`.
+        alphas: PCK thresholds, fractions of the normaliser.
+        reductions, normaliser, valid_area, soft_beta, soft_window: see `Protocol`.
+        memory_budget: bytes that may be taken beside the model, see `memory.Needs`; feature maps are kept in memory
+            where they fit what the rest leaves. On a cluster: bytes of each worker's feature maps. None = maps may
+            take half of what is free.
+        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one a core,
+            from 2 to 8.
+        store, store_dir: where the maps are kept, see `pipeline.StoreChoice`.
+        skip_bad: leave the pairs of images that do not decode out, and count both, instead of stopping at the first.
+
+    Returns:
+        The predictions and the result record. `counts` in the record holds the number of images, pairs, keypoints,
+        forwards and decodes: the last two equal the number of distinct images, twice that at most in two passes
+        (`store` "none"). With a shared store, forwards and reused make the number; with `skip_bad` there are also
+        bad_images and skipped_pairs. On a cluster, redone of the forwards made maps again that were lost with a worker.
+
+    Raises:
+        DatasetFolderError: the folder lacks a task's config, or an image does not decode.
+        BackboneError: the model gives features that are not finite or of the wrong shape.
+        UsageError: a choice that no protocol has; the normaliser "mask", since SOCO has no masks; a memory budget that
+            does not suffice even without feature maps.
+    """
+    model = extractor.describe()
+    protocol = protocol_of(
+        model,
+        convention,
+        alphas,
+        reductions=list(reductions),
+        normaliser=normaliser,
+        valid_area=valid_area,
+        soft_beta=soft_beta,
+        soft_window=soft_window,
+    )
+    choice = StoreChoice(store, memory_budget, None if store_dir is None else Path(store_dir))
+    pairs = {task.name: task_pairs(folder, task) for task in tasks}
+    counts = {"decodes": 0, "forwards": 0}
+    if skip_bad:
+        pairs, left_out = without_bad_images(folder, pairs, workers)
+        counts |= left_out
+    plan = make_plan(tasks, pairs, folder, protocol, extractor.grid)
+    if memory_budget is not None and isinstance(extractor, DenseFeatureExtractor):
+        room = memory_needs(extractor, plan, pairs, protocol, workers).room_for_maps(memory_budget)
+        choice = replace(choice, memory_budget=room)
+    with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+        engine.sample(plan)
+        found = engine.match(plan)
+    answers = answers_of(tasks, plan, found, extractor.grid, protocol.convention)
+    images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
+    predictions = predictions_table(
+        {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
+        protocol=protocol,
+        model=model,
+        dataset=dataset_of(folder),
+        supercategories=supercategories_of(folder),
+        versions=library_versions(),
+        device=model["device"],
+        counts={
+            "images": len(plan.images),
+            "pairs": sum(table.num_rows for table in pairs.values()),
+            "keypoints": sum(len(similarity) for _, similarity in answers.values()),
+            **counts,
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        images=images,
+    )
+    choosing = [task.name for task in tasks if task.matcher == "candidates"]
+    candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}
+    predictions = with_candidates(predictions, candidates, AnnotatedPoints.of(images))
+    return Evaluation(predictions, record_of_checked(predictions))
+
+
+def protocol_of(model: Mapping[str, Any], convention: str, alphas: Sequence[float], **scoring: Any) -> Protocol:
+    """The protocol that an extractor's `describe()` and the scoring options (fields of `Protocol`) make together.
+
+    Raises:
+        UsageError: a choice that no protocol has; the normaliser "mask".
+    """
+    if scoring.get("normaliser") == "mask":
+        raise UsageError('SOCO has no masks: take the normaliser "bbox" or "image".')
+    return Protocol.from_dict(
+        Protocol().to_dict()
+        | {
+            "convention": convention,
+            "alphas": list(alphas),
+            "image_size": model["requested_size"],
+            "size": model["effective_size"],
+            "grid": model["grid"],
+            "layer": model["layer"],
+            "norm": None if model["layer"] is None else model["norm"] == "final",
+            "statistics": model["statistics"],
+            "dtype": model["dtype"],
+        }
+        | scoring
+    )
+
+
+def dataset_of(folder: DatasetFolder) -> dict[str, Any]:
+    """What a record says of its data: id and revision of the source, and the hash of the rows and images."""
+    source = folder.manifest["source"]
+    return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+
+
+def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
+    """Category -> supercategory, None where it has none; sorted."""
+    table = folder.table("images", "test", columns=["category", "supercategory"])
+    return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
+
+
+def answers_of(
+    tasks: Sequence[Task], plan: Plan, found: Found, grid: int, convention: Convention
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
+    """Task -> ((N, 2) predicted pixels, (N,) similarity) of its queries."""
+    cell = np.stack([found.cell % grid, found.cell // grid], axis=-1)[plan.query_match]
+    similarity = found.similarity[plan.query_match]
+    cell[plan.choice_query] = np.stack([found.choice % grid, found.choice // grid], axis=-1)
+    similarity[plan.choice_query] = found.choice_similarity
+    sides = plan.sides[plan.match_target[plan.query_match]]
+    answers = {}
+    for task in tasks:
+        rows = plan.rows[task.name]
+        place = found.soft[plan.query_match[rows]] if task.matcher == "soft" else cell[rows]
+        unit = cells_to_unit(place[:, 0], place[:, 1], grid, convention)
+        answers[task.name] = unit_to_pixels(unit, sides[rows]), similarity[rows]
+    return answers

@@ -1,0 +1,242 @@
+"""Every match of a plan in this process: features are kept in a store, or met in two passes over the images.
+
+With a store each image costs one forward, or none where a shared store has its map. Without one (`--store none`, or
+when neither memory nor disk has room) there are two passes: descriptors of the images that ask, then the maps of the
+images that are asked, each matched as it comes and dropped.
+
+On a CPU every image goes through the same calls alone, whatever the batch size, number of threads or kind of store, so
+the numbers are equal to the last bit. On a GPU the images of a batch share a forward, and its size moves the last bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import Protocol
+from ..data.folder import DatasetFolder
+from ..errors import SocoError, UsageError, unknown_name
+from ..features.cache.disk import SharedStore
+from ..features.cache.key import feature_key, image_digests
+from ..features.cache.memory import FeatureStore, available_memory
+from ..features.extractor import DenseFeatureExtractor, l2_normalise
+from ..features.loader import MapReader
+from ..records.evaluation import library_versions
+from ..utils.files import progress_bar
+from .plan import Plan
+from .target_matcher import (
+    TOGETHER,
+    Found,
+    Matcher,
+    Sampler,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+STORES = ("auto", "memory", "disk", "none")
+_log = logging.getLogger(__name__)
+Store = FeatureStore | SharedStore
+
+
+@dataclass(frozen=True)
+class StoreChoice:
+    """Where feature maps are kept.
+
+    Attributes:
+        kind: "auto" = GPU memory, else host memory, else a temporary file, else two passes: the first that has room;
+            "memory" = in host memory or not at all; "disk" = in `directory`, shared between runs; "none" = two passes.
+        memory_budget: bytes that maps may take in memory; None = half of what is free.
+        directory: of the shared stores; given with "auto" it means "disk".
+        gpu_budget: bytes that maps may take of a GPU's memory; None = half of what is free, or `memory_budget` if less.
+    """
+
+    kind: str = "auto"
+    memory_budget: int | None = None
+    directory: Path | None = None
+    gpu_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in STORES:
+            raise unknown_name("store", self.kind, STORES)
+        if self.kind in ("memory", "none") and self.directory is not None:
+            raise UsageError(f"A store folder goes with the store disk or auto, not {self.kind}.")
+
+
+class LocalEngine:
+    """The maps of a plan's images, made and matched in this process.
+
+    A context manager: `sample` once, then `match` as often as there are plans over the same images and points.
+
+    Args:
+        extractor, folder, protocol: of the evaluation.
+        choice: where the maps are kept.
+        workers: decoding threads, see `features.loader.MapReader`.
+        counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
+
+    Attributes:
+        store: holds the maps once `sample` was called; None before, and in two passes.
+        descriptors: (D, C) float32 that `sample` took; others may be put in their place for `match`.
+    """
+
+    store: Store | None
+    descriptors: torch.Tensor
+
+    def __init__(
+        self,
+        extractor: DenseFeatureExtractor,
+        folder: DatasetFolder,
+        protocol: Protocol,
+        *,
+        choice: StoreChoice,
+        workers: int | None,
+        counts: dict[str, int],
+    ) -> None:
+        self._extractor, self._folder, self._protocol = extractor, folder, protocol
+        self._choice, self._workers, self._counts = choice, workers, counts
+        self.store = None
+
+    def sample(self, plan: Plan) -> None:
+        """Take the descriptors of the plan's points, and keep the maps of its images where there is room.
+
+        Raises:
+            DatasetFolderError, BackboneError: as `runner.evaluate_backbone`.
+            SocoError: the store asked for has no room.
+        """
+        extractor, ids = self._extractor, list(self._folder.images)
+        names = [ids[row] for row in plan.images]
+        self._maps = MapReader(extractor, self._folder.images, names, self._workers, self._counts)
+        sampler = Sampler(
+            plan,
+            self._protocol,
+            size=extractor.size,
+            channels=extractor.channels,
+            device=extractor.backbone.device,
+        )
+        self.store = open_store(self._choice, extractor, self._folder, plan)
+        if self.store is None:
+            for image, feature_map in self._read(np.unique(plan.point_image).tolist(), "Sampling descriptors"):
+                sampler.sample(image, feature_map)
+        else:
+            self._fill(self.store, sampler, len(plan.images))
+        self.descriptors = sampler.descriptors
+
+    def match(self, plan: Plan) -> Found:
+        """Every match and choice of a plan, target by target: one matrix product serves all tasks.
+
+        Args:
+            plan: with the images and points of the plan that was sampled. Errors as `sample`.
+        """
+        matcher = Matcher(plan, self._protocol, self.descriptors)
+        if self.store is None:
+            targets = [images.start for images in matcher.groups(1)]
+            for image, feature_map in self._read(targets, "Extracting and matching"):
+                matcher.match(range(image, image + 1), feature_map[None])
+        else:
+            groups = matcher.groups(targets_together(self.store))
+            with progress_bar("Matching", sum(map(len, groups)), unit="image") as advance:
+                for images in groups:
+                    matcher.match(images, self.store.get_many(images))
+                    advance(len(images))
+        return matcher.found()
+
+    def _read(
+        self, images: Iterable[int], what: str = "Extracting features", total: int | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        for image, feature_map in self._maps(images, what, total):
+            yield image, l2_normalise(feature_map[None])[0]
+
+    def _fill(self, store: Store, sampler: Sampler, images: int) -> None:
+        """Put the map of every image and sample it; what the store has already is checked and taken as is."""
+        if isinstance(store, SharedStore):
+            self._counts["reused"] = 0
+        waiting = list(range(images))
+        while waiting:  # again for what another process finished meanwhile
+            missing = []
+            for image in waiting:
+                if store.is_intact(image):
+                    sampler.sample(image, store.get(image))
+                    self._counts["reused"] += 1
+                else:
+                    missing.append(image)
+            done = set()
+            for image, feature_map in self._read((i for i in missing if i not in store), total=len(missing)):
+                store.put(image, feature_map)
+                sampler.sample(image, feature_map)
+                done.add(image)
+            waiting = [image for image in missing if image not in done]
+
+    def close(self) -> None:
+        """Give the maps' memory back, or close their file; safe to call twice."""
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def targets_together(store: Store) -> int:
+    """How many targets one product serves: several where their maps lie side by side in a GPU's memory."""
+    return TOGETHER if isinstance(store, FeatureStore) and store.device.startswith("cuda") else 1
+
+
+def open_store(
+    choice: StoreChoice, extractor: DenseFeatureExtractor, folder: DatasetFolder, plan: Plan
+) -> Store | None:
+    """The store for the maps of a plan's images, None for two passes.
+
+    Raises:
+        UsageError: the maps do not fit the memory they should be kept in; or a model that a shared store cannot know
+            again, see `store_key.feature_key`.
+        SocoError: the shared store cannot be written.
+    """
+    shape = (len(plan.images), extractor.channels, extractor.grid, extractor.grid)
+    if choice.kind == "none":
+        return None
+    if choice.kind == "disk" or choice.directory is not None:
+        key, ids = feature_key(extractor, library_versions()), list(folder.images)
+        digests = image_digests(folder.images, [ids[row] for row in plan.images])
+        return SharedStore(choice.directory, key, shape[1:], digests)
+    nbytes = int(np.prod(shape, dtype=object)) * 4
+    if choice.kind == "memory":
+        budget = available_memory() // 2 if choice.memory_budget is None else choice.memory_budget
+        if nbytes > budget:
+            raise UsageError(
+                f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the {budget / 1e6:,.1f} MB that the "
+                "memory budget leaves for them. Raise --memory-budget, or take --store auto, disk or none."
+            )
+        return FeatureStore(*shape, memory_budget=budget)
+    on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice)
+    if on_gpu is not None:
+        return on_gpu
+    try:
+        return FeatureStore(*shape, memory_budget=choice.memory_budget)
+    except UsageError:
+        raise
+    except SocoError as error:
+        _log.warning("two passes over the images instead of a store: %s", error)
+        return None
+
+
+def _gpu_store(shape: tuple[int, int, int, int], nbytes: int, device: str, choice: StoreChoice) -> FeatureStore | None:
+    import torch
+
+    if not device.startswith("cuda"):
+        return None
+    free = torch.cuda.mem_get_info(torch.device(device))[0] // 2  # the other half is for the forwards
+    budget = choice.memory_budget if choice.gpu_budget is None else choice.gpu_budget
+    if nbytes > (free if budget is None else min(free, budget)):
+        return None
+    with contextlib.suppress(torch.OutOfMemoryError):
+        return FeatureStore(*shape, memory_budget=nbytes, device=device)
+    return None

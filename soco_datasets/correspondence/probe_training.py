@@ -1,0 +1,294 @@
+"""Train and test a linear probe: each image forwarded once, both ways of selecting the epoch side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.folder import DatasetFolder
+from ..features.cache.memory import FeatureStore
+from ..features.extractor import DenseFeatureExtractor
+from ..features.families.base import Backbone
+from ..features.heads import Head, save_head
+from ..features.linear_probe import (
+    ProbeEpoch,
+    ProbeRecipe,
+    initial_layer,
+    steps_of,
+    train_probe,
+)
+from ..features.loader import MapReader
+from ..metrics.pck import check_alphas
+from ..records.evaluation import library_versions
+from ..records.probe import ProbeRecord
+from ..utils.files import sha256_file
+from .evaluate import dataset_of, protocol_of
+from .probe_pairs import (
+    CC,
+    SOC,
+    VARIANTS,
+    HeldOut,
+    ProbeData,
+    ProbeSplit,
+    training_pairs,
+)
+from .probe_scores import (
+    Errors,
+    ProbeFeatures,
+    SplitScorer,
+    pooled_pck,
+    select,
+    selection_score,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeRun:
+    """What training gives.
+
+    Attributes:
+        record: see `ProbeRecord`.
+        heads: variant -> the layer of its selected epoch, as a head of the backbone.
+        epochs: variant -> every epoch, with its layer and the order of its pairs.
+        backbone: the backbone the heads are for.
+    """
+
+    record: ProbeRecord
+    heads: Mapping[str, Head]
+    epochs: Mapping[str, tuple[ProbeEpoch, ...]]
+    backbone: Backbone
+
+
+def run_probe(
+    extractor: DenseFeatureExtractor,
+    data: ProbeData,
+    recipe: ProbeRecipe | None = None,
+    *,
+    convention: str = "reference",
+    alphas: Sequence[float] = (0.1, 0.05, 0.02),
+    memory_budget: int | None = None,
+    workers: int | None = None,
+) -> ProbeRun:
+    """Train a linear probe on the raw features of a backbone and score it on the test split.
+
+    The variant "reference" trains on the whole train split and selects the epoch by its score on the test split, as the
+    reference does. "honest" trains on the pairs of the images that are not held out, selects by the pairs of those that
+    are, and scores on the test split once, with the selected layer.
+
+    Args:
+        extractor: gives the features; knows its image size and batch size.
+        data: from `probe_data.read_probe_data`.
+        recipe: the reference's by default.
+        convention: see `geometry`; of queries, labels and predictions.
+        alphas: PCK thresholds of the metrics; the epoch is selected at `recipe.alpha` whatever these are.
+        memory_budget: bytes that feature maps may take in memory; beyond it they go to a temporary file.
+        workers: decoding threads, see `features.loader.MapReader`.
+
+    Raises:
+        DatasetFolderError: an image does not decode.
+        BackboneError: the model gives features that are not finite or of the wrong shape.
+        SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk.
+        UsageError: thresholds or a convention that do not exist.
+    """
+    recipe = ProbeRecipe() if recipe is None else recipe
+    model = extractor.describe()
+    protocol = protocol_of(model, convention, check_alphas(alphas))
+    image_ids = data.image_ids()
+    shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
+    with FeatureStore(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
+        maps = MapReader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
+        for position, feature_map in maps(list(range(len(image_ids)))):
+            store.put(position, feature_map)
+        rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
+        features = ProbeFeatures(extractor, store, rows, data.folder, protocol, _supercategories(data.folder))
+        test = SplitScorer(data.test, features)
+        identity = Head(layers=(initial_layer(extractor.channels),))
+        before = test.metrics(test.errors(identity))
+        trained = {name: _train_variant(name, data, features, test, recipe) for name in data.variants}
+    record = ProbeRecord(
+        model=model,
+        dataset=dataset_of(data.folder),
+        protocol=protocol,
+        recipe=recipe,
+        versions=library_versions(),
+        device=model["device"],
+        counts={
+            "images": len(image_ids),
+            "decodes": len(image_ids),
+            "forwards": len(image_ids),
+            "train_pairs": len(data.train),
+            "test_pairs": len(data.test),
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        before={"test": before},
+        variants={name: _result(variant, data, recipe) for name, variant in trained.items()},
+    )
+    heads = {name: _described(variant.head, name, record) for name, variant in trained.items()}
+    epochs = {name: variant.epochs for name, variant in trained.items()}
+    return ProbeRun(record, heads, epochs, extractor.backbone)
+
+
+def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
+    """Write the heads and then the record into a folder, named after the model.
+
+    Args:
+        out: the folder, made where it is missing; files of an earlier probe of the model are replaced.
+        run: from `run_probe`.
+
+    Returns:
+        (`<model>.probe.json`, {variant: `<model>.probe-<variant>.safetensors`}); the latter are heads for
+        `soco evaluate --head`.
+
+    Raises:
+        SocoError: the folder cannot be written.
+    """
+    stem = re.sub(r"[^\w.-]+", "_", str(run.record.model["name"])).strip("._") or "model"
+    variants, paths = {}, {}
+    for name, head in run.heads.items():
+        paths[name] = Path(out) / f"{stem}.probe-{name}.safetensors"
+        save_head(paths[name], head, run.backbone)
+        written = {"file": paths[name].name, "sha256": sha256_file(paths[name])}
+        variants[name] = {**run.record.variants[name], "head": written}
+    path = Path(out) / f"{stem}.probe.json"
+    dataclasses.replace(run.record, variants=variants).write(path)
+    return path, paths
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """One variant: what it was trained on and selected by, and what came of it."""
+
+    name: str
+    train: ProbeSplit
+    selection: ProbeSplit
+    held: HeldOut | None
+    epochs: tuple[ProbeEpoch, ...]
+    judged: tuple[Errors, ...]  # of each epoch, on the selection pairs
+    scores: tuple[float | None, ...]
+    metrics: dict[str, Any]
+
+    @property
+    def selected(self) -> int:
+        return select(self.scores)
+
+    @property
+    def head(self) -> Head:
+        return _head(self.epochs[self.selected - 1])
+
+
+def _train_variant(
+    name: str, data: ProbeData, features: ProbeFeatures, test: SplitScorer, recipe: ProbeRecipe
+) -> _Trained:
+    held = data.held_out if name == "honest" else None
+    train, selection = (data.train, data.test) if held is None else (held.train, held.selection)
+    judge = test if held is None else SplitScorer(selection, features)
+    extractor = features.extractor
+    pairs = training_pairs(
+        train,
+        {image: position for position, image in enumerate(data.image_ids())},
+        grid=extractor.grid,
+        size=extractor.size,
+        convention=features.protocol.convention,
+    )
+    epochs, judged = [], []
+    for epoch in train_probe(
+        features.store, pairs, extractor.channels, recipe, device=extractor.backbone.device, what=name
+    ):
+        epochs.append(epoch)
+        judged.append(judge.errors(_head(epoch)))
+    scores = tuple(selection_score(errors, recipe.alpha) for errors in judged)
+    selected = select(scores) - 1
+    head = _head(epochs[selected])
+    seen = SplitScorer(train, features)
+    metrics = {"train": seen.metrics(seen.errors(head))}
+    if held is not None:
+        metrics["selection"] = judge.metrics(judged[selected])
+    metrics["test"] = test.metrics(judged[selected] if held is None else test.errors(head))
+    return _Trained(name, train, selection, held, tuple(epochs), tuple(judged), scores, metrics)
+
+
+def _result(trained: _Trained, data: ProbeData, recipe: ProbeRecipe) -> dict[str, Any]:
+    """Its part of the record."""
+    held = trained.held
+    size, drop_last = steps_of(recipe, len(trained.train))
+    holdout = None
+    if held is not None:
+        holdout = {"fraction": data.fraction, "seed": data.seed, "image_ids": list(held.images)}
+    return {
+        "title": VARIANTS[trained.name],
+        "selected_on": "test" if held is None else "held-out train images",
+        "selected_epoch": trained.selected,
+        "epochs": [
+            _epoch(epoch, score, errors, recipe.alpha)
+            for epoch, score, errors in zip(trained.epochs, trained.scores, trained.judged, strict=True)
+        ],
+        "batch_size": size,
+        "drop_last": drop_last,
+        "pairs": {
+            "train": len(trained.train),
+            "train_without_query": trained.train.without_query,
+            "selection": len(trained.selection),
+            "left_out": 0 if held is None else held.left_out,
+        },
+        "images": _images(trained.train, trained.selection, data.test),
+        "holdout": holdout,
+        "metrics": trained.metrics,
+        "head": None,
+    }
+
+
+def _head(epoch: ProbeEpoch) -> Head:
+    return Head(layers=((epoch.weight, epoch.bias),))
+
+
+def _epoch(epoch: ProbeEpoch, score: float | None, errors: Errors, alpha: float) -> dict[str, Any]:
+    return {
+        "number": epoch.number,
+        "learning_rate": epoch.learning_rate,
+        "loss": epoch.loss,
+        "batch_losses": list(epoch.batch_losses),
+        "selection": {
+            "score": score,
+            "soc": pooled_pck(errors[SOC.name], alpha),
+            "cc": pooled_pck(errors[CC.name], alpha),
+        },
+    }
+
+
+def _images(train: ProbeSplit, selection: ProbeSplit, test: ProbeSplit) -> dict[str, int]:
+    """How many images each part shows, and how many of them the test split shows too."""
+    shown = {"train": train.image_ids(), "selection": selection.image_ids()}
+    tested = test.image_ids()
+    return {
+        **{name: len(images) for name, images in shown.items()},
+        **{f"{name}_also_in_test": len(images & tested) for name, images in shown.items()},
+    }
+
+
+def _described(head: Head, variant: str, record: ProbeRecord) -> Head:
+    """The head with what its file should say of its training."""
+    result = record.variants[variant]
+    pairs = f"{result['pairs']['train']} train pairs of {SOC.config}"
+    texts = {
+        "trained_on": f"{record.dataset['id']}, {pairs}, cross-entropy over the cells of the target",
+        "dataset_content_hash": str(record.dataset["content_hash"]),
+        "probe": result["title"],
+        "epoch": str(result["selected_epoch"]),
+        "recipe": json.dumps(dataclasses.asdict(record.recipe), sort_keys=True),
+        "convention": record.protocol.convention,
+        "image_size": str(record.protocol.image_size),
+    }
+    return dataclasses.replace(head, metadata=texts, name=f"probe-{variant}")
+
+
+def _supercategories(folder: DatasetFolder) -> dict[str, str | None]:
+    table = folder.table("images", "test", columns=["category", "supercategory"])
+    return dict(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True))

@@ -1,0 +1,239 @@
+"""The multiple-choice questions: which pairs, which keypoint, which distractors, in which orderings. Seeded, no I/O.
+
+A question shows a marked (or described) keypoint of the source image and four lettered points of the target image, one
+of which is the same keypoint. Its four rows are the cyclic orderings of the letters: CircularEval counts the question
+as right only if all four are. Every choice is made by the SHA-256 of what is chosen from, so that the same annotations
+give the same questions for ever, and an image more or less changes only the questions it is in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UsageError, unknown_name
+from ..pairs import PairIndex
+from ..release_types import Release
+from .prompts import DEFAULT_TEMPLATE, PromptTemplate
+
+SETTINGS = ("vis", "vis_desc", "desc")
+LETTERS = "ABCD"
+PER_CATEGORY = 20
+MIN_SHARED = 3  # what makes two images a pair, as everywhere
+
+Point = tuple[float, float]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """What the questions need of an image: its size [width, height] and its visible keypoints, pixels."""
+
+    image_id: str
+    category: str
+    size: tuple[int, int]
+    points: Mapping[str, Point]
+
+    def usable(self) -> dict[str, Point]:
+        """The points that lie inside the image: a marker outside it could not be seen."""
+        width, height = self.size
+        return {name: (x, y) for name, (x, y) in self.points.items() if 0 <= x <= width and 0 <= y <= height}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question; `candidates` are four keypoints of the target in their first ordering, the asked one among them."""
+
+    question_id: str
+    source_image_id: str
+    target_image_id: str
+    category: str
+    keypoint: str
+    source_point: Point
+    candidates: tuple[tuple[str, Point], ...]
+
+    def ordering(self, number: int) -> tuple[tuple[str, Point], ...]:
+        """The candidates in the order of the letters A to D: ordering `number` begins with candidate `number`."""
+        return self.candidates[number:] + self.candidates[:number]
+
+    def answer(self, number: int) -> str:
+        """The right letter of an ordering; over the four it is each letter once."""
+        return LETTERS[[name for name, _ in self.ordering(number)].index(self.keypoint)]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The drawn questions, in the order of the categories and images, and what was passed over.
+
+    Attributes:
+        questions: at most `PER_CATEGORY` a category.
+        passed_over: rule -> number: `few_points`, images that show fewer than four usable points and so are never a
+            target; `no_query`, pairs without a shared usable keypoint and three distractors in either direction;
+            `short_category`, categories that give fewer questions than asked for.
+    """
+
+    questions: list[Question]
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+
+def draw_questions(images: Sequence[AnnotatedImage], per_category: int = PER_CATEGORY, seed: int = 0) -> Questions:
+    """Draw the questions: `per_category` pairs of each category, each pair at most once, in one direction.
+
+    Args:
+        images: in dataset order.
+        per_category: questions of a category; a category that has fewer gives all it has.
+        seed: any integer.
+
+    Raises:
+        UsageError: a negative number of questions.
+    """
+    if per_category < 0:
+        raise UsageError(f"The number of questions of a category must not be negative, got {per_category}.")
+    index = PairIndex([i.category for i in images], [i.points for i in images], cross=False, min_shared=MIN_SHARED)
+    usable = [image.usable() for image in images]
+    passed = Counter(few_points=sum(len(set(points.values())) < len(LETTERS) for points in usable), no_query=0)
+    passed["short_category"] = len({image.category for image in images} - set(index.group_ranges()))
+    questions: list[Question] = []
+    every = list(index)
+    for category, numbers in index.group_ranges().items():
+        pairs = sorted(numbers, key=lambda k: _rank(seed, "pair", *sorted(images[i].image_id for i in every[k])))
+        found: dict[int, Question] = {}
+        for k in pairs:
+            if len(found) == per_category:
+                break
+            question = _ask(images, usable, every[k], seed)
+            passed["no_query"] += question is None
+            if question is not None:
+                found[k] = question
+        passed["short_category"] += len(found) < per_category
+        for number, k in enumerate(sorted(found), start=1):
+            stems = "-".join(i.partition("/")[2] for i in (found[k].source_image_id, found[k].target_image_id))
+            questions.append(_numbered(found[k], f"{category}/{number:05d}-{stems}"))
+    return Questions(questions, dict(passed))
+
+
+def _ask(
+    images: Sequence[AnnotatedImage], usable: Sequence[Mapping[str, Point]], pair: tuple[int, int], seed: int
+) -> Question | None:
+    """The question of one pair in the direction drawn, in the other one where only that has any, or None."""
+    ids = sorted(images[i].image_id for i in pair)
+    directions = [pair, pair[::-1]]
+    if _rank(seed, "direction", *ids)[0] & 1:
+        directions.reverse()
+    for source, target in directions:
+        asked = [name for name in usable[source] if _distractors(usable[target], name) is not None]
+        if asked:
+            names = (images[source].image_id, images[target].image_id)
+            keypoint = min(asked, key=lambda name: _rank(seed, "keypoint", *names, name))
+            return _question(images[source], images[target], keypoint, usable[target], seed)
+    return None
+
+
+def _question(
+    source: AnnotatedImage, target: AnnotatedImage, keypoint: str, points: Mapping[str, Point], seed: int
+) -> Question:
+    key = (seed, "distractor", source.image_id, target.image_id, keypoint)
+    others = sorted(_distractors(points, keypoint) or (), key=lambda name: _rank(*key, name))
+    shown = [keypoint, *others[: len(LETTERS) - 1]]
+    shown.sort(key=lambda name: _rank(seed, "order", *key[2:], name))
+    return Question(
+        question_id="",
+        source_image_id=source.image_id,
+        target_image_id=target.image_id,
+        category=target.category,
+        keypoint=keypoint,
+        source_point=source.points[keypoint],
+        candidates=tuple((name, points[name]) for name in shown),
+    )
+
+
+def _distractors(points: Mapping[str, Point], keypoint: str) -> list[str] | None:
+    """The other points that can be told apart from the keypoint and from one another; None where they are too few."""
+    if keypoint not in points:
+        return None
+    first_at: dict[Point, str] = {}
+    for name, point in points.items():
+        first_at.setdefault(point, name)
+    first_at.pop(points[keypoint])
+    return list(first_at.values()) if len(first_at) >= len(LETTERS) - 1 else None
+
+
+def _numbered(question: Question, question_id: str) -> Question:
+    return Question(**{**vars(question), "question_id": question_id})
+
+
+def _rank(*key: int | str) -> bytes:
+    """What things are sorted by to be drawn at random: 32 bytes that depend on `key` alone."""
+    text = json.dumps(["soco-lvlm-1", *key], separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).digest()
+
+
+def question_rows(
+    questions: Iterable[Question],
+    setting: str,
+    descriptions: Mapping[tuple[str, str], str],
+    supercategories: Mapping[str, str | None],
+    template: PromptTemplate = DEFAULT_TEMPLATE,
+) -> Iterator[Row]:
+    """The rows of one split of the config `lvlm` (`schema.LVLM`), four a question, in order.
+
+    Args:
+        questions: from `draw_questions`.
+        setting: of `SETTINGS`.
+        descriptions: (category, keypoint) -> the keypoint in words.
+        supercategories: category -> its supercategory.
+        template: the wording.
+    """
+    if setting not in SETTINGS:
+        raise unknown_name("setting", setting, SETTINGS)
+    for number, question in enumerate(questions):
+        for ordering in range(len(LETTERS)):
+            candidates = question.ordering(ordering)
+            row: Row = {
+                "index": str(number * len(LETTERS) + ordering),
+                "g_index": str(number),
+                "question_id": question.question_id,
+                "ordering": ordering,
+                "setting": setting,
+                "category": question.category,
+                "supercategory": supercategories.get(question.category),
+                "source_image_id": None if setting == "desc" else question.source_image_id,
+                "target_image_id": question.target_image_id,
+                "keypoint": question.keypoint,
+                "description": descriptions[question.category, question.keypoint],
+                "source_point": None if setting == "desc" else list(question.source_point),
+                "candidate_keypoints": [name for name, _ in candidates],
+                "candidate_points": [list(point) for _, point in candidates],
+                "options": [f"Point {letter}" for letter in LETTERS],
+                "answer": question.answer(ordering),
+                "image_paths": None,
+            }
+            yield row | {"question": template.question(row)}
+
+
+def release_questions(release: Release, per_category: int = PER_CATEGORY, seed: int = 0) -> Questions:
+    """The questions of a release that was read, for `soco build`."""
+    images = [
+        AnnotatedImage(
+            record.image_id, record.category, record.size, {point.name: (point.x, point.y) for point in record.points}
+        )
+        for record in release.images.values()
+    ]
+    return draw_questions(images, per_category, seed)
+
+
+def release_rows(release: Release, questions: Questions, setting: str) -> Iterator[Row]:
+    """The rows of one setting of those questions, with the release's descriptions."""
+    texts = {(str(row["category"]), str(row["keypoint"])): str(row["text"]) for row in release.descriptions}
+    parents = {category: release.taxonomy.supercategory(category) for category in release.taxonomy.categories()}
+    return question_rows(questions.questions, setting, texts, parents)
+
+
+def questions_hash(rows: Iterable[Mapping[str, Any]]) -> str:
+    """sha256 of question rows, whatever their order: two scores are comparable where it is the same."""
+    lines = sorted(json.dumps(dict(row), sort_keys=True, ensure_ascii=False) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", errors="surrogatepass")).hexdigest()

@@ -1,0 +1,155 @@
+"""What a release holds once read and checked: images, views, pairs. Frames and units as in schema.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .queries import ImagePoints
+from .taxonomy import Taxonomy
+
+Box = tuple[float, float, float, float]
+SUBSETS = ("intra", "cross", "probe_train", "probe_test")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One visible keypoint of an image, with whatever its annotation says of it (None = not said)."""
+
+    name: str
+    x: float
+    y: float
+    keypoint_id: int | None
+    concept_id: int | None
+    concept: str | None
+    kind: str | None
+    shared: bool | None
+    bare: bool  # the annotation lacks the concept field altogether, as opposed to saying null
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A keypoint as one or more pair files show it; None where they do not say."""
+
+    category: str
+    keypoint: str
+    keypoint_id: int | None
+    concept_id: int | None
+    concept: str | None
+    kind: str | None
+    shared: bool | None
+    file: str
+    more: Sequence[str] = ()  # other files that show the very same
+    no_concept: bool = False  # the files say that it has none, as opposed to not saying
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one annotation file says of one image. `bbox_given` tells a stated null box from a missing one."""
+
+    image_id: str
+    bbox: Box | None
+    bbox_given: bool
+    points: tuple[Point, ...]
+
+    @property
+    def category(self) -> str:
+        return self.image_id.partition("/")[0]
+
+    def image_points(self) -> ImagePoints:
+        return ImagePoints(
+            tuple(point.name for point in self.points),
+            tuple(point.concept for point in self.points),
+            tuple((point.x, point.y) for point in self.points),
+        )
+
+    def observations(self, files: Sequence[str]) -> Iterator[Observation]:
+        for p in self.points:
+            yield Observation(
+                category=self.category,
+                keypoint=p.name,
+                keypoint_id=p.keypoint_id,
+                concept_id=p.concept_id,
+                concept=p.concept,
+                kind=p.kind,
+                shared=p.shared,
+                file=files[0],
+                more=files[1:],
+                no_concept=p.concept is None and not p.bare,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptGroup:
+    """One entry of a released pair's `concept_matches`."""
+
+    concept: str
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class PairRecord:
+    """One released pair. `overlap` and `groups` are None where the file leaves them to be derived."""
+
+    pair_id: str
+    subset: str
+    group: str
+    source: View
+    target: View
+    overlap: tuple[str, ...] | None
+    groups: tuple[ConceptGroup, ...] | None
+    file: str
+
+
+@dataclass(slots=True)
+class ImageRecord:
+    """One image of the release, decoded once to be sure that it can be."""
+
+    image_id: str
+    file: str
+    width: int
+    height: int
+    exif_orientation: int
+    byte_count: int
+    sha256: str
+    bbox: Box | None = None
+    azimuth: float | None = None
+    elevation: float | None = None
+    rotation: float | None = None
+    source: str | None = None
+    points: tuple[Point, ...] = ()
+
+    @property
+    def category(self) -> str:
+        return self.image_id.partition("/")[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return (self.width, self.height)
+
+
+@dataclass
+class Release:
+    """A whole release, checked.
+
+    Attributes:
+        origin: kind, id and revision of the source.
+        images: by image_id, in dataset order (category, then natural order of the file name).
+        pairs: per subset ("intra", "cross", "probe_train", "probe_test"), in order of their path.
+        taxonomy, descriptions: rows of those configs.
+        side_files: (path, text) of the release's own side files, verbatim.
+        supercategories: of categories without keypoints, where the benchmark knows them.
+    """
+
+    origin: dict[str, str | None]
+    images: dict[str, ImageRecord]
+    pairs: dict[str, list[PairRecord]]
+    taxonomy: Taxonomy
+    descriptions: list[dict[str, object]] = field(default_factory=list)
+    side_files: list[tuple[str, str]] = field(default_factory=list)
+    supercategories: Mapping[str, str] = field(default_factory=dict)
+
+    def supercategory(self, category: str) -> str | None:
+        """The supercategory of a category, also of one without keypoints; None where it is not known."""
+        return self.taxonomy.supercategory(category) or self.supercategories.get(category)

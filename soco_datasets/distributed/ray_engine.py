@@ -1,0 +1,202 @@
+"""An extractor that lives on the workers of a Ray cluster, and the engine that has them make and match the maps."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Protocol
+from ..correspondence.local_engine import StoreChoice
+from ..correspondence.plan import Plan
+from ..correspondence.target_matcher import Found
+from ..errors import UsageError
+from ..features.spec import ExtractorSpec
+from ..records.evaluation import library_versions
+from ..utils.files import progress
+from .cluster import connected, crew_of_cluster
+from .pool import Done, Job, Pool
+from .shards import (
+    Joined,
+    Spans,
+    cut_images,
+    matching_share,
+    sampling_share,
+    spans_of,
+)
+from .worker import Evaluating, MapWorker, Place
+
+if TYPE_CHECKING:
+    from ..data.folder import DatasetFolder
+
+
+class RayExtractor:
+    """A model loaded by each of some workers of a Ray cluster; for `evaluate_backbone` in place of an extractor.
+
+    A context manager: its end ends the workers, and the cluster where it was started here.
+
+    Attributes:
+        grid: cells on a side of the map.
+    """
+
+    def __init__(self, spec: ExtractorSpec, *, address: str | None = None, workers: int | None = None) -> None:
+        """Start the workers and wait until the first has loaded the model.
+
+        Args:
+            spec: the model; every worker loads it itself, so its files must be at the same place everywhere.
+            address: of the cluster, see `cluster.connected`.
+            workers: how many; None = one for each GPU, or for every 4 cores where there is none.
+
+        Raises:
+            UsageError: a model that is an object of this process, or more workers than the cluster has room for.
+            MissingExtraError: ray is not installed.
+            SocoError: there is no such cluster, or whatever loading the model raises.
+        """
+        if not isinstance(spec.model, str | Path):
+            raise UsageError(
+                f"{spec.model!r} is an object of this process, which the workers of a cluster cannot load. Put it into "
+                'a file and name it: "module:function" or "path/to/file.py:function".'
+            )
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(connected(address, workers))
+            self._crew = crew_of_cluster(workers, device=str(spec.options.get("device", "cpu")))
+            self._pool = Pool(self._start, self._crew.count)
+            stack.callback(self._pool.close)
+            self._pool.prepare("load", spec, threads_for(self._crew.cpus), Path.cwd())
+            self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
+            self.grid: int = self._model["grid"]
+            self._ended = stack.pop_all()
+
+    def _start(self) -> Any:
+        import ray
+
+        actor = ray.remote(MapWorker)
+        return actor.options(
+            num_cpus=self._crew.cpus, num_gpus=self._crew.gpus, max_restarts=0, scheduling_strategy="SPREAD"
+        ).remote()
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the workers run that are ready."""
+        return self._pool.places
+
+    def describe(self) -> dict[str, Any]:
+        """See `DenseFeatureExtractor.describe`."""
+        return self._model
+
+    def engine(
+        self,
+        folder: DatasetFolder,
+        protocol: Protocol,
+        *,
+        choice: StoreChoice,
+        workers: int | None,
+        counts: dict[str, int],
+    ) -> RayEngine:
+        """The engine of one evaluation; arguments as of `LocalEngine`, `choice` and `workers` being each worker's."""
+        given = Evaluating(
+            folder=folder.path,
+            content_hash=folder.content_hash,
+            model=self._model,
+            versions=library_versions(),
+            protocol=protocol,
+            choice=choice,
+            decoders=workers,
+            neighbours=self._crew.neighbours,
+        )
+        self._pool.prepare("open", given)
+        return RayEngine(self._pool, counts)
+
+    def close(self) -> None:
+        """End the workers; safe to call twice."""
+        self._ended.close()
+
+    def __enter__(self) -> RayExtractor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RayEngine:
+    """As `LocalEngine`, with the maps on the workers of a pool. Shares of images go to whoever is free; their matches
+    to the worker that has their maps. When a worker dies, another makes the maps of its shares again.
+
+    Args:
+        pool: of `worker.MapWorker`s that are prepared for the evaluation.
+        counts: "decodes", "forwards" and "redone" are added to, with a shared store "reused" too.
+    """
+
+    def __init__(self, pool: Pool, counts: dict[str, int]) -> None:
+        self._pool, self._counts = pool, counts
+        self._counts["redone"] = 0
+        self._shares: list[slice] = []
+        self._holders: dict[int, int] = {}  # share -> the worker that has its maps
+
+    def sample(self, plan: Plan) -> None:
+        """See `LocalEngine.sample`."""
+        import ray
+
+        self._shares = cut_images(len(plan.images), self._pool.size)
+        self._holders.clear()
+        spans = [spans_of(plan, images) for images in self._shares]
+        jobs = [_job(number, own, "sample", None, sampling_share(plan, own)) for number, own in enumerate(spans)]
+        parts: dict[int, NDArray[np.float32]] = dict(self._run(jobs, "Extracting features"))
+        self._descriptors = ray.put(np.concatenate([parts[number] for number in range(len(spans))])) if spans else None
+
+    def match(self, plan: Plan) -> Found:
+        """See `LocalEngine.match`."""
+        spans = [spans_of(plan, images) for images in self._shares]
+        jobs = [
+            _job(number, own, "match", self._holders[number], matching_share(plan, own), [self._descriptors])
+            for number, own in enumerate(spans)
+            if own.matches.start < own.matches.stop
+        ]
+        joined = Joined(plan)
+        for number, found in self._run(jobs, "Matching"):
+            joined.put(spans[number], found)
+        return joined.found
+
+    def _run(self, jobs: Sequence[Job], what: str) -> Iterator[Any]:
+        """(share, result) of each job as it comes, without its counts, which are added."""
+
+        def by_image() -> Iterator[Done | None]:
+            for done in self._pool.run(jobs):
+                yield done
+                images = self._shares[done.job.number]
+                yield from itertools.repeat(None, images.stop - images.start - 1)  # for the progress bar
+
+        total = sum(self._shares[job.number].stop - self._shares[job.number].start for job in jobs)
+        for done in progress(by_image(), what, total=total, unit="image"):
+            if done is not None:
+                self._holders[done.job.number] = done.worker
+                result, counts = done.result
+                for name, number in counts.items():
+                    self._counts[name] = self._counts.get(name, 0) + number
+                yield done.job.number, result
+
+    def close(self) -> None:
+        """The workers drop the maps when they begin another evaluation, or end."""
+
+    def __enter__(self) -> RayEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def threads_for(cpus: int) -> int:
+    """Threads of a worker: OMP_NUM_THREADS as it is here, since one process would heed it too, else its cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(wanted) if wanted.isdecimal() and int(wanted) else cpus
+
+
+def _job(number: int, spans: Spans, method: str, holder: int | None, *arguments: Any) -> Job:
+    images = spans.images
+    return Job(number, method, (number, *arguments), f"images {images.start} to {images.stop - 1}", holder)

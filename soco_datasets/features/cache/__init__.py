@@ -1,0 +1,1 @@
+"""Caches of feature maps: in memory, and on disk shared between runs."""

@@ -1,0 +1,73 @@
+"""What the maps of a shared store depend on: the key of the store, and the digest of each image within it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UsageError
+from ...utils.files import progress
+
+if TYPE_CHECKING:
+    from ...data.images import ImageStore
+    from ..extractor import DenseFeatureExtractor
+
+_FORMAT = 2
+_LIBRARIES = ("soco_datasets", "kornia", "numpy", "pillow", "torch", "transformers")
+
+
+def feature_key(extractor: DenseFeatureExtractor, versions: Mapping[str, str]) -> dict[str, Any]:
+    """Everything but the image that decides its map, as JSON values: model, weights, layer, norm, size, dtype ...
+
+    Args:
+        extractor: makes the maps.
+        versions: of the toolkit and the libraries; those that numbers depend on go in.
+
+    Raises:
+        UsageError: a model whose weights have no hash, so that a change of it would not be seen.
+    """
+    model = extractor.describe()
+    for part in _leaves(model):
+        undeclared = "plugin" in part and part["weights_hash"] == part["config_hash"]
+        if undeclared or (part["weights_hash"] is None and part["revision"] is None):
+            raise UsageError(
+                f"The features of {part['name']} cannot be kept between runs: nothing says which weights it has. "
+                "A plug-in declares them with @plugin(weights=FILE). Or take --store auto, memory or none."
+            )
+    return {
+        "format": _FORMAT,
+        "model": _without_requested(model),
+        "versions": {name: versions[name] for name in _LIBRARIES if name in versions},
+    }
+
+
+def image_digests(images: ImageStore, names: Iterable[str]) -> list[bytes]:
+    """The sha256 (32 bytes) of each named image's file, from the bytes as they are now.
+
+    Read afresh each time, about a second for 4,000 photographs: a map can then never be that of another image, even
+    where a folder was changed behind its manifest.
+
+    Raises:
+        UsageError: an unknown name.
+        DatasetFolderError: an image has no bytes.
+    """
+    return [
+        hashlib.sha256(images.jpeg_bytes(name)).digest()
+        for name in progress(list(names), "Knowing the images again", unit="image")
+    ]
+
+
+def _leaves(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if not model.get("parts"):
+        yield model
+    for part in model.get("parts", []):
+        yield from _leaves(part)
+
+
+def _without_requested(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The size asked for does not matter, the size used does: 798 and 800 may be one store."""
+    kept = {name: value for name, value in model.items() if name != "requested_size"}
+    if "parts" in kept:
+        kept["parts"] = [_without_requested(part) for part in kept["parts"]]
+    return kept

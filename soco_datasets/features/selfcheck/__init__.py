@@ -1,0 +1,1 @@
+"""Self-check: whether a model gives the features it should, where it should."""

@@ -1,0 +1,115 @@
+"""Every conversion of points between frames, in one file. NumPy only.
+
+Frames
+    pixel    pixels of the stored image (un-rotated, unpadded); x to the right, y down; what annotations use.
+    square   the image padded with white on the right and at the bottom to a square of side max(width, height);
+             pixel coordinates are unchanged by the padding.
+    network  pixels of the square after resizing to `size` x `size`.
+    unit     network / size = square / side: 0..1 over the padded square.
+    cell     (column, row) of the patch grid, `grid` cells on a side.
+
+Conventions (SOCO paper, evaluation protocol; details found by running the reference code)
+    reference  the released protocol, kept bit for bit: key points are truncated to integers before and after scaling
+               to the network frame; a query is sampled on an align-corners grid; a predicted cell is read as its
+               top-left corner, index / grid. Together they bias a prediction by about half a patch.
+    centered   the corrected one: no truncation; a cell stands for its centre, (index + 0.5) / grid; queries are sampled
+               on the same pixel-centre grid.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import UsageError, unknown_name
+
+Convention = Literal["reference", "centered"]
+CONVENTIONS: tuple[str, ...] = get_args(Convention)
+
+
+def check_convention(convention: str) -> None:
+    """Raise `UsageError` unless `convention` is one of `CONVENTIONS`."""
+    if convention not in CONVENTIONS:
+        raise unknown_name("convention", convention, CONVENTIONS)
+
+
+def effective_size(requested: int, multiple: int) -> int:
+    """The network size for a requested size: the nearest multiple of the patch, ties down, never below one patch.
+
+    >>> effective_size(800, 14), effective_size(800, 16), effective_size(21, 14), effective_size(1, 14)
+    (798, 800, 14, 14)
+    """
+    if requested < 1 or multiple < 1:
+        raise UsageError(f"image size and patch multiple must be positive, got {requested} and {multiple}")
+    below = requested // multiple * multiple
+    above = below + multiple
+    return max(multiple, below if requested - below <= above - requested else above)
+
+
+def network_points(points: ArrayLike, side: ArrayLike, size: int) -> NDArray[np.int32]:
+    """Pixel points to integer network pixels, with the two truncations of the `reference` convention.
+
+    Args:
+        points: (N, 2) float, pixel frame.
+        side: scalar or (N,) int, side of the padded square in pixels.
+        size: network size in pixels.
+
+    Returns:
+        (N, 2) int32: `trunc(float32(trunc(point) * size / side))`. The product is an integer; the division is made in
+        float32, as the reference does.
+    """
+    whole = np.trunc(np.asarray(points, dtype=np.float64).reshape(-1, 2)).astype(np.int64)
+    divisor = np.asarray(side, dtype=np.float32).reshape(-1, 1)
+    return np.trunc((whole * size).astype(np.float32) / divisor).astype(np.int32)
+
+
+def pixels_to_unit(points: ArrayLike, side: ArrayLike) -> NDArray[np.float32]:
+    """(N, 2) pixel points to float32 unit points: point / side. The inverse of `unit_to_pixels`."""
+    divisor = np.asarray(side, dtype=np.float64).reshape(-1, 1)
+    return (np.asarray(points, dtype=np.float64).reshape(-1, 2) / divisor).astype(np.float32)
+
+
+def unit_to_pixels(points: ArrayLike, side: ArrayLike) -> NDArray[np.float64]:
+    """(N, 2) unit points to float64 pixels. `pixels_to_unit` gives back the same float32 values, bit for bit."""
+    factor = np.asarray(side, dtype=np.float64).reshape(-1, 1)
+    return np.asarray(points, dtype=np.float32).reshape(-1, 2).astype(np.float64) * factor
+
+
+def keypoints_to_unit(
+    points: ArrayLike, side: ArrayLike, size: int | None, convention: Convention
+) -> NDArray[np.float32]:
+    """Annotated pixel points to the unit frame as `convention` sees them.
+
+    With `reference` the points pass through the integer network frame of `size` pixels; `size` None (predictions that
+    come from no fixed grid) and `centered` keep them exact.
+
+    Returns:
+        (N, 2) float32. Values may lie outside 0..1 for points outside the image.
+    """
+    check_convention(convention)
+    if convention == "centered" or size is None:
+        return pixels_to_unit(points, side)
+    return network_points(points, side, size).astype(np.float32) / np.float32(size)
+
+
+def cells_to_unit(columns: ArrayLike, rows: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
+    """Grid cells to (N, 2) float32 unit points: the cell's top-left corner (`reference`) or its centre (`centered`)."""
+    check_convention(convention)
+    cells = np.stack([np.asarray(columns), np.asarray(rows)], axis=-1).reshape(-1, 2).astype(np.float32)
+    if convention == "centered":
+        cells = cells + np.float32(0.5)
+    return cells / np.float32(grid)
+
+
+def unit_to_grid_sample(points: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
+    """Unit points to fractional grid indices (N, 2) float32, 0 = centre of the first cell, for bilinear sampling.
+
+    `reference`: x * (grid - 1), the align-corners grid. `centered`: x * grid - 0.5.
+    """
+    check_convention(convention)
+    unit = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+    if convention == "reference":
+        return unit * np.float32(grid - 1)
+    return unit * np.float32(grid) - np.float32(0.5)

@@ -1,0 +1,105 @@
+"""A leaderboard on the Hub: its dataset, its tasks and its rules."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..data.manifest import MANIFEST
+from ..errors import UsageError
+from ..utils.hub_errors import HubError, repo_url
+from . import eval_yaml as benchmark
+from .client import check_repo_name, retrying
+from .record_types import KINDS
+from .rules import PublishedBoard, Rules, read_rules
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+BOARD_FILE = "leaderboard.json"  # in the dataset repository; where it is absent, SOCO's rules hold
+BOARD_VARIABLE = "SOCO_LEADERBOARD"
+
+
+def dataset_repo_of(given: str | None) -> str:
+    """The leaderboard's dataset repository: the option, else the environment variable. Raises `UsageError`."""
+    repo = given or os.environ.get(BOARD_VARIABLE)
+    if not repo:
+        raise UsageError(
+            f"Which leaderboard? Give --dataset-repo ORG/NAME, the dataset that `soco publish` made, or set "
+            f"{BOARD_VARIABLE}."
+        )
+    return check_repo_name(repo, "--dataset-repo")
+
+
+def read_board(api: HfApi, repo: str, revision: str | None = None) -> PublishedBoard:
+    """Ask the Hub for a leaderboard at a revision (default: main).
+
+    Raises:
+        UsageError: the repository is not a published SOCO dataset, or holds malformed rules.
+        HubError: the Hub refuses or cannot be reached.
+    """
+    info = retrying("read", lambda: api.dataset_info(repo, revision=revision), repo)
+    there = {item.rfilename for item in info.siblings or []}
+    for needed in (MANIFEST, benchmark.FILE):
+        if needed not in there:
+            raise UsageError(
+                f"{repo_url(repo)} is no SOCO leaderboard: it has no {needed}. Give a dataset that `soco publish` made."
+            )
+    texts = {
+        name: _text(api, repo, str(info.sha), name) for name in (MANIFEST, benchmark.FILE, BOARD_FILE) if name in there
+    }
+    return board_of(repo, str(info.sha), texts)
+
+
+def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> PublishedBoard:
+    """The leaderboard from the contents of `manifest.json`, `eval.yaml` and, where there is one, `leaderboard.json`.
+
+    Raises:
+        UsageError: one of them is malformed.
+    """
+    import yaml
+
+    try:
+        manifest = json.loads(texts[MANIFEST])
+        content_hash, source = str(manifest["content_hash"]), str(manifest["source"]["id"])
+        questions = {str(name): int(rows) for name, rows in manifest["counts"]["rows"].get("lvlm", {}).items()}
+        questions_hash = str(manifest["lvlm"]["hash"]) if questions else ""
+        ids = _task_ids(yaml.safe_load(texts[benchmark.FILE]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError):
+        raise UsageError(f"{MANIFEST} or {benchmark.FILE} of {repo} at {revision[:12]} is malformed.") from None
+    rules = rules_of(texts.get(BOARD_FILE, b"{}"))
+    if lacking := [task for own in rules.values() for task in own.tasks if task not in ids]:
+        raise UsageError(f"{benchmark.FILE} of {repo} at {revision[:12]} lacks the task(s) {', '.join(lacking)}.")
+    return PublishedBoard(repo, revision, content_hash, source, ids, rules, questions, questions_hash)
+
+
+def rules_of(text: str | bytes) -> dict[str, Rules]:
+    """The rules from `leaderboard.json`: those of the first kind stand in it openly, of others under the kind's name.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    try:
+        fields = json.loads(text)
+        named = {kind.name: fields.pop(kind.name, {}) for kind in KINDS[1:]}
+        return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in KINDS}
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
+
+
+def _task_ids(content: Any) -> tuple[str, ...]:
+    listed: Iterable[Mapping[str, Any]] = content["tasks"]
+    return tuple(str(task["id"]) for task in listed)
+
+
+def _text(api: HfApi, repo: str, revision: str, name: str) -> bytes:
+    def load() -> bytes:
+        return Path(api.hf_hub_download(repo, name, repo_type="dataset", revision=revision)).read_bytes()
+
+    try:
+        return retrying(f"read {name} of", load, repo)
+    except OSError as error:
+        raise HubError(f"{name} of {repo} cannot be kept in the Hugging Face cache: {error.strerror}") from error

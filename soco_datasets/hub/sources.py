@@ -1,0 +1,297 @@
+"""Gathering the entries of the leaderboard. Whatever cannot be used is left out and said, never silently."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PredictionsError, SocoError, UsageError
+from ..reporting.probe_records import is_probe
+from ..reporting.style import clean
+from ..utils.hub_errors import HubError, repo_url
+from .client import retrying
+from .hosted_leaderboard import read_board
+from .leaderboard import (
+    MISMATCH,
+    PROPOSED,
+    UNVERIFIED,
+    VERIFIED,
+    Collected,
+    Entry,
+    paper_entries,
+    with_status,
+)
+from .record_type import SUBSETS, RecordKind
+from .record_types import (
+    KINDS,
+    kind_of_record,
+    kind_of_task,
+    task_of,
+)
+from .rules import PublishedBoard
+from .submission import SubmissionError
+from .submissions import Address, entries_of, verify_kind
+from .verify import Verdict, verify_file
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetLeaderboardEntry, EvalResultEntry, HfApi
+
+_NOT_RECORDS = "not a result record"
+
+
+def collect(
+    *,
+    local: str | Path | None = None,
+    dataset_repo: str | None = None,
+    paper: bool | None = None,
+    check: bool = False,
+    data: str | None = None,
+) -> Collected:
+    """The entries of all sources.
+
+    Args:
+        local: folder with records; None = none.
+        dataset_repo: the leaderboard on the Hub; None = no entries from there, and SOCO's rules.
+        paper: whether the paper's models are in; None = those of kinds where the data is SOCO and the rules are its.
+        check: compute results again, those of the Hub and those here, and say which ones match.
+        data: dataset folder for that.
+
+    Raises:
+        UsageError: `local` is no folder, or the dataset is no leaderboard.
+        HubError: the Hub refuses or cannot be reached.
+    """
+    entries: list[Entry] = []
+    remarks: list[str] = []
+    board: PublishedBoard | None = None
+    if dataset_repo is not None:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        board = read_board(api, dataset_repo)
+        found = hub_entries(api, board)
+        entries += (
+            [_checked_hub(api, e, dataset_repo, data, remarks) for e in found.entries] if check else found.entries
+        )
+        remarks += found.remarks
+    if local is not None:
+        mine = local_entries(Path(local), board, check=check, data=data)
+        entries += mine.entries
+        remarks += mine.remarks
+    kinds = [kind for kind in KINDS if paper is not False and (paper or board is None or kind.is_papers(board))]
+    entries += paper_entries(kinds)
+    if paper is None and not kinds:
+        remarks.append(
+            f"the paper's models are left out: {dataset_repo} is not SOCO under its protocol (--paper shows them)"
+        )
+    return Collected(tuple(entries), tuple(remarks))
+
+
+def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
+    """What models say on the Hub about this dataset. Raises `HubError`."""
+    remarks: list[str] = []
+    listed = _listed(api, board, remarks)
+    entries: list[Entry] = []
+    for model in dict.fromkeys(entry.model_id for entry in listed):
+        try:
+            info = retrying("read", lambda model=model: api.model_info(model, expand=["evalResults"]), model, "model")  # type: ignore[misc]  # mypy does not see the default
+        except (HubError, UsageError) as error:  # the latter for what is no name of a repository
+            remarks.append(f"{clean(model)} is left out: {clean(error)}")
+            continue
+        stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
+        entries += _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
+    return Collected(tuple(entries), tuple(remarks))
+
+
+def _listed(api: HfApi, board: PublishedBoard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
+    """The Hub's ranking by the benchmark's first task, and by the first one of each further kind of record.
+
+    The client asks for the first task alone, so the others are asked for by name; where the Hub does not give them, the
+    models that have nothing else stay unknown.
+    """
+    try:
+        found = retrying(
+            "read the leaderboard of",
+            lambda: api.get_dataset_leaderboard(board.repo, base_model_only=False),
+            board.repo,
+        )
+    except HubError as error:
+        if error.status not in (400, 404):
+            raise
+        remarks.append(
+            f"the Hub has no leaderboard of {board.repo}, so none of its entries are here: it keeps one for datasets "
+            "on its allow-list (see docs/hub.md)"
+        )
+        return []
+    for kind in KINDS:
+        first = next((task for task in board.task_ids if task in kind.tasks), None)
+        if first is None or first == board.task_ids[0]:
+            continue
+        try:
+            found += retrying(
+                f"read the task {first} of",
+                lambda first=first: _by_task(api, board.repo, first),  # type: ignore[misc]  # mypy does not see the default
+                board.repo,
+            )
+        except HubError as error:
+            remarks.append(f"models that have only results of {first} may be left out: {error}")
+    return found
+
+
+def _by_task(api: HfApi, repo: str, task_id: str) -> list[DatasetLeaderboardEntry]:
+    from huggingface_hub import DatasetLeaderboardEntry
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    answer = get_session().get(
+        f"{api.endpoint}/api/datasets/{repo}/leaderboard",
+        headers=build_hf_headers(token=api.token),
+        params={"base_model": False, "task_id": task_id},
+    )
+    hf_raise_for_status(answer)
+    return [DatasetLeaderboardEntry(**entry) for entry in answer.json()]
+
+
+def local_entries(
+    folder: Path, board: PublishedBoard | None, *, check: bool = False, data: str | None = None
+) -> Collected:
+    """The records of a folder that fit the leaderboard; without one, those that fit SOCO's rules on SOCO.
+
+    Raises:
+        UsageError: no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder. Give the one that `soco evaluate --out` wrote to.")
+    entries, remarks = [], []
+    for path in sorted(folder.glob("*.json")):
+        if is_probe(path):  # lies beside the record of its model, and has no place on the leaderboard
+            continue
+        kind = kind_of_record(path)
+        try:
+            record = kind.read(path)
+        except PredictionsError as error:
+            remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
+            continue
+        reasons = kind.refusals(record, board) if board else _refusals_of_soco(kind, record)
+        reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
+        if reasons:
+            remarks.append(f"{path} is left out: {'; '.join(reasons)}")
+            continue
+        rules = board.rules[kind.name] if board else kind.rules()
+        scores = {
+            (task, subset): percent
+            for task in kind.tasks
+            for subset in SUBSETS
+            if (percent := rules.percent(record, task, subset)) is not None
+        }
+        entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
+        entries.append(with_status(entry, _local_status(path, kind, data, remarks)) if check else entry)
+    return Collected(tuple(entries), tuple(remarks))
+
+
+def _refusals_of_soco(kind: RecordKind, record: Any) -> list[str]:
+    found: list[str] = kind.rules().refusals(record)
+    name = record.dataset["id"]
+    return found if kind.is_soco(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
+
+
+def _entries_of_model(
+    model: str,
+    stated: Sequence[EvalResultEntry],
+    listed: Sequence[DatasetLeaderboardEntry],
+    board: PublishedBoard,
+    remarks: list[str],
+) -> list[Entry]:
+    """The results of one model, one for each submission: entries of one have the same source and notes."""
+    groups: dict[tuple[str, str, str], list[dict[tuple[str, str], float]]] = {}
+    for entry in stated:
+        key = task_of(str(entry.task_id))
+        if key is None:
+            continue
+        if not _is_percent(entry.value):
+            remarks.append(
+                f"{clean(model)}, {entry.task_id}: left out, {clean(entry.value)[:40]} is in the wrong unit: percent "
+                "is a number from 0 to 100"
+            )
+            continue
+        if entry.dataset_revision not in (None, board.revision):
+            remarks.append(
+                f"{clean(model)}, {entry.task_id}: of another revision, {clean(entry.dataset_revision)[:12]}"
+            )
+        alike = groups.setdefault((str(entry.date or ""), str(entry.source_url or ""), str(entry.notes or "")), [])
+        percent = float(entry.value)
+        place = next((scores for scores in alike if scores.get(key, percent) == percent), None)
+        if place is None:  # a second, other number of this task: it stands by itself
+            alike.append(place := {})
+        place[key] = percent
+    return [
+        Entry(model, "hub", _hub_status(url, notes, scores, listed), scores, date, url, notes)
+        for (date, url, notes), alike in groups.items()
+        for scores in alike
+    ]
+
+
+def _is_percent(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(float(value)) and 0 <= float(value) <= 100  # type: ignore[arg-type]  # a number
+
+
+def _hub_status(
+    url: str, notes: str, scores: Mapping[tuple[str, str], float], listed: Sequence[DatasetLeaderboardEntry]
+) -> str:
+    """What the Hub says of a submission: it tells it for the leaderboard's first task, by source, notes and value."""
+    same = [
+        entry
+        for entry in listed
+        if (str((entry.source or {}).get("url") or ""), str(entry.notes or "")) == (url, notes)
+        and entry.value in scores.values()
+    ]
+    if any(entry.verified for entry in same):
+        return VERIFIED
+    return PROPOSED if same and all(entry.pull_request for entry in same) else UNVERIFIED
+
+
+def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, remarks: list[str]) -> Entry:
+    """The entry with what a recomputation says. A proposed one lies in a pull request: verify that by its address."""
+    if entry.status == PROPOSED:
+        remarks.append(
+            f"{clean(entry.model)}: proposed, so not computed again; soco verify {clean(entry.model)}@refs/pr/N"
+        )
+        return entry
+    kind = kind_of_task(next(iter(entry.scores))[0])
+    try:
+        stated = entries_of(api, kind, entry.model, "main")
+        if {(str(e.source_url or ""), str(e.notes or "")) for e in stated} != {(entry.url, entry.notes)} or {
+            task_of(e.task_id): e.value for e in stated
+        } != entry.scores:
+            raise SubmissionError("these numbers are not those of that file")
+        verdict = verify_kind(api, entry.model, kind, Address(entry.model, "model", "main"), data, dataset_repo)
+    except SocoError as error:
+        place = f"{kind.yaml_file}, {repo_url(entry.model, 'model')}"
+        remarks.append(f"{clean(entry.model)} cannot be computed again ({place}): {error}")
+        return with_status(entry, UNVERIFIED)
+    return with_status(entry, _status_of(verdict, entry.model, remarks))
+
+
+def _local_status(path: Path, kind: RecordKind, data: str | None, remarks: list[str]) -> str:
+    if not Path(kind.data_beside(path.as_posix())).is_file():
+        remarks.append(f"{path} cannot be computed again: its {kind.data} are not beside it")
+        return UNVERIFIED
+    return _status_of(verify_file(str(path), data), str(path), remarks)
+
+
+def _status_of(verdict: Verdict, what: str, remarks: list[str]) -> str:
+    if not verdict.matches:
+        remarks.append(f"{clean(what)} does not match its data; see: soco verify {clean(what)}")
+        return MISMATCH
+    if not verdict.references:
+        remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
+        return UNVERIFIED
+    return VERIFIED
+
+
+def tell(remarks: Sequence[str]) -> None:
+    """What was left out, to stderr."""
+    for remark in remarks:
+        print(f"note: {remark}", file=sys.stderr)

@@ -1,0 +1,195 @@
+"""Finding and downloading somebody's submission. Only from the Hub that is configured, only files of bounded size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ..errors import UsageError
+from ..utils.files import parse_size
+from ..utils.hub_errors import RepoType
+from .client import retrying
+from .hosted_leaderboard import read_board
+from .record_type import RECORD, RecordKind
+from .record_types import KINDS, kind_of_record, record_beside
+from .rules import PublishedBoard
+from .submission import SubmissionError, parse_entries, place_of
+from .verify import (
+    Verdict,
+    check_files,
+    check_submission,
+    find_folder,
+    joined,
+    stated_content,
+    verify_file,
+)
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResultEntry, HfApi
+
+_LARGEST = {".yaml": parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
+_MODEL_URL = re.compile(
+    r"/(?P<repo>[^/]+/[^/]+)(?:/(?:tree|blob|resolve)/(?P<revision>[^/]+).*|/discussions/(?P<pull>\d+)/?)?/?"
+)
+_DATASET_URL = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/(?:tree|blob|resolve)/(?P<revision>[^/]+)/(?P<path>.+)")
+_REPO = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+_FORMS = (
+    "Give a record or the predictions or answers beside it, a model repository (ORG/MODEL, or ORG/MODEL@refs/pr/N for "
+    "a pull request), or the address of one, of its pull request, or of results in a dataset repository"
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Something on the Hub: a model's submission (`path` empty), or a file or folder of a dataset repository."""
+
+    repo: str
+    repo_type: RepoType
+    revision: str
+    path: str = ""
+
+
+def parse_address(text: str) -> Address:
+    """What `soco verify` was given, when it is no file here.
+
+    >>> parse_address("lab/model@refs/pr/3")
+    Address(repo='lab/model', repo_type='model', revision='refs/pr/3', path='')
+
+    Raises:
+        UsageError: not an address of this Hub.
+    """
+    from huggingface_hub.constants import ENDPOINT
+
+    if "://" not in text:
+        if found := _REPO.fullmatch(text):
+            return Address(found["repo"], "model", found["revision"] or "main")
+        raise UsageError(f"{text!r} is no file here and no repository. {_FORMS}.")
+    url, here = urlsplit(text), urlsplit(ENDPOINT)
+    if (url.scheme, url.netloc) != (here.scheme, here.netloc):
+        raise UsageError(f"{text} is not on {ENDPOINT}, and nothing is downloaded from elsewhere. {_FORMS}.")
+    if found := _DATASET_URL.fullmatch(url.path):
+        return Address(found["repo"], "dataset", unquote(found["revision"]), unquote(found["path"]).strip("/"))
+    if not url.path.startswith(("/datasets/", "/spaces/")) and (found := _MODEL_URL.fullmatch(url.path)):
+        revision = f"refs/pr/{found['pull']}" if found["pull"] else unquote(found["revision"] or "main")
+        return Address(found["repo"], "model", revision)
+    raise UsageError(f"{text} is no place for a submission. {_FORMS}.")
+
+
+def verify(what: str, data: str | None = None, dataset_repo: str | None = None) -> Verdict:
+    """Verify a file here, or something on the Hub.
+
+    Args:
+        what: see `_FORMS`.
+        data: dataset folder or "mini"; None = one that is here and has the right content.
+        dataset_repo: the leaderboard's dataset; None = the one that the submission names.
+
+    Raises:
+        UsageError: no such form, or another leaderboard's submission.
+        SubmissionError: there is no submission, or nothing that could be computed again.
+        HubError: the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    if Path(what).is_file():
+        return verify_file(what, data)
+    if Path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
+        raise UsageError(f"{what} is no file. {_FORMS}.")
+    address, api = parse_address(what), HfApi()
+    if address.repo_type == "model":
+        return _verify_model(api, what, address, data, dataset_repo)
+    is_file = address.path.endswith((".json", ".parquet"))
+    record = record_beside(address.path) if is_file else f"{address.path}/{RECORD}"
+    here = download(api, address.repo, "dataset", address.revision, record)
+    kind = kind_of_record(here)
+    beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
+    return check_files(what, kind, here, beside, find_folder(data, stated_content(kind, here)))
+
+
+def entries_of(api: HfApi, kind: RecordKind, model_repo: str, revision: str) -> list[EvalResultEntry]:
+    """The entries of a model's file of a kind. Raises `SubmissionError`, `HubError`."""
+    path = download(api, model_repo, "model", revision, kind.yaml_file)
+    return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
+
+
+def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str) -> Path:
+    """One file, after a look at its size.
+
+    Raises:
+        SubmissionError: there is no such file, or it is far too large.
+        HubError: the Hub refuses or cannot be reached.
+    """
+    infos = retrying(
+        "read", lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision), repo, repo_type
+    )
+    size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
+    if size is None:
+        raise SubmissionError(f"{repo} at {revision} has no {name}, so there is nothing to compute again")
+    most = _LARGEST[Path(name).suffix]
+    if size > most:
+        raise SubmissionError(f"{name} of {repo} has {size:,} bytes, more than the {most:,} that are downloaded")
+
+    def load() -> str:
+        return api.hf_hub_download(repo, name, repo_type=repo_type, revision=revision)
+
+    return Path(retrying(f"download {name} of", load, repo, repo_type))
+
+
+def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:
+    """All that a model has submitted, of whatever kind."""
+    files = [kind.yaml_file for kind in KINDS]
+    infos = retrying(
+        "read",
+        lambda: api.get_paths_info(address.repo, files, repo_type="model", revision=address.revision),
+        address.repo,
+        "model",
+    )
+    there = [kind for kind in KINDS if kind.yaml_file in {info.path for info in infos}]
+    if not there:
+        raise SubmissionError(
+            f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
+        )
+    return joined([verify_kind(api, what, kind, address, data, dataset_repo) for kind in there])
+
+
+def verify_kind(
+    api: HfApi, what: str, kind: RecordKind, address: Address, data: str | None, dataset_repo: str | None
+) -> Verdict:
+    """What a model has submitted of one kind. Arguments and errors as `verify`."""
+    entries = entries_of(api, kind, address.repo, address.revision)
+    board = board_named(api, entries, dataset_repo, what)
+    place = place_of(entries[0].source_url)
+    files = [
+        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}") for name in (RECORD, kind.data_file)
+    ]
+    return check_submission(
+        what,
+        kind,
+        entries,
+        model_repo=address.repo,
+        board=board,
+        record=files[0],
+        data=files[1],
+        folder=find_folder(data, board.content_hash),
+    )
+
+
+def board_named(api: HfApi, entries: list[EvalResultEntry], dataset_repo: str | None, what: str) -> PublishedBoard:
+    """The leaderboard that entries are for, at the revision they name.
+
+    Raises:
+        SubmissionError: no entry, several datasets or revisions, or another leaderboard's.
+        HubError: there is no such revision.
+    """
+    named = sorted({(str(entry.dataset_id), str(entry.dataset_revision)) for entry in entries})
+    if len(named) != 1:
+        listed = ", ".join(f"{repo} at {revision}" for repo, revision in named) or "none"
+        raise SubmissionError(f"{what} must be of one dataset at one revision, it names {listed}")
+    repo, revision = named[0]
+    if dataset_repo is not None and repo != dataset_repo:
+        raise SubmissionError(f"{what} is for the leaderboard of {repo}, not of {dataset_repo}")
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise SubmissionError(f"{what} names the revision {revision!r} of {repo}, which is no commit")
+    return read_board(api, repo, revision)

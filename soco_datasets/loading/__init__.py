@@ -1,0 +1,1 @@
+"""Loading through Hugging Face `datasets` and `evaluate`: feature types, splits, registration."""

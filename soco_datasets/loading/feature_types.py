@@ -1,0 +1,205 @@
+"""The `datasets` feature types behind `load_dataset("soco", ...)`: images joined and pairs derived only on access.
+
+A joined image is stored as the address "soco://FOLDER!/IMAGE_ID" in the `path` of an ordinary image struct, its bytes
+null. To `datasets` it is a plain `Image`: this module teaches `Image.decode_example` such addresses, and fsspec to read
+them where `datasets` copies bytes into rows (`push_to_hub`). What is exported is a plain dataset that needs none of it.
+
+This module imports nothing heavy of the package at the top: it is loaded while `import datasets` ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import numbers
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from datasets.features import Image
+from datasets.features.features import _FEATURE_TYPES, register_feature
+from fsspec import AbstractFileSystem
+
+from ..data.uris import (
+    PREFIX,
+    PROTOCOL,
+    marks_of,
+    pair_of,
+    parse_address,
+)
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+
+@dataclass
+class StoredImage(Image):
+    """An image that stays in its dataset folder; gives an RGB `PIL.Image`, EXIF orientation not applied.
+
+    Storage is that of `datasets.Image`. It is written into schemas as a plain `Image`, so that files exported from it
+    load everywhere; being a class of ours makes other processes that unpickle a dataset import this package.
+    """
+
+    # `datasets` leaves out of schemas what equals its default; the mode must be in them
+    mode: str | None = field(default="RGB", metadata={"include_in_asdict_even_if_is_default": True})
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to the plain `Image` that it becomes in a schema."""
+        return isinstance(other, Image) and (self.mode, self.decode) == (other.mode, other.decode)
+
+    def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> PIL.Image.Image:
+        """Decode without EXIF orientation where bytes are given; addresses and files as `Image` does."""
+        if self.decode and isinstance(value, dict) and value.get("bytes") is not None:
+            from ..data.images import open_rgb
+
+            return _in_mode(open_rgb(value["bytes"], f"The image {value.get('path')!r}"), self.mode)
+        return super().decode_example(value, token_per_repo_id=token_per_repo_id)
+
+
+@dataclass
+class PairField:
+    """One field of one pair of the split `all`, stored as the pair's number and derived on access.
+
+    All columns of `all` share one buffer of numbers: 8 bytes a pair. The storage is a list of one number, not a bare
+    integer, so that what would see numbers in place of values (sorting, `unique`, casts) fails and does not mislead.
+
+    Attributes:
+        root: absolute path of the dataset folder.
+        config: pair config.
+        min_shared: least number of common keypoints of a pair.
+        name: the column's name.
+    """
+
+    root: str
+    config: str
+    min_shared: int
+    name: str
+    id: str | None = field(default=None, repr=False)
+    dtype: ClassVar[str] = "pair"
+    pa_type: ClassVar[Any] = pa.list_(pa.int64(), 1)
+    _type: str = field(default="PairField", init=False, repr=False)
+
+    def __call__(self) -> pa.DataType:
+        return self.pa_type
+
+    def encode_example(self, value: Any) -> Any:
+        """Values are stored as they are: a number stays one, anything else makes a new column type."""
+        return value
+
+    def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
+        """The field's value for pair number `[k]`, as a list or an array; what is no pair number is a value already.
+
+        A stream that loses or renames columns decodes its rows, encodes them and decodes them again.
+        """
+        from ..data.all_pairs import all_pairs
+
+        number = _pair_number(value)
+        if isinstance(value, dict):
+            return StoredImage().decode_example(value, token_per_repo_id)
+        if number is None:
+            return value
+        return all_pairs(self.root, self.config, self.min_shared).value(number, self.name)
+
+    def cast_storage(self, storage: pa.Array) -> pa.Array:
+        """Accept pair numbers, nulls, and unchanged images by their address; `map` gives other values a new type."""
+        if storage.type == self.pa_type:
+            return storage
+        if pa.types.is_null(storage.type):
+            return storage.cast(self.pa_type)
+        if pa.types.is_struct(storage.type) and {field.name for field in storage.type} == {"bytes", "path"}:
+            paths = storage.field("path").to_pylist() if storage.field("bytes").null_count == len(storage) else [""]
+            numbers = [None if path is None else pair_of(path) for path in paths]
+            if None not in numbers:
+                return pa.array([[number] for number in numbers], self.pa_type)
+        raise TypeError(f"Cannot store {storage.type} in a derived column; `map` gives it a column of its own type.")
+
+
+class SocoFileSystem(AbstractFileSystem):
+    """Read-only fsspec file system of the images of built folders, at `image_address`.
+
+    Files are the JPEGs of the folder with the EXIF orientation tag set to 1, since the point annotations belong to
+    the un-rotated image and many readers would rotate it. Use `open_folder(root).images.jpeg_bytes` for the original.
+    """
+
+    protocol = PROTOCOL
+    cachable = True
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        return [cls._strip_protocol(p) for p in path] if isinstance(path, list) else path.removeprefix(PREFIX)
+
+    def _read(self, path: str) -> bytes:
+        from ..data.folder import open_folder
+        from ..data.jpeg import without_orientation
+
+        try:
+            root, image_id = parse_address(path)
+            images = open_folder(root).images
+            if tag := marks_of(path):
+                from ..data.questions.markers import encode_tagged
+
+                return encode_tagged(images.open(image_id), tag)
+            return without_orientation(images.jpeg_bytes(image_id))
+        except ValueError as error:
+            raise FileNotFoundError(str(error)) from error
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Name, size in bytes and type, as fsspec wants them."""
+        return {"name": path, "size": len(self._read(path)), "type": "file"}
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """The file itself: a built folder is not meant to be walked."""
+        return [self.info(path) if detail else path]
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BytesIO:
+        if mode != "rb":
+            raise PermissionError(f"{PREFIX} is read-only")
+        return io.BytesIO(self._read(path))
+
+
+def is_derived(feature: object) -> bool:
+    """Whether a column of this feature holds pair numbers (the split `all`)."""
+    return isinstance(feature, PairField)
+
+
+def _pair_number(value: Any) -> int | None:
+    """The k of `[k]`; None for anything else, such as any value that a column of pairs can have."""
+    if isinstance(value, list | np.ndarray) and len(value) == 1 and isinstance(value[0], numbers.Integral):
+        return int(value[0])
+    return None
+
+
+def _in_mode(image: PIL.Image.Image, mode: str | None) -> PIL.Image.Image:
+    return image if mode in (None, image.mode) else image.convert(mode)
+
+
+def _teach_addresses() -> None:
+    """Let `Image` decode addresses from the folder: a map cache or `load_from_disk` gives plain `Image` features."""
+    original = Image.decode_example
+
+    @functools.wraps(original)
+    def decode_example(self: Image, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
+        if self.decode and isinstance(value, dict) and value.get("bytes") is None:
+            path = value.get("path")
+            if isinstance(path, str) and path.startswith(PREFIX):
+                from ..data.folder import open_folder
+
+                root, image_id = parse_address(path)
+                image = open_folder(root).images.open(image_id)
+                if tag := marks_of(path):
+                    from ..data.questions.markers import draw_tagged
+
+                    image = draw_tagged(image, tag, path)
+                return _in_mode(image, self.mode)
+        return original(self, value, token_per_repo_id=token_per_repo_id)
+
+    Image.decode_example = decode_example
+
+
+if "PairField" not in _FEATURE_TYPES:
+    _teach_addresses()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "experimental": said on every import otherwise
+        register_feature(PairField, "PairField")

@@ -1,0 +1,262 @@
+"""Tables of a built folder as `datasets.Dataset`s whose rows come with their images: what `load_dataset("soco")` gives.
+
+Columns that a folder does not store (addresses of images, numbers of pairs) are written once into a small index file
+in the Hugging Face cache and memory-mapped. That keeps pickles small, and it is beside this file, not inside the
+dataset folder, that `datasets` puts the results of `map`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, DatasetInfo, Features
+from datasets.fingerprint import Hasher
+from datasets.splits import NamedSplit
+from datasets.table import InMemoryTable, MemoryMappedTable, Table, concat_tables, embed_table_storage
+
+from ..data.all_pairs import IMAGE_COLUMNS, all_pairs
+from ..data.folder import DatasetFolder
+from ..data.jpeg import without_orientation
+from ..data.manifest import Shard
+from ..data.schema import CONFIGS
+from ..data.uris import image_address
+from ..utils.files import atomic_file
+from .feature_types import PairField, StoredImage, is_derived
+
+ALL = "all"
+LVLM = "lvlm"
+_IMAGE_TYPE = StoredImage.pa_type
+
+
+def joined_features(config: str) -> Features:
+    """Columns of a config as loaded: the stored ones, images as `StoredImage`, joined ones after the first column."""
+    stored = CONFIGS[config].features
+    first, *rest = stored
+    features = {first: stored[first]}
+    if CONFIGS[config].shows_pair:
+        features |= {name: StoredImage() for name in IMAGE_COLUMNS}
+    return Features(features | {name: StoredImage() if name == "image" else stored[name] for name in rest})
+
+
+def split_names(folder: DatasetFolder, config: str) -> list[str]:
+    """Splits of a config that can be loaded from `folder`, `all` included."""
+    stored = folder.splits(config) if config in folder.configs else []
+    return [*stored, ALL] if CONFIGS[config].has_all else stored
+
+
+def split_rows(folder: DatasetFolder, config: str, split: str, min_shared: int) -> int:
+    """Number of rows of a split; `all` is counted without listing its pairs."""
+    if split == ALL:
+        return len(all_pairs(str(folder.path), config, min_shared))
+    return folder.rows(config, split)
+
+
+def load_split(
+    folder: DatasetFolder,
+    config: str,
+    split: str,
+    *,
+    min_shared: int,
+    cache: str | Path,
+    info: DatasetInfo,
+    in_memory: bool,
+    marker: tuple[str, str] = ("arrow", "red"),
+) -> Dataset:
+    """One whole split as a `Dataset`.
+
+    Args:
+        folder: the built folder.
+        config, split: one of `split_names(folder, config)`.
+        min_shared: least number of common keypoints of a pair of `all`.
+        cache: folder for the index file, and so for results of `map`.
+        info: description to attach; its features are replaced.
+        in_memory: read everything into memory instead of mapping files.
+        marker: shape and colour of what is drawn into the images of `lvlm`.
+    """
+    option: Any = min_shared if split == ALL else None
+    if config == LVLM:
+        option = [folder.manifest["lvlm"]["hash"], *marker]
+    fingerprint = Hasher.hash(["soco-index-1", str(folder.path), folder.content_hash, config, split, option])
+    # the content hash does not tell formats apart
+    stored_as = "hub" if folder.snapshot is not None else folder.shards("images", "test")[0].path.suffix[1:]
+    index = Path(cache) / f"soco-{config}-{split}-{stored_as}-{fingerprint}.arrow"
+    info = info.copy()
+    if split == ALL:
+        info.features = _derived_features(folder, config, min_shared)
+        table = _numbers_table(index, info.features, split_rows(folder, config, split, min_shared))
+    else:
+        info.features = joined_features(config)
+        table = _joined_table(index, folder, config, split, marker)
+    if in_memory:
+        table = InMemoryTable(table.table)
+    return Dataset(arrow_table=table, info=info, split=NamedSplit(split), fingerprint=fingerprint)
+
+
+def expand_pairs(dataset: Dataset, *, embed_images: bool = False) -> Dataset:
+    """Write out the pairs of a dataset of the split `all`, so that it can be sorted, exported or sent to the Hub.
+
+    Every column then holds its values, as those of `test` do. Columns that were added are kept. Select what you need
+    first: a pair takes a few kB.
+
+    Args:
+        dataset: any split of any config; nothing is done to columns that hold values already.
+        embed_images: also put the JPEG bytes of joined images into the rows, so that `to_parquet` writes them
+            (`push_to_hub` does so by itself). Bytes are repeated for every row that shows the image.
+    """
+    derived = {name: feature for name, feature in dataset.features.items() if is_derived(feature)}
+    features = Features(
+        {
+            name: joined_features(derived[name].config)[derived[name].name] if name in derived else feature
+            for name, feature in dataset.features.items()
+        }
+    )
+    expanded = dataset.with_format("arrow")
+    if derived:
+        expanded = expanded.map(
+            _expand_batch, batched=True, features=features, fn_kwargs={"derived": derived}, desc="Writing out pairs"
+        )
+    if embed_images:
+        expanded = expanded.map(
+            embed_table_storage, batched=True, batch_size=100, features=features, desc="Embedding images"
+        )
+    return expanded.with_format(dataset.format["type"])
+
+
+def _expand_batch(table: pa.Table, derived: dict[str, PairField]) -> pa.Table:
+    for position, name in enumerate(table.column_names):
+        if name in derived:
+            field = derived[name]
+            pairs = all_pairs(field.root, field.config, field.min_shared)
+            numbers = [None if cell is None else cell[0] for cell in table[name].to_pylist()]
+            values = [None if k is None else pairs.stored_value(k, field.name) for k in numbers]
+            feature = joined_features(field.config)[field.name]
+            column = pa.array(values, type=Features({name: feature}).arrow_schema.field(name).type)
+            table = table.set_column(position, name, column)
+    return table
+
+
+def _derived_features(folder: DatasetFolder, config: str, min_shared: int) -> Features:
+    root = str(folder.path)
+    return Features({name: PairField(root, config, min_shared, name) for name in joined_features(config)})
+
+
+def _numbers_table(index: Path, features: Features, rows: int) -> Table:
+    """All columns are one: each maps the same file of pair numbers under its own name."""
+    if rows == 0:
+        return InMemoryTable(features.arrow_schema.empty_table())
+
+    def numbers() -> pa.Table:
+        return pa.table({"pair": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(rows, dtype=np.int64)), 1)})
+
+    shared = _indexed(index, numbers)
+    return concat_tables([shared.rename_columns([name]) for name in features], axis=1)
+
+
+def _joined_table(index: Path, folder: DatasetFolder, config: str, split: str, marker: tuple[str, str]) -> Table:
+    features = joined_features(config)
+    if folder.rows(config, split) == 0:
+        return InMemoryTable(features.arrow_schema.empty_table())
+    first, *others = features
+    if config == "images":
+        return _images_table(index, folder, split, others)
+
+    def addresses() -> pa.Table:
+        if config == LVLM:
+            return _drawn_addresses(folder, split, marker)
+        stored = folder.table(config, split, columns=[first, *IMAGE_COLUMNS.values()] if made else [first])
+        columns = {name: _addresses(folder, stored[IMAGE_COLUMNS[name]].to_pylist()) for name in made}
+        return pa.table({first: stored[first], **columns})
+
+    made = [name for name in others if name in IMAGE_COLUMNS]
+    rest = [name for name in others if name not in made]
+    tables = [_indexed(index, addresses), *([_stored_table(folder, config, split, rest)] if rest else [])]
+    return concat_tables(tables, axis=1)
+
+
+def _images_table(index: Path, folder: DatasetFolder, split: str, others: list[str]) -> Table:
+    """The images with their bytes; the few that carry an orientation come from the index, where it is taken out.
+
+    Otherwise whoever decodes them with a plain `Image` (map caches and exports become that) would see them rotated.
+    Parquet would have to be read whole, and images on the Hub are not here, so such images are all given by address.
+    """
+    by_address = any(shard.path.suffix == ".parquet" for shard in folder.shards("images", split))
+    by_address = by_address or folder.snapshot is not None
+    columns = folder.table("images", split, columns=["image_id", "file_name", "exif_orientation"])
+    ids = columns["image_id"].to_pylist()
+    indexed = [by_address or orientation != 1 for orientation in columns["exif_orientation"].to_pylist()]
+
+    def corrected() -> pa.Table:
+        if by_address:
+            return pa.table({"image_id": columns["image_id"], "image": _addresses(folder, ids)})
+        names = columns["file_name"].to_pylist()
+        images = [
+            {"bytes": without_orientation(folder.images.jpeg_bytes(image_id)), "path": name.rpartition("/")[2]}
+            if chosen
+            else None
+            for image_id, name, chosen in zip(ids, names, indexed, strict=True)
+        ]
+        return pa.table({"image_id": columns["image_id"], "image": pa.array(images, _IMAGE_TYPE)})
+
+    table = _indexed(index, corrected)
+    rest = _stored_table(folder, "images", split, others if not by_address else others[1:])
+    pieces, start = [], 0
+    for chosen, run in itertools.groupby(indexed):
+        length = len(list(run))
+        pieces.append((table if chosen else rest).slice(start, length).select(["image"]))
+        start += length
+    last = rest.select([name for name in others if name != "image"])
+    return concat_tables([table.select(["image_id"]), concat_tables(pieces), last], axis=1)
+
+
+def _drawn_addresses(folder: DatasetFolder, split: str, marker: tuple[str, str]) -> pa.Table:
+    """The first column of `lvlm`, and its images by address, each with what is to be drawn into it."""
+    from ..data.questions.pictures import image_tags
+
+    stored = folder.table(LVLM, split)
+    rows = stored.to_pylist()
+    columns = {}
+    for name, id_column in IMAGE_COLUMNS.items():
+        tags = [image_tags(row, marker)[name] for row in rows]
+        columns[name] = _addresses(folder, [row[id_column] for row in rows], tags)
+    return pa.table({stored.column_names[0]: stored[0], **columns})
+
+
+def _addresses(folder: DatasetFolder, ids: Sequence[str | None], tags: Sequence[str] | None = None) -> pa.Array:
+    """Images by address (null for a null id), with what follows each address."""
+    root = folder.path.as_posix()
+    paths = pa.array(
+        [
+            None if image_id is None else image_address(root, image_id) + tag
+            for image_id, tag in zip(ids, tags or [""] * len(ids), strict=True)
+        ],
+        pa.string(),
+    )
+    return pa.StructArray.from_arrays([pa.nulls(len(ids), pa.binary()), paths], ["bytes", "path"], mask=paths.is_null())
+
+
+def _stored_table(folder: DatasetFolder, config: str, split: str, columns: list[str]) -> Table:
+    return concat_tables([_shard_table(shard, folder, columns) for shard in folder.shards(config, split)])
+
+
+def _shard_table(shard: Shard, folder: DatasetFolder, columns: list[str]) -> Table:
+    if shard.path.suffix == ".parquet" or not shard.path.is_file():  # the latter: images that are on the Hub
+        return InMemoryTable(folder.read(shard, columns))
+    return MemoryMappedTable.from_file(str(shard.path)).select(columns)
+
+
+def _indexed(path: Path, make: Callable[[], pa.Table]) -> MemoryMappedTable:
+    """The table in the index file at `path`, which is written first if it is not there."""
+    if not path.is_file():
+        table = make()
+        with (
+            atomic_file(path) as temporary,
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_stream(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
+    return MemoryMappedTable.from_file(str(path))

@@ -1,0 +1,1 @@
+"""Records: predictions and the results recomputed from them. No torch."""

@@ -1,0 +1,351 @@
+"""The predictions table: one row per (task, pair, query), enough to recompute a result record without the dataset.
+
+Points and boxes are float64 pixels of the stored image, as in `data.schema`. The header, JSON in the Arrow schema's
+metadata, says what the rows should be (so that missing, doubled and foreign rows are found) and everything else that
+goes into the record; beside it stands what else is annotated in the images (see `predictions_images`). The order of
+the rows means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
+
+from ..config import Protocol
+from ..errors import PredictionsError
+from ..utils.files import atomic_file
+from .annotated_points import (
+    IMAGES_KEY,
+    AnnotatedPoints,
+    Images,
+    images_from_json,
+    images_to_json,
+)
+from .header import Header, TaskExpectation
+from .validation import (
+    check_annotated,
+    check_complete,
+    check_rows,
+    compare_images,
+    compare_rows,
+    keys_sha256,
+    whole_array,
+)
+
+HEADER_KEY = b"soco_predictions"
+
+_POINT = pa.list_(pa.float64(), 2)
+_BOX = pa.list_(pa.float64(), 4)
+_SIZE = pa.list_(pa.int32(), 2)
+
+
+def _field(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable)
+
+
+SCHEMA = pa.schema(
+    [
+        _field("task", pa.string()),
+        _field("pair_id", pa.string()),
+        _field("pair_group", pa.string()),  # the category the pair is averaged in
+        _field("pair_queries", pa.int32()),  # rows this pair must have in this task
+        _field("source_image_id", pa.string()),
+        _field("target_image_id", pa.string()),
+        _field("source_category", pa.string()),
+        _field("target_category", pa.string()),
+        _field("keypoint", pa.string()),  # name of the query point
+        _field("concept", pa.string(), nullable=True),
+        _field("source_point", _POINT),
+        _field("prediction", _POINT),
+        _field("similarity", pa.float32(), nullable=True),  # of the query and the predicted place
+        _field("target_keypoints", pa.list_(pa.string())),  # names of the valid targets, one or more
+        _field("target_points", pa.list_(_POINT)),
+        _field("target_size", _SIZE),
+        _field("target_bbox", _BOX, nullable=True),
+    ]
+)
+KEY = ("task", "pair_id", "keypoint")
+
+
+@dataclass(frozen=True)
+class TaskPredictions:
+    """The predictions of one task, in the order of its pairs.
+
+    Attributes:
+        pairs: columns of `data.schema.PAIRS` (more are ignored), one row per pair, pairs without a query included.
+        points: (Q, 2) float64 pixels of the target images, query after query, pair after pair.
+        similarity: (Q,) float32, or None.
+    """
+
+    pairs: pa.Table
+    points: ArrayLike
+    similarity: ArrayLike | None = None
+
+
+def query_rows(task: str, pairs: pa.Table) -> pa.Table:
+    """The rows of one task without `prediction` and `similarity`: one per query, in the order of the pairs.
+
+    Raises:
+        PredictionsError: a column of `data.schema.PAIRS` is absent, or the lists of a pair differ in length.
+    """
+    lists = ("keypoints", "concepts", "source_points", "target_keypoints", "target_points")
+    images = ("source_image_id", "target_image_id", "source_category", "target_category", "target_size", "target_bbox")
+    once = ("pair_id", "pair_group", *images)
+    missing = [name for name in (*once, *lists) if name not in pairs.column_names]
+    if missing:
+        raise PredictionsError(f"the pairs of task {task!r} lack the column(s) {', '.join(missing)}")
+    columns = {name: whole_array(pairs[name]) for name in (*once, *lists)}
+    counts = pc.list_value_length(columns["keypoints"]).to_numpy(zero_copy_only=False)
+    for name in lists[1:]:
+        other = pc.list_value_length(columns[name]).to_numpy(zero_copy_only=False)
+        if not np.array_equal(counts, other):
+            row = int(np.flatnonzero(counts != other)[0])
+            raise PredictionsError(
+                f"task {task!r}, pair {columns['pair_id'][row]}: {counts[row]} keypoints but {other[row]} {name}"
+            )
+    owner = pa.array(np.repeat(np.arange(len(pairs)), counts))
+    rows = {name: columns[name].take(owner) for name in once}
+    rows["task"] = pa.array([task] * len(owner), pa.string())
+    rows["pair_queries"] = pa.array(np.repeat(counts, counts).astype(np.int32))
+    names = ("keypoint", "concept", "source_point", "target_keypoints", "target_points")
+    rows.update({name: columns[listed].flatten() for name, listed in zip(names, lists, strict=True)})
+    fields = [field for field in SCHEMA if field.name in rows]
+    try:
+        return pa.table([rows[field.name].cast(field.type) for field in fields], schema=pa.schema(fields))
+    except pa.ArrowInvalid as error:
+        raise PredictionsError(f"the pairs of task {task!r} hold a malformed point, size or box: {error}") from None
+
+
+def expectation(task: str, pairs: pa.Table) -> TaskExpectation:
+    """What a complete set of predictions for these pairs must hold. Errors as `query_rows`."""
+    return _expectation(pairs, query_rows(task, pairs))
+
+
+def _expectation(pairs: pa.Table, rows: pa.Table) -> TaskExpectation:
+    return TaskExpectation(
+        pairs=_count(pairs["pair_group"]), keypoints=_count(rows["pair_group"]), keys_sha256=keys_sha256(rows)
+    )
+
+
+def predictions_table(
+    tasks: Mapping[str, TaskPredictions],
+    *,
+    protocol: Protocol,
+    model: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    supercategories: Mapping[str, str | None],
+    versions: Mapping[str, str],
+    device: str | Mapping[str, Any],
+    counts: Mapping[str, int],
+    created: str,
+    images: Images | None = None,
+) -> pa.Table:
+    """Join pairs and predicted points to a predictions table (`SCHEMA`, header in its metadata), checked whole.
+
+    Args:
+        tasks: task name -> its pairs and points.
+        protocol, model, dataset, supercategories, versions, device, counts, created: see `Header`.
+        images: `predictions_images.image_annotations` of at least the source and target images (others are left out),
+            for the anatomy of errors; None = the record will be without it.
+
+    Raises:
+        PredictionsError: a number of points that does not fit the pairs, a point that is not finite, doubled keys,
+            annotations that lack an image or differ from the pairs.
+    """
+    parts, expected = [], {}
+    for task, given in tasks.items():
+        rows = query_rows(task, given.pairs)
+        expected[task] = _expectation(given.pairs, rows)
+        points = np.asarray(given.points, dtype=np.float64)
+        if points.size != 2 * len(rows) or (len(rows) and points.shape != (len(rows), 2)):
+            raise PredictionsError(
+                f"task {task!r} has {len(rows)} queries, so predictions must have shape ({len(rows)}, 2), "
+                f"got {points.shape}"
+            )
+        similarity = [None] * len(rows) if given.similarity is None else np.asarray(given.similarity, dtype=np.float32)
+        if len(similarity) != len(rows):
+            raise PredictionsError(f"task {task!r} has {len(rows)} queries but {len(similarity)} similarities")
+        rows = rows.append_column("prediction", pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2))
+        rows = rows.append_column("similarity", pa.array(similarity, pa.float32()))
+        parts.append(rows.select(SCHEMA.names).cast(SCHEMA))
+    header = Header(
+        protocol=protocol,
+        model=dict(model),
+        dataset=dict(dataset),
+        tasks=expected,
+        supercategories=dict(supercategories),
+        versions=dict(versions),
+        device=device if isinstance(device, str) else dict(device),
+        counts=dict(counts),
+        created=created,
+    )
+    whole = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    metadata = {HEADER_KEY: header.to_json()}
+    if images is not None:
+        used = pc.unique(pa.chunked_array([*whole["source_image_id"].chunks, *whole["target_image_id"].chunks]))
+        metadata[IMAGES_KEY] = images_to_json({name: images[name] for name in used.to_pylist() if name in images})
+    whole = whole.replace_schema_metadata(metadata)
+    read_header(whole)
+    _check_content(whole, expected)
+    return whole
+
+
+def read_header(table: pa.Table) -> Header:
+    """The header of a predictions table. Raises `PredictionsError` when there is none or it is malformed."""
+    metadata = table.schema.metadata or {}
+    if HEADER_KEY not in metadata:
+        raise PredictionsError(
+            "these are no SOCO predictions: the header is missing (was the file rewritten by another program?); "
+            "give the Parquet file that `soco evaluate` wrote"
+        )
+    return Header.from_json(metadata[HEADER_KEY])
+
+
+def read_images(table: pa.Table) -> dict[str, dict[str, Any]] | None:
+    """What is annotated in the images of a predictions table (see `predictions_images`), None where it is not stored.
+
+    Raises:
+        PredictionsError: the annotations are damaged.
+    """
+    stored = (table.schema.metadata or {}).get(IMAGES_KEY)
+    return None if stored is None else images_from_json(stored)
+
+
+def check_predictions(table: pa.Table) -> pa.Table:
+    """The table in the form of `SCHEMA`, after checking it against its own header and image annotations.
+
+    Raises:
+        PredictionsError: columns missing or of another type, values missing, points that are not finite, boxes without
+            area, rows missing, doubled or foreign, a point that is not annotated. The first rows at fault are named.
+    """
+    header = read_header(table)
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise PredictionsError(f"the predictions lack the column(s) {', '.join(missing)}")
+    given = {field.name: table.schema.field(field.name).type for field in SCHEMA}
+    wrong = [f"{f.name} is {given[f.name]}, not {f.type}" for f in SCHEMA if not _same_kind(given[f.name], f.type)]
+    if wrong:
+        raise PredictionsError(f"columns of the wrong type: {'; '.join(wrong)}")
+    columns = []
+    for field in SCHEMA:
+        try:  # undoes what a rewrite changes without loss: large and view types, names of list items
+            columns.append(table[field.name].cast(field.type))
+        except pa.ArrowInvalid as error:
+            raise PredictionsError(f"column {field.name} does not hold {field.type}: {error}") from None
+    checked = pa.table(columns, schema=SCHEMA.with_metadata(table.schema.metadata))
+    _check_content(checked, header.tasks)
+    for task, expected in header.tasks.items():
+        check_complete(task, task_rows(checked, task), expected)
+    return checked
+
+
+def _check_content(table: pa.Table, tasks: Collection[str]) -> None:
+    """Check the values of a table in the form of `SCHEMA`, and its image annotations where it has them."""
+    check_rows(table, tasks)
+    images = read_images(table)
+    if images is not None:
+        check_annotated(table, AnnotatedPoints.of(images))
+
+
+def task_rows(table: pa.Table, task: str) -> pa.Table:
+    """The rows of one task, without a copy where they follow one another."""
+    rows = np.flatnonzero(pc.equal(table["task"], task).to_numpy())
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return table.slice(int(rows[0]), len(rows))
+    return table.take(pa.array(rows))
+
+
+def check_against_dataset(
+    table: pa.Table, pairs: Mapping[str, pa.Table], content_hash: str, images: Images | None = None
+) -> None:
+    """Check that predictions belong to a dataset: same content hash, queries, points, sizes, boxes and annotations.
+
+    Args:
+        table: a predictions table.
+        pairs: task -> its pairs, columns of `data.schema.PAIRS`; every task of the table must be there.
+        content_hash: of the dataset.
+        images: `predictions_images.image_annotations` of the dataset, to compare the stored annotations with; None
+            leaves those points that no query asks for unchecked.
+
+    Raises:
+        PredictionsError: naming the first rows or images that differ.
+    """
+    table = check_predictions(table)
+    header = read_header(table)
+    if header.dataset["content_hash"] != content_hash:
+        raise PredictionsError(
+            f"these predictions were made on dataset {header.dataset['id']} with content hash "
+            f"{header.dataset['content_hash']}, not on this one ({content_hash}); give that dataset, or evaluate again"
+        )
+    for task, expected in header.tasks.items():
+        if task not in pairs:
+            raise PredictionsError(f"the dataset has no pairs for task {task!r} of these predictions")
+        if expectation(task, pairs[task]).pairs != expected.pairs:
+            raise PredictionsError(f"task {task!r}: the dataset's pairs are not those that were evaluated")
+        compare_rows(task, task_rows(table, task), query_rows(task, pairs[task]))
+    stored = read_images(table)
+    if stored is not None and images is not None:
+        compare_images(stored, images)
+
+
+def write_predictions(path: str | Path, table: pa.Table) -> None:
+    """Write a table as Parquet (zstd, page checksums), whole or not at all.
+
+    Raises:
+        PredictionsError: the table is incomplete or malformed; nothing is written.
+        SocoError: the place cannot be written.
+    """
+    table = check_predictions(table)
+    with atomic_file(Path(path)) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_predictions(path: str | Path) -> pa.Table:
+    """Read and check a predictions file.
+
+    Raises:
+        PredictionsError: no such file, not Parquet or truncated, not predictions, another format version, or anything
+            `check_predictions` finds. The file is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise PredictionsError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or evaluate again."
+        ) from error
+    try:
+        return check_predictions(table)
+    except PredictionsError as error:
+        raise PredictionsError(f"{path}: {error}") from error
+
+
+def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a cast cannot change what a value means (no string is read as a number, nor the reverse)."""
+    types = pa.types
+    if types.is_list(wanted) or types.is_fixed_size_list(wanted):
+        listed = types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given)
+        return listed and _same_kind(given.value_type, wanted.value_type)
+    if types.is_dictionary(given):
+        return _same_kind(given.value_type, wanted)
+    if types.is_integer(wanted):
+        return bool(types.is_integer(given))
+    if types.is_floating(wanted):
+        return bool(types.is_floating(given))
+    return bool(types.is_string(given) or types.is_large_string(given) or types.is_string_view(given))
+
+
+def _count(column: pa.ChunkedArray) -> dict[str, int]:
+    found = {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+    return {name: found[name] for name in sorted(found)}

@@ -1,0 +1,205 @@
+"""A correlation study as tables and charts (the paper's figures 4 and r4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
+from ..utils.files import atomic_write
+from .export import (
+    Cell,
+    Column,
+    ReportTable,
+    write_tables,
+)
+from .style import (
+    INK,
+    LINE,
+    MUTED,
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    short,
+)
+from .svg import picture
+from .terminal_tables import align
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NAMED = 24  # models whose points are named in a scatter plot
+
+
+def format_study(study: CorrelationStudy) -> str:
+    """The study for a terminal: a row a task, then what a reader must know."""
+    percent = f"{100 * study.level:g} %"
+    head = ["task", "models", f"r ({short(study.x, 24)})", percent, "leave one out"]
+    if study.baseline is not None:
+        head += [f"r ({short(study.baseline, 24)})", percent, "|r| difference", percent]
+    rows = [head, *(_text_row(task) for task in study.tasks)]
+    about = (
+        f"Pearson's r over {len(study.models)} models; {percent} intervals of {study.resamples} bootstrap resamples of "
+        f"the models, seed {study.seed}"
+    )
+    notes = "".join(f"note: {text}\n" for text in study.notes)
+    return f"{about}\n{align(rows)}{notes}"
+
+
+def _text_row(task: TaskCorrelation) -> list[str]:
+    row = [short(task.task, 40), str(len(task.x.models)), f"{task.x.r:+.3f}", _span(task.x.low, task.x.high)]
+    row.append("-" if task.x.leave_one_out is None else _span(*(r for r, _ in task.x.leave_one_out)))
+    if task.baseline is not None and task.difference is not None:
+        difference = task.difference
+        row += [f"{task.baseline.r:+.3f}", _span(task.baseline.low, task.baseline.high), f"{difference.strength:+.3f}"]
+        row.append(_span(difference.strength_low, difference.strength_high))
+    return row
+
+
+def _span(low: float, high: float) -> str:
+    return f"[{low:+.3f}, {high:+.3f}]"
+
+
+def study_table(study: CorrelationStudy) -> ReportTable:
+    """The study as a table to export, a row a task."""
+    columns = [Column("task"), *_columns(study.x)]
+    if study.baseline is not None:
+        columns += _columns(study.baseline)
+        for what in ("|r| difference", "r difference"):
+            columns += [Column(what, "number"), Column(f"{what} low", "number"), Column(f"{what} high", "number")]
+        columns.append(Column("difference models", "count"))
+    rows = []
+    for task in study.tasks:
+        row: list[Cell] = [task.task, *_cells(task.x)]
+        if task.baseline is not None and task.difference is not None:
+            d = task.difference
+            row += [*_cells(task.baseline), d.strength, d.strength_low, d.strength_high]
+            row += [d.signed, d.signed_low, d.signed_high, len(d.models)]
+        rows.append(tuple(row))
+    text = (
+        f"Pearson's r over models with {100 * study.level:g} % bootstrap intervals ({study.resamples} resamples of the "
+        f"models, seed {study.seed}) and the range with any one model left out. {' '.join(study.notes)}"
+    )
+    return ReportTable("correlations", "Correlations", text.strip(), tuple(columns), tuple(rows))
+
+
+def _columns(name: str) -> list[Column]:
+    numbers = [Column(f"{name} {what}", "number") for what in ("r", "low", "high", "leave one out low")]
+    return [
+        Column(f"{name} models", "count"), *numbers, Column(f"{name} without (low)"),
+        Column(f"{name} leave one out high", "number"), Column(f"{name} without (high)"),
+    ]  # fmt: skip
+
+
+def _cells(found: Correlation) -> list[Cell]:
+    cells: list[Cell] = [len(found.models), found.r, found.low, found.high]
+    return cells + ([None] * 4 if found.leave_one_out is None else [v for end in found.leave_one_out for v in end])
+
+
+def plot_correlations(study: CorrelationStudy) -> Figure:
+    """r of every task with its interval, a bar for x and one for the baseline (the paper's figure r4)."""
+    names = [study.x, *([study.baseline] if study.baseline is not None else [])]
+    figure, ax = new_figure(0.9 + 0.42 * len(study.tasks))
+    height = 0.8 / len(names)
+    for place, task in enumerate(study.tasks):
+        for index, found in enumerate([task.x, task.baseline][: len(names)]):
+            if found is not None:
+                y = place + (index - (len(names) - 1) / 2) * height
+                ax.barh(y, found.r, height=0.88 * height, color=series_colour(index), zorder=2)
+                ax.plot([found.low, found.high], [y, y], color=INK, linewidth=1, zorder=3)
+    ax.axvline(0, color=MUTED, linewidth=0.8)
+    names_on(ax, "y", range(len(study.tasks)), [task.task for task in study.tasks])
+    ax.set_ylim(len(study.tasks) - 0.45, -0.55)
+    signed = any(min(found.low, found.r) < 0 for t in study.tasks for found in (t.x, t.baseline) if found is not None)
+    ax.set_xlim(-1.02 if signed else 0, 1.02)
+    ax.grid(axis="y", visible=False)
+    labels(ax, f"Pearson's r over models, {100 * study.level:g} % interval")
+    heading_of(figure, "What predicts the tasks", names)
+    return figure
+
+
+def plot_scatters(study: CorrelationStudy) -> Figure:
+    """Every task against x and the baseline, a point a model, with the line of least squares (the paper's figure 4)."""
+    names = [study.x, *([study.baseline] if study.baseline is not None else [])]
+    across = len(names)
+    figure, axes = new_figure(
+        0.5 + 2.3 * len(study.tasks), 3.6 * across, rows=len(study.tasks), columns=across, squeeze=False
+    )
+    for place, task in enumerate(study.tasks):
+        for index, (name, found) in enumerate(zip(names, (task.x, task.baseline), strict=False)):
+            if found is not None:
+                _scatter(axes[place, index], study, name, task.task, found, series_colour(index))
+    heading_of(figure, f"Tasks against {' and '.join(short(name, 24) for name in names)}")
+    return figure
+
+
+def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlation, colour: str) -> None:
+    rows = [study.table.models.index(model) for model in found.models]
+    xs, ys = study.table.columns[x][rows], study.table.columns[y][rows]
+    slope = found.r * ys.std() / xs.std()
+    ends = np.array([xs.min(), xs.max()])
+    ax.plot(ends, ys.mean() + slope * (ends - xs.mean()), color=LINE, linewidth=2, zorder=1)
+    ax.plot(xs, ys, "o", color=colour, markersize=4.5, zorder=3)
+    labels(ax, short(x), short(y))
+    ax.margins(x=0.14, y=0.14)
+    if len(found.models) <= _NAMED:
+        names = [short(model, 16) for model in found.models]
+        for name, at_x, at_y, place in zip(names, xs, ys, _label_places(xs, ys, names), strict=True):
+            side = "left" if place[0] > 0 else "right" if place[0] < 0 else "center"
+            note(ax, at_x, at_y, name, fontsize=5.5, color=MUTED, xytext=place, textcoords="offset points", ha=side)
+    ax.set_title(f"r = {found.r:+.2f}  {_span(found.low, found.high)}", loc="left", fontsize=8, color=INK)
+
+
+def _label_places(xs: np.ndarray, ys: np.ndarray, names: Sequence[str]) -> list[tuple[int, int]]:
+    """Where each name stands beside its point, in points: where it covers least of other points and names.
+
+    Sizes are estimates for axes of about 205 x 115 points.
+    """
+    at = np.stack([(v - v.min()) / (v.max() - v.min()) * side for v, side in ((xs, 160.0), (ys, 90.0))], axis=1)
+    taken = [(x - 2.5, y - 2.5, x + 2.5, y + 2.5) for x, y in at]
+    places = []
+    for (x, y), name in zip(at, names, strict=True):
+        width = 3.2 * len(name)
+        boxes = {}
+        for dx, dy in ((4, 3), (4, -8), (-4, 3), (-4, -8), (0, 5), (0, -10)):
+            left = x + dx - (width if dx < 0 else 0 if dx > 0 else width / 2)
+            boxes[dx, dy] = (left, y + dy, left + width, y + dy + 6)
+        best = min(boxes, key=lambda place: sum(_shared_area(boxes[place], other) for other in taken))
+        taken.append(boxes[best])
+        places.append(best)
+    return places
+
+
+def _shared_area(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of two rectangles (left, bottom, right, top)."""
+    across, up = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return max(0.0, across) * max(0.0, up)
+
+
+def write_study(study: CorrelationStudy, out: Path) -> list[Path]:
+    """Write `correlations` as Markdown, CSV, LaTeX and JSON, and both charts as SVG and PNG.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed; nothing is written.
+        SocoError: the folder cannot be written.
+    """
+    pictures = {
+        f"{name}.{form}": picture(figure, form)
+        for name, figure in (("correlations", plot_correlations(study)), ("scatters", plot_scatters(study)))
+        for form in ("svg", "png")
+    }
+    written = write_tables([study_table(study)], out)
+    text = json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files: dict[str, str | bytes] = {"correlations.json": text, **pictures}
+    for name, content in files.items():
+        atomic_write(out / name, content)
+        written.append(out / name)
+    return written

@@ -1,0 +1,120 @@
+"""Reading a result record for tables and pictures: one number with its interval and counts, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..benchmarks.tasks import TASKS
+from ..config import alpha_key
+from ..errors import UsageError, unknown_name
+from ..records.evaluation import EvaluationResult
+from .style import clean
+
+HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
+DROP = ("cc", "soc", "cross_soc")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One PCK: fraction 0..1 or None where there is nothing to score, its interval where known, its counts."""
+
+    pck: float | None
+    low: float | None = None
+    high: float | None = None
+    pairs: int = 0
+    keypoints: int = 0
+
+
+def score_of(
+    result: EvaluationResult, task: str, *, reduction: str, alpha: float, part: str = "overall", name: str = ""
+) -> Score:
+    """A number of the record; a `Score` of None where the record does not have it.
+
+    Args:
+        result: a record.
+        task, reduction, alpha: which metric.
+        part: "overall", "per_supercategory" or "per_category".
+        name: of the supercategory or category.
+    """
+    breakdown = result.metrics.get(task, {}).get(reduction, {}).get(alpha_key(alpha), {})
+    value = breakdown.get(part) if part == "overall" else breakdown.get(part, {}).get(name)
+    if value is None:
+        return Score(None)
+    low, high = _interval(result, task, reduction, alpha, part, name) or (None, None)
+    return Score(value["pck"], low, high, value["pairs"], value["keypoints"])
+
+
+def _interval(
+    result: EvaluationResult, task: str, reduction: str, alpha: float, part: str, name: str
+) -> Sequence[float] | None:
+    intervals = getattr(result, "intervals", None) or {}
+    found = intervals.get("tasks", {}).get(task, {}).get(reduction, {}).get(alpha_key(alpha), {})
+    value = found.get(part) if part == "overall" else found.get(part, {}).get(name)
+    return value if value is not None and len(value) == 2 else None
+
+
+def main_alpha(results: Sequence[EvaluationResult]) -> float:
+    """The threshold of the headline: 0.1 where it was scored, else the largest."""
+    alphas = results[0].protocol.alphas
+    return 0.1 if 0.1 in alphas else max(alphas)
+
+
+def main_reduction(results: Sequence[EvaluationResult]) -> str:
+    """The reduction of the headline: over pairs, as in the paper, where it was scored."""
+    reductions = results[0].protocol.reductions
+    return "pair" if "pair" in reductions else reductions[0]
+
+
+def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
+    """The tasks that any of the results has, in the order of the benchmark."""
+    found = dict.fromkeys(task for result in results for task in result.metrics)
+    order = {task: place for place, task in enumerate(TASKS)}
+    return sorted(found, key=lambda task: (order.get(task, len(order)), task))
+
+
+def check_task(results: Sequence[EvaluationResult], task: str) -> None:
+    """Raise `UsageError` unless there is a result and one of them has the task."""
+    if not results:
+        raise UsageError("Give at least one result.")
+    if task not in tasks_of(results):
+        raise unknown_name("task of these results", task, tasks_of(results))
+
+
+def names_in(results: Sequence[EvaluationResult], task: str, part: str) -> list[str]:
+    """The categories ("per_category") or supercategories of a task that any result has a score for, sorted."""
+    names = {
+        name
+        for result in results
+        for breakdown in _breakdowns(result, task)
+        for name, value in breakdown.get(part, {}).items()
+        if value["pck"] is not None
+    }
+    return sorted(names)
+
+
+def _breakdowns(result: EvaluationResult, task: str) -> Iterator[dict[str, Any]]:
+    for by_alpha in result.metrics.get(task, {}).values():
+        yield from by_alpha.values()
+
+
+def task_title(task: str) -> str:
+    """The name of a task in tables."""
+    return TASKS[task].title if task in TASKS else clean(task)
+
+
+def model_names(results: Sequence[EvaluationResult]) -> list[str]:
+    """A name for each result; results of one name are told apart by the revision of the model, else by a number."""
+    names = [clean(result.model["name"]) for result in results]
+    revisions = [clean(result.model.get("revision") or "")[:7] for result in results]
+    made: list[str] = []
+    for name, revision in zip(names, revisions, strict=True):
+        twice = names.count(name) > 1
+        label = f"{name} @{revision}" if twice and revision else name
+        number, candidate = 1, label
+        while candidate in made:
+            number += 1
+            candidate = f"{label} ({number})"
+        made.append(candidate)
+    return made

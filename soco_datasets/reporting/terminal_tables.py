@@ -1,0 +1,119 @@
+"""Scores as plain text for a terminal. Percent lives here and nowhere before."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..benchmarks.tasks import TASKS
+from ..config import alpha_key
+from ..records.evaluation import EvaluationResult
+
+_GAP = "  "
+
+
+def format_metrics_table(
+    result: EvaluationResult, *, per_supercategory: bool = False, per_category: bool = False
+) -> str:
+    """The scores of a result in percent with two decimals, "-" where there is nothing to score.
+
+    Args:
+        result: a result record.
+        per_supercategory: add a table for each task with a row per supercategory.
+        per_category: add a table for each task with a row per category.
+
+    Returns:
+        Aligned text with a newline at its end: a row per task (two for geo tasks, the second for a random choice), a
+        column per reduction and threshold, then the pairs with a query and the keypoints behind the row.
+    """
+    data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
+    head = f"{result.model['name']} on {data}: PCK in percent, convention {result.protocol.convention}"
+    blocks = [_block(head, "task", _task_rows(result), result)]
+    for wanted, part, label in (
+        (per_supercategory, "per_supercategory", "supercategory"),
+        (per_category, "per_category", "category"),
+    ):
+        if wanted:
+            for name, task in result.metrics.items():
+                blocks.append(_block(f"{_title(name)} by {label}", label, _parts(task, part), result))
+    return "\n".join(blocks)
+
+
+def format_percent(pck: float | None) -> str:
+    """A fraction as percent with two decimals, "-" for None.
+
+    >>> format_percent(0.12345), format_percent(None)
+    ('12.35', '-')
+    """
+    return "-" if pck is None else f"{100 * pck:.2f}"
+
+
+def display_width(text: str) -> int:
+    """Columns a terminal gives to `text`: 2 for a wide East Asian character, 0 for a combining mark.
+
+    >>> display_width("car"), display_width("ピアノ"), display_width("the\\u0301ie\\u0300re")
+    (3, 6, 7)
+    """
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
+    """Rows of equal length as text; the first column to the left, the others to the right or (`right` false) left."""
+    widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            " " * (width - display_width(cell)) + cell
+            if right and index
+            else cell + " " * (width - display_width(cell))
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(_GAP.join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]  # reduction -> alpha -> {"pck", "pairs", "keypoints", ...}
+
+
+def _task_rows(result: EvaluationResult) -> dict[str, Scores]:
+    """Title -> the overall scores of each task, followed by what a random choice gets where that is known."""
+    rows: dict[str, Scores] = {}
+    for name, task in result.metrics.items():
+        rows[_title(name)] = scores = _overall(task)
+        if all("random_pck" in part for by_alpha in scores.values() for part in by_alpha.values()):
+            rows[f"{_title(name)}: random"] = {
+                reduction: {alpha: {**part, "pck": part["random_pck"]} for alpha, part in by_alpha.items()}
+                for reduction, by_alpha in scores.items()
+            }
+    return rows
+
+
+def _overall(task: Scores) -> Scores:
+    return {name: {alpha: part["overall"] for alpha, part in by_alpha.items()} for name, by_alpha in task.items()}
+
+
+def _parts(task: Scores, part: str) -> dict[str, Scores]:
+    """The same for each row of one breakdown, in the record's order (by name)."""
+    some = next(iter(next(iter(task.values())).values()))
+    return {
+        row: {name: {alpha: whole[part][row] for alpha, whole in by_alpha.items()} for name, by_alpha in task.items()}
+        for row in some[part]
+    }
+
+
+def _block(heading: str, label: str, rows: Mapping[str, Scores], result: EvaluationResult) -> str:
+    protocol = result.protocol
+    columns = [(name, alpha_key(alpha)) for name in protocol.reductions for alpha in protocol.alphas]
+    table = [[label, *(f"{name} @{alpha}" for name, alpha in columns), "pairs", "keypoints"]]
+    for row, scores in rows.items():
+        counts = scores[columns[0][0]][columns[0][1]]
+        percents = [format_percent(scores[name][alpha]["pck"]) for name, alpha in columns]
+        table.append([row, *percents, str(counts["pairs"]), str(counts["keypoints"])])
+    return f"{heading}\n{align(table)}"
+
+
+def _title(task: str) -> str:
+    return TASKS[task].title if task in TASKS else task
