@@ -19,7 +19,7 @@ from soco_datasets.benchmarks.soco.categories import CATEGORIES
 from soco_datasets.config import Protocol
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.records.compare import compare_predictions
-from soco_datasets.records.error_analysis import error_anatomy
+from soco_datasets.records.error_analysis import error_analysis
 from soco_datasets.records.intervals import PairSample, bootstrap_intervals, category_scores, multiplicities
 from soco_datasets.records.predictions import TaskPredictions, check_predictions, predictions_table
 from soco_datasets.records.scores import score
@@ -125,7 +125,7 @@ def main() -> None:
     print(f"{arguments.pairs} pairs, {len(table)} queries, {arguments.resamples} resamples, 3 thresholds")
     timed("check the table", lambda: check_predictions(table))
     _, scoring = timed("score", lambda: score(table))
-    _, anatomy = timed("anatomy", lambda: error_anatomy(table))
+    _, anatomy = timed("anatomy", lambda: error_analysis(table))
     _, whole = timed("intervals, from the table", lambda: bootstrap_intervals(table, resamples=arguments.resamples))
     timed("compare two models", lambda: compare_predictions(table, other, resamples=arguments.resamples))
     sample = PairSample.of(table)

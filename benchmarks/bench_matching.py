@@ -17,7 +17,7 @@ import torch
 from support import best_of, machine
 
 from soco_datasets.correspondence.similarity import best_cells, similarities, similarities_of_many
-from soco_datasets.correspondence.target_matcher import TOGETHER
+from soco_datasets.correspondence.target_matcher import TARGETS_PER_BATCH
 
 
 def copy_bandwidth(device: str, megabytes: int) -> float:
@@ -54,10 +54,10 @@ def main() -> None:
             for target in maps:
                 best_cells(similarities(queries, target))
 
-        repeated = queries.repeat(TOGETHER, 1)
+        repeated = queries.repeat(TARGETS_PER_BATCH, 1)
 
         def grouped(queries: torch.Tensor = repeated, count: int = count) -> None:
-            for some in maps.split(TOGETHER):
+            for some in maps.split(TARGETS_PER_BATCH):
                 best_cells(similarities_of_many(queries[: count * len(some)], [count] * len(some), some))
 
         def products(queries: torch.Tensor = queries) -> None:
@@ -68,7 +68,7 @@ def main() -> None:
         _, product = best_of(arguments.rounds, products, device)
         _, together = best_of(arguments.rounds, grouped, device)
         limit = maps.numel() * maps.element_size() / bandwidth
-        for how, seconds in (("one by one", took), (f"{TOGETHER} together", together)):
+        for how, seconds in (("one by one", took), (f"{TARGETS_PER_BATCH} together", together)):
             print(
                 f"{count:5} queries a target, {how}: {1000 * seconds / len(maps):7.3f} ms a target, "
                 f"{100 * limit / seconds:5.1f} % of the memory limit, {seconds / product:.2f}x the bare product"

@@ -21,7 +21,7 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.markers import MarkerStyle
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, UsageError, unknown_name
-from soco_datasets.loading.splits import ALL, LVLM, joined_features, load_split, split_names, split_rows
+from soco_datasets.loading.splits import ALL, LVLM_CONFIG, joined_features, load_split, split_names, split_rows
 
 if TYPE_CHECKING:  # `datasets` would patch this name too
     import pyarrow as pa
@@ -102,8 +102,8 @@ class Soco(datasets.ArrowBasedBuilder):
         if "min_shared" in config_kwargs and not CONFIGS[config_name].has_all:
             raise UsageError(f"min_shared is about the split 'all', which the config '{config_name}' does not have.")
         if given := [name for name in _STYLE_FIELDS if name in config_kwargs]:
-            if config_name != LVLM:
-                raise UsageError(f"{given[0]} is about the config '{LVLM}', not '{config_name}'.")
+            if config_name != LVLM_CONFIG:
+                raise UsageError(f"{given[0]} is about the config '{LVLM_CONFIG}', not '{config_name}'.")
             MarkerStyle(**{_STYLE_FIELDS[name]: config_kwargs[name] for name in given})  # raises for unknown names
         config: tuple[SocoConfig, str] = super()._create_builder_config(
             config_name=config_name, custom_features=custom_features, config_id=config_id, **config_kwargs

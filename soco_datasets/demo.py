@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .utils.files import atomic_file
 
-TASKS = ("cc", "soc", "cross_cc", "cross_soc")
+DEMO_TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
 
 def run_demo(out: Path, model: str, image_size: int) -> None:
@@ -40,7 +40,7 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
         file=sys.stderr,
     )
     backbone = load_backbone(model, device="auto")
-    evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(TASKS))
+    evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
     record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
     print(format_metrics_table(evaluation.result))
     print(f"\nrecord       {record}\npredictions  {predictions}")

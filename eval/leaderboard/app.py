@@ -14,7 +14,7 @@ import gradio as gr
 from views import ANNOTATION, Board, Pairs, as_table, chart, chart_choices, details, open_pairs, ranking
 
 from soco_datasets.hub.leaderboard import SOURCES, tasks_in
-from soco_datasets.hub.record_type import OVERALL, SUBSETS
+from soco_datasets.hub.record_type import OVERALL, RANKED_SUBSETS
 from soco_datasets.reporting.style import clean
 
 _SHOWN = 8  # models in the chart at first
@@ -53,7 +53,7 @@ def _ranking_tab(board: Board) -> None:
     first = "soc" if "soc" in tasks else tasks[0]
     with gr.Row():
         task = gr.Dropdown(tasks, value=first, label="rank by")
-        supercategory = gr.Dropdown(list(SUBSETS), value=OVERALL, label="supercategory")
+        supercategory = gr.Dropdown(list(RANKED_SUBSETS), value=OVERALL, label="supercategory")
         sources = gr.CheckboxGroup(list(SOURCES), value=list(SOURCES), label="sources")
         search = gr.Textbox(label="model", placeholder="part of a name")
     filters = [task, supercategory, sources, search]
@@ -92,7 +92,7 @@ def _chart_tab(board: Board) -> None:
     names = chart_choices(board.collected)
     with gr.Row():
         models = gr.Dropdown(names, value=names[:_SHOWN], multiselect=True, label="models")
-        supercategory = gr.Dropdown(list(SUBSETS), value=OVERALL, label="supercategory")
+        supercategory = gr.Dropdown(list(RANKED_SUBSETS), value=OVERALL, label="supercategory")
     picture = _picture(chart(board.collected, names[:_SHOWN], OVERALL), "the drop")
     for control in (models, supercategory):
         control.change(lambda *choice: chart(board.collected, *choice), [models, supercategory], picture)

@@ -17,7 +17,7 @@ from soco_datasets.errors import SocoError
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
 from soco_datasets.hub.hosted_leaderboard import BOARD_VARIABLE
 from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
-from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.record_type import OVERALL
 from soco_datasets.hub.record_types import kind_of_task
 from soco_datasets.hub.sources import collect
@@ -172,7 +172,7 @@ def _predictions_of(folder: DatasetFolder, results: Path | None) -> list[tuple[s
     """(model, predictions file) of the results of this very data."""
     found = []
     for record in sorted(results.glob("*.json")) if results else []:
-        path = Path(PckKind().data_beside(record.as_posix()))
+        path = Path(PckRecordType().data_beside(record.as_posix()))
         try:
             header = read_header(read_predictions(path))
         except SocoError:

@@ -11,19 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from .. import __version__
-from ..data.diagnostics import Findings
-from ..data.manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
+from ..data.diagnostics import BuildReport
+from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import Release
 from ..data.schema import TableSpec
-from ..data.shards import (
-    FORMATS,
-    ContentHash,
-    Format,
-    Shard,
-    batch_rows,
-    write_batches,
-)
+from ..data.shards import SHARD_FORMATS, ContentHash, Format, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, parse_size, progress
@@ -31,20 +24,8 @@ from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
 from .soco.release import read_release
-from .soco.source import (
-    HUB_RELEASE,
-    REQUIRED,
-    ReleaseFiles,
-    open_release,
-)
-from .tables import (
-    Row,
-    draw_missing_pairs,
-    image_rows,
-    keypoint_rows,
-    pairs_of,
-    stored_configs,
-)
+from .soco.source import HUB_RELEASE, REQUIRED, ReleaseFiles, open_release
+from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pairs_of, stored_configs
 
 _LISTED_FINDINGS = 1000
 _SHOWN_FINDINGS = 5
@@ -56,7 +37,7 @@ class BuildResult:
 
     path: Path
     manifest: dict[str, Any]
-    findings: Findings
+    findings: BuildReport
 
 
 def build_dataset(
@@ -97,15 +78,15 @@ def build_dataset(
         UsageError: a bad argument, or `out` is in use.
         SocoError: `out` cannot be written.
     """
-    if format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
+    if format not in SHARD_FORMATS:
+        raise unknown_name("format", format, SHARD_FORMATS)
     shard_size = parse_size(max_shard_size)
     if out is None:
         out = cached_folder(source)
     out = Path(out).expanduser()
     _check_apart(source, out)
     required = ("Images", "KeypointAnnotations") if draw_pairs else REQUIRED
-    findings = Findings()
+    findings = BuildReport()
     with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision, required) as files:
         release = read_release(files, findings, mapper)
         if not skip_bad or strict:
@@ -116,7 +97,7 @@ def build_dataset(
         origins = draw_missing_pairs(release, test_pairs, min_shared, seed)
         questions = release_questions(release)
         content, asked = ContentHash(), ContentHash()
-        shards: list[Shard] = []
+        shards: list[WrittenShard] = []
         for spec, split in progress(stored_configs(release, len(questions.questions)), "Writing tables", unit="table"):
             digest = asked if spec.name == "lvlm" else content  # another wording does not make it other data
             if digest is content:
@@ -125,7 +106,7 @@ def build_dataset(
             shards += write_batches(folder, spec, split, _hashed(encoded, digest), format, shard_size)
         manifest = {
             "format": FORMAT_NAME,
-            "format_version": FORMAT_VERSION,
+            "format_version": MANIFEST_VERSION,
             "toolkit_version": __version__,
             "source": release.origin,
             "content_hash": content.hexdigest(),
@@ -186,7 +167,7 @@ def _hashed(parts: Iterator[Encoded], digest: ContentHash) -> Iterator[pa.Record
         yield part.batch
 
 
-def _counts(release: Release, shards: list[Shard]) -> dict[str, Any]:
+def _counts(release: Release, shards: list[WrittenShard]) -> dict[str, Any]:
     rows: dict[str, dict[str, int]] = {}
     for shard in shards:
         splits = rows.setdefault(shard.config, {})

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image, UnidentifiedImageError
 
-from ..data.diagnostics import Finding, Findings
+from ..data.diagnostics import BuildReport, Diagnostic
 from ..data.release_types import ImageRecord
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import progress
@@ -39,7 +39,7 @@ def natural_order(image_id: str) -> tuple[str, list[tuple[int, int, str]]]:
     return category, [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
 
 
-def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> dict[str, ImageRecord]:
+def read_images(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = map) -> dict[str, ImageRecord]:
     """Decode every file below Images/ and return the records by image_id, in dataset order.
 
     An image that does not decode, two images of one id, or a file in a wrong place is an error in `findings`.
@@ -61,7 +61,7 @@ def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -
     parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
     checked = itertools.chain.from_iterable(mapper(check_images, parts))
     for result in progress(checked, "Checking images", total=len(paths), unit="image"):
-        if isinstance(result, Finding):
+        if isinstance(result, Diagnostic):
             findings.extend([result])
         elif result.image_id in records:
             message = f"has the same id ({result.image_id}) as {records[result.image_id].file}"
@@ -71,22 +71,22 @@ def read_images(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -
     return {image_id: records[image_id] for image_id in sorted(records, key=natural_order)}
 
 
-def check_images(files: ReleaseFiles) -> list[ImageRecord | Finding]:
+def check_images(files: ReleaseFiles) -> list[ImageRecord | Diagnostic]:
     """`check_image` of all files, in order. Raises `DataNotFoundError` where none can be seen from this machine."""
     files.check_reachable()
 
-    def check(path: str) -> ImageRecord | Finding:
+    def check(path: str) -> ImageRecord | Diagnostic:
         return check_image(path, lambda: files.read(path))
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the GIL
         return list(pool.map(check, files.names))
 
 
-def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Finding:
-    """Decode one image fully; a `Finding` when that fails."""
+def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Diagnostic:
+    """Decode one image fully; a `Diagnostic` when that fails."""
 
-    def failed(reason: str, mend: str) -> Finding:
-        return Finding("error", path, "", "bad_image", reason, mend)
+    def failed(reason: str, mend: str) -> Diagnostic:
+        return Diagnostic("error", path, "", "bad_image", reason, mend)
 
     try:
         data = read()

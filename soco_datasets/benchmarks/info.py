@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from ..data.diagnostics import SEVERITIES, Finding
+from ..data.diagnostics import SEVERITIES, Diagnostic
 from ..data.folder import DatasetFolder
 from ..data.pairs import PairIndex
 from ..data.schema import CONFIGS
@@ -18,7 +18,7 @@ _ABOUT = 0.05  # how far from a number the paper rounds
 
 
 @dataclass(frozen=True)
-class Check:
+class CountCheck:
     """One count beside what the real release has. `tolerance` is relative; 0 means exactly."""
 
     name: str
@@ -31,7 +31,7 @@ class Check:
         return self.real is None or abs(self.here - self.real) <= self.tolerance * self.real
 
 
-def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[Check]:
+def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[CountCheck]:
     """The counts of a built folder, each beside the paper's where it states one.
 
     Args:
@@ -46,16 +46,16 @@ def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[Check]:
     supercategories = Counter(supercategory[category] for category in categories)
     real = REAL_COUNTS
     checks = [
-        Check("images", images.num_rows, real.images),
-        Check("categories", len(categories), real.categories),
-        Check("fewest images of a category", min(categories.values()), real.images_per_category),
-        Check("most images of a category", max(categories.values()), real.images_per_category),
-        Check("visible keypoints", sum(map(len, visible)), real.about_keypoints, _ABOUT),
+        CountCheck("images", images.num_rows, real.images),
+        CountCheck("categories", len(categories), real.categories),
+        CountCheck("fewest images of a category", min(categories.values()), real.images_per_category),
+        CountCheck("most images of a category", max(categories.values()), real.images_per_category),
+        CountCheck("visible keypoints", sum(map(len, visible)), real.about_keypoints, _ABOUT),
     ]
     for name, number in real.supercategories.items():
-        checks.append(Check(f"categories of {name}", supercategories.get(name, 0), number))
+        checks.append(CountCheck(f"categories of {name}", supercategories.get(name, 0), number))
     if unknown := supercategories.get(None, 0):
-        checks.append(Check("categories of no known supercategory", unknown, 0))
+        checks.append(CountCheck("categories of no known supercategory", unknown, 0))
     for config, split, number in (
         ("soc", "test", real.intra_pair_files),
         ("cross_soc", "test", real.cross_pair_files),
@@ -64,7 +64,7 @@ def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[Check]:
     ):
         stored = config in folder.configs and split in folder.splits(config)
         here = folder.table(config, split, columns=["pair_id"]).num_rows if stored else 0
-        checks.append(Check(f"fixed pairs in {config} ({split})", here, number))
+        checks.append(CountCheck(f"fixed pairs in {config} ({split})", here, number))
     if all_pairs:
         for cross, name, pairs, matches in (
             (False, "SOC", real.about_soc_pairs, real.about_soc_correspondences),
@@ -72,8 +72,8 @@ def folder_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[Check]:
         ):
             order = keypoints["category"].to_pylist()
             index = PairIndex(order, visible, cross=cross, min_shared=real.min_shared)
-            checks.append(Check(f"{name} pairs there are", len(index), pairs, _ABOUT))
-            checks.append(Check(f"{name} correspondences there are", index.correspondences(), matches, _ABOUT))
+            checks.append(CountCheck(f"{name} pairs there are", len(index), pairs, _ABOUT))
+            checks.append(CountCheck(f"{name} correspondences there are", index.correspondences(), matches, _ABOUT))
     return checks
 
 
@@ -99,14 +99,14 @@ def unknown_categories(folder: DatasetFolder) -> list[str]:
 def describe_findings(folder: DatasetFolder) -> str:
     """What the build found in the release, one line each, as far as the manifest lists them."""
     found = folder.manifest["findings"]
-    lines = [str(Finding(**item)) for item in found["listed"]]
+    lines = [str(Diagnostic(**item)) for item in found["listed"]]
     left = sum(sum(rules.values()) for rules in found["counts"].values()) - len(lines)
     if left > 0:
         lines.append(f"and {left:,} more, which the manifest only counts")
     return "\n".join(lines) or "Nothing: every file of the release agreed with every other."
 
 
-def describe(folder: DatasetFolder, all_pairs: bool = True) -> str:
+def describe_folder(folder: DatasetFolder, all_pairs: bool = True) -> str:
     """The counts as text for the terminal."""
     manifest: dict[str, Any] = folder.manifest
     source = manifest["source"]

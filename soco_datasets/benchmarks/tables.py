@@ -7,12 +7,7 @@ from typing import Any
 
 from ..data.pairs import PairIndex, draw_pairs
 from ..data.queries import pair_queries
-from ..data.release_types import (
-    ImageRecord,
-    PairRecord,
-    Release,
-    View,
-)
+from ..data.release_types import ImageRecord, ImageView, PairRecord, Release
 from ..data.schema import CONFIGS, TableSpec
 from .soco.source import ReleaseFiles
 
@@ -103,7 +98,7 @@ def draw_missing_pairs(release: Release, total: int, min_shared: int, seed: int)
 def _drawn_records(subset: str, drawn: Iterable[tuple[int, int]], records: list[ImageRecord]) -> Iterator[PairRecord]:
     numbers: dict[str, int] = {}
     for source, target in drawn:
-        views = [View(records[i].image_id, records[i].bbox, True, records[i].points) for i in (source, target)]
+        views = [ImageView(records[i].image_id, records[i].bbox, True, records[i].points) for i in (source, target)]
         group = views[1].category
         numbers[group] = numbers.get(group, 0) + 1
         stems = "-".join(view.image_id.partition("/")[2] for view in views)

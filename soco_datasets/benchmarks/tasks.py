@@ -12,7 +12,7 @@ from typing import Literal
 
 from ..errors import UsageError, unknown_name
 
-Matcher = Literal["argmax", "soft", "candidates"]
+MatcherName = Literal["argmax", "soft", "candidates"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Task:
     name: str
     config: str
     title: str
-    matcher: Matcher = "argmax"
+    matcher: MatcherName = "argmax"
     min_candidates: int = 0
 
 

@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
     folder = open_folder(resolve_data(arguments.data))
     tasks = tasks_asked(arguments, folder)
     probe = probe_asked(arguments, folder)
-    from ..correspondence.local_engine import StoreChoice
+    from ..correspondence.local_engine import CachePolicy
 
-    StoreChoice(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
+    CachePolicy(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
     options = {
         "memory_budget": budget,
         "workers": arguments.workers,

@@ -19,11 +19,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..benchmarks.info import describe, describe_findings
+    from ..benchmarks.info import describe_findings, describe_folder
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
 
     folder = open_folder(resolve_data(arguments.folder))
     if arguments.verify:
         folder.verify()
-    print(describe_findings(folder) if arguments.findings else describe(folder, all_pairs=not arguments.no_all))
+    print(describe_findings(folder) if arguments.findings else describe_folder(folder, all_pairs=not arguments.no_all))

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..errors import SocoError
     from ..hub import leaderboard as board
     from ..hub.hosted_leaderboard import BOARD_VARIABLE, dataset_repo_of
-    from ..hub.record_types import KINDS
-    from ..hub.sources import collect, tell
+    from ..hub.record_types import RECORD_TYPES
+    from ..hub.sources import collect, print_notes
     from ..reporting.terminal_tables import align
 
     board.check_choice(arguments.task or "soc", arguments.supercategory)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         check=arguments.check,
         data=arguments.data,
     )
-    tell(collected.remarks)
+    print_notes(collected.remarks)
     entries = [e for e in collected.entries if arguments.source is None or e.source in arguments.source]
     if not entries:
         raise SocoError("There are no entries to show. Give --dataset-repo ORG/NAME, --local DIR or --paper.")
@@ -66,11 +66,13 @@ def run(arguments: argparse.Namespace) -> None:
             if chosen
             else board.all_standings(entries)
         )
-        print(board.to_json(shown) if arguments.json else board.to_csv(shown), end="" if arguments.csv else "\n")
+        print(
+            board.to_json(shown) if arguments.json else board.leaderboard_csv(shown), end="" if arguments.csv else "\n"
+        )
         return
     there = [arguments.task] if arguments.task else board.tasks_in(entries)
     tables = []
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         if tasks := [task for task in there if task in kind.tasks]:
             sort = kind.main_task if kind.main_task in tasks else tasks[0]
             rows = board.table_rows(entries, tasks, sort=sort, supercategory=arguments.supercategory)

@@ -85,7 +85,7 @@ def run_score(arguments: argparse.Namespace) -> None:
     """Score answers."""
     from ..lvlm.answer_files import load_answers
     from ..lvlm.answer_table import answers_table
-    from ..lvlm.lvlm_record import record_from_answers, write_evaluation
+    from ..lvlm.lvlm_record import record_from_answers, write_lvlm_evaluation
     from ..lvlm.provenance import answers_header
     from ..lvlm.question_rows import read_rows
     from ..lvlm.score_table import format_scores
@@ -99,7 +99,7 @@ def run_score(arguments: argparse.Namespace) -> None:
     table = answers_table(header, rows, answers, None if judged is None else judged.letters)
     record = record_from_answers(table, partial=arguments.partial, resamples=arguments.resamples, seed=arguments.seed)
     if arguments.out is not None:
-        write_evaluation(arguments.out, table, record)
+        write_lvlm_evaluation(arguments.out, table, record)
     print(record.to_json() if arguments.json else format_scores(record.to_dict()), end="" if arguments.json else "\n")
 
 

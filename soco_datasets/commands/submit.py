@@ -32,17 +32,14 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..hub.hosted_leaderboard import dataset_repo_of
-    from ..hub.submit import (
-        describe,
-        plan,
-        submit,
-        summary,
-    )
+    from ..hub.submit import describe_submission, plan, submit, summary
     from ..reporting.terminal_tables import align
 
     dataset_repo = dataset_repo_of(arguments.dataset_repo)
     if arguments.dry_run:
-        print(describe(plan(arguments.result, arguments.model_repo, dataset_repo, arguments.artifacts)), end="")
+        print(
+            describe_submission(plan(arguments.result, arguments.model_repo, dataset_repo, arguments.artifacts)), end=""
+        )
         return
     submission, submitted = submit(
         arguments.result,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .common import Commands, command
 
 if TYPE_CHECKING:
-    from ..hub.recompute import Check
+    from ..hub.recompute import LeafComparison
     from ..hub.verify import Verdict
 
 _LISTED = 40
@@ -73,15 +73,15 @@ def _text(verdict: Verdict, whole: bool) -> str:
     return f"{clean(verdict.what)}\n{''.join(lines)}Targets or right answers {compared}.\n{end}"
 
 
-def _is_main(check: Check) -> bool:
+def _is_main(check: LeafComparison) -> bool:
     """Whether a value is listed although it matches: what a leaderboard shows, and the overall scores behind it."""
-    from ..hub.record_types import KINDS
+    from ..hub.record_types import RECORD_TYPES
 
     entry = check.name.endswith((": value", ": dataset revision")) or check.name.startswith("sha256")
-    return entry or any(kind.is_headline(check.name) for kind in KINDS)
+    return entry or any(kind.is_headline(check.name) for kind in RECORD_TYPES)
 
 
-def _cells(check: Check) -> list[str]:
+def _cells(check: LeafComparison) -> list[str]:
     from ..reporting.style import short
 
     return [

@@ -20,16 +20,16 @@ from ..data.schema import CONFIGS
 from .plan import (
     Candidates,
     Plan,
-    Way,
+    QueryKey,
     check_config,
     distinct_points,
     image_plan,
-    queries_of,
+    query_key,
     rows_of,
     with_queries,
 )
 
-BLOCK = 2**16  # source points of the pairs of a block: bounds its queries, and so the memory it takes
+POINTS_PER_BLOCK = 2**16  # source points of the pairs of a block: bounds its queries, and so the memory it takes
 
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]  # sources and targets, as rows of the `PointTable`
 
@@ -71,8 +71,8 @@ class CategoryPairs:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the queries of one `Way` use.
+class QueryUsage:
+    """What the queries of one `QueryKey` use.
 
     Attributes:
         pairs, queries: how many there are.
@@ -105,14 +105,14 @@ class AllPairsWork:
         for task in tasks:
             check_config(folder, task)
         self.tasks, self.table = tasks, PointTable.of(folder)
-        self._ways: dict[Way, str] = {queries_of(task): CONFIGS[task.config].pairs for task in tasks}
+        self._ways: dict[QueryKey, str] = {query_key(task): CONFIGS[task.config].pairs for task in tasks}
         kinds = dict.fromkeys(self._ways.values())
         self._indexes = {kind: self.table.pair_index(cross=kind == "cross") for kind in kinds}
         self._kept = ~np.isin(np.array(self.table.image_ids, dtype=object), np.array(left_out, dtype=object))
 
     def kind(self, task: Task) -> str:
         """ "intra" or "cross"."""
-        return self._ways[queries_of(task)]
+        return self._ways[query_key(task)]
 
     def total(self, task: Task) -> int:
         """Pairs of a task, those that are left out included."""
@@ -142,7 +142,7 @@ class AllPairsWork:
         for name, found in itertools.groupby(heapq.merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
             yield CategoryPairs(name, {kind: pairs for _, kind, pairs in found})
 
-    def queries(self, pairs: Mapping[str, Pairs]) -> dict[Way, BlockQueries]:
+    def queries(self, pairs: Mapping[str, Pairs]) -> dict[QueryKey, BlockQueries]:
         """The queries of each way of asking, of some pairs of each kind."""
         found = {}
         for way, kind in self._ways.items():
@@ -152,7 +152,7 @@ class AllPairsWork:
             found[way] = queries.with_candidates(way.min_candidates) if way.min_candidates > 1 else queries
         return found
 
-    def survey(self, most: int = BLOCK) -> dict[Way, Asked]:
+    def survey(self, most: int = POINTS_PER_BLOCK) -> dict[QueryKey, QueryUsage]:
         """What all queries use, from one walk over the pairs."""
         number = len(self._kept)
         pairs, queries = dict.fromkeys(self._ways, 0), dict.fromkeys(self._ways, 0)
@@ -165,7 +165,9 @@ class AllPairsWork:
                     pairs[way] += len(sources)
                     queries[way] += len(found)
                     used[way][0, sources[found.pair]] = used[way][1, targets[found.pair]] = True
-        return {way: Asked(pairs[way], queries[way], used[way][0], used[way][0] | used[way][1]) for way in self._ways}
+        return {
+            way: QueryUsage(pairs[way], queries[way], used[way][0], used[way][0] | used[way][1]) for way in self._ways
+        }
 
 
 class AllPairsPlan:
@@ -188,7 +190,7 @@ class AllPairsPlan:
     def __init__(
         self,
         work: AllPairsWork,
-        asked: Mapping[Way, Asked],
+        asked: Mapping[QueryKey, QueryUsage],
         folder: DatasetFolder,
         protocol: Protocol,
         grid: int,
@@ -210,7 +212,7 @@ class AllPairsPlan:
         where = table.points[points][distinct]
         self.base = image_plan(images, extent, owner[distinct], where, work.tasks, grid)
 
-    def block(self, pairs: Mapping[str, Pairs]) -> tuple[Plan, dict[Way, BlockQueries]]:
+    def block(self, pairs: Mapping[str, Pairs]) -> tuple[Plan, dict[QueryKey, BlockQueries]]:
         """The plan of all queries of some pairs, and those queries."""
         queries = self._work.queries(pairs)
         none = np.zeros(0, dtype=np.int64)
@@ -228,7 +230,7 @@ class AllPairsPlan:
             self.base,
             np.concatenate(point),
             np.concatenate(target),
-            {task.name: spans[queries_of(task)] for task in self._work.tasks},
+            {task.name: spans[query_key(task)] for task in self._work.tasks},
             Candidates(
                 *(np.concatenate([getattr(part, name) for part in chosen]) for name in ("query", "counts", "points"))
             ),

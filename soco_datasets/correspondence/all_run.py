@@ -17,22 +17,12 @@ from ..data.folder import DatasetFolder
 from ..records.evaluation import EvaluationResult, library_versions
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import progress_bar
-from .all_plan import (
-    BLOCK,
-    AllPairsPlan,
-    AllPairsWork,
-    slices_of,
-)
-from .all_scores import (
-    SEED,
-    ImageFacts,
-    Resamples,
-    TaskScores,
-)
+from .all_plan import POINTS_PER_BLOCK, AllPairsPlan, AllPairsWork, slices_of
+from .all_scores import BOOTSTRAP_SEED, ImageFacts, Resamples, TaskScores
 from .engines import Engine, Extractor, open_engine
-from .evaluate import answers_of, dataset_of, protocol_of
-from .local_engine import StoreChoice
-from .plan import queries_of
+from .evaluate import dataset_provenance, predicted_points, protocol_of
+from .local_engine import CachePolicy
+from .plan import query_key
 from .undecodable import bad_images
 
 
@@ -53,7 +43,7 @@ def evaluate_all_pairs(
     store: str = "auto",
     store_dir: str | Path | None = None,
     skip_bad: bool = False,
-    block: int = BLOCK,
+    block: int = POINTS_PER_BLOCK,
 ) -> EvaluationResult:
     """Evaluate one backbone on the split `all` of some tasks: every undirected pair of three or more common keypoints.
 
@@ -81,7 +71,7 @@ def evaluate_all_pairs(
         soft_beta=soft_beta,
         soft_window=soft_window,
     )
-    choice = StoreChoice(store, memory_budget, None if store_dir is None else Path(store_dir))
+    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
     work, counts = AllPairsWork(folder, tasks), {"decodes": 0, "forwards": 0}
     if skip_bad:
         bad = bad_images(folder, work.paired(), workers)
@@ -92,33 +82,33 @@ def evaluate_all_pairs(
     images, resamples = ImageFacts(folder, work.table, protocol.normaliser), Resamples(work.table)
     scores = {
         task.name: TaskScores(
-            asked[queries_of(task)], images, work.table, resamples, protocol, task.matcher == "candidates"
+            asked[query_key(task)], images, work.table, resamples, protocol, task.matcher == "candidates"
         )
         for task in tasks
     }
     with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
         engine.sample(plan.base)
         _match_all(engine, work, plan, scores, protocol, block)
-    pairs = {task.name: asked[queries_of(task)].pairs for task in tasks}
+    pairs = {task.name: asked[query_key(task)].pairs for task in tasks}
     if skip_bad:
         counts["skipped_pairs"] = sum(work.total(task) - pairs[task.name] for task in tasks)
     intervals = {task: found.intervals for task, found in scores.items()}
     curves = {task: {"azimuth": found.curve} for task, found in scores.items() if found.curve is not None}
     return EvaluationResult(
         model=model,
-        dataset={**dataset_of(folder), "split": "all"},
+        dataset={**dataset_provenance(folder), "split": "all"},
         protocol=protocol,
         versions=library_versions(),
         device=model["device"],
         counts={
             "images": len(plan.base.images),
             "pairs": sum(pairs.values()),
-            "keypoints": sum(asked[queries_of(task)].queries for task in tasks),
+            "keypoints": sum(asked[query_key(task)].queries for task in tasks),
             **counts,
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics={task: found.metrics for task, found in scores.items()},
-        intervals={"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "tasks": intervals},
+        intervals={"level": LEVEL, "resamples": RESAMPLES, "seed": BOOTSTRAP_SEED, "tasks": intervals},
         curves=curves or None,
     )
 
@@ -142,11 +132,11 @@ def _match_all(
             for places in category.blocks(work.table.shown, block):
                 some = slices_of(category.pairs, places)
                 part, queries = plan.block(some)
-                answers = answers_of(work.tasks, part, engine.match(part), protocol.grid, protocol.convention)
+                answers = predicted_points(work.tasks, part, engine.match(part), protocol.grid, protocol.convention)
                 for task in here:
                     kind = work.kind(task)
                     predictions, _ = answers[task.name]
-                    scores[task.name].add(places[kind], some[kind][1], queries[queries_of(task)], predictions)
+                    scores[task.name].add(places[kind], some[kind][1], queries[query_key(task)], predictions)
                 advance(sum(len(targets) for _, targets in some.values()))
             for task in here:
                 scores[task.name].end(category.name, category.pairs[work.kind(task)])

@@ -18,18 +18,18 @@ from ..records.azimuth import CurveSums, azimuth_difference
 from ..records.intervals import (
     RESAMPLES,
     PairSample,
-    Scores,
+    ResampledScores,
     category_scores,
     intervals_of,
     multiplicities,
     supercategory_members,
 )
 from ..records.validation import boxes_array
-from .all_plan import Asked, Pairs
+from .all_plan import Pairs, QueryUsage
 from .evaluate import supercategories_of
 from .plan import rows_of
 
-SEED = 0  # of the resamples
+BOOTSTRAP_SEED = 0  # of the resamples
 
 
 class ImageFacts:
@@ -72,7 +72,7 @@ class Resamples:
             strata[categories[image]] = strata.get(categories[image], 0) + 1
         key = tuple(strata.items())
         if key not in self._drawn:
-            self._drawn[key] = multiplicities(key, RESAMPLES, SEED)
+            self._drawn[key] = multiplicities(key, RESAMPLES, BOOTSTRAP_SEED)
         return key, number, self._drawn[key]
 
 
@@ -93,7 +93,7 @@ class TaskScores:
 
     def __init__(
         self,
-        asked: Asked,
+        asked: QueryUsage,
         images: ImageFacts,
         table: PointTable,
         resamples: Resamples,
@@ -106,7 +106,7 @@ class TaskScores:
         self._curve = CurveSums(protocol.alphas)
         self.begin(0)
         self._parts = [self._metrics("", np.zeros(0, dtype=np.int32), {})]
-        self._scores: list[Scores] = []
+        self._scores: list[ResampledScores] = []
         self._scored: dict[str, int] = {}  # category -> pairs with a query
         self._evaluated: dict[str, int] = {}  # category -> pairs
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeAlias
 from .. import config as protocols
 from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
-from .local_engine import LocalEngine, StoreChoice
+from .local_engine import CachePolicy, LocalEngine
 from .plan import Plan
-from .target_matcher import Found
+from .target_matcher import MatchResult
 
 
 class Engine(AbstractContextManager[Any], Protocol):
@@ -19,7 +19,7 @@ class Engine(AbstractContextManager[Any], Protocol):
     def sample(self, plan: Plan) -> None:
         """See `pipeline.LocalEngine.sample`."""
 
-    def match(self, plan: Plan) -> Found:
+    def match(self, plan: Plan) -> MatchResult:
         """See `pipeline.LocalEngine.match`."""
 
 
@@ -40,7 +40,7 @@ class RemoteExtractor(Protocol):
         folder: DatasetFolder,
         protocol: protocols.Protocol,
         *,
-        choice: StoreChoice,
+        choice: CachePolicy,
         workers: int | None,
         counts: dict[str, int],
     ) -> Engine:
@@ -55,7 +55,7 @@ def open_engine(
     folder: DatasetFolder,
     protocol: protocols.Protocol,
     *,
-    choice: StoreChoice,
+    choice: CachePolicy,
     workers: int | None,
     counts: dict[str, int],
 ) -> Engine:

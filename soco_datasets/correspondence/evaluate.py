@@ -23,10 +23,10 @@ from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
 from ..records.predictions import TaskPredictions, predictions_table
 from .engines import Extractor, open_engine
-from .local_engine import StoreChoice
+from .local_engine import CachePolicy
 from .memory import freed_memory_returned, memory_needs
 from .plan import Plan, make_plan, task_pairs
-from .target_matcher import Found
+from .target_matcher import MatchResult
 from .undecodable import without_bad_images
 
 
@@ -72,7 +72,7 @@ def evaluate_backbone(
             take half of what is free.
         workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one a core,
             from 2 to 8.
-        store, store_dir: where the maps are kept, see `pipeline.StoreChoice`.
+        store, store_dir: where the maps are kept, see `pipeline.CachePolicy`.
         skip_bad: leave the pairs of images that do not decode out, and count both, instead of stopping at the first.
 
     Returns:
@@ -98,7 +98,7 @@ def evaluate_backbone(
         soft_beta=soft_beta,
         soft_window=soft_window,
     )
-    choice = StoreChoice(store, memory_budget, None if store_dir is None else Path(store_dir))
+    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
     counts = {"decodes": 0, "forwards": 0}
     if skip_bad:
@@ -111,13 +111,13 @@ def evaluate_backbone(
     with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
         engine.sample(plan)
         found = engine.match(plan)
-    answers = answers_of(tasks, plan, found, extractor.grid, protocol.convention)
+    answers = predicted_points(tasks, plan, found, extractor.grid, protocol.convention)
     images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
         protocol=protocol,
         model=model,
-        dataset=dataset_of(folder),
+        dataset=dataset_provenance(folder),
         supercategories=supercategories_of(folder),
         versions=library_versions(),
         device=model["device"],
@@ -161,7 +161,7 @@ def protocol_of(model: Mapping[str, Any], convention: str, alphas: Sequence[floa
     )
 
 
-def dataset_of(folder: DatasetFolder) -> dict[str, Any]:
+def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:
     """What a record says of its data: id and revision of the source, and the hash of the rows and images."""
     source = folder.manifest["source"]
     return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
@@ -173,8 +173,8 @@ def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
     return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
 
 
-def answers_of(
-    tasks: Sequence[Task], plan: Plan, found: Found, grid: int, convention: Convention
+def predicted_points(
+    tasks: Sequence[Task], plan: Plan, found: MatchResult, grid: int, convention: Convention
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
     """Task -> ((N, 2) predicted pixels, (N,) similarity) of its queries."""
     cell = np.stack([found.cell % grid, found.cell // grid], axis=-1)[plan.query_match]

@@ -22,31 +22,26 @@ import numpy as np
 from ..config import Protocol
 from ..data.folder import DatasetFolder
 from ..errors import SocoError, UsageError, unknown_name
-from ..features.cache.disk import SharedStore
+from ..features.cache.disk import DiskFeatureCache
 from ..features.cache.key import feature_key, image_digests
-from ..features.cache.memory import FeatureStore, available_memory
+from ..features.cache.memory import MemoryFeatureCache, available_memory
 from ..features.extractor import DenseFeatureExtractor, l2_normalise
-from ..features.loader import MapReader
+from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
 from .plan import Plan
-from .target_matcher import (
-    TOGETHER,
-    Found,
-    Matcher,
-    Sampler,
-)
+from .target_matcher import TARGETS_PER_BATCH, DescriptorSampler, MatchResult, TargetMatcher
 
 if TYPE_CHECKING:
     import torch
 
 STORES = ("auto", "memory", "disk", "none")
 _log = logging.getLogger(__name__)
-Store = FeatureStore | SharedStore
+Store = MemoryFeatureCache | DiskFeatureCache
 
 
 @dataclass(frozen=True)
-class StoreChoice:
+class CachePolicy:
     """Where feature maps are kept.
 
     Attributes:
@@ -77,7 +72,7 @@ class LocalEngine:
     Args:
         extractor, folder, protocol: of the evaluation.
         choice: where the maps are kept.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
         counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
 
     Attributes:
@@ -94,7 +89,7 @@ class LocalEngine:
         folder: DatasetFolder,
         protocol: Protocol,
         *,
-        choice: StoreChoice,
+        choice: CachePolicy,
         workers: int | None,
         counts: dict[str, int],
     ) -> None:
@@ -111,8 +106,8 @@ class LocalEngine:
         """
         extractor, ids = self._extractor, list(self._folder.images)
         names = [ids[row] for row in plan.images]
-        self._maps = MapReader(extractor, self._folder.images, names, self._workers, self._counts)
-        sampler = Sampler(
+        self._maps = FeatureLoader(extractor, self._folder.images, names, self._workers, self._counts)
+        sampler = DescriptorSampler(
             plan,
             self._protocol,
             size=extractor.size,
@@ -127,13 +122,13 @@ class LocalEngine:
             self._fill(self.store, sampler, len(plan.images))
         self.descriptors = sampler.descriptors
 
-    def match(self, plan: Plan) -> Found:
+    def match(self, plan: Plan) -> MatchResult:
         """Every match and choice of a plan, target by target: one matrix product serves all tasks.
 
         Args:
             plan: with the images and points of the plan that was sampled. Errors as `sample`.
         """
-        matcher = Matcher(plan, self._protocol, self.descriptors)
+        matcher = TargetMatcher(plan, self._protocol, self.descriptors)
         if self.store is None:
             targets = [images.start for images in matcher.groups(1)]
             for image, feature_map in self._read(targets, "Extracting and matching"):
@@ -152,9 +147,9 @@ class LocalEngine:
         for image, feature_map in self._maps(images, what, total):
             yield image, l2_normalise(feature_map[None])[0]
 
-    def _fill(self, store: Store, sampler: Sampler, images: int) -> None:
+    def _fill(self, store: Store, sampler: DescriptorSampler, images: int) -> None:
         """Put the map of every image and sample it; what the store has already is checked and taken as is."""
-        if isinstance(store, SharedStore):
+        if isinstance(store, DiskFeatureCache):
             self._counts["reused"] = 0
         waiting = list(range(images))
         while waiting:  # again for what another process finished meanwhile
@@ -187,11 +182,11 @@ class LocalEngine:
 
 def targets_together(store: Store) -> int:
     """How many targets one product serves: several where their maps lie side by side in a GPU's memory."""
-    return TOGETHER if isinstance(store, FeatureStore) and store.device.startswith("cuda") else 1
+    return TARGETS_PER_BATCH if isinstance(store, MemoryFeatureCache) and store.device.startswith("cuda") else 1
 
 
 def open_store(
-    choice: StoreChoice, extractor: DenseFeatureExtractor, folder: DatasetFolder, plan: Plan
+    choice: CachePolicy, extractor: DenseFeatureExtractor, folder: DatasetFolder, plan: Plan
 ) -> Store | None:
     """The store for the maps of a plan's images, None for two passes.
 
@@ -206,7 +201,7 @@ def open_store(
     if choice.kind == "disk" or choice.directory is not None:
         key, ids = feature_key(extractor, library_versions()), list(folder.images)
         digests = image_digests(folder.images, [ids[row] for row in plan.images])
-        return SharedStore(choice.directory, key, shape[1:], digests)
+        return DiskFeatureCache(choice.directory, key, shape[1:], digests)
     nbytes = int(np.prod(shape, dtype=object)) * 4
     if choice.kind == "memory":
         budget = available_memory() // 2 if choice.memory_budget is None else choice.memory_budget
@@ -215,12 +210,12 @@ def open_store(
                 f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the {budget / 1e6:,.1f} MB that the "
                 "memory budget leaves for them. Raise --memory-budget, or take --store auto, disk or none."
             )
-        return FeatureStore(*shape, memory_budget=budget)
+        return MemoryFeatureCache(*shape, memory_budget=budget)
     on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice)
     if on_gpu is not None:
         return on_gpu
     try:
-        return FeatureStore(*shape, memory_budget=choice.memory_budget)
+        return MemoryFeatureCache(*shape, memory_budget=choice.memory_budget)
     except UsageError:
         raise
     except SocoError as error:
@@ -228,7 +223,9 @@ def open_store(
         return None
 
 
-def _gpu_store(shape: tuple[int, int, int, int], nbytes: int, device: str, choice: StoreChoice) -> FeatureStore | None:
+def _gpu_store(
+    shape: tuple[int, int, int, int], nbytes: int, device: str, choice: CachePolicy
+) -> MemoryFeatureCache | None:
     import torch
 
     if not device.startswith("cuda"):
@@ -238,5 +235,5 @@ def _gpu_store(shape: tuple[int, int, int, int], nbytes: int, device: str, choic
     if nbytes > (free if budget is None else min(free, budget)):
         return None
     with contextlib.suppress(torch.OutOfMemoryError):
-        return FeatureStore(*shape, memory_budget=nbytes, device=device)
+        return MemoryFeatureCache(*shape, memory_budget=nbytes, device=device)
     return None

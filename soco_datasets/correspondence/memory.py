@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
 from ..features.loader import decoding_threads
 from .plan import Plan
-from .target_matcher import BLOCK
+from .target_matcher import QUERY_BLOCK
 
 _PER_QUERY = 8  # numbers of 8 bytes that are held of a query, a match or a choice, and of a row of the predictions
 _WORKING = 1.5  # the predictions table while it is made, checked and scored, against the finished one
@@ -58,7 +58,7 @@ def memory_needs(
     Args:
         extractor, plan, protocol: of the evaluation.
         pairs: task -> its pairs.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
     """
     rows = {name: int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0) for name, table in pairs.items()}
     held = sum(part.nbytes for part in vars(plan).values() if isinstance(part, np.ndarray))
@@ -85,7 +85,7 @@ def _decoding_bytes(extractor: DenseFeatureExtractor, plan: Plan, workers: int) 
 
 def _matching_bytes(extractor: DenseFeatureExtractor, plan: Plan, protocol: Protocol) -> int:
     """The descriptors, and the scores of one block of queries."""
-    asked = min(BLOCK, int(np.bincount(plan.match_target, minlength=1).max()))
+    asked = min(QUERY_BLOCK, int(np.bincount(plan.match_target, minlength=1).max()))
     cells = extractor.grid**2
     window = min(cells, (2 * max(protocol.soft_window, 0) + 1) ** 2) if plan.soft else 0
     scores = cells * (2 if protocol.valid_area else 1) + 8 * window + extractor.channels

@@ -52,7 +52,7 @@ class Plan:
     choices: NDArray[np.int64]
 
 
-class Way(NamedTuple):
+class QueryKey(NamedTuple):
     """What tasks must share to ask the same queries in the same way."""
 
     config: str
@@ -117,7 +117,7 @@ def make_plan(
     Raises:
         DatasetFolderError: a pair names an image that is not there, or lacks a point or a candidate.
     """
-    first = {queries_of(task): task.name for task in reversed(tasks)}
+    first = {query_key(task): task.name for task in reversed(tasks)}
     tables = {task.name: pairs[task.name] for task in tasks if task.name in first.values()}
     spans = _spans(tables)
     sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
@@ -135,7 +135,7 @@ def make_plan(
         image_plan(images, extent, source[distinct], flat[distinct], tasks, grid),
         point,
         target,
-        {task.name: spans[first[queries_of(task)]] for task in tasks},
+        {task.name: spans[first[query_key(task)]] for task in tasks},
         _candidates_of(choosing, spans),
         protocol,
         grid,
@@ -223,9 +223,9 @@ def with_queries(
     )
 
 
-def queries_of(task: Task) -> Way:
+def query_key(task: Task) -> QueryKey:
     """The way a task asks."""
-    return Way(task.config, task.min_candidates, task.matcher == "candidates")
+    return QueryKey(task.config, task.min_candidates, task.matcher == "candidates")
 
 
 def _query_images(tables: Mapping[str, pa.Table], ids: pa.Array, column: str) -> NDArray[np.int64]:

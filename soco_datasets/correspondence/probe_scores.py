@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..config import Protocol, alpha_key
 from ..data.folder import DatasetFolder
-from ..features.cache.memory import FeatureStore
+from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor, l2_normalise
 from ..features.heads import Head
 from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_pixels
@@ -23,12 +23,7 @@ from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
 from ..utils.files import progress
 from .plan import Plan, make_plan
-from .probe_pairs import (
-    CC,
-    PROBE_TASKS,
-    SOC,
-    ProbeSplit,
-)
+from .probe_pairs import CC, PROBE_TASKS, SOC, ProbeSplit
 from .similarity import match, sample_descriptors
 
 if TYPE_CHECKING:
@@ -51,7 +46,7 @@ class ProbeFeatures:
     """
 
     extractor: DenseFeatureExtractor
-    store: FeatureStore
+    store: MemoryFeatureCache
     rows: NDArray[np.int64]
     folder: DatasetFolder
     protocol: Protocol

@@ -14,40 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..data.folder import DatasetFolder
-from ..features.cache.memory import FeatureStore
+from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor
 from ..features.families.base import Backbone
 from ..features.heads import Head, save_head
-from ..features.linear_probe import (
-    ProbeEpoch,
-    ProbeRecipe,
-    initial_layer,
-    steps_of,
-    train_probe,
-)
-from ..features.loader import MapReader
+from ..features.linear_probe import ProbeEpoch, ProbeRecipe, initial_layer, steps_of, train_probe
+from ..features.loader import FeatureLoader
 from ..metrics.pck import check_alphas
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
 from ..utils.files import sha256_file
-from .evaluate import dataset_of, protocol_of
-from .probe_pairs import (
-    CC,
-    SOC,
-    VARIANTS,
-    HeldOut,
-    ProbeData,
-    ProbeSplit,
-    training_pairs,
-)
-from .probe_scores import (
-    Errors,
-    ProbeFeatures,
-    SplitScorer,
-    pooled_pck,
-    select,
-    selection_score,
-)
+from .evaluate import dataset_provenance, protocol_of
+from .probe_pairs import CC, SOC, VARIANTS, HeldOut, ProbeData, ProbeSplit, training_pairs
+from .probe_scores import Errors, ProbeFeatures, SplitScorer, pooled_pck, select, selection_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +69,7 @@ def run_probe(
         convention: see `geometry`; of queries, labels and predictions.
         alphas: PCK thresholds of the metrics; the epoch is selected at `recipe.alpha` whatever these are.
         memory_budget: bytes that feature maps may take in memory; beyond it they go to a temporary file.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
 
     Raises:
         DatasetFolderError: an image does not decode.
@@ -103,8 +82,8 @@ def run_probe(
     protocol = protocol_of(model, convention, check_alphas(alphas))
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
-    with FeatureStore(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
-        maps = MapReader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
+    with MemoryFeatureCache(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
+        maps = FeatureLoader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
@@ -115,7 +94,7 @@ def run_probe(
         trained = {name: _train_variant(name, data, features, test, recipe) for name in data.variants}
     record = ProbeRecord(
         model=model,
-        dataset=dataset_of(data.folder),
+        dataset=dataset_provenance(data.folder),
         protocol=protocol,
         recipe=recipe,
         versions=library_versions(),

@@ -12,23 +12,20 @@ from ..config import Protocol
 from ..geometry import keypoints_to_unit
 from .candidates import best_candidates
 from .plan import Plan
-from .similarity import (
-    best_cells,
-    sample_descriptors,
-    similarities,
-    similarities_of_many,
-)
+from .similarity import best_cells, sample_descriptors, similarities, similarities_of_many
 from .soft_argmax import soft_argmax
 
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
-TOGETHER = 16  # targets in one product of a GPU, where one target's should take less than its start; not measured
+QUERY_BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
+TARGETS_PER_BATCH = (
+    16  # targets in one product of a GPU, where one target's should take less than its start; not measured
+)
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchResult:
     """Where each match and choice of a `Plan` ended up.
 
     Attributes:
@@ -46,7 +43,7 @@ class Found:
     choice_similarity: NDArray[np.float32]
 
 
-class Sampler:
+class DescriptorSampler:
     """The descriptors of a plan's points, taken from the map of each image that asks.
 
     Attributes:
@@ -69,12 +66,12 @@ class Sampler:
         self.descriptors[asked] = sample_descriptors(feature_map.to(self.descriptors.device), unit, self._convention)
 
 
-class Matcher:
+class TargetMatcher:
     """The matches of each target map of a plan that is shown.
 
     Args:
         plan, protocol: of the evaluation.
-        descriptors: (D, C) float32 of `Plan.points`, from a `Sampler`.
+        descriptors: (D, C) float32 of `Plan.points`, from a `DescriptorSampler`.
     """
 
     def __init__(self, plan: Plan, protocol: Protocol, descriptors: torch.Tensor) -> None:
@@ -96,14 +93,14 @@ class Matcher:
         """The targets that are asked for, in runs of neighbouring images, each for one `match`.
 
         Args:
-            most: images in a run; the queries of more than one are `BLOCK` at most, and 1 with a valid area, which is
-                each image's own.
+            most: images in a run; the queries of more than one are `QUERY_BLOCK` at most, and 1 with a valid area, which
+                is each image's own.
         """
         counts, found = np.diff(self._matches), list[range]()
         most = 1 if self._protocol.valid_area else most
         for image in np.flatnonzero(counts).tolist():
             run = range(found[-1].start, image + 1) if found and found[-1].stop == image else range(0)
-            if run and len(run) <= most and len(run) * counts[run.start : run.stop].max() <= BLOCK:
+            if run and len(run) <= most and len(run) * counts[run.start : run.stop].max() <= QUERY_BLOCK:
                 found[-1] = run
             else:
                 found.append(range(image, image + 1))
@@ -118,8 +115,8 @@ class Matcher:
         """
         targets = feature_maps.to(self._descriptors.device)
         first, last = int(self._matches[images.start]), int(self._matches[images.stop])
-        for start in range(first, last, BLOCK):
-            self._match_block(images, targets, slice(start, min(start + BLOCK, last)))
+        for start in range(first, last, QUERY_BLOCK):
+            self._match_block(images, targets, slice(start, min(start + QUERY_BLOCK, last)))
 
     def _match_block(self, images: range, targets: torch.Tensor, asked: slice) -> None:
         protocol = self._protocol
@@ -141,10 +138,10 @@ class Matcher:
                 scores, self._chooser[chosen] - asked.start, self._choices[chosen]
             )
 
-    def found(self) -> Found:
+    def found(self) -> MatchResult:
         """What was found, on the host."""
         parts = (self._cell, self._top, self._soft, self._choice, self._choice_top)
-        return Found(*(part.cpu().numpy() for part in parts))
+        return MatchResult(*(part.cpu().numpy() for part in parts))
 
 
 def _content(cells: NDArray[np.int64], scores: torch.Tensor) -> torch.Tensor:

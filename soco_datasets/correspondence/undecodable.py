@@ -26,7 +26,7 @@ def without_bad_images(
     Args:
         folder: a built dataset folder.
         pairs: task -> its pairs. Every image in them is decoded once, beside the decode of the evaluation.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
 
     Returns:
         The tables, and {"bad_images": how many images, "skipped_pairs": rows left out of all the tables}.
@@ -46,7 +46,7 @@ def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int | None 
     Args:
         folder: a built dataset folder.
         names: ids of its images.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
     """
 
     def reason(name: str) -> str | None:

@@ -14,7 +14,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "repair", "note")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnostic:
     """One thing wrong or worth knowing in a release.
 
     Attributes:
@@ -38,31 +38,31 @@ class Finding:
         return f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else "")
 
 
-class Findings:
-    """An ordered collection of `Finding`s."""
+class BuildReport:
+    """An ordered collection of `Diagnostic`s."""
 
-    def __init__(self, items: Iterable[Finding] = ()) -> None:
+    def __init__(self, items: Iterable[Diagnostic] = ()) -> None:
         self._items = list(items)
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self._items)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def error(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
-        self._items.append(Finding("error", file, field, rule, message, mend))
+        self._items.append(Diagnostic("error", file, field, rule, message, mend))
 
     def repair(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
-        self._items.append(Finding("repair", file, field, rule, message, mend))
+        self._items.append(Diagnostic("repair", file, field, rule, message, mend))
 
     def note(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
-        self._items.append(Finding("note", file, field, rule, message, mend))
+        self._items.append(Diagnostic("note", file, field, rule, message, mend))
 
-    def extend(self, items: Iterable[Finding]) -> None:
+    def extend(self, items: Iterable[Diagnostic]) -> None:
         self._items.extend(items)
 
-    def of(self, severity: Severity) -> list[Finding]:
+    def of(self, severity: Severity) -> list[Diagnostic]:
         return [item for item in self._items if item.severity == severity]
 
     def counts(self) -> dict[str, dict[str, int]]:

@@ -16,13 +16,7 @@ from ..errors import DatasetFolderError, unknown_name
 from ..utils.files import sha256_file
 from .image_index import index_rows
 from .images import ImageStore
-from .manifest import (
-    MANIFEST,
-    REBUILD,
-    Shard,
-    checked_shards,
-    read_manifest,
-)
+from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, read_manifest
 from .remote_folder import Snapshot
 from .schema import CONFIGS
 from .taxonomy import Taxonomy
@@ -45,7 +39,7 @@ class DatasetFolder:
         self.path = Path(path).expanduser().resolve()
         self.manifest = read_manifest(self.path)
         origin = Snapshot.of(self.path)
-        self._shards: dict[tuple[str, str], list[Shard]] = {}
+        self._shards: dict[tuple[str, str], list[ShardEntry]] = {}
         for shard in checked_shards(self.path, self.manifest, images_apart=origin is not None):
             self._shards.setdefault((shard.config, shard.split), []).append(shard)
         images = self._shards.get(("images", "test"), [])
@@ -76,7 +70,7 @@ class DatasetFolder:
             raise unknown_name("config", config, self.configs)
         return [split for split in CONFIGS[config].splits if (config, split) in self._shards]
 
-    def shards(self, config: str, split: str) -> list[Shard]:
+    def shards(self, config: str, split: str) -> list[ShardEntry]:
         """The files of one split; raises `UsageError` for an unknown config or split."""
         if split not in self.splits(config):
             raise unknown_name(f"split of config '{config}'", split, self.splits(config))
@@ -101,7 +95,7 @@ class DatasetFolder:
         names = list(CONFIGS[config].features if columns is None else columns)
         return pa.concat_tables([self.read(shard, names) for shard in shards])
 
-    def read(self, shard: Shard, columns: Sequence[str]) -> pa.Table:
+    def read(self, shard: ShardEntry, columns: Sequence[str]) -> pa.Table:
         """The same for a single file of the split."""
         expected = CONFIGS[shard.config].features.arrow_schema
         for name in columns:
@@ -172,11 +166,11 @@ def _images_of(folder: DatasetFolder) -> ImageStore:
     return folder.images
 
 
-def _is_intact(shard: Shard) -> bool:
+def _is_intact(shard: ShardEntry) -> bool:
     return shard.path.is_file() and sha256_file(shard.path) == shard.sha256
 
 
-def _read_shard(shard: Shard, schema: pa.Schema) -> pa.Table:
+def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
     """The columns of `schema` from one shard, cast to its types where they differ in detail (Parquet list names)."""
     try:
         if shard.path.suffix == ".parquet":

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DatasetFolderError
-from .manifest import Shard
+from .manifest import ShardEntry
 from .schema import CONFIGS
 
 INDEX = "image_index.parquet"
@@ -33,7 +33,7 @@ def read_index(path: Path) -> pa.Table:
         raise DatasetFolderError(f"{path} cannot be read ({error}). Publish the folder again.") from error
 
 
-def index_rows(root: Path, shard: Shard) -> pa.Table:
+def index_rows(root: Path, shard: ShardEntry) -> pa.Table:
     """The rows of the image index of one shard; raises `DatasetFolderError` where it does not fit the manifest."""
     table = read_index(root / INDEX)
     file = shard.path.relative_to(root).as_posix()

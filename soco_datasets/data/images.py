@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image, JpegImagePlugin
 
 from ..errors import DatasetFolderError, UsageError
-from .manifest import Shard
+from .manifest import ShardEntry
 from .remote_folder import HubImages, Snapshot
 from .uris import image_address
 
@@ -37,7 +37,7 @@ class ImageStore:
         self,
         root: Path,
         ids: Sequence[str],
-        shards: Sequence[Shard],
+        shards: Sequence[ShardEntry],
         snapshot: Snapshot | None,
         reopen: Callable[[], ImageStore],
     ) -> None:
@@ -191,7 +191,7 @@ class _Part(Protocol):
     def read(self, row: int) -> pa.Buffer | None: ...
 
 
-def _part(shard: Shard, root: Path, snapshot: Snapshot | None) -> _Part:
+def _part(shard: ShardEntry, root: Path, snapshot: Snapshot | None) -> _Part:
     if snapshot is not None and not shard.path.is_file():
         return HubImages(snapshot, root, shard)
     return _ParquetPart(shard) if shard.path.suffix == ".parquet" else _ArrowPart(shard)
@@ -200,7 +200,7 @@ def _part(shard: Shard, root: Path, snapshot: Snapshot | None) -> _Part:
 class _ArrowPart:
     """Memory-mapped Arrow stream: opening it touches the batch headers only."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: ShardEntry) -> None:
         try:
             source = pa.memory_map(str(shard.path))
             batches = list(pa.ipc.open_stream(source))
@@ -217,7 +217,7 @@ class _ArrowPart:
 class _ParquetPart:
     """Parquet file read by row group; the last few row groups stay in memory."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: ShardEntry) -> None:
         import pyarrow.parquet as pq
 
         self._file = pq.ParquetFile(shard.path, memory_map=True)

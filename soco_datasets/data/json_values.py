@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from .diagnostics import Findings
+from .diagnostics import BuildReport
 
 
 class BadFileError(Exception):
@@ -26,7 +26,7 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def load_json(file: str, raw: bytes, findings: Findings) -> Any:
+def load_json(file: str, raw: bytes, findings: BuildReport) -> Any:
     """Parse JSON strictly: no NaN, no infinity, no half of a surrogate pair.
 
     Records an error and raises `BadFileError` when it does not parse.
@@ -74,14 +74,14 @@ def as_int(value: object) -> int | None:
     return None
 
 
-def missing_field(file: str, field: str, value: object, wanted: str, findings: Findings) -> None:
+def missing_field(file: str, field: str, value: object, wanted: str, findings: BuildReport) -> None:
     """Record that a field is absent or of the wrong kind."""
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
     message = f"missing; wanted {wanted}" if value is None else f"is {shown}; wanted {wanted}"
     findings.error(file, field, "bad_field", message, f"give {wanted}")
 
 
-def some(names: Sequence[str], limit: int = 4) -> str:
+def first_names(names: Sequence[str], limit: int = 4) -> str:
     """The first few names, for a message."""
     shown = ", ".join(dict.fromkeys(names[:limit]))
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

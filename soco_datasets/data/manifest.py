@@ -12,12 +12,12 @@ from .schema import CONFIGS
 
 MANIFEST = "manifest.json"
 FORMAT_NAME = "soco-dataset"
-FORMAT_VERSION = 1
+MANIFEST_VERSION = 1
 REBUILD = "Build it again with: soco build SOURCE --out DIR"
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardEntry:
     """One file of a table, as the manifest states it. `path` is absolute."""
 
     config: str
@@ -52,13 +52,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f'{where} does not say "format": "{FORMAT_NAME}": not a SOCO dataset folder. {REBUILD}'
         )
     version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
+    if version != MANIFEST_VERSION:
         mend = "Upgrade with: pip install -U soco-datasets" if _is_newer(version) else REBUILD
-        raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {FORMAT_VERSION}. {mend}")
+        raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {MANIFEST_VERSION}. {mend}")
     return manifest
 
 
-def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> list[Shard]:
+def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> list[ShardEntry]:
     """The manifest's shards of known configs; every missing or cut file is named in one error.
 
     With `images_apart`, shards of images may be missing.
@@ -84,11 +84,11 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
         elif path.stat().st_size != size:
             wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {size:,}")
         if config in CONFIGS:  # a later version may add configs; those here are read all the same
-            shards.append(Shard(config, split, path, rows, size, digest))
+            shards.append(ShardEntry(config, split, path, rows, size, digest))
     if wrong:
         raise DatasetFolderError(f"{root} is not complete: {'; '.join(wrong)}. Copy it again, or: {REBUILD}")
     return shards
 
 
 def _is_newer(version: object) -> bool:
-    return isinstance(version, int) and version > FORMAT_VERSION
+    return isinstance(version, int) and version > MANIFEST_VERSION

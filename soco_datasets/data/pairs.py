@@ -16,14 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .pairs_counting import (
-    BLOCK_BYTES,
-    Bits,
-    common_names,
-    count_common_names,
-    count_partners,
-)
-from .pairs_pools import Pool, make_pools
+from .pairs_counting import BLOCK_BYTES, Bits, common_names, count_common_names, count_partners
+from .pairs_pools import ImagePool, make_pools
 
 
 class PairIndex(Sequence[tuple[int, int]]):
@@ -70,7 +64,7 @@ class PairIndex(Sequence[tuple[int, int]]):
         self._codes = np.array([code[category] for category in categories], dtype=np.int32)
         self._targets = np.argsort(self._codes, kind="stable").astype(np.int32)  # in the order of the pairs
         self._first = np.searchsorted(self._codes[self._targets], np.arange(len(self._categories) + 1))
-        self._pools: list[Pool | None] = [None] * len(self._categories)  # of each category
+        self._pools: list[ImagePool | None] = [None] * len(self._categories)  # of each category
         for pool in make_pools(self._codes, names, cross=self.cross, min_shared=self.min_shared):
             for category_code in np.unique(pool.codes).tolist():
                 self._pools[category_code] = pool

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from .pairs_counting import Bits
 
-Ints = NDArray[np.int32]
+_Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ImagePool:
     """Images among which there may be pairs.
 
     Attributes:
@@ -27,12 +27,12 @@ class Pool:
         bits: (W, S) uint64 names that each shows, see `pairs_counting`.
     """
 
-    images: Ints
-    codes: Ints
+    images: _Ints
+    codes: _Ints
     bits: Bits
 
 
-def make_pools(codes: Ints, names: Sequence[Collection[str]], *, cross: bool, min_shared: int) -> list[Pool]:
+def make_pools(codes: _Ints, names: Sequence[Collection[str]], *, cross: bool, min_shared: int) -> list[ImagePool]:
     """The pools of all images; an image that has no category to be paired with is in none.
 
     Args:
@@ -55,7 +55,7 @@ class _Shown:
         own_names: for each category the names its images show, ascending int32.
     """
 
-    def __init__(self, codes: Ints, names: Sequence[Collection[str]]) -> None:
+    def __init__(self, codes: _Ints, names: Sequence[Collection[str]]) -> None:
         self._codes = codes
         self._order = np.argsort(codes, kind="stable").astype(np.int32)
         number: dict[str, int] = {}
@@ -69,7 +69,7 @@ class _Shown:
         self._first_name = ends[self._first]
         self.own_names = [np.unique(self._names[slice(*self._first_name[c : c + 2])]) for c in range(categories)]
 
-    def pool(self, categories: Sequence[int], names: Ints) -> Pool:
+    def pool(self, categories: Sequence[int], names: _Ints) -> ImagePool:
         """The images of some categories with the bits of some names, ascending."""
         images = np.sort(np.concatenate([self._order[slice(*self._first[c : c + 2])] for c in categories]))
         entries = np.concatenate([np.arange(*self._first_name[c : c + 2]) for c in categories])
@@ -79,16 +79,16 @@ class _Shown:
         column, row = column[known], np.searchsorted(images, self._image[entries[known]])
         bits = np.zeros((-(-len(names) // 64), len(images)), dtype=np.uint64)
         np.bitwise_or.at(bits, (column // 64, row), np.uint64(1) << (column % 64).astype(np.uint64))
-        return Pool(images, self._codes[images], bits)
+        return ImagePool(images, self._codes[images], bits)
 
 
-def _in_several(own_names: Sequence[Ints]) -> Ints:
+def _in_several(own_names: Sequence[_Ints]) -> _Ints:
     """The names that at least two categories have."""
     names, categories = np.unique(np.concatenate(own_names), return_counts=True)
     return names[categories > 1]
 
 
-def _linked(own_names: Sequence[Ints], min_shared: int) -> Iterator[list[int]]:
+def _linked(own_names: Sequence[_Ints], min_shared: int) -> Iterator[list[int]]:
     """Groups of two or more categories linked by common names, each ascending."""
     names = np.concatenate([*own_names, np.empty(0, np.int32)])
     holders = np.repeat(np.arange(len(own_names)), [len(own) for own in own_names])[np.argsort(names, kind="stable")]

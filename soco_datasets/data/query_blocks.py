@@ -14,33 +14,33 @@ from .folder import DatasetFolder
 from .pairs import PairIndex
 from .queries import PairKind
 
-Ints = NDArray[np.int64]
+_Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Ragged:
+class RaggedPoints:
     """Lists of whole numbers, one after another: list i is `values[offsets[i]:offsets[i + 1]]`."""
 
-    offsets: Ints
-    values: Ints
+    offsets: _Ints
+    values: _Ints
 
     @classmethod
-    def of(cls, counts: Ints, values: Ints) -> Ragged:
+    def of(cls, counts: _Ints, values: _Ints) -> RaggedPoints:
         """From the (N,) lengths of the lists."""
         return cls(np.concatenate([[0], np.cumsum(counts)]), values)
 
     @property
-    def counts(self) -> Ints:
+    def counts(self) -> _Ints:
         """(N,) lengths."""
         return np.diff(self.offsets)
 
-    def take(self, numbers: ArrayLike) -> Ragged:
+    def take(self, numbers: ArrayLike) -> RaggedPoints:
         """The lists of these numbers, in this order."""
         chosen = np.asarray(numbers, dtype=np.int64)
         begin, counts = self.offsets[chosen], self.offsets[chosen + 1] - self.offsets[chosen]
         ends = np.cumsum(counts)
         places = np.repeat(begin - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
-        return Ragged.of(counts, self.values[places])
+        return RaggedPoints.of(counts, self.values[places])
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class BlockQueries:
         candidates: of kind "geo", its candidates; else None.
     """
 
-    pair: Ints
-    source: Ints
-    targets: Ragged
-    candidates: Ragged | None = None
+    pair: _Ints
+    source: _Ints
+    targets: RaggedPoints
+    candidates: RaggedPoints | None = None
 
     def __len__(self) -> int:
         return len(self.pair)
@@ -91,7 +91,7 @@ class PointTable:
         self.categories: list[str] = table["category"].to_pylist()
         self.names: list[list[str]] = table["keypoints"].to_pylist()
         counts = np.fromiter(map(len, self.names), np.int64, len(self.names))
-        self.image: Ints = np.repeat(np.arange(len(counts)), counts)
+        self.image: _Ints = np.repeat(np.arange(len(counts)), counts)
         self.points = _flat(table["points"]).flatten().to_numpy(zero_copy_only=False).reshape(-1, 2)
         self._name, self._names = _numbers(_flat(table["keypoints"]))
         self._concept, self._concepts = _numbers(_flat(table["concepts"]))
@@ -101,14 +101,14 @@ class PointTable:
         last = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
         order = np.argsort(first)
         self._shown = self._by_image(last[order])
-        self._point_of_name = _Lookup(known, Ragged.of(np.ones(len(known), dtype=np.int64), last))
+        self._point_of_name = _Lookup(known, RaggedPoints.of(np.ones(len(known), dtype=np.int64), last))
         # The same without points of no concept, concepts in the order in which they first appear.
         named = last[order][self._concept[last[order]] >= 0]
         key = self.image[named] * self._concepts + self._concept[named]
         known, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         self._grouped = self._by_image(named[np.argsort(first[inverse], kind="stable")])
         members = named[np.lexsort((named, key))]
-        self._points_of_concept = _Lookup(known, Ragged.of(np.bincount(inverse, minlength=len(known)), members))
+        self._points_of_concept = _Lookup(known, RaggedPoints.of(np.bincount(inverse, minlength=len(known)), members))
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> PointTable:
@@ -117,7 +117,7 @@ class PointTable:
         return cls(folder.table("keypoints", "test", columns=columns))
 
     @property
-    def shown(self) -> Ints:
+    def shown(self) -> _Ints:
         """(I,) distinct keypoint names that each image shows, the most queries a pair can have."""
         return self._shown.counts
 
@@ -157,26 +157,26 @@ class PointTable:
         candidates = self._points_of_concept.lists.take(self._points_of_concept.find(key))
         return BlockQueries(queries.pair, queries.source, found, candidates)
 
-    def _of_concept(self, source: Ints, target: Ints) -> BlockQueries:
+    def _of_concept(self, source: _Ints, target: _Ints) -> BlockQueries:
         asked = self._grouped.take(source)
         pair = np.repeat(np.arange(len(source)), asked.counts)
         there = self._points_of_concept.find(target[pair] * self._concepts + self._concept[asked.values])
         kept = np.flatnonzero(there >= 0)
         return BlockQueries(pair[kept], asked.values[kept], self._points_of_concept.lists.take(there[kept]))
 
-    def _by_image(self, points: Ints) -> Ragged:
+    def _by_image(self, points: _Ints) -> RaggedPoints:
         """One list an image of points that are ordered by image."""
-        return Ragged.of(np.bincount(self.image[points], minlength=len(self.image_ids)), points)
+        return RaggedPoints.of(np.bincount(self.image[points], minlength=len(self.image_ids)), points)
 
 
 @dataclass(frozen=True)
 class _Lookup:
     """Lists by key; the keys ascend."""
 
-    keys: Ints
-    lists: Ragged
+    keys: _Ints
+    lists: RaggedPoints
 
-    def find(self, wanted: Ints) -> Ints:
+    def find(self, wanted: _Ints) -> _Ints:
         """(N,) place of each key, -1 where it is not there."""
         if not len(self.keys):
             return np.full(len(wanted), -1, dtype=np.int64)
@@ -188,7 +188,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks().flatten()
 
 
-def _numbers(values: pa.Array) -> tuple[Ints, int]:
+def _numbers(values: pa.Array) -> tuple[_Ints, int]:
     """((M,) number of each distinct value, -1 for null; how many there are)."""
     coded = values.dictionary_encode()
     numbers = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)

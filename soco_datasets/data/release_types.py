@@ -9,11 +9,11 @@ from .queries import ImagePoints
 from .taxonomy import Taxonomy
 
 Box = tuple[float, float, float, float]
-SUBSETS = ("intra", "cross", "probe_train", "probe_test")
+PAIR_SUBSETS = ("intra", "cross", "probe_train", "probe_test")
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class AnnotatedKeypoint:
     """One visible keypoint of an image, with whatever its annotation says of it (None = not said)."""
 
     name: str
@@ -44,13 +44,13 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ImageView:
     """What one annotation file says of one image. `bbox_given` tells a stated null box from a missing one."""
 
     image_id: str
     bbox: Box | None
     bbox_given: bool
-    points: tuple[Point, ...]
+    points: tuple[AnnotatedKeypoint, ...]
 
     @property
     def category(self) -> str:
@@ -95,8 +95,8 @@ class PairRecord:
     pair_id: str
     subset: str
     group: str
-    source: View
-    target: View
+    source: ImageView
+    target: ImageView
     overlap: tuple[str, ...] | None
     groups: tuple[ConceptGroup, ...] | None
     file: str
@@ -118,7 +118,7 @@ class ImageRecord:
     elevation: float | None = None
     rotation: float | None = None
     source: str | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[AnnotatedKeypoint, ...] = ()
 
     @property
     def category(self) -> str:

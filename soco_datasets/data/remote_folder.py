@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from .image_index import INDEX, index_rows
-from .manifest import MANIFEST, Shard
+from .manifest import MANIFEST, ShardEntry
 
 _ADDRESS = re.compile(r"(?:hf://datasets/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?/?")
 _SNAPSHOT = re.compile(r"datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
@@ -114,7 +114,7 @@ class Snapshot:
 class HubImages:
     """The images of one shard of a snapshot, each fetched by itself when it is asked for."""
 
-    def __init__(self, snapshot: Snapshot, root: Path, shard: Shard) -> None:
+    def __init__(self, snapshot: Snapshot, root: Path, shard: ShardEntry) -> None:
         self._snapshot = snapshot
         self._file = shard.path.relative_to(root).as_posix()
         rows = index_rows(root, shard)

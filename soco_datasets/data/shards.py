@@ -17,15 +17,15 @@ from ..utils.files import sha256_file
 from .schema import TableSpec
 
 Format = Literal["arrow", "parquet"]
-FORMATS: tuple[str, ...] = ("arrow", "parquet")
+SHARD_FORMATS: tuple[str, ...] = ("arrow", "parquet")
 _IMAGE_ROWS = 32  # per record batch: what a reader that opens one image has to map
 _ROWS = 1000
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Shard:
+class WrittenShard:
     """One written file, as the manifest lists it. `file` is relative to the dataset folder, with "/"."""
 
     config: str
@@ -48,7 +48,7 @@ class ContentHash:
     def start(self, config: str, split: str) -> None:
         self._digest.update(f"\n{config}/{split}\n".encode())
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TableRow) -> None:
         self.add_text(row_text(row))
 
     def add_text(self, rows: bytes) -> None:
@@ -59,7 +59,7 @@ class ContentHash:
         return self._digest.hexdigest()
 
 
-def row_text(row: Row) -> bytes:
+def row_text(row: TableRow) -> bytes:
     """A row as the content hash sees it."""
     text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", errors="surrogatepass") + b"\n"
@@ -71,8 +71,8 @@ class _Writer(Protocol):
 
 
 def write_shards(
-    root: Path, spec: TableSpec, split: str, rows: Iterable[Row], format: Format, max_shard_size: int
-) -> list[Shard]:
+    root: Path, spec: TableSpec, split: str, rows: Iterable[TableRow], format: Format, max_shard_size: int
+) -> list[WrittenShard]:
     """Write the rows of one split, see `write_batches`."""
     chunks = chunks_of(rows, batch_rows(spec))
     return write_batches(root, spec, split, (batch_of(spec, chunk) for chunk in chunks), format, max_shard_size)
@@ -83,14 +83,14 @@ def batch_rows(spec: TableSpec) -> int:
     return _IMAGE_ROWS if "image" in spec.features else _ROWS
 
 
-def batch_of(spec: TableSpec, rows: Sequence[Row]) -> pa.RecordBatch:
+def batch_of(spec: TableSpec, rows: Sequence[TableRow]) -> pa.RecordBatch:
     """Rows as the record batch that is written."""
     return pa.RecordBatch.from_pylist(rows, schema=spec.features.arrow_schema)
 
 
 def write_batches(
     root: Path, spec: TableSpec, split: str, batches: Iterable[pa.RecordBatch], format: Format, max_shard_size: int
-) -> list[Shard]:
+) -> list[WrittenShard]:
     """Write one split below `root/<config>/`, at most `max_shard_size` bytes of data a file, or a single larger row.
 
     Images are stored uncompressed (JPEG does not shrink, and an uncompressed Arrow stream can be memory-mapped);
@@ -158,7 +158,7 @@ class _StreamWriter:
 
 def _finish(
     root: Path, config: str, split: str, number: int, total: int, part: Path, rows: int, format: Format
-) -> Shard:
+) -> WrittenShard:
     path = part.with_name(f"{split}-{number:05d}-of-{total:05d}.{format}")
     part.rename(path)
-    return Shard(config, split, path.relative_to(root).as_posix(), rows, path.stat().st_size, sha256_file(path))
+    return WrittenShard(config, split, path.relative_to(root).as_posix(), rows, path.stat().st_size, sha256_file(path))

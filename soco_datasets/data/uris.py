@@ -24,7 +24,7 @@ def image_address(root: str, image_id: str) -> str:
     return f"{PREFIX}{quote(root.removeprefix('/'))}{_SEPARATOR}{quote(image_id)}"
 
 
-def parse_address(address: str) -> tuple[str, str]:
+def parse_uri(address: str) -> tuple[str, str]:
     """(root, image_id) of an address; raises `ValueError` for anything else. The inverse of `image_address`.
 
     >>> parse_address("soco://data/SOCO!/car/car_1")

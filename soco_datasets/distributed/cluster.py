@@ -15,7 +15,7 @@ _CPUS = 4  # of a worker without a GPU, unless their number is given
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerPoolSpec:
     """Workers of one size.
 
     Attributes:
@@ -73,7 +73,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         ray.shutdown()
 
 
-def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> Crew:
+def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> WorkerPoolSpec:
     """The crew for a device, by what the connected cluster has. See `crew_for`."""
     import ray
 
@@ -82,7 +82,7 @@ def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CP
 
 def crew_for(
     nodes: Sequence[Mapping[str, float]], workers: int | None, *, device: str = "cpu", cpus: int = _CPUS
-) -> Crew:
+) -> WorkerPoolSpec:
     """How many workers of which size: one a GPU, or without GPUs as many as asked for that share the cores.
 
     >>> crew_for([{"CPU": 8.0}, {"CPU": 6.0}], None), crew_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
@@ -108,12 +108,12 @@ def crew_for(
         if workers is not None and workers > gpus:
             raise UsageError(f"{workers} workers need a GPU each, but the Ray cluster has {gpus}.")
         count = workers or gpus
-        return Crew(count, 1, 1, min(count, max(int(node.get("GPU", 0)) for node in nodes)))
+        return WorkerPoolSpec(count, 1, 1, min(count, max(int(node.get("GPU", 0)) for node in nodes)))
     cores = [int(node.get("CPU", 0)) for node in nodes]
     if workers is None:
         size = min(cpus, max(cores, default=0))
         workers = sum(number // size for number in cores) if size else 0
     for size in range(max(cores, default=0), 0, -1):
         if 0 < workers <= sum(number // size for number in cores):
-            return Crew(workers, size, 0, min(workers, max(cores) // size))
+            return WorkerPoolSpec(workers, size, 0, min(workers, max(cores) // size))
     raise UsageError(f"{workers} workers need a core each, but the Ray cluster has {sum(cores)}.")

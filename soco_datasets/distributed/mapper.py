@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from ..utils.chunks import Mapper
 from .cluster import connected, crew_of_cluster
-from .pool import Job, Pool
+from .pool import Job, WorkerPool
 from .worker import Caller
 
-C = TypeVar("C")
-R = TypeVar("R")
+_C = TypeVar("_C")
+_R = TypeVar("_R")
 
 
 @contextlib.contextmanager
@@ -29,10 +29,10 @@ def ray_mapper(*, address: str | None = None, workers: int | None = None) -> Ite
     """
     with connected(address, workers), contextlib.ExitStack() as stack:
         crew = crew_of_cluster(workers, cpus=1)
-        pool = Pool(_start, crew.count)
+        pool = WorkerPool(_start, crew.count)
         stack.callback(pool.close)
 
-        def mapper(function: Callable[[C], R], chunks: Iterable[C], /) -> Iterator[R]:
+        def mapper(function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:
             return _in_order(pool, function, chunks)
 
         yield mapper
@@ -44,7 +44,7 @@ def _start() -> Any:
     return ray.remote(Caller).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
 
-def _in_order(pool: Pool, function: Callable[[C], R], chunks: Iterable[C]) -> Iterator[R]:
+def _in_order(pool: WorkerPool, function: Callable[[_C], _R], chunks: Iterable[_C]) -> Iterator[_R]:
     import ray
 
     shared = ray.put(function)  # once for all calls
@@ -52,7 +52,7 @@ def _in_order(pool: Pool, function: Callable[[C], R], chunks: Iterable[C]) -> It
         Job(number, "call", (shared, pickle.dumps(chunk)), f"chunk {number}")  # several times faster than Ray's pickler
         for number, chunk in enumerate(chunks)
     )
-    early: dict[int, R] = {}
+    early: dict[int, _R] = {}
     wanted = 0
     for done in pool.run(jobs):
         early[done.job.number] = done.result

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SocoError
-from .worker import Place
+from .worker import WorkerFeatureCache
 
 _MOST_DEATHS = 3  # of workers over one job, or in a row while they start, before it is given up
 _PATIENCE = 30.0  # seconds without any worker until that is said
@@ -32,7 +32,7 @@ class Job:
     method: str
     arguments: tuple[Any, ...]
     what: str
-    holder: int | None = None
+    owner_worker: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class _Worker:
     def __init__(self, number: int, actor: Any) -> None:
         self.number, self.actor = number, actor
         self.prepared: dict[str, tuple[Any, ...]] = {}
-        self.place: Place | None = None
+        self.place: WorkerFeatureCache | None = None
         self.call: Any = None  # what it is busy with
         self.job: Job | None = None  # None while it is busy with preparations, or with what nobody waits for any more
 
 
-class Pool:
+class WorkerPool:
     """A fixed number of workers, numbered from 0 on; a replacement gets a number of its own.
 
     Args:
@@ -80,7 +80,7 @@ class Pool:
         return len(self._workers)
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[WorkerFeatureCache]:
         """Where the workers run that are ready."""
         return [worker.place for worker in self._workers.values() if worker.place]
 
@@ -155,7 +155,7 @@ class Pool:
             raise
         if job is not None:
             return Done(job, worker.number, result)
-        if isinstance(result, Place):
+        if isinstance(result, WorkerFeatureCache):
             worker.place, self._failed_starts = result, 0
         return None
 
@@ -208,16 +208,16 @@ class _Queue:
 
     def next_for(self, worker: int) -> Job | None:
         """The next job for a worker, None when all that are left are for others."""
-        for holder in [holder for holder in self._own if holder not in self._workers]:
-            self._common.extend(self._own.pop(holder))  # it died with what made it the best
+        for owner_worker in [owner_worker for owner_worker in self._own if owner_worker not in self._workers]:
+            self._common.extend(self._own.pop(owner_worker))  # it died with what made it the best
         if self._own[worker]:
             return self._own[worker].popleft()
         if self._common:
             return self._common.popleft()
         for job in self._jobs:
-            if job.holder in (None, worker) or job.holder not in self._workers:
+            if job.owner_worker in (None, worker) or job.owner_worker not in self._workers:
                 return job
-            self._own[job.holder].append(job)
+            self._own[job.owner_worker].append(job)
         self._drained = True
         return None
 

@@ -13,24 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Protocol
-from ..correspondence.local_engine import StoreChoice
+from ..correspondence.local_engine import CachePolicy
 from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import Found
+from ..correspondence.target_matcher import MatchResult
 from ..errors import UsageError
 from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions
 from ..utils.files import progress
 from .cluster import connected, crew_of_cluster
-from .pool import Done, Job, Pool
-from .shards import (
-    Joined,
-    Spans,
-    cut_images,
-    matching_share,
-    sampling_share,
-    spans_of,
-)
-from .worker import Evaluating, MapWorker, Place
+from .pool import Done, Job, WorkerPool
+from .shards import MergedMatches, ShardRanges, cut_images, matching_share, sampling_share, spans_of
+from .worker import Evaluating, MapWorker, WorkerFeatureCache
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
@@ -66,7 +59,7 @@ class RayExtractor:
         with contextlib.ExitStack() as stack:
             stack.enter_context(connected(address, workers))
             self._crew = crew_of_cluster(workers, device=str(spec.options.get("device", "cpu")))
-            self._pool = Pool(self._start, self._crew.count)
+            self._pool = WorkerPool(self._start, self._crew.count)
             stack.callback(self._pool.close)
             self._pool.prepare("load", spec, threads_for(self._crew.cpus), Path.cwd())
             self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
@@ -82,7 +75,7 @@ class RayExtractor:
         ).remote()
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[WorkerFeatureCache]:
         """Where the workers run that are ready."""
         return self._pool.places
 
@@ -95,7 +88,7 @@ class RayExtractor:
         folder: DatasetFolder,
         protocol: Protocol,
         *,
-        choice: StoreChoice,
+        choice: CachePolicy,
         workers: int | None,
         counts: dict[str, int],
     ) -> RayEngine:
@@ -133,7 +126,7 @@ class RayEngine:
         counts: "decodes", "forwards" and "redone" are added to, with a shared store "reused" too.
     """
 
-    def __init__(self, pool: Pool, counts: dict[str, int]) -> None:
+    def __init__(self, pool: WorkerPool, counts: dict[str, int]) -> None:
         self._pool, self._counts = pool, counts
         self._counts["redone"] = 0
         self._shares: list[slice] = []
@@ -150,7 +143,7 @@ class RayEngine:
         parts: dict[int, NDArray[np.float32]] = dict(self._run(jobs, "Extracting features"))
         self._descriptors = ray.put(np.concatenate([parts[number] for number in range(len(spans))])) if spans else None
 
-    def match(self, plan: Plan) -> Found:
+    def match(self, plan: Plan) -> MatchResult:
         """See `LocalEngine.match`."""
         spans = [spans_of(plan, images) for images in self._shares]
         jobs = [
@@ -158,7 +151,7 @@ class RayEngine:
             for number, own in enumerate(spans)
             if own.matches.start < own.matches.stop
         ]
-        joined = Joined(plan)
+        joined = MergedMatches(plan)
         for number, found in self._run(jobs, "Matching"):
             joined.put(spans[number], found)
         return joined.found
@@ -197,6 +190,6 @@ def threads_for(cpus: int) -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) else cpus
 
 
-def _job(number: int, spans: Spans, method: str, holder: int | None, *arguments: Any) -> Job:
+def _job(number: int, spans: ShardRanges, method: str, owner_worker: int | None, *arguments: Any) -> Job:
     images = spans.images
-    return Job(number, method, (number, *arguments), f"images {images.start} to {images.stop - 1}", holder)
+    return Job(number, method, (number, *arguments), f"images {images.start} to {images.stop - 1}", owner_worker)

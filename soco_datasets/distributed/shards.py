@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import Found
+from ..correspondence.target_matcher import MatchResult
 
 _SHARES = 16  # of each worker: what it takes more or less than another is at most one of them
 _IMAGES = 32  # in a share at least, so that a GPU's batches are full, unless a worker then had none
 
 
 @dataclass(frozen=True)
-class Spans:
+class ShardRanges:
     """What belongs to a share, as ranges of the plan's arrays."""
 
     images: slice
@@ -37,15 +37,15 @@ def cut_images(images: int, workers: int) -> list[slice]:
     return [slice(start, min(start + size, images)) for start in range(0, images, size)]
 
 
-def spans_of(plan: Plan, images: slice) -> Spans:
+def spans_of(plan: Plan, images: slice) -> ShardRanges:
     """The ranges of a share of a plan."""
     points = np.searchsorted(plan.point_image, [images.start, images.stop])
     matches = np.searchsorted(plan.match_target, [images.start, images.stop])
     choices = np.searchsorted(plan.query_match[plan.choice_query], matches)
-    return Spans(images, *(slice(*bounds.tolist()) for bounds in (points, matches, choices)))
+    return ShardRanges(images, *(slice(*bounds.tolist()) for bounds in (points, matches, choices)))
 
 
-def sampling_share(plan: Plan, spans: Spans) -> Plan:
+def sampling_share(plan: Plan, spans: ShardRanges) -> Plan:
     """The images of a share and their points; no matches."""
     nothing = np.zeros(0, dtype=np.int64)
     return Plan(
@@ -64,7 +64,7 @@ def sampling_share(plan: Plan, spans: Spans) -> Plan:
     )
 
 
-def matching_share(plan: Plan, spans: Spans) -> Plan:
+def matching_share(plan: Plan, spans: ShardRanges) -> Plan:
     """The images of a share and the matches in them; `match_point` counts in the points of the whole plan."""
     choosing = plan.query_match[plan.choice_query[spans.choices]]
     return Plan(
@@ -83,12 +83,12 @@ def matching_share(plan: Plan, spans: Spans) -> Plan:
     )
 
 
-class Joined:
+class MergedMatches:
     """The answers to a plan, put together from those of its shares in any order."""
 
     def __init__(self, plan: Plan) -> None:
         matches, choices = len(plan.match_point), len(plan.choice_query)
-        self.found = Found(
+        self.found = MatchResult(
             cell=np.zeros(matches, dtype=np.int64),
             similarity=np.zeros(matches, dtype=np.float32),
             soft=np.zeros((matches if plan.soft else 0, 2), dtype=np.float32),
@@ -96,7 +96,7 @@ class Joined:
             choice_similarity=np.zeros(choices, dtype=np.float32),
         )
 
-    def put(self, spans: Spans, part: Found) -> None:
+    def put(self, spans: ShardRanges, part: MatchResult) -> None:
         """Take in what a share found."""
         whole = self.found
         whole.cell[spans.matches], whole.similarity[spans.matches] = part.cell, part.similarity

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Protocol
-from ..correspondence.local_engine import LocalEngine, StoreChoice
+from ..correspondence.local_engine import CachePolicy, LocalEngine
 from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import Found
+from ..correspondence.target_matcher import MatchResult
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
-from ..features.cache.memory import FeatureStore, available_memory
+from ..features.cache.memory import MemoryFeatureCache, available_memory
 from ..features.loader import decoding_threads
 from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions
@@ -33,7 +33,7 @@ Counts = dict[str, int]
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerFeatureCache:
     """Where a worker runs: name of the machine and number of the process."""
 
     machine: str
@@ -46,12 +46,12 @@ class Place:
 class Worker:
     """What `pool.Pool` asks of an actor."""
 
-    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> Place:
+    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerFeatureCache:
         """Call methods of its own, in order."""
         os.environ.pop("SOCO_PROGRESS", None)  # the driver shows the progress
         for method, arguments in steps:
             getattr(self, method)(*arguments)
-        return Place(platform.node(), os.getpid())
+        return WorkerFeatureCache(platform.node(), os.getpid())
 
 
 class Caller(Worker):
@@ -81,7 +81,7 @@ class Evaluating:
     model: Mapping[str, Any]
     versions: Mapping[str, str]
     protocol: Protocol
-    choice: StoreChoice
+    choice: CachePolicy
     decoders: int | None
     neighbours: int
 
@@ -131,7 +131,7 @@ class MapWorker(Worker):
         engine = self._make(number, share)
         return engine.descriptors.cpu().numpy(), dict(self._counts)
 
-    def match(self, number: int, share: Plan, descriptors: list[ray.ObjectRef]) -> tuple[Found, Counts]:
+    def match(self, number: int, share: Plan, descriptors: list[ray.ObjectRef]) -> tuple[MatchResult, Counts]:
         """The answers to a share, of `shares.matching_share`.
 
         Args:
@@ -177,12 +177,12 @@ class MapWorker(Worker):
         self._counts.clear()
         self._counts.update(decodes=0, forwards=0)
 
-    def _choice(self) -> StoreChoice:
+    def _choice(self) -> CachePolicy:
         """Where the next share's maps are kept, with the room that is left."""
         left = dict(self._room)
         for engine in self._shares.values():
             store = engine.store
-            if isinstance(store, FeatureStore) and store.kind == "memory":
+            if isinstance(store, MemoryFeatureCache) and store.kind == "memory":
                 left["memory_budget" if store.device == "cpu" else "gpu_budget"] -= store.nbytes
         host, gpu = max(0, left["memory_budget"]), max(0, left["gpu_budget"])
         return replace(self._given.choice, memory_budget=host, gpu_budget=gpu)
@@ -201,7 +201,7 @@ class MapWorker(Worker):
 
 
 def room_for_maps(budget: int | None, device: str, neighbours: int) -> dict[str, int]:
-    """Bytes of maps in host and GPU memory, by their names in `StoreChoice`, of one of several workers of a machine."""
+    """Bytes of maps in host and GPU memory, by their names in `CachePolicy`, of one of several workers of a machine."""
     room = {"memory_budget": available_memory() // 2 // neighbours if budget is None else budget, "gpu_budget": 0}
     if device.startswith("cuda"):
         import torch

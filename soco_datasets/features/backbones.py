@@ -11,24 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ..errors import (
-    BackboneError,
-    UsageError,
-    missing_extra,
-    unknown_name,
-)
+from ..errors import BackboneError, UsageError, missing_extra, unknown_name
 from .checkpoint import Checkpoint
 from .device import usable_device
 from .families import family_of
-from .families.base import (
-    DTYPES,
-    NORMS,
-    Backbone,
-    LoadRequest,
-    Norm,
-)
+from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm
 from .model_list import BACKBONES, BackboneSpec, listed
-from .opening import open_folder, open_hub
+from .opening import open_checkpoint_folder, open_hub
 from .plugin import is_plugin, load_plugin
 from .preflight import Preflight, preflight_folder, preflight_hub
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
@@ -156,7 +145,7 @@ class _Hub:
 def _open(place: _Hub | Path | None, label: str, revision: str | None) -> Checkpoint | None:
     if isinstance(place, _Hub):
         return open_hub(place.hub_id, revision or place.revision)
-    return None if place is None else open_folder(place, label=label)
+    return None if place is None else open_checkpoint_folder(place, label=label)
 
 
 def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
@@ -172,7 +161,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
         return folder.resolve().name, "", folder
     looks_like_path = model.startswith((".", "/", "~")) or "\\" in model or folder.is_absolute() or model.count("/") > 1
     if looks_like_path:
-        return folder.name, "", folder  # `open_folder` says that it is not there
+        return folder.name, "", folder  # `open_checkpoint_folder` says that it is not there
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
     error = unknown_name("model", model, (spec.name for spec in BACKBONES))

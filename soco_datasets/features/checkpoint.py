@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import BackboneError
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
 
-CONFIG = "config.json"
+CONFIG_FILE = "config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -68,7 +68,7 @@ class Checkpoint:
     @cached_property
     def config_hash(self) -> str:
         """Hex sha256 of config.json: the same weights with another config (heads, activation) are another model."""
-        return hashlib.sha256((self.folder / CONFIG).read_bytes()).hexdigest()
+        return hashlib.sha256((self.folder / CONFIG_FILE).read_bytes()).hexdigest()
 
     def statistics(self) -> Statistics:
         """Mean and std from the checkpoint's own preprocessor file.
@@ -124,7 +124,9 @@ def find_weights(folder: Path, label: str) -> tuple[Path, ...]:
         )
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     found = f" It has {', '.join(others)}; rename the model's file to {WEIGHTS}." if others else ""
-    raise BackboneError(f"{label} has a {CONFIG} but no weights ({WEIGHTS}).{found} Download the weights beside it.")
+    raise BackboneError(
+        f"{label} has a {CONFIG_FILE} but no weights ({WEIGHTS}).{found} Download the weights beside it."
+    )
 
 
 def shards_of(index: Path, label: str) -> list[str]:
@@ -177,7 +179,7 @@ def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statis
         name = VIDEO_PREPROCESSOR
         fields = read_json(folder / VIDEO_PREPROCESSOR, label)
     elif model_type_of(config) == "timm_wrapper":
-        name = CONFIG
+        name = CONFIG_FILE
         trained = config.get("pretrained_cfg") or {}
         fields = {"image_mean": trained.get("mean"), "image_std": trained.get("std")}
     else:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import torch
 
 # kind -> image statistics its code trains with; None = the file's origin decides, so the user must say
-KINDS: dict[str, str | None] = {"ibot": "imagenet", "dino": "imagenet", "vit": None}
-RECORD = "conversion.json"
+CHECKPOINT_KINDS: dict[str, str | None] = {"ibot": "imagenet", "dino": "imagenet", "vit": None}
+CONVERSION_RECORD = "conversion.json"
 _PREFIXES = ("module.backbone.", "backbone.", "module.", "encoder.", "")
 _HEAD_CHANNELS = 64
 _EPS = 1e-6
@@ -90,7 +90,7 @@ def convert_checkpoint(
     """Convert a checkpoint to a `ViTModel` folder: config, safetensors, preprocessor file and a record of it all.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `CHECKPOINT_KINDS`.
         checkpoint: `.pth`, `.pt`, `.bin` or `.safetensors`.
         out: the folder to make, whole or not at all.
         key: the entry of the file that holds the weights ("teacher", "student", ...); the first found of
@@ -134,7 +134,7 @@ def convert_checkpoint(
     with atomic_folder(out, overwrite) as folder:
         _save_model(folder, renamed, shape, size, str(source))
         _write_json(folder / PREPROCESSOR, _preprocessor(stats, size))
-        _write_json(folder / RECORD, record)
+        _write_json(folder / CONVERSION_RECORD, record)
     return out
 
 
@@ -279,9 +279,9 @@ def _save_model(folder: Path, weights: Mapping[str, torch.Tensor], shape: VitSha
 
 
 def _statistics_of(kind: str, statistics: str | None) -> Statistics:
-    if kind not in KINDS:
-        raise unknown_name("kind of checkpoint", kind, KINDS)
-    wanted = statistics or KINDS[kind]
+    if kind not in CHECKPOINT_KINDS:
+        raise unknown_name("kind of checkpoint", kind, CHECKPOINT_KINDS)
+    wanted = statistics or CHECKPOINT_KINDS[kind]
     if wanted is None:
         raise UsageError(
             f"A checkpoint of kind {kind!r} does not say how its images are normalised: give --statistics "

@@ -116,7 +116,7 @@ def _common_dtype(parts: Sequence[Backbone]) -> str:
     return dtypes.pop() if len(dtypes) == 1 else DTYPES[0]
 
 
-def identity(backbone: Backbone) -> dict[str, Any]:
+def backbone_identity(backbone: Backbone) -> dict[str, Any]:
     """What makes two backbones give the same features, as JSON values: weights, layer, norm, statistics, parts.
 
     The layer is counted from the first, so that -1 and 11 of 12 are one. Size, device and precision are left out.
@@ -133,5 +133,5 @@ def identity(backbone: Backbone) -> dict[str, Any]:
         **backbone.details(),
     }
     if isinstance(backbone, DerivedBackbone):
-        found["parts"] = [identity(part) for part in backbone.parts]
+        found["parts"] = [backbone_identity(part) for part in backbone.parts]
     return found

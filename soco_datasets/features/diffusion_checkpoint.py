@@ -8,19 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import BackboneError
-from .checkpoint import (
-    CONFIG,
-    PIPELINE,
-    Checkpoint,
-    check_safetensors,
-    model_type_of,
-    read_json,
-)
+from .checkpoint import CONFIG_FILE, PIPELINE, Checkpoint, check_safetensors, model_type_of, read_json
 from .hub_files import bytes_to_download
 from .preprocess import NAMED_STATISTICS, Statistics
 
 MODEL_TYPE = "stable_diffusion"
-WEIGHTS = {
+PART_WEIGHTS = {
     "text_encoder": "model.safetensors",
     "unet": "diffusion_pytorch_model.safetensors",
     "vae": "diffusion_pytorch_model.safetensors",
@@ -28,7 +21,11 @@ WEIGHTS = {
 TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 SCHEDULER = "scheduler/scheduler_config.json"
 # What a pipeline's folder must have. Files of the tokenizer differ between releases, so those are not listed.
-FILES = (PIPELINE, SCHEDULER, *(f"{part}/{name}" for part, weights in WEIGHTS.items() for name in (CONFIG, weights)))
+FILES = (
+    PIPELINE,
+    SCHEDULER,
+    *(f"{part}/{name}" for part, weights in PART_WEIGHTS.items() for name in (CONFIG_FILE, weights)),
+)
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class PipelineCheckpoint(Checkpoint):
         return Checkpoint(
             folder,
             f"the {name} of {self.label}",
-            read_json(folder / CONFIG, self.label),
-            (folder / WEIGHTS[name],),
+            read_json(folder / CONFIG_FILE, self.label),
+            (folder / PART_WEIGHTS[name],),
             self.revision,
         )
 
@@ -81,7 +78,7 @@ def open_pipeline(folder: Path, label: str, revision: str | None = None) -> Pipe
             f"{label} is half downloaded: {PIPELINE} is there, missing: {', '.join(missing)}. Download them "
             f"(`hf download {label}` where it is a Hub id); weights in pickles or other variants are not loaded."
         )
-    weights = tuple(sorted(folder / part / name for part, name in WEIGHTS.items()))
+    weights = tuple(sorted(folder / part / name for part, name in PART_WEIGHTS.items()))
     for path in weights:
         check_safetensors(path, label)
     return PipelineCheckpoint(folder, label, index, weights, revision)
@@ -102,7 +99,7 @@ def fetch_small_files(hub_id: str, commit: str) -> None:
                 continue  # `open_pipeline` says so where it is needed
 
 
-def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
+def pipeline_weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
     """Names of a Hub pipeline's weights files, found without downloading them. Use within `HubErrors`.
 
     Raises:
@@ -110,7 +107,7 @@ def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
     """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    names = tuple(f"{part}/{name}" for part, name in WEIGHTS.items())
+    names = tuple(f"{part}/{name}" for part, name in PART_WEIGHTS.items())
     for name in names:
         try:
             bytes_to_download(hub_id, name, commit)

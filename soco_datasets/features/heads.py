@@ -12,7 +12,7 @@ its metadata what they are (all values are strings, as safetensors wants them):
     residual      "true" where the input is added to the output, else "false"
     input         "raw", or "normalised" where cells are scaled to unit length before the head
     trained_on    free text: data, split, loss
-    backbone      JSON: the features it was trained on (`derived.identity`); another backbone is then refused
+    backbone      JSON: the features it was trained on (`derived.backbone_identity`); another backbone is then refused
 
 Any further keys are free and go into the result record. A file with `weight` (and `bias`) and no metadata is a linear
 head on raw features, which is how a plain linear probe is saved.
@@ -29,20 +29,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
 from ..utils.files import atomic_file, sha256_file
-from .derived import (
-    Cells,
-    DerivedBackbone,
-    combined_hash,
-    derived_fields,
-    identity,
-)
+from .derived import Cells, DerivedBackbone, backbone_identity, combined_hash, derived_fields
 from .families.base import Backbone
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = "soco_head"
-VERSION = "1"
+HEAD_FORMAT = "soco_head"
+HEAD_VERSION = "1"
 Activation = Literal["gelu", "relu"]
 HeadInput = Literal["raw", "normalised"]
 _FIELDS = ("format", "version", "type", "in_channels", "out_channels", "activation", "residual", "input", "backbone")
@@ -57,7 +51,7 @@ class Head:
         activation: what is between the layers, None for a single one.
         residual: whether the input is added to the output; the widths must then be equal.
         input: "raw" features, or "normalised" to unit length first.
-        backbone: `derived.identity` of the features it was trained on, None where that is not known.
+        backbone: `derived.backbone_identity` of the features it was trained on, None where that is not known.
         metadata: further texts for the record, such as `trained_on`.
         name: what the result calls it.
         hash: hex sha256 of its file, or of its tensors where it has none.
@@ -146,7 +140,7 @@ class HeadBackbone(DerivedBackbone):
                 f"{backbone.channels}. Use the model, layers and composition it was trained on."
             )
         if head.backbone is not None:
-            _check_trained_on(head, identity(backbone))
+            _check_trained_on(head, backbone_identity(backbone))
         changes = {
             "name": f"{backbone.name}+{head.name}",
             "weights_hash": combined_hash((backbone.weights_hash, head.hash)),
@@ -181,11 +175,11 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
     """
     from safetensors.torch import save_file
 
-    trained = identity(backbone) if backbone is not None else head.backbone
+    trained = backbone_identity(backbone) if backbone is not None else head.backbone
     metadata = {
         **head.metadata,
-        "format": FORMAT,
-        "version": VERSION,
+        "format": HEAD_FORMAT,
+        "version": HEAD_VERSION,
         "type": head.type,
         "in_channels": str(head.in_channels),
         "out_channels": str(head.out_channels),
@@ -218,10 +212,14 @@ def load_head(path: str | Path) -> Head:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
     except (SafetensorError, OSError) as error:
         raise BackboneError(f"The head {path} is no safetensors file, or a damaged one: {error}.") from error
-    if metadata.get("format") not in (FORMAT, "pt", None):  # "pt" is what save_file writes by habit
-        raise BackboneError(f"{path} is of format {metadata['format']!r}; a head file says {FORMAT!r}, or nothing.")
-    if metadata.get("version", VERSION) != VERSION:
-        raise BackboneError(f"{path} is a head file of version {metadata['version']}; only {VERSION} is known here.")
+    if metadata.get("format") not in (HEAD_FORMAT, "pt", None):  # "pt" is what save_file writes by habit
+        raise BackboneError(
+            f"{path} is of format {metadata['format']!r}; a head file says {HEAD_FORMAT!r}, or nothing."
+        )
+    if metadata.get("version", HEAD_VERSION) != HEAD_VERSION:
+        raise BackboneError(
+            f"{path} is a head file of version {metadata['version']}; only {HEAD_VERSION} is known here."
+        )
     layers = _read_layers(tensors, metadata.get("type", "linear"), path)
     _check_layers(layers, f"The head {path}")
     _check_widths(layers, metadata, path)

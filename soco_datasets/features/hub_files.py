@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import BackboneError
-from .checkpoint import (
-    CONFIG,
-    CONVERT,
-    PIPELINE,
-    WEIGHTS,
-    WEIGHTS_INDEX,
-    shards_of,
-)
+from .checkpoint import CONFIG_FILE, CONVERT, PIPELINE, WEIGHTS, WEIGHTS_INDEX, shards_of
 
 
 def fetch_config(hub_id: str, revision: str | None = None) -> Path:
@@ -24,7 +17,7 @@ def fetch_config(hub_id: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(hub_id, CONFIG, revision=revision))  # .../snapshots/<commit>/config.json
+        return Path(hf_hub_download(hub_id, CONFIG_FILE, revision=revision))  # .../snapshots/<commit>/config.json
     except EntryNotFoundError as error:
         try:
             return Path(hf_hub_download(hub_id, PIPELINE, revision=revision))
@@ -105,7 +98,7 @@ class HubErrors:
                 "is a network, or give a folder with config.json and model.safetensors"
             )
         elif isinstance(error, errors.EntryNotFoundError):
-            text = f"{name} has no {CONFIG} on the Hub, so it is no transformers checkpoint"
+            text = f"{name} has no {CONFIG_FILE} on the Hub, so it is no transformers checkpoint"
         elif isinstance(error, OSError):
             text = f"{name} could not be downloaded: {str(error).strip().splitlines()[0]}. Try again"
         else:

@@ -123,7 +123,7 @@ class ProbeEpoch:
 
 
 class Maps(Protocol):
-    """Where training reads its features, such as a `FeatureStore`."""
+    """Where training reads its features, such as a `MemoryFeatureCache`."""
 
     def get(self, index: int) -> torch.Tensor:
         """The raw (C, h, w) map of an image, on the CPU."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FEWEST, _MOST = 2, 8  # decoding threads, where their number is not given
 
 
-class MapReader:
+class FeatureLoader:
     """Raw maps of images, which are decoded ahead of the forwards by up to two batches.
 
     Args:

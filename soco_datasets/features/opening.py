@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import BackboneError
 from . import diffusion_checkpoint as pipeline
 from .checkpoint import (
-    CONFIG,
+    CONFIG_FILE,
     PIPELINE,
     PREPROCESSOR,
     PROCESSOR,
@@ -24,7 +24,7 @@ from .checkpoint import (
 from .hub_files import HubErrors, fetch_config, model_weights_on_hub
 
 
-def open_folder(folder: Path, label: str | None = None, revision: str | None = None) -> Checkpoint:
+def open_checkpoint_folder(folder: Path, label: str | None = None, revision: str | None = None) -> Checkpoint:
     """Check the files of a checkpoint folder and read its config.
 
     Raises:
@@ -35,10 +35,10 @@ def open_folder(folder: Path, label: str | None = None, revision: str | None = N
         raise BackboneError(f"There is no model folder {label}. Give a folder with config.json and model.safetensors.")
     if (folder / PIPELINE).is_file():
         return pipeline.open_pipeline(folder, label, revision)
-    config_path = folder / CONFIG
+    config_path = folder / CONFIG_FILE
     if not config_path.is_file():
         raise BackboneError(
-            f"{label} has no {CONFIG}, so it is no transformers checkpoint. Save the model with "
+            f"{label} has no {CONFIG_FILE}, so it is no transformers checkpoint. Save the model with "
             "`model.save_pretrained(FOLDER)`, which writes config.json and model.safetensors."
         )
     config = read_json(config_path, label)
@@ -52,7 +52,8 @@ def open_hub(hub_id: str, revision: str | None = None) -> Checkpoint:
     """Download (or find in the cache) the files of a Hub checkpoint, all of one commit, and check them as a folder's.
 
     Raises:
-        BackboneError: offline and not cached, not found, gated, no safetensors, or anything `open_folder` finds.
+        BackboneError: offline and not cached, not found, gated, no safetensors, or anything
+            `open_checkpoint_folder` finds.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -70,7 +71,7 @@ def open_hub(hub_id: str, revision: str | None = None) -> Checkpoint:
                 continue  # `statistics` says so when they are needed
         for name in weights_on_hub(hub_id, commit):
             hf_hub_download(hub_id, name, revision=commit)
-    return open_folder(config_path.parent, label=hub_id, revision=commit)
+    return open_checkpoint_folder(config_path.parent, label=hub_id, revision=commit)
 
 
 def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
@@ -82,5 +83,5 @@ def weights_on_hub(hub_id: str, commit: str) -> tuple[str, ...]:
     from huggingface_hub import try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(hub_id, PIPELINE, revision=commit), str):
-        return pipeline.weights_on_hub(hub_id, commit)
+        return pipeline.pipeline_weights_on_hub(hub_id, commit)
     return model_weights_on_hub(hub_id, commit)

@@ -12,7 +12,7 @@ from pathlib import Path
 from .checkpoint import model_type_of, read_json
 from .families import family_of
 from .hub_files import HubErrors, bytes_to_download, fetch_config
-from .opening import open_folder, weights_on_hub
+from .opening import open_checkpoint_folder, weights_on_hub
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Preflight:
 
 
 def preflight_folder(folder: Path, label: str) -> Preflight:
-    """Check a folder's files and family; see `open_folder` for what is raised."""
-    found = open_folder(folder, label=label)
+    """Check a folder's files and family; see `open_checkpoint_folder` for what is raised."""
+    found = open_checkpoint_folder(folder, label=label)
     family_of(found.model_type, label)
     return Preflight(label, None, tuple(path.name for path in found.weights), 0)
 

@@ -11,19 +11,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UsageError
-from ..utils.hub_errors import (
-    LOGIN,
-    HubError,
-    RepoType,
-    explained,
-    no_token,
-    redact_logs,
-)
+from ..utils.hub_errors import LOGIN, HubError, RepoType, explained, no_token, redact_logs
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _TRIES = 3
 _FIRST_WAIT = 1.0  # seconds; doubles with every try
@@ -66,7 +59,7 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
     return api, name
 
 
-def retrying(action: str, step: Callable[[], T], repo: str = "", repo_type: RepoType = "dataset") -> T:
+def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: RepoType = "dataset") -> _T:
     """Run one step; where the Hub has trouble or the connection drops, wait and try again, three times in all.
 
     `step` must be one that may run twice. Errors come as `explained` makes them.

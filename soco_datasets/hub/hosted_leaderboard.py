@@ -13,8 +13,8 @@ from ..errors import UsageError
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
 from .client import check_repo_name, retrying
-from .record_types import KINDS
-from .rules import PublishedBoard, Rules, read_rules
+from .record_types import RECORD_TYPES
+from .rules import Leaderboard, Rules, read_rules
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,7 +34,7 @@ def dataset_repo_of(given: str | None) -> str:
     return check_repo_name(repo, "--dataset-repo")
 
 
-def read_board(api: HfApi, repo: str, revision: str | None = None) -> PublishedBoard:
+def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboard:
     """Ask the Hub for a leaderboard at a revision (default: main).
 
     Raises:
@@ -54,7 +54,7 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> PublishedB
     return board_of(repo, str(info.sha), texts)
 
 
-def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> PublishedBoard:
+def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> Leaderboard:
     """The leaderboard from the contents of `manifest.json`, `eval.yaml` and, where there is one, `leaderboard.json`.
 
     Raises:
@@ -73,7 +73,7 @@ def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> PublishedB
     rules = rules_of(texts.get(BOARD_FILE, b"{}"))
     if lacking := [task for own in rules.values() for task in own.tasks if task not in ids]:
         raise UsageError(f"{benchmark.FILE} of {repo} at {revision[:12]} lacks the task(s) {', '.join(lacking)}.")
-    return PublishedBoard(repo, revision, content_hash, source, ids, rules, questions, questions_hash)
+    return Leaderboard(repo, revision, content_hash, source, ids, rules, questions, questions_hash)
 
 
 def rules_of(text: str | bytes) -> dict[str, Rules]:
@@ -84,8 +84,8 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
     """
     try:
         fields = json.loads(text)
-        named = {kind.name: fields.pop(kind.name, {}) for kind in KINDS[1:]}
-        return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in KINDS}
+        named = {kind.name: fields.pop(kind.name, {}) for kind in RECORD_TYPES[1:]}
+        return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in RECORD_TYPES}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import unknown_name
 from ..reporting.style import clean
-from .record_type import OVERALL, SUBSETS, RecordKind
-from .record_types import KINDS, TASKS, kind_of_task
+from .record_type import OVERALL, RANKED_SUBSETS, RecordType
+from .record_types import RANKED_TASKS, RECORD_TYPES, kind_of_task
 
 VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
 SOURCES = ("hub", "local", "paper")
@@ -59,7 +59,7 @@ class Collected:
     remarks: tuple[str, ...] = ()
 
 
-def paper_entries(kinds: Iterable[RecordKind] = KINDS) -> list[Entry]:
+def paper_entries(kinds: Iterable[RecordType] = RECORD_TYPES) -> list[Entry]:
     """The paper's models, a row a model and kind."""
     return [
         Entry(model.model, "paper", PRINTED, dict(model.scores), notes=model.notes)
@@ -88,22 +88,22 @@ def standings(entries: Iterable[Entry], task: str, supercategory: str = OVERALL)
 def all_standings(entries: Sequence[Entry]) -> list[Standing]:
     """The numbers of every task and supercategory that there are, in the benchmark's order."""
     there = {key for entry in entries for key in entry.scores}
-    keys = [(task, subset) for task in TASKS for subset in SUBSETS if (task, subset) in there]
+    keys = [(task, subset) for task in RANKED_TASKS for subset in RANKED_SUBSETS if (task, subset) in there]
     return [standing for key in keys for standing in standings(entries, *key)]
 
 
 def check_choice(task: str, supercategory: str) -> None:
     """Raise `UsageError` for an unknown task or supercategory."""
-    if task not in TASKS:
-        raise unknown_name("task", task, TASKS)
-    if supercategory not in SUBSETS:
-        raise unknown_name("supercategory", supercategory, SUBSETS)
+    if task not in RANKED_TASKS:
+        raise unknown_name("task", task, RANKED_TASKS)
+    if supercategory not in RANKED_SUBSETS:
+        raise unknown_name("supercategory", supercategory, RANKED_SUBSETS)
 
 
 def tasks_in(entries: Iterable[Entry]) -> list[str]:
     """The tasks that any entry has an overall number for, in the benchmark's order."""
     there = {task for entry in entries for task, subset in entry.scores if subset == OVERALL}
-    return [task for task in TASKS if task in there]
+    return [task for task in RANKED_TASKS if task in there]
 
 
 def with_status(entry: Entry, status: str) -> Entry:
@@ -128,7 +128,7 @@ def table_rows(
     have = {id(entry) for _, entry in placed}
     rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in alike)]
     placed += [("-", entry) for entry in sorted(rest, key=lambda e: (e.model, e.source))]
-    rows = [[*HEAD, *(TASKS[task] for task in tasks), *TAIL]]
+    rows = [[*HEAD, *(RANKED_TASKS[task] for task in tasks), *TAIL]]
     for rank, entry in placed:
         numbers = [entry.scores.get((task, supercategory)) for task in tasks]
         cells = ["-" if number is None else f"{number:.2f}" for number in numbers]
@@ -163,7 +163,7 @@ def to_json(shown: Iterable[Standing]) -> str:
     return json.dumps(to_records(shown), indent=2)
 
 
-def to_csv(shown: Iterable[Standing]) -> str:
+def leaderboard_csv(shown: Iterable[Standing]) -> str:
     """The same as CSV with a header. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError
-from .record_type import Record, RecordKind, leaves
+from .record_type import Record, RecordType, leaves
 from .record_types import kind_of_record
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _LISTED = 5  # differences that an error names
 
 
 @dataclass(frozen=True)
-class Check:
+class LeafComparison:
     """One thing that was stated and what it should be. `name` is a path such as "metrics/soc/pair/0.1/overall/pck"."""
 
     name: str
@@ -35,13 +35,13 @@ class Check:
 class Result:
     """A record that its data gives to the last digit, with the file of the data and the data."""
 
-    kind: RecordKind
+    kind: RecordType
     record: Record
     data: Path
     table: pa.Table
 
 
-def compare_records(kind: RecordKind, stated: Record, found: Record) -> list[Check]:
+def compare_records(kind: RecordType, stated: Record, found: Record) -> list[LeafComparison]:
     """A check for every leaf of either record, in order; optional parts that `stated` lacks are left out."""
     left, right = (json.loads(record.to_json()) for record in (stated, found))
     for name in kind.optional:
@@ -49,7 +49,7 @@ def compare_records(kind: RecordKind, stated: Record, found: Record) -> list[Che
             right[name] = None
     ours, theirs = dict(leaves(left)), dict(leaves(right))
     names = list(dict.fromkeys([*ours, *theirs]))
-    return [Check(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
+    return [LeafComparison(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
 
 
 def check_result(path: Path) -> Result:
@@ -74,7 +74,7 @@ def check_result(path: Path) -> Result:
     return Result(kind, record, data, table)
 
 
-def read_data(kind: RecordKind, path: Path, record: Record | None = None) -> pa.Table:
+def read_data(kind: RecordType, path: Path, record: Record | None = None) -> pa.Table:
     """The data of a record, checked against their own header. Raises `PredictionsError`."""
     if not path.is_file():
         beside = f" beside {record.model['name']}'s record" if record else ""

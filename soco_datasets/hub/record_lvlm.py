@@ -16,13 +16,8 @@ from ..lvlm.answers import PARSERS
 from ..lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
 from ..lvlm.tsv import FILE_NAMES
 from ..reporting.paper_lvlm import paper_rows
-from .record_type import (
-    OVERALL,
-    Printed,
-    RecordKind,
-    bootstrap_of,
-)
-from .rules import PublishedBoard
+from .record_type import OVERALL, PublishedScore, RecordType, bootstrap_of
+from .rules import Leaderboard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +62,7 @@ class LvlmRules:
             f"{self.marker_color}, the same command again until nothing is unanswered, then soco lvlm score --out"
         )
 
-    def refusals(self, record: LvlmResult) -> list[str]:
+    def violations(self, record: LvlmResult) -> list[str]:
         """Why a record does not fit, one sentence a reason; empty where it does."""
         found = []
         settings = record.protocol["settings"]
@@ -109,7 +104,7 @@ class LvlmRules:
         return None if part is None or part["circular"] is None else round(100 * part["circular"], 4)
 
 
-class LvlmKind(RecordKind):
+class LvlmRecordType(RecordType):
     """See the module."""
 
     name = "lvlm"
@@ -146,9 +141,9 @@ class LvlmKind(RecordKind):
     def missing(self, table: pa.Table) -> list[str]:
         return unanswered(table)
 
-    def refusals(self, record: LvlmResult, board: PublishedBoard) -> list[str]:
+    def violations(self, record: LvlmResult, board: Leaderboard) -> list[str]:
         """Other data or rules, other questions, or not all of them."""
-        found = super().refusals(record, board)
+        found = super().violations(record, board)
         asked, rows = record.dataset.get("questions"), board.questions
         if asked != board.questions_hash:
             found.append(
@@ -192,10 +187,10 @@ class LvlmKind(RecordKind):
         whole = record is None or all(counts["groups"] == _QUESTIONS for counts in record.counts.values())
         return whole and set(dataset_id.split(", ")) <= set(FILE_NAMES.values())
 
-    def printed(self) -> Iterable[Printed]:
+    def printed(self) -> Iterable[PublishedScore]:
         """Table 3; its questions are those of the released TSVs."""
         return [
-            Printed(
+            PublishedScore(
                 row["model"],
                 "SOCO paper, table 3, on the released questions",
                 {(task, OVERALL): float(row[setting]) for task, setting in _TASKS.items()},

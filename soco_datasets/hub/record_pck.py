@@ -16,14 +16,7 @@ from ..records.evaluation import EvaluationResult, record_from_predictions
 from ..records.predictions import check_against_dataset, read_header, read_predictions
 from ..reporting.paper import paper_scores
 from ..reporting.paper_match import is_soco
-from .record_type import (
-    OVERALL,
-    SUBSETS,
-    Printed,
-    RecordKind,
-    bootstrap_of,
-    leaves,
-)
+from .record_type import OVERALL, RANKED_SUBSETS, PublishedScore, RecordType, bootstrap_of, leaves
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +64,7 @@ class PckRules:
             f"--convention {self.convention} --tasks {','.join(self.tasks)}"
         )
 
-    def refusals(self, record: EvaluationResult) -> list[str]:
+    def violations(self, record: EvaluationResult) -> list[str]:
         """Why a record does not fit, one sentence a reason; empty where it does."""
         protocol, found = record.protocol, []
         if record.split == "all":
@@ -99,7 +92,7 @@ class PckRules:
         return None if pck is None else round(100 * pck, 4)
 
 
-class PckKind(RecordKind):
+class PckRecordType(RecordType):
     """See the module."""
 
     name = "pck"
@@ -161,16 +154,16 @@ class PckKind(RecordKind):
     def is_soco(self, dataset_id: str, record: EvaluationResult | None = None) -> bool:
         return dataset_id == HUB_RELEASE or (record is not None and is_soco(record))
 
-    def printed(self) -> Iterable[Printed]:
+    def printed(self) -> Iterable[PublishedScore]:
         """The paper's models under SOCO's rules, a row a model. Its other protocols mean something else."""
-        found: dict[str, Printed] = {}
+        found: dict[str, PublishedScore] = {}
         tables = {name: place for place, name in enumerate(_PAPER_TABLES)}
         rows = [score for score in paper_scores() if score.table in tables and score.model and score.task in TASKS]
         for score in sorted(rows, key=lambda score: tables[score.table]):
             is_headline = (score.protocol, score.reduction, score.alpha) == ("nearest", "pair", _PAPER_ALPHA)
-            if not is_headline or score.subset not in SUBSETS:
+            if not is_headline or score.subset not in RANKED_SUBSETS:
                 continue
-            entry = found.setdefault(score.model, Printed(score.model, f"{score.label}, SOCO paper", {}))
+            entry = found.setdefault(score.model, PublishedScore(score.model, f"{score.label}, SOCO paper", {}))
             entry.scores.setdefault((score.task, score.subset), score.percent)
         return found.values()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..benchmarks.soco.categories import REAL_COUNTS
 from ..errors import PredictionsError
-from .rules import PublishedBoard
+from .rules import Leaderboard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 OVERALL = "overall"
-SUBSETS = (OVERALL, *REAL_COUNTS.supercategories)
-RECORD = "record.json"  # its name in a submission
+RANKED_SUBSETS = (OVERALL, *REAL_COUNTS.supercategories)
+RECORD_FILE = "record.json"  # its name in a submission
 _MOST_RESAMPLES = 100_000
 
 
@@ -43,7 +43,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True)
-class Printed:
+class PublishedScore:
     """A model of the paper: (task, "overall" or supercategory) -> percent."""
 
     model: str
@@ -51,7 +51,7 @@ class Printed:
     scores: dict[tuple[str, str], float]
 
 
-class RecordKind(ABC):
+class RecordType(ABC):
     """A kind of record. A record lies beside the data (a Parquet file) from which all of it can be computed again.
 
     Attributes:
@@ -92,7 +92,7 @@ class RecordKind(ABC):
     def data_beside(self, record: str) -> str:
         """The data file of a record: submissions have names of their own. `kinds.record_beside` is the way back."""
         folder, slash, file = record.rpartition("/")
-        name = self.data_file if file == RECORD else file.removesuffix(".json") + self.data_suffix
+        name = self.data_file if file == RECORD_FILE else file.removesuffix(".json") + self.data_suffix
         return f"{folder}{slash}{name}"
 
     @abstractmethod
@@ -119,9 +119,9 @@ class RecordKind(ABC):
         """What the data lacks that a whole evaluation has, one entry an item."""
         return []
 
-    def refusals(self, record: Any, board: PublishedBoard) -> list[str]:
+    def violations(self, record: Any, board: Leaderboard) -> list[str]:
         """Why a record cannot stand on a leaderboard: other data, other rules."""
-        found = board.rules[self.name].refusals(record)
+        found = board.rules[self.name].violations(record)
         if record.dataset["content_hash"] != board.content_hash:
             found.insert(
                 0,
@@ -143,12 +143,12 @@ class RecordKind(ABC):
     def is_soco(self, dataset_id: str, record: Any | None = None) -> bool:
         """Whether data is SOCO, so that the paper's numbers mean the same: by its id, or by a record of it."""
 
-    def is_papers(self, board: PublishedBoard) -> bool:
+    def is_papers(self, board: Leaderboard) -> bool:
         """Whether data and rules of a leaderboard are the paper's, so that the paper's numbers mean the same."""
         return self.is_soco(board.source) and board.rules[self.name] == self.rules()
 
     @abstractmethod
-    def printed(self) -> Iterable[Printed]:
+    def printed(self) -> Iterable[PublishedScore]:
         """The paper's models."""
 
 

@@ -6,50 +6,45 @@ import json
 from pathlib import Path
 
 from ..errors import UsageError
-from .record_lvlm import LvlmKind
-from .record_pck import PckKind
-from .record_type import (
-    OVERALL,
-    RECORD,
-    SUBSETS,
-    RecordKind,
-)
+from .record_lvlm import LvlmRecordType
+from .record_pck import PckRecordType
+from .record_type import OVERALL, RANKED_SUBSETS, RECORD_FILE, RecordType
 
-KINDS: tuple[RecordKind, ...] = (PckKind(), LvlmKind())
-TASKS = {task: title for kind in KINDS for task, title in kind.tasks.items()}
+RECORD_TYPES: tuple[RecordType, ...] = (PckRecordType(), LvlmRecordType())
+RANKED_TASKS = {task: title for kind in RECORD_TYPES for task, title in kind.tasks.items()}
 
 
-def kind_of_task(task: str) -> RecordKind:
-    """The kind whose records have one of `TASKS`."""
-    return next(kind for kind in KINDS if task in kind.tasks)
+def kind_of_task(task: str) -> RecordType:
+    """The kind whose records have one of `RANKED_TASKS`."""
+    return next(kind for kind in RECORD_TYPES if task in kind.tasks)
 
 
-def kind_of_record(path: Path) -> RecordKind:
+def kind_of_record(path: Path) -> RecordType:
     """The kind that a record says it is of. The first one where it says nothing: its reader tells what is wrong."""
     try:
         fields = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         fields = None
-    return next((kind for kind in KINDS if isinstance(fields, dict) and kind.states(fields)), KINDS[0])
+    return next((kind for kind in RECORD_TYPES if isinstance(fields, dict) and kind.states(fields)), RECORD_TYPES[0])
 
 
-def task_of(task_id: str) -> tuple[str, str] | None:
+def find_ranked_task(task_id: str) -> tuple[str, str] | None:
     """(task, "overall" or supercategory) of an id of `eval.yaml`, None for one that this version does not know.
 
     >>> task_of("cross_soc"), task_of("soc_hand_held"), task_of("lvlm_vis_desc"), task_of("vqa")
     (('cross_soc', 'overall'), ('soc', 'hand_held'), ('lvlm_vis_desc', 'overall'), None)
     """
-    if task_id in TASKS:
+    if task_id in RANKED_TASKS:
         return task_id, OVERALL
-    for subset in SUBSETS[1:]:
+    for subset in RANKED_SUBSETS[1:]:
         task = task_id.removesuffix(f"_{subset}")
-        if task != task_id and task in TASKS:
+        if task != task_id and task in RANKED_TASKS:
             return task, subset
     return None
 
 
 def record_beside(name: str) -> str:
-    """The record when it or its data are named, see `RecordKind.data_beside`.
+    """The record when it or its data are named, see `RecordType.data_beside`.
 
     >>> record_beside("results/tiny.json"), record_beside("results/tiny.answers.parquet")
     ('results/tiny.json', 'results/tiny.json')
@@ -64,10 +59,10 @@ def record_beside(name: str) -> str:
     folder, slash, file = name.rpartition("/")
     if file.endswith(".json"):
         return name
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         if file == kind.data_file:
-            return f"{folder}{slash}{RECORD}"
+            return f"{folder}{slash}{RECORD_FILE}"
         if file.endswith(kind.data_suffix):
             return f"{folder}{slash}{file.removesuffix(kind.data_suffix)}.json"
-    suffixes = " or ".join(kind.data_suffix for kind in KINDS)
+    suffixes = " or ".join(kind.data_suffix for kind in RECORD_TYPES)
     raise UsageError(f"{name} is neither a record (.json) nor its data ({suffixes}).")

@@ -24,7 +24,7 @@ class Rules(Protocol):
     def advice(self) -> str:
         """How to make a record that fits."""
 
-    def refusals(self, record: Any) -> list[str]:
+    def violations(self, record: Any) -> list[str]:
         """Why a record does not fit, one sentence a reason."""
 
     def percent(self, record: Any, task: str, subset: str) -> float | None:
@@ -32,7 +32,7 @@ class Rules(Protocol):
 
 
 @dataclass(frozen=True)
-class PublishedBoard:
+class Leaderboard:
     """A leaderboard as it stands on the Hub.
 
     Attributes:

@@ -14,24 +14,10 @@ from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
 from .client import retrying
 from .hosted_leaderboard import read_board
-from .leaderboard import (
-    MISMATCH,
-    PROPOSED,
-    UNVERIFIED,
-    VERIFIED,
-    Collected,
-    Entry,
-    paper_entries,
-    with_status,
-)
-from .record_type import SUBSETS, RecordKind
-from .record_types import (
-    KINDS,
-    kind_of_record,
-    kind_of_task,
-    task_of,
-)
-from .rules import PublishedBoard
+from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status
+from .record_type import RANKED_SUBSETS, RecordType
+from .record_types import RECORD_TYPES, find_ranked_task, kind_of_record, kind_of_task
+from .rules import Leaderboard
 from .submission import SubmissionError
 from .submissions import Address, entries_of, verify_kind
 from .verify import Verdict, verify_file
@@ -65,7 +51,7 @@ def collect(
     """
     entries: list[Entry] = []
     remarks: list[str] = []
-    board: PublishedBoard | None = None
+    board: Leaderboard | None = None
     if dataset_repo is not None:
         from huggingface_hub import HfApi
 
@@ -80,7 +66,7 @@ def collect(
         mine = local_entries(Path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
-    kinds = [kind for kind in KINDS if paper is not False and (paper or board is None or kind.is_papers(board))]
+    kinds = [kind for kind in RECORD_TYPES if paper is not False and (paper or board is None or kind.is_papers(board))]
     entries += paper_entries(kinds)
     if paper is None and not kinds:
         remarks.append(
@@ -89,7 +75,7 @@ def collect(
     return Collected(tuple(entries), tuple(remarks))
 
 
-def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
+def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     """What models say on the Hub about this dataset. Raises `HubError`."""
     remarks: list[str] = []
     listed = _listed(api, board, remarks)
@@ -105,7 +91,7 @@ def hub_entries(api: HfApi, board: PublishedBoard) -> Collected:
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _listed(api: HfApi, board: PublishedBoard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
+def _listed(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
     """The Hub's ranking by the benchmark's first task, and by the first one of each further kind of record.
 
     The client asks for the first task alone, so the others are asked for by name; where the Hub does not give them, the
@@ -125,7 +111,7 @@ def _listed(api: HfApi, board: PublishedBoard, remarks: list[str]) -> list[Datas
             "on its allow-list (see docs/hub.md)"
         )
         return []
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         first = next((task for task in board.task_ids if task in kind.tasks), None)
         if first is None or first == board.task_ids[0]:
             continue
@@ -154,7 +140,7 @@ def _by_task(api: HfApi, repo: str, task_id: str) -> list[DatasetLeaderboardEntr
 
 
 def local_entries(
-    folder: Path, board: PublishedBoard | None, *, check: bool = False, data: str | None = None
+    folder: Path, board: Leaderboard | None, *, check: bool = False, data: str | None = None
 ) -> Collected:
     """The records of a folder that fit the leaderboard; without one, those that fit SOCO's rules on SOCO.
 
@@ -173,7 +159,7 @@ def local_entries(
         except PredictionsError as error:
             remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
             continue
-        reasons = kind.refusals(record, board) if board else _refusals_of_soco(kind, record)
+        reasons = kind.violations(record, board) if board else _refusals_of_soco(kind, record)
         reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
         if reasons:
             remarks.append(f"{path} is left out: {'; '.join(reasons)}")
@@ -182,7 +168,7 @@ def local_entries(
         scores = {
             (task, subset): percent
             for task in kind.tasks
-            for subset in SUBSETS
+            for subset in RANKED_SUBSETS
             if (percent := rules.percent(record, task, subset)) is not None
         }
         entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
@@ -190,8 +176,8 @@ def local_entries(
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _refusals_of_soco(kind: RecordKind, record: Any) -> list[str]:
-    found: list[str] = kind.rules().refusals(record)
+def _refusals_of_soco(kind: RecordType, record: Any) -> list[str]:
+    found: list[str] = kind.rules().violations(record)
     name = record.dataset["id"]
     return found if kind.is_soco(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
 
@@ -200,13 +186,13 @@ def _entries_of_model(
     model: str,
     stated: Sequence[EvalResultEntry],
     listed: Sequence[DatasetLeaderboardEntry],
-    board: PublishedBoard,
+    board: Leaderboard,
     remarks: list[str],
 ) -> list[Entry]:
     """The results of one model, one for each submission: entries of one have the same source and notes."""
     groups: dict[tuple[str, str, str], list[dict[tuple[str, str], float]]] = {}
     for entry in stated:
-        key = task_of(str(entry.task_id))
+        key = find_ranked_task(str(entry.task_id))
         if key is None:
             continue
         if not _is_percent(entry.value):
@@ -263,7 +249,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
     try:
         stated = entries_of(api, kind, entry.model, "main")
         if {(str(e.source_url or ""), str(e.notes or "")) for e in stated} != {(entry.url, entry.notes)} or {
-            task_of(e.task_id): e.value for e in stated
+            find_ranked_task(e.task_id): e.value for e in stated
         } != entry.scores:
             raise SubmissionError("these numbers are not those of that file")
         verdict = verify_kind(api, entry.model, kind, Address(entry.model, "model", "main"), data, dataset_repo)
@@ -274,7 +260,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
     return with_status(entry, _status_of(verdict, entry.model, remarks))
 
 
-def _local_status(path: Path, kind: RecordKind, data: str | None, remarks: list[str]) -> str:
+def _local_status(path: Path, kind: RecordType, data: str | None, remarks: list[str]) -> str:
     if not Path(kind.data_beside(path.as_posix())).is_file():
         remarks.append(f"{path} cannot be computed again: its {kind.data} are not beside it")
         return UNVERIFIED
@@ -291,7 +277,7 @@ def _status_of(verdict: Verdict, what: str, remarks: list[str]) -> str:
     return VERIFIED
 
 
-def tell(remarks: Sequence[str]) -> None:
+def print_notes(remarks: Sequence[str]) -> None:
     """What was left out, to stderr."""
     for remark in remarks:
         print(f"note: {remark}", file=sys.stderr)

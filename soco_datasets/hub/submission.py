@@ -18,9 +18,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import SocoError, UsageError
 from ..utils.hub_errors import repo_url
-from .record_type import Record, RecordKind
-from .record_types import task_of
-from .rules import PublishedBoard, Rules
+from .record_type import Record, RecordType
+from .record_types import find_ranked_task
+from .rules import Leaderboard, Rules
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
@@ -35,7 +35,7 @@ class SubmissionError(SocoError, ValueError):
 
 
 @dataclass(frozen=True)
-class Pins:
+class Checksums:
     """sha256 of both files, hexadecimal."""
 
     record: str
@@ -43,7 +43,7 @@ class Pins:
 
 
 @dataclass(frozen=True)
-class Place:
+class ArtifactLocation:
     """A folder of a dataset repository."""
 
     repo: str
@@ -54,35 +54,35 @@ class Place:
         return f"{repo_url(self.repo)}/tree/main/{quote(self.folder)}"
 
 
-def artifacts_place(artifacts_repo: str, model_repo: str, board: PublishedBoard, pins: Pins) -> Place:
+def artifact_location(artifacts_repo: str, model_repo: str, board: Leaderboard, pins: Checksums) -> ArtifactLocation:
     """Where the files of a submission lie: a folder for each submission, so that none is ever overwritten."""
     pinned = [board.repo, board.revision, model_repo, pins.record, pins.data]
     digest = hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:_DIGEST]
-    return Place(artifacts_repo, f"{model_repo.replace('/', '--')}/{digest}")
+    return ArtifactLocation(artifacts_repo, f"{model_repo.replace('/', '--')}/{digest}")
 
 
-def notes_of(kind: RecordKind, record: Record, rules: Rules, pins: Pins) -> str:
+def notes_of(kind: RecordType, record: Record, rules: Rules, pins: Checksums) -> str:
     """How the numbers were made, and which files they were made from."""
     return f"{kind.notes(record, rules)}; record sha256 {pins.record}, {kind.data} sha256 {pins.data}"
 
 
-def pins_of(notes: str | None) -> Pins | None:
+def pins_of(notes: str | None) -> Checksums | None:
     """The sha256s that notes hold, None where they hold none."""
     found = _PINNED.search(notes or "")
-    return Pins(found[1], found[2]) if found else None
+    return Checksums(found[1], found[2]) if found else None
 
 
 def make_entries(
-    kind: RecordKind, record: Record, board: PublishedBoard, model_repo: str, artifacts_repo: str, pins: Pins
+    kind: RecordType, record: Record, board: Leaderboard, model_repo: str, artifacts_repo: str, pins: Checksums
 ) -> list[EvalResultEntry]:
     """One entry for each task of the leaderboard that the record has a number for, in the order of `eval.yaml`."""
     from huggingface_hub import EvalResultEntry
 
-    rules, place = board.rules[kind.name], artifacts_place(artifacts_repo, model_repo, board, pins)
+    rules, place = board.rules[kind.name], artifact_location(artifacts_repo, model_repo, board, pins)
     notes = notes_of(kind, record, rules, pins)
     entries = []
     for task_id in board.task_ids:
-        known = task_of(task_id)
+        known = find_ranked_task(task_id)
         if known is None or known[0] not in kind.tasks:
             continue
         percent = rules.percent(record, *known)
@@ -125,7 +125,7 @@ def parse_entries(text: bytes, what: str) -> list[EvalResultEntry]:
         raise SubmissionError(f"{what} is not a file of evaluation results: {first}") from None
 
 
-def place_of(source_url: object) -> Place:
+def place_of(source_url: object) -> ArtifactLocation:
     """The folder of the artifacts that an entry links to. Only folders on main of a dataset repository of this Hub.
 
     Raises:
@@ -142,7 +142,7 @@ def place_of(source_url: object) -> Place:
             f"the source {source_url!r} is no folder of results in a dataset repository on {ENDPOINT}, so this "
             "result cannot be recomputed"
         )
-    return Place(unquote(found[1]), folder)
+    return ArtifactLocation(unquote(found[1]), folder)
 
 
 def check_model_name(model_repo: str) -> str:

@@ -15,21 +15,16 @@ from ..errors import UsageError
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
-from .client import (
-    check_repo_name,
-    connect,
-    make_repo,
-    retrying,
-)
+from .client import check_repo_name, connect, make_repo, retrying
 from .hosted_leaderboard import read_board
 from .recompute import check_result
-from .record_type import RECORD, Record, RecordKind
-from .rules import PublishedBoard
+from .record_type import RECORD_FILE, Record, RecordType
+from .rules import Leaderboard
 from .submission import (
-    Pins,
-    Place,
+    ArtifactLocation,
+    Checksums,
     SubmissionError,
-    artifacts_place,
+    artifact_location,
     check_model_name,
     entries_yaml,
     make_entries,
@@ -53,13 +48,13 @@ class Submission:
         yaml: content of the file of `.eval_results`.
     """
 
-    kind: RecordKind
+    kind: RecordType
     result: Record
     model_repo: str
-    place: Place
+    place: ArtifactLocation
     record: Path
     data: Path
-    pins: Pins
+    pins: Checksums
     description: str
     yaml: str
 
@@ -67,7 +62,7 @@ class Submission:
     def artifacts(self) -> dict[str, Content]:
         """Path in the dataset repository -> file."""
         folder = self.place.folder
-        return {f"{folder}/{self.kind.data_file}": Content(self.data), f"{folder}/{RECORD}": Content(self.record)}
+        return {f"{folder}/{self.kind.data_file}": Content(self.data), f"{folder}/{RECORD_FILE}": Content(self.record)}
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Submitted:
     artifacts: str
 
 
-def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: PublishedBoard) -> Submission:
+def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leaderboard) -> Submission:
     """Check a result and put together what is to be sent. No network.
 
     Args:
@@ -95,11 +90,11 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Publi
     path = Path(path)
     found = check_result(path)
     kind, result, rules = found.kind, found.record, board.rules[found.kind.name]
-    if reasons := [*kind.refusals(result, board), *kind.missing(found.table)[:_LISTED]]:
+    if reasons := [*kind.violations(result, board), *kind.missing(found.table)[:_LISTED]]:
         listed = "".join(f"\n  {reason}" for reason in reasons)
         raise SubmissionError(f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n{rules.advice}")
-    pins = Pins(sha256_file(path), sha256_file(found.data))
-    place = artifacts_place(artifacts_repo, model_repo, board, pins)
+    pins = Checksums(sha256_file(path), sha256_file(found.data))
+    place = artifact_location(artifacts_repo, model_repo, board, pins)
     entries = make_entries(kind, result, board, model_repo, artifacts_repo, pins)
     if not entries:
         raise SubmissionError(f"{path} has no number for any task of the leaderboard of {board.repo}.")
@@ -121,7 +116,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Publi
     return Submission(kind, result, model_repo, place, path, found.data, pins, description, entries_yaml(entries))
 
 
-def describe(submission: Submission) -> str:
+def describe_submission(submission: Submission) -> str:
     """Exactly what would be sent, as text."""
     lines = [f"1. to the dataset repository {submission.place.repo} (public; made if it does not exist):"]
     shas = (submission.pins.data, submission.pins.record)

@@ -11,17 +11,11 @@ from ..benchmarks.resolve import MINI, find_data, resolve_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..utils.files import sha256_file
-from .recompute import Check, compare_records, read_data
-from .record_type import Record, RecordKind
+from .recompute import LeafComparison, compare_records, read_data
+from .record_type import Record, RecordType
 from .record_types import kind_of_record, record_beside
-from .rules import PublishedBoard
-from .submission import (
-    Pins,
-    SubmissionError,
-    make_entries,
-    pins_of,
-    place_of,
-)
+from .rules import Leaderboard
+from .submission import Checksums, SubmissionError, make_entries, pins_of, place_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,12 +44,12 @@ class Verdict:
     """
 
     what: str
-    checks: tuple[Check, ...]
+    checks: tuple[LeafComparison, ...]
     problems: tuple[str, ...]
     references: bool
 
     @property
-    def mismatches(self) -> list[Check]:
+    def mismatches(self) -> list[LeafComparison]:
         return [check for check in self.checks if not check.agrees]
 
     @property
@@ -74,7 +68,7 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
     )
 
 
-def check_files(what: str, kind: RecordKind, record: Path, data: Path, folder: DatasetFolder | None) -> Verdict:
+def check_files(what: str, kind: RecordType, record: Path, data: Path, folder: DatasetFolder | None) -> Verdict:
     """Compare a record with its data, and that with the dataset where a folder is given.
 
     What is wrong with the files is part of the verdict; nothing but a damaged dataset folder is raised.
@@ -85,11 +79,11 @@ def check_files(what: str, kind: RecordKind, record: Path, data: Path, folder: D
 
 def check_submission(
     what: str,
-    kind: RecordKind,
+    kind: RecordType,
     entries: Sequence[EvalResultEntry],
     *,
     model_repo: str,
-    board: PublishedBoard,
+    board: Leaderboard,
     record: Path,
     data: Path,
     folder: DatasetFolder | None,
@@ -105,11 +99,11 @@ def check_submission(
         record, data: the files, as downloaded.
         folder: the dataset, None = its references are not compared.
     """
-    own = Pins(_sha256(record), _sha256(data))
+    own = Checksums(_sha256(record), _sha256(data))
     stated = pins_of(entries[0].notes if entries else None)
     checks = [
-        Check(f"sha256 of the {kind.data}", stated.data if stated else _NOTHING, own.data),
-        Check("sha256 of the record", stated.record if stated else _NOTHING, own.record),
+        LeafComparison(f"sha256 of the {kind.data}", stated.data if stated else _NOTHING, own.data),
+        LeafComparison("sha256 of the record", stated.record if stated else _NOTHING, own.record),
     ]
     more, problems, found = _recompute(kind, record, data, folder)
     if folder is not None and folder.content_hash != board.content_hash:
@@ -118,7 +112,7 @@ def check_submission(
             f"{folder.content_hash[:12]}, not {board.content_hash[:12]}"
         )
     if found is not None:
-        problems += kind.refusals(found, board)
+        problems += kind.violations(found, board)
         try:
             artifacts = place_of(entries[0].source_url if entries else None).repo
             wanted = make_entries(kind, found, board, model_repo, artifacts, own)
@@ -162,7 +156,7 @@ def verify_file(path: str, data: str | None = None) -> Verdict:
     return check_files(path, kind, record, beside, find_folder(data, stated_content(kind, record)))
 
 
-def stated_content(kind: RecordKind, record: Path) -> str | None:
+def stated_content(kind: RecordType, record: Path) -> str | None:
     """The content hash that a record states, None where it cannot be read."""
     try:
         return str(kind.read(record).dataset["content_hash"])
@@ -171,8 +165,8 @@ def stated_content(kind: RecordKind, record: Path) -> str | None:
 
 
 def _recompute(
-    kind: RecordKind, record: Path, data: Path, folder: DatasetFolder | None
-) -> tuple[list[Check], list[str], Record | None]:
+    kind: RecordType, record: Path, data: Path, folder: DatasetFolder | None
+) -> tuple[list[LeafComparison], list[str], Record | None]:
     """(checks of the record, what is wrong with the files, the record computed again)."""
     problems: list[str] = []
     stated: Record | None = None
@@ -203,22 +197,24 @@ def _recompute(
 
 def _compare_entries(
     stated: Sequence[EvalResultEntry], wanted: Sequence[EvalResultEntry], dataset: str
-) -> Iterator[Check]:
+) -> Iterator[LeafComparison]:
     """A check for every field of every entry; entries too many or too few are mismatches."""
     ours: Mapping[str, EvalResultEntry] = {entry.task_id: entry for entry in wanted}
     seen: set[str] = set()
     for entry in stated:
         expected = ours.get(entry.task_id)
         if expected is None or entry.task_id in seen:
-            yield Check(f"{entry.task_id}: entry", "an entry", "a second one" if expected else "no such number")
+            yield LeafComparison(
+                f"{entry.task_id}: entry", "an entry", "a second one" if expected else "no such number"
+            )
             continue
         seen.add(entry.task_id)
         for field in _FIELDS:
             name = "value" if field == "value" else field.replace("_", " ")
-            yield Check(f"{entry.task_id}: {name}", getattr(entry, field), getattr(expected, field))
+            yield LeafComparison(f"{entry.task_id}: {name}", getattr(entry, field), getattr(expected, field))
     for task_id in ours:
         if task_id not in seen:
-            yield Check(f"{task_id}: entry", f"no entry for {dataset}", "an entry")
+            yield LeafComparison(f"{task_id}: entry", f"no entry for {dataset}", "an entry")
 
 
 def _sha256(path: Path) -> str:

@@ -22,13 +22,7 @@ from datasets.features import Image
 from datasets.features.features import _FEATURE_TYPES, register_feature
 from fsspec import AbstractFileSystem
 
-from ..data.uris import (
-    PREFIX,
-    PROTOCOL,
-    marks_of,
-    pair_of,
-    parse_address,
-)
+from ..data.uris import PREFIX, PROTOCOL, marks_of, pair_of, parse_uri
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -135,7 +129,7 @@ class SocoFileSystem(AbstractFileSystem):
         from ..data.jpeg import without_orientation
 
         try:
-            root, image_id = parse_address(path)
+            root, image_id = parse_uri(path)
             images = open_folder(root).images
             if tag := marks_of(path):
                 from ..data.questions.markers import encode_tagged
@@ -186,7 +180,7 @@ def _teach_addresses() -> None:
             if isinstance(path, str) and path.startswith(PREFIX):
                 from ..data.folder import open_folder
 
-                root, image_id = parse_address(path)
+                root, image_id = parse_uri(path)
                 image = open_folder(root).images.open(image_id)
                 if tag := marks_of(path):
                     from ..data.questions.markers import draw_tagged

@@ -22,14 +22,14 @@ from datasets.table import InMemoryTable, MemoryMappedTable, Table, concat_table
 from ..data.all_pairs import IMAGE_COLUMNS, all_pairs
 from ..data.folder import DatasetFolder
 from ..data.jpeg import without_orientation
-from ..data.manifest import Shard
+from ..data.manifest import ShardEntry
 from ..data.schema import CONFIGS
 from ..data.uris import image_address
 from ..utils.files import atomic_file
 from .feature_types import PairField, StoredImage, is_derived
 
 ALL = "all"
-LVLM = "lvlm"
+LVLM_CONFIG = "lvlm"
 _IMAGE_TYPE = StoredImage.pa_type
 
 
@@ -79,7 +79,7 @@ def load_split(
         marker: shape and colour of what is drawn into the images of `lvlm`.
     """
     option: Any = min_shared if split == ALL else None
-    if config == LVLM:
+    if config == LVLM_CONFIG:
         option = [folder.manifest["lvlm"]["hash"], *marker]
     fingerprint = Hasher.hash(["soco-index-1", str(folder.path), folder.content_hash, config, split, option])
     # the content hash does not tell formats apart
@@ -166,7 +166,7 @@ def _joined_table(index: Path, folder: DatasetFolder, config: str, split: str, m
         return _images_table(index, folder, split, others)
 
     def addresses() -> pa.Table:
-        if config == LVLM:
+        if config == LVLM_CONFIG:
             return _drawn_addresses(folder, split, marker)
         stored = folder.table(config, split, columns=[first, *IMAGE_COLUMNS.values()] if made else [first])
         columns = {name: _addresses(folder, stored[IMAGE_COLUMNS[name]].to_pylist()) for name in made}
@@ -217,7 +217,7 @@ def _drawn_addresses(folder: DatasetFolder, split: str, marker: tuple[str, str])
     """The first column of `lvlm`, and its images by address, each with what is to be drawn into it."""
     from ..data.questions.pictures import image_tags
 
-    stored = folder.table(LVLM, split)
+    stored = folder.table(LVLM_CONFIG, split)
     rows = stored.to_pylist()
     columns = {}
     for name, id_column in IMAGE_COLUMNS.items():
@@ -243,7 +243,7 @@ def _stored_table(folder: DatasetFolder, config: str, split: str, columns: list[
     return concat_tables([_shard_table(shard, folder, columns) for shard in folder.shards(config, split)])
 
 
-def _shard_table(shard: Shard, folder: DatasetFolder, columns: list[str]) -> Table:
+def _shard_table(shard: ShardEntry, folder: DatasetFolder, columns: list[str]) -> Table:
     if shard.path.suffix == ".parquet" or not shard.path.is_file():  # the latter: images that are on the Hub
         return InMemoryTable(folder.read(shard, columns))
     return MemoryMappedTable.from_file(str(shard.path)).select(columns)

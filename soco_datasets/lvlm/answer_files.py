@@ -12,9 +12,9 @@ from ..data.questions.generation import LETTERS
 from ..errors import PredictionsError
 from ..records.evaluation import library_versions
 from ..utils.files import atomic_write, sha256_file
-from .answer_store import ANSWERED, VERSION, read_answers
+from .answer_store import ANSWERED, STORE_VERSION, read_answers
 from .provenance import run_record_path
-from .scores import Answer, Key, Row
+from .scores import Answer, AnswerRow, Key
 
 
 def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[list[dict[str, Any]], dict[Key, Answer]]:
@@ -69,14 +69,14 @@ def _answers_of(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[Key, Ans
 
 
 def write_letters(
-    folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[Row], letters: Mapping[Key, str]
+    folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[AnswerRow], letters: Mapping[Key, str]
 ) -> list[Path]:
     """Write letters as the answers files of a model, one a setting, each with its record; returns their paths."""
     paths = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         own = [row for row in rows if row["setting"] == setting]
         lines: list[dict[str, Any]] = [
-            {"soco_lvlm_answers": VERSION, "model": dict(model), "setting": setting, "dataset": dataset}
+            {"soco_lvlm_answers": STORE_VERSION, "model": dict(model), "setting": setting, "dataset": dataset}
         ]
         for row in own:
             letter = letters[setting, row["index"]]

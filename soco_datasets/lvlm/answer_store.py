@@ -18,10 +18,10 @@ from typing import Any
 from ..errors import SocoError, UsageError
 from ..utils.files import explain_write_errors
 
-VERSION = 1
+STORE_VERSION = 1
 ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again
 FAILED = ("timeout", "rate_limit", "no_images", "refused_access", "failed")  # asked again by the next run
-OUTCOMES = (*ANSWERED, *FAILED)
+ANSWER_OUTCOMES = (*ANSWERED, *FAILED)
 
 
 class AnswerStore:
@@ -71,8 +71,8 @@ class AnswerStore:
 
     def add(self, key: str, line: Mapping[str, Any]) -> None:
         """Write one reply or failure; on return it is on the disk. A later line of a key replaces the earlier one."""
-        if line.get("outcome") not in OUTCOMES:
-            raise ValueError(f"outcome is one of {', '.join(OUTCOMES)}; got {line.get('outcome')!r}")
+        if line.get("outcome") not in ANSWER_OUTCOMES:
+            raise ValueError(f"outcome is one of {', '.join(ANSWER_OUTCOMES)}; got {line.get('outcome')!r}")
         whole = {"key": key, **line}
         with self._write_lock, explain_write_errors(self.path):
             self._file.write(_encode(whole))
@@ -85,13 +85,13 @@ class AnswerStore:
         return dict(self._lines)
 
     def counts(self) -> dict[str, int]:
-        """How many questions ended in each outcome, all of `OUTCOMES` named."""
+        """How many questions ended in each outcome, all of `ANSWER_OUTCOMES` named."""
         found = Counter(line["outcome"] for line in self._lines.values())
-        return {outcome: found[outcome] for outcome in OUTCOMES}
+        return {outcome: found[outcome] for outcome in ANSWER_OUTCOMES}
 
     def _open(self, header: dict[str, Any]) -> None:
         existing, lines, good = read_answers(self.path) if self.path.is_file() else (None, {}, 0)
-        wanted = {"soco_lvlm_answers": VERSION, **header}
+        wanted = {"soco_lvlm_answers": STORE_VERSION, **header}
         if existing is not None and existing != wanted:
             if any(line["outcome"] in ANSWERED for line in lines.values()):
                 raise UsageError(_other_run(self.path, existing, wanted))
@@ -125,10 +125,10 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
         try:
             line = json.loads(text)
             if header is None:
-                if line.get("soco_lvlm_answers") != VERSION:
-                    raise ValueError(f"expected a header with soco_lvlm_answers {VERSION}")
+                if line.get("soco_lvlm_answers") != STORE_VERSION:
+                    raise ValueError(f"expected a header with soco_lvlm_answers {STORE_VERSION}")
                 header = line
-            elif line["outcome"] in OUTCOMES:
+            elif line["outcome"] in ANSWER_OUTCOMES:
                 lines[str(line["key"])] = line
             else:
                 raise ValueError(f"unknown outcome {line['outcome']!r}")

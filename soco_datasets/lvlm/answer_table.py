@@ -24,21 +24,15 @@ from ..records.header import check_provenance
 from ..utils.files import atomic_file
 from .answer_store import ANSWERED
 from .question_rows import read_rows, stored_settings
-from .scores import (
-    Answer,
-    Key,
-    Row,
-    check_known,
-    some,
-)
+from .scores import Answer, AnswerRow, Key, check_known, first_items
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
-FORMAT_VERSION = 1
-HEADER_KEY = b"soco_lvlm_answers"
+ANSWERS_VERSION = 1
+ANSWERS_HEADER_KEY = b"soco_lvlm_answers"
 _ROW = LVLM.arrow_schema.remove_metadata()
-SCHEMA = pa.schema(
+ANSWERS_SCHEMA = pa.schema(
     [
         *_ROW,
         pa.field("key", pa.string()),  # hash of all that the model saw of the row, null where nobody was asked
@@ -70,16 +64,16 @@ class AnswersHeader:
     device: dict[str, Any]
     created: str
     judge: dict[str, Any] | None = None
-    format_version: int = FORMAT_VERSION
+    format_version: int = ANSWERS_VERSION
 
 
 def answers_table(
     header: AnswersHeader,
-    rows: Iterable[Row],
+    rows: Iterable[AnswerRow],
     answers: Mapping[Key, Answer],
     judged: Mapping[Key, str] | None = None,
 ) -> pa.Table:
-    """Join questions and answers to a table (`SCHEMA`, header in its metadata), checked whole.
+    """Join questions and answers to a table (`ANSWERS_SCHEMA`, header in its metadata), checked whole.
 
     Args:
         header: where the answers come from.
@@ -99,21 +93,21 @@ def answers_table(
         row["outcome"] = None if answer is None else answer.outcome
         row["response"] = None if answer is None or answer.text is None else _storable(answer.text)
         row["judged"] = (judged or {}).get(place)
-    table = pa.Table.from_pylist(listed, schema=SCHEMA)
+    table = pa.Table.from_pylist(listed, schema=ANSWERS_SCHEMA)
     text = json.dumps(dataclasses.asdict(header), ensure_ascii=False, sort_keys=True, allow_nan=False)
-    return check_answers(table.replace_schema_metadata({HEADER_KEY: text.encode()}))
+    return check_answers(table.replace_schema_metadata({ANSWERS_HEADER_KEY: text.encode()}))
 
 
-def read_header(table: pa.Table) -> AnswersHeader:
+def read_answers_header(table: pa.Table) -> AnswersHeader:
     """The header of a table. Raises `PredictionsError` where it is missing, of another version or malformed."""
-    stored = (table.schema.metadata or {}).get(HEADER_KEY)
+    stored = (table.schema.metadata or {}).get(ANSWERS_HEADER_KEY)
     if stored is None:
         raise PredictionsError("this is no answers table: its header is missing")
     try:
         fields = json.loads(stored)
-        if fields["format_version"] != FORMAT_VERSION:
+        if fields["format_version"] != ANSWERS_VERSION:
             raise PredictionsError(
-                f"answers of format version {fields['format_version']!r} cannot be read, only version {FORMAT_VERSION}"
+                f"answers of format version {fields['format_version']!r} cannot be read, only version {ANSWERS_VERSION}"
             )
         header = AnswersHeader(**fields)
         check_provenance({**fields, "counts": {}})
@@ -125,18 +119,18 @@ def read_header(table: pa.Table) -> AnswersHeader:
 
 
 def check_answers(table: pa.Table) -> pa.Table:
-    """The table with the columns of `SCHEMA`, if it is whole.
+    """The table with the columns of `ANSWERS_SCHEMA`, if it is whole.
 
     Raises:
         PredictionsError: a column is missing or of another type, an outcome or letter that there is not, or settings
             other than those of the header.
     """
-    header = read_header(table)
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    header = read_answers_header(table)
+    missing = [name for name in ANSWERS_SCHEMA.names if name not in table.column_names]
     if missing:
         raise PredictionsError(f"the answers lack the column(s) {', '.join(missing)}")
     try:
-        checked = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(table.schema.metadata)
+        checked = table.select(ANSWERS_SCHEMA.names).cast(ANSWERS_SCHEMA).replace_schema_metadata(table.schema.metadata)
     except (pa.ArrowException, ValueError) as error:
         raise PredictionsError(f"a column of the answers has another type: {error}") from None
     outcomes = set(checked["outcome"].unique().to_pylist()) - {None}
@@ -193,7 +187,7 @@ def answers_of(table: pa.Table) -> dict[Key, Answer]:
 
 def judged_of(table: pa.Table) -> dict[Key, str] | None:
     """(setting, index) -> the letter a judge model read; None where there was no judge."""
-    if not read_header(table).judge:
+    if not read_answers_header(table).judge:
         return None
     columns = (table[name].to_pylist() for name in ("setting", "index", "judged"))
     return {(setting, index): letter for setting, index, letter in zip(*columns, strict=True) if letter is not None}
@@ -205,21 +199,21 @@ def check_questions(table: pa.Table, folder: DatasetFolder) -> None:
     Raises:
         PredictionsError: naming the rows that differ, are missing, or are not the dataset's.
     """
-    stated = read_header(table).dataset["content_hash"]
+    stated = read_answers_header(table).dataset["content_hash"]
     if stated != folder.content_hash:
         raise PredictionsError(
             f"they were asked from the dataset {str(stated)[:12]}, {folder.path} is {folder.content_hash[:12]}"
         )
     asked = _by_place(questions_of(table))
     stored = stored_settings(folder)
-    settings = [setting for setting in stored if setting in read_header(table).settings]
+    settings = [setting for setting in stored if setting in read_answers_header(table).settings]
     right = _by_place([row for setting in settings for row in read_rows(folder, setting)])
     wrong = {
         "lack": [place for place in right if place not in asked],
         "are not the dataset's": [place for place in asked if place not in right],
         "differ from the dataset": [place for place, row in asked.items() if row != right.get(place, row)],
     }
-    told = [f"{len(places)} row(s) {what}, {some(_named(places))}" for what, places in wrong.items() if places]
+    told = [f"{len(places)} row(s) {what}, {first_items(_named(places))}" for what, places in wrong.items() if places]
     if told:
         raise PredictionsError("; ".join(told))
 

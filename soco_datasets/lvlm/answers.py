@@ -12,8 +12,8 @@ from typing import Literal
 
 from .strict_answers import given_letter, parse_strict
 
-Status = Literal["read", "empty", "refused", "outside", "unreadable", "no_context", "failed"]
-STATUSES: tuple[Status, ...] = ("read", "empty", "refused", "outside", "unreadable", "no_context", "failed")
+ReadingStatus = Literal["read", "empty", "refused", "outside", "unreadable", "no_context", "failed"]
+STATUSES: tuple[ReadingStatus, ...] = ("read", "empty", "refused", "outside", "unreadable", "no_context", "failed")
 
 _PAPER_BOXED = re.compile(r"\\boxed\{\s*([A-D])\s*\}", re.IGNORECASE)
 _PAPER_FINAL = re.compile(r"final\s+answer\s*(?:is\b|:)?\s*:?\s*[($*]*([A-D])\b", re.IGNORECASE)
@@ -57,7 +57,7 @@ _REFUSAL = re.compile(
 )
 
 
-def status_of(text: object, letter: str | None) -> Status:
+def status_of(text: object, letter: str | None) -> ReadingStatus:
     """Why an answer gave its letter, or none.
 
     Args:

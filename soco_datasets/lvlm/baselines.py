@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
     from ..geometry import Convention
 
-Row = Mapping[str, Any]
+BaselineRow = Mapping[str, Any]
 RANDOM, CONSISTENT = "random", "random++"
 GUESSERS = (RANDOM, CONSISTENT)
 
@@ -37,7 +37,7 @@ def expected_score(guesser: str) -> dict[str, float]:
     return {"average": chance, "circular": chance if guesser == CONSISTENT else chance ** len(LETTERS)}
 
 
-def guess(rows: Iterable[Row], guesser: str, seed: int = 0) -> dict[tuple[str, str], str]:
+def guess(rows: Iterable[BaselineRow], guesser: str, seed: int = 0) -> dict[tuple[str, str], str]:
     """(setting, index) -> a guessed letter; the same for the same seed for ever.
 
     Args:
@@ -66,7 +66,7 @@ def _draw(*key: int | str) -> int:
 def match_candidates(
     extractor: DenseFeatureExtractor,
     folder: DatasetFolder,
-    rows: Sequence[Row],
+    rows: Sequence[BaselineRow],
     convention: Convention = "reference",
     *,
     store_dir: Path | None = None,
@@ -84,7 +84,7 @@ def match_candidates(
         convention: of points and features, see `geometry`.
         store_dir: folder of the shared feature stores, to take maps from that an evaluation kept there, and keep the
             others; None = no map is kept.
-        workers: decoding threads, see `features.loader.MapReader`.
+        workers: decoding threads, see `features.loader.FeatureLoader`.
 
     Raises:
         DatasetFolderError: an image does not decode.
@@ -103,11 +103,11 @@ def match_candidates(
     }
 
 
-def _asked(rows: Sequence[Row]) -> dict[str, Row]:
+def _asked(rows: Sequence[BaselineRow]) -> dict[str, BaselineRow]:
     """question_id -> a row that shows its source, the first ordering of it."""
     if any(row["candidate_points"] is None for row in rows):
         raise UsageError("Imported questions do not say which photographs and points they show: build the dataset.")
-    found: dict[str, Row] = {}
+    found: dict[str, BaselineRow] = {}
     for row in rows:
         if row["source_point"] is not None and row["ordering"] == 0:
             found.setdefault(row["question_id"], row)
@@ -122,7 +122,7 @@ def _asked(rows: Sequence[Row]) -> dict[str, Row]:
 def _similarities(
     extractor: DenseFeatureExtractor,
     folder: DatasetFolder,
-    questions: Sequence[Row],
+    questions: Sequence[BaselineRow],
     convention: Convention,
     store_dir: Path | None,
     workers: int | None,
@@ -134,7 +134,7 @@ def _similarities(
     import torch
 
     from ..correspondence.evaluate import protocol_of
-    from ..correspondence.local_engine import LocalEngine, StoreChoice
+    from ..correspondence.local_engine import CachePolicy, LocalEngine
     from ..correspondence.plan import distinct_points, image_plan
 
     sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
@@ -153,7 +153,7 @@ def _similarities(
         extractor,
         folder,
         protocol_of(extractor.describe(), convention, (0.1,)),
-        choice=StoreChoice("none") if store_dir is None else StoreChoice("disk", directory=store_dir),
+        choice=CachePolicy("none") if store_dir is None else CachePolicy("disk", directory=store_dir),
         workers=workers,
         counts={"decodes": 0, "forwards": 0},
     )

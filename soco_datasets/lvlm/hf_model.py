@@ -11,17 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import (
-    BackboneError,
-    UsageError,
-    missing_extra,
-    unknown_name,
-)
+from ..errors import BackboneError, UsageError, missing_extra, unknown_name
 from ..features.checkpoint import Checkpoint
 from ..features.device import usable_device
 from ..features.families.base import DTYPES
 from ..features.hub_files import HubErrors
-from ..features.opening import open_folder, open_hub
+from ..features.opening import open_checkpoint_folder, open_hub
 from .hf_processor import load_processor, processor_record
 
 if TYPE_CHECKING:
@@ -213,7 +208,7 @@ def _open(model: str | Path, revision: str | None) -> Checkpoint:
     if folder.is_dir() or isinstance(model, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
         if revision is not None:
             raise UsageError(f"`revision` is for models of the Hub; {model} is a folder.")
-        return open_folder(folder, label=text)
+        return open_checkpoint_folder(folder, label=text)
     checkpoint = open_hub(text, revision)
     with HubErrors(text, revision):
         from huggingface_hub import snapshot_download

@@ -35,7 +35,7 @@ from .hf_model import Chat, Reply, load_vision_language_model
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_TOKENS = 512  # of an answer, where the task does not say
+DEFAULT_MAX_TOKENS = 512  # of an answer, where the task does not say
 _WAIT = 0.05  # seconds a batch that is not full waits for its next question
 
 
@@ -72,7 +72,7 @@ class SocoHuggingFaceAPI(ModelAPI):
         self._waiting = anyio.CapacityLimiter(2 * batch_size)
 
     def max_tokens(self) -> int | None:
-        return MAX_TOKENS
+        return DEFAULT_MAX_TOKENS
 
     def max_connections(self) -> int:
         return 2 * self.batch_size  # one batch in the model, one being drawn
@@ -90,7 +90,7 @@ class SocoHuggingFaceAPI(ModelAPI):
         """Ask one question; it shares a forward with whatever else is waiting."""
         if tools:
             raise UsageError("soco_hf answers questions about pictures; it has no tools.")
-        future = self._batches.submit(chat_of(input), config.max_tokens or MAX_TOKENS)
+        future = self._batches.submit(chat_of(input), config.max_tokens or DEFAULT_MAX_TOKENS)
         reply = await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True, limiter=self._waiting)
         return _output(self.model_name, reply)
 

@@ -7,19 +7,12 @@ from typing import Any
 
 import anyio
 from inspect_ai.dataset import Dataset, MemoryDataset, Sample
-from inspect_ai.model import (
-    ChatMessageAssistant,
-    ChatMessageUser,
-    Content,
-    ContentImage,
-    ContentText,
-    ModelOutput,
-)
+from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, Content, ContentImage, ContentText, ModelOutput
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from .answer_store import AnswerStore
 from .failures import Failure, Gate, failure_of
-from .prompted import Asked, data_uri
+from .prompted import PromptedQuestions, data_uri
 
 _PLACE = ("setting", "question_id", "g_index", "index", "ordering")
 _REFUSED_STOP = "content_filter"
@@ -27,12 +20,12 @@ _NO_CONTEXT_STOP = "model_length"
 _OUTPUT_STOPS = ("stop", "max_tokens", "model_length", "tool_calls", "content_filter", "unknown")
 
 
-def dataset_of(asked: Asked) -> Dataset:
+def inspect_dataset(asked: PromptedQuestions) -> Dataset:
     """One sample per row: its text, the letter that is right, and in the metadata what scoring needs. No pictures."""
     return MemoryDataset(list(_samples(asked)), name=f"soco_lvlm_{asked.setting}", location=asked.dataset)
 
 
-def _samples(asked: Asked) -> Iterator[Sample]:
+def _samples(asked: PromptedQuestions) -> Iterator[Sample]:
     for place, row in enumerate(asked.rows):
         yield Sample(
             input=asked.prompt(place),
@@ -48,7 +41,7 @@ def _samples(asked: Asked) -> Iterator[Sample]:
 
 @solver
 def ask(
-    asked: Asked,
+    asked: PromptedQuestions,
     store: AnswerStore | None = None,
     gate: Gate | None = None,
     image_format: str = "png",
@@ -60,7 +53,7 @@ def ask(
     left for the next run. Without one, failures are inspect-ai's to handle (`inspect eval-retry`).
 
     Args:
-        asked: what `dataset_of` made the samples from.
+        asked: what `inspect_dataset` made the samples from.
         store: where replies go.
         gate: ends the run when asking on is of no use.
         image_format: see `asked.data_uri`.
@@ -92,7 +85,7 @@ def ask(
     return solve
 
 
-def _content(asked: Asked, place: int, image_format: str) -> list[Content]:
+def _content(asked: PromptedQuestions, place: int, image_format: str) -> list[Content]:
     """The pictures in their order, then the text."""
     images: list[Content] = [
         ContentImage(image=data_uri(image, image_format), detail="high") for image in asked.pictures(place)

@@ -16,9 +16,9 @@ from soco_datasets.lvlm import hf_provider  # noqa: F401 - registers `soco_hf`
 from soco_datasets.lvlm.answer_store import AnswerStore
 from soco_datasets.lvlm.failures import Gate
 from soco_datasets.lvlm.inspect_score import letter
-from soco_datasets.lvlm.inspect_solver import ask, dataset_of
+from soco_datasets.lvlm.inspect_solver import ask, inspect_dataset
 from soco_datasets.lvlm.open_questions import open_asked
-from soco_datasets.lvlm.prompted import Asked
+from soco_datasets.lvlm.prompted import PromptedQuestions
 
 MAX_TOKENS = 512  # of an answer: a letter, or a chain of thought that ends in one
 
@@ -43,11 +43,11 @@ def soco_lvlm(
         image_format: "png" or "jpeg".
     """
     asked = open_asked(setting, data, template=template).first(questions)
-    return task_of(asked, parser=parser, image_format=image_format)
+    return make_task(asked, parser=parser, image_format=image_format)
 
 
-def task_of(
-    asked: Asked,
+def make_task(
+    asked: PromptedQuestions,
     *,
     store: AnswerStore | None = None,
     gate: Gate | None = None,
@@ -57,7 +57,7 @@ def task_of(
 ) -> Task:
     """The task over questions at hand; the arguments are those of `inspect_solver.ask`."""
     return Task(
-        dataset=dataset_of(asked),
+        dataset=inspect_dataset(asked),
         solver=ask(asked, store, gate, image_format, told),
         scorer=letter(parser),
         config=GenerateConfig(max_tokens=MAX_TOKENS, temperature=0.0),

@@ -17,9 +17,9 @@ from ..utils.files import atomic_write
 from .answer_store import ANSWERED, read_answers
 from .answers import parse_strict
 from .models import ModelOptions, folder_name
-from .prompted import Asked
+from .prompted import PromptedQuestions
 from .run import AskOptions, run_questions
-from .scores import Answer, Key, Row
+from .scores import Answer, AnswerRow, Key
 from .verdicts import reply_hash
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Judgement:
 
 
 def judge_answers(
-    rows: Iterable[Row],
+    rows: Iterable[AnswerRow],
     answers: Mapping[Key, Answer],
     dataset: str,
     model: ModelOptions,
@@ -107,7 +107,7 @@ def judge_answers(
     return Judgement(verdicts, counts)
 
 
-def _questions(rows: Iterable[Row], answers: Mapping[Key, Answer], dataset: str) -> list[Asked]:
+def _questions(rows: Iterable[AnswerRow], answers: Mapping[Key, Answer], dataset: str) -> list[PromptedQuestions]:
     """One part a setting that has replies without a letter; the reply stands where a question's words do."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -118,14 +118,14 @@ def _questions(rows: Iterable[Row], answers: Mapping[Key, Answer], dataset: str)
             no_pictures = {"source_image_id": None, "target_image_id": None}
             asked = {**{name: row[name] for name in _KEPT}, **no_pictures, "question": answer.text}
             found.setdefault(row["setting"], []).append(asked)
-    return [Asked(setting, dataset, part, _no_pictures, _TEMPLATE) for setting, part in found.items()]
+    return [PromptedQuestions(setting, dataset, part, _no_pictures, _TEMPLATE) for setting, part in found.items()]
 
 
 def _no_pictures(place: int) -> Mapping[str, Image.Image]:
     return {}
 
 
-def _verdicts(asked: Asked, replies: Path, judge: str) -> Iterable[dict[str, Any]]:
+def _verdicts(asked: PromptedQuestions, replies: Path, judge: str) -> Iterable[dict[str, Any]]:
     """A line for each reply that the judge answered for; letter None where it sees none, or says nothing readable."""
     _, lines, _ = read_answers(replies)
     for place, row in enumerate(asked.rows):

@@ -19,20 +19,9 @@ from ..records.header import check_provenance, is_counts
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import atomic_write
 from .answer_store import ANSWERED
-from .answer_table import (
-    answers_of,
-    judged_of,
-    questions_of,
-    read_header,
-    write_answers,
-)
-from .prompted import Asked
-from .scores import (
-    MEASURES,
-    SCORES_VERSION,
-    score_answers,
-    some,
-)
+from .answer_table import answers_of, judged_of, questions_of, read_answers_header, write_answers
+from .prompted import PromptedQuestions
+from .scores import MEASURES, SCORES_VERSION, first_items, score_answers
 
 _REPORT = ("questions_hash", "orderings", "left_out", "bootstrap", "parsers")  # fields that `score_answers` gives
 
@@ -139,7 +128,7 @@ def record_from_answers(
             wording than the one stated.
         UsageError: options of the bootstrap out of range.
     """
-    header = read_header(table)
+    header = read_answers_header(table)
     check_wording(table)
     report = score_answers(
         questions_of(table),
@@ -162,7 +151,7 @@ def record_from_answers(
     )
 
 
-def write_evaluation(out: Path, table: pa.Table, result: LvlmResult) -> None:
+def write_lvlm_evaluation(out: Path, table: pa.Table, result: LvlmResult) -> None:
     """Write `RECORD.json`, and `RECORD.answers.parquet` beside it. Raises `SocoError` when that is not possible."""
     write_answers(answers_beside(out), table)
     result.write(out)
@@ -179,13 +168,13 @@ def check_wording(table: pa.Table) -> None:
     Raises:
         PredictionsError: naming rows for which the model saw something else.
     """
-    header, rows = read_header(table), questions_of(table)
+    header, rows = read_answers_header(table), questions_of(table)
     keys = dict(zip(((row["setting"], row["index"]) for row in rows), table["key"].to_pylist(), strict=True))
     wrong = []
     for setting, asked in header.settings.items():
         if asked.get("template_hash") != DEFAULT_TEMPLATE.hash:
             continue
-        own = Asked(
+        own = PromptedQuestions(
             setting,
             header.dataset["content_hash"],
             [row for row in rows if row["setting"] == setting],
@@ -198,7 +187,8 @@ def check_wording(table: pa.Table) -> None:
                 wrong.append(f"{setting} index {row['index']}")
     if wrong:
         raise PredictionsError(
-            f"{len(wrong)} answer(s) are to another wording or other markers than the header states, {some(wrong)}"
+            f"{len(wrong)} answer(s) are to another wording or other markers than the header states, "
+            f"{first_items(wrong)}"
         )
 
 

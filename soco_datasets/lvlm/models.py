@@ -91,7 +91,7 @@ def open_model(options: ModelOptions) -> Model:
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
 
 
-def identity(model: Model) -> dict[str, Any]:
+def model_identity(model: Model) -> dict[str, Any]:
     """What of a model decides its answers; answers of two identities are never mixed in one file."""
     record = getattr(model.api, "record", None)
     if record is not None:

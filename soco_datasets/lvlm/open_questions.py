@@ -11,7 +11,7 @@ from ..data.questions.markers import MarkerStyle
 from ..data.questions.pictures import open_pictures
 from ..data.questions.prompts import load_template
 from ..errors import unknown_name
-from .prompted import Asked
+from .prompted import PromptedQuestions
 from .question_rows import read_rows
 
 
@@ -21,7 +21,7 @@ def open_asked(
     *,
     template: str | Path | None = None,
     style: MarkerStyle | None = None,
-) -> Asked:
+) -> PromptedQuestions:
     """The questions of one setting.
 
     Args:
@@ -39,7 +39,7 @@ def open_asked(
     folder = data if isinstance(data, DatasetFolder) else open_folder(resolve_data(data))
     rows = read_rows(folder, setting)
     style = style or MarkerStyle()
-    return Asked(
+    return PromptedQuestions(
         setting=setting,
         dataset=folder.content_hash,
         rows=rows,

@@ -26,7 +26,7 @@ IMAGE_FORMATS = {"png": "image/png", "jpeg": "image/jpeg"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptedQuestions:
     """The questions of one setting as they are put to a model, in order.
 
     Attributes:
@@ -68,7 +68,7 @@ class Asked:
         """The key of every row, in order."""
         return (self.key(place) for place in range(len(self.rows)))
 
-    def first(self, limit: int | None) -> Asked:
+    def first(self, limit: int | None) -> PromptedQuestions:
         """The first `limit` questions with all their orderings; all of them for None.
 
         Raises:
@@ -80,7 +80,7 @@ class Asked:
             raise UsageError(f"A run asks at least one question; got a limit of {limit}.")
         groups = set(list(dict.fromkeys(row["g_index"] for row in self.rows))[:limit])
         places = [place for place, row in enumerate(self.rows) if row["g_index"] in groups]
-        return Asked(
+        return PromptedQuestions(
             self.setting,
             self.dataset,
             [self.rows[place] for place in places],

@@ -52,7 +52,7 @@ def answers_header(
     Raises:
         PredictionsError: a run's record that is damaged.
     """
-    from ..correspondence.evaluate import dataset_of
+    from ..correspondence.evaluate import dataset_provenance
 
     runs = [_run_record(path) for path in paths]
     model = {**headers[0]["model"], **runs[0].get("model", {})}
@@ -68,7 +68,7 @@ def answers_header(
         settings[str(header["setting"])] = {**run.get("asked", {}), **own}
     return AnswersHeader(
         model=model,
-        dataset={**dataset_of(folder), "questions": folder.manifest["lvlm"]["hash"]},
+        dataset={**dataset_provenance(folder), "questions": folder.manifest["lvlm"]["hash"]},
         settings=settings,
         versions=runs[0].get("versions", {}),
         device={"provider": provider, **machine},

@@ -8,7 +8,7 @@ from ..data.folder import DatasetFolder
 from ..data.questions.generation import SETTINGS
 from ..errors import UsageError
 
-CONFIG = "lvlm"
+QUESTIONS_CONFIG = "lvlm"
 
 
 def read_rows(folder: DatasetFolder, setting: str) -> list[dict[str, Any]]:
@@ -17,18 +17,18 @@ def read_rows(folder: DatasetFolder, setting: str) -> list[dict[str, Any]]:
     Raises:
         UsageError: the folder has no questions, or not in this setting.
     """
-    if CONFIG not in folder.configs:
+    if QUESTIONS_CONFIG not in folder.configs:
         raise UsageError(
             f"{folder.path} has no questions for vision-language models: it was built by an older toolkit, or no "
             "category has two images with enough common keypoints. Build it again with: soco build SOURCE --out DIR"
         )
-    rows: list[dict[str, Any]] = folder.table(CONFIG, setting).to_pylist()
+    rows: list[dict[str, Any]] = folder.table(QUESTIONS_CONFIG, setting).to_pylist()
     return rows
 
 
 def stored_settings(folder: DatasetFolder) -> list[str]:
     """The settings a folder has questions in, in the order of `SETTINGS`."""
-    stored = folder.splits(CONFIG) if CONFIG in folder.configs else []
+    stored = folder.splits(QUESTIONS_CONFIG) if QUESTIONS_CONFIG in folder.configs else []
     return [name for name in SETTINGS if name in stored]
 
 

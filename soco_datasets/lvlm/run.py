@@ -17,7 +17,7 @@ from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, FAILED, AnswerStore
 from .models import ModelOptions, folder_name
-from .prompted import Asked
+from .prompted import PromptedQuestions
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -80,7 +80,7 @@ class RunResult:
 
 
 def run_questions(
-    questions: Sequence[Asked], model: ModelOptions, out: Path, options: AskOptions | None = None
+    questions: Sequence[PromptedQuestions], model: ModelOptions, out: Path, options: AskOptions | None = None
 ) -> list[RunResult]:
     """Ask every question that has no final answer in `out` yet; write answers, logs and a record per setting.
 
@@ -109,9 +109,9 @@ def run_questions(
         _close(loaded)
 
 
-def _run_setting(asked: Asked, model: Model, folder: Path, options: AskOptions) -> RunResult:
+def _run_setting(asked: PromptedQuestions, model: Model, folder: Path, options: AskOptions) -> RunResult:
     from .failures import Gate
-    from .models import identity
+    from .models import model_identity
 
     local = hasattr(model.api, "record")
     image_format = options.image_format
@@ -119,7 +119,7 @@ def _run_setting(asked: Asked, model: Model, folder: Path, options: AskOptions) 
         image_format = "png" if local else "jpeg"
     asking = {"max_tokens": options.max_tokens, "temperature": 0.0 if local else options.temperature}
     header = {
-        "model": identity(model),
+        "model": model_identity(model),
         "setting": asked.setting,
         "dataset": asked.dataset,
         "image_format": image_format,
@@ -141,7 +141,7 @@ def _run_setting(asked: Asked, model: Model, folder: Path, options: AskOptions) 
 
 
 def _evaluate(
-    asked: Asked,
+    asked: PromptedQuestions,
     model: Model,
     store: AnswerStore,
     gate: Any,
@@ -153,7 +153,7 @@ def _evaluate(
     from inspect_ai import eval as evaluate
     from tqdm import tqdm
 
-    from .inspect_task import task_of
+    from .inspect_task import make_task
     from .models import check_endpoint
 
     local = hasattr(model.api, "record")
@@ -170,7 +170,7 @@ def _evaluate(
         dynamic_ncols=True,
     )
     with bar:
-        task = task_of(asked, store=store, gate=gate, image_format=image_format, told=bar.update)
+        task = make_task(asked, store=store, gate=gate, image_format=image_format, told=bar.update)
         (log,) = evaluate(
             task,
             model=model,
@@ -192,7 +192,9 @@ def _evaluate(
     return log
 
 
-def _record(asked: Asked, model: Model, store: AnswerStore, asking: dict[str, Any], answers: Path) -> dict[str, Any]:
+def _record(
+    asked: PromptedQuestions, model: Model, store: AnswerStore, asking: dict[str, Any], answers: Path
+) -> dict[str, Any]:
     """The record of a setting: counts are of the questions of this run, whatever else the file holds."""
     keys = list(asked.all_keys())
     lines = store.lines()

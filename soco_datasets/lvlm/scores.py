@@ -22,13 +22,7 @@ from numpy.typing import NDArray
 
 from ..data.questions.generation import LETTERS, SETTINGS, questions_hash
 from ..errors import PredictionsError, unknown_name
-from ..records.intervals import (
-    LEVEL,
-    RESAMPLES,
-    check_resampling,
-    interval,
-    multiplicities,
-)
+from ..records.intervals import LEVEL, RESAMPLES, check_resampling, interval, multiplicities
 from .answers import PARSERS, STATUSES, status_of
 
 SCORES_VERSION = 2
@@ -36,7 +30,7 @@ ORDERINGS = len(LETTERS)
 MEASURES = ("average", "circular")
 _SHOWN = 5
 
-Row = Mapping[str, Any]
+AnswerRow = Mapping[str, Any]
 Key = tuple[str, str]  # setting, index
 Parser = Callable[[object], str | None]
 
@@ -71,7 +65,7 @@ class _Group:
 
 
 def score_answers(
-    rows: Iterable[Row],
+    rows: Iterable[AnswerRow],
     answers: Mapping[Key, Answer],
     *,
     judged: Mapping[Key, str] | None = None,
@@ -123,14 +117,14 @@ def score_answers(
     }
 
 
-def group_rows(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
+def group_rows(rows: Iterable[AnswerRow]) -> dict[str, dict[str, list[AnswerRow]]]:
     """setting -> g_index -> its four rows by ordering; settings in the order of `SETTINGS`.
 
     Raises:
         PredictionsError: naming every question that has not each ordering once, or rows of two questions.
         UsageError: a setting that there is not.
     """
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[AnswerRow]]] = {}
     for row in rows:
         if row["setting"] not in SETTINGS:
             raise unknown_name("setting", row["setting"], SETTINGS)
@@ -145,13 +139,13 @@ def group_rows(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
         wrong += [f"{setting}: index {index} comes {n} times" for index, n in indices.items() if n > 1]
     if wrong:
         raise PredictionsError(
-            f"{len(wrong)} question(s) cannot be scored, {some(wrong)}. CircularEval needs every question in its "
-            f"{ORDERINGS} orderings; get the questions again."
+            f"{len(wrong)} question(s) cannot be scored, {first_items(wrong)}. "
+            f"CircularEval needs every question in its {ORDERINGS} orderings; get the questions again."
         )
     return {setting: found[setting] for setting in SETTINGS if setting in found}
 
 
-def _group_problem(part: Sequence[Row]) -> str:
+def _group_problem(part: Sequence[AnswerRow]) -> str:
     """What keeps a question from being scored, "" for nothing."""
     orderings = [int(row["ordering"]) for row in part]
     if orderings != list(range(ORDERINGS)):
@@ -168,7 +162,7 @@ def _group_problem(part: Sequence[Row]) -> str:
 
 
 def _check_answers(
-    grouped: Mapping[str, Mapping[str, Sequence[Row]]], answers: Mapping[Key, Answer], partial: bool
+    grouped: Mapping[str, Mapping[str, Sequence[AnswerRow]]], answers: Mapping[Key, Answer], partial: bool
 ) -> set[Key]:
     """(setting, g_index) of the questions that are left out; raises `PredictionsError` as `score_answers` says."""
     known = {(setting, row["index"]) for setting, groups in grouped.items() for part in groups.values() for row in part}
@@ -182,8 +176,8 @@ def _check_answers(
     if missing and not partial:
         named = [f"{s} g_index {g} (index {', '.join(indices)})" for (s, g), indices in missing.items()]
         raise PredictionsError(
-            f"{len(missing)} question(s) lack the answer to an ordering, {some(named)}. Run the model again to ask "
-            "what is missing, or score the answered questions alone with --partial."
+            f"{len(missing)} question(s) lack the answer to an ordering, {first_items(named)}. "
+            "Run the model again to ask what is missing, or score the answered questions alone with --partial."
         )
     return set(missing)
 
@@ -193,8 +187,8 @@ def check_known(answers: Iterable[Key], known: Container[Key]) -> None:
     unknown = [f"{setting} index {index}" for setting, index in answers if (setting, index) not in known]
     if unknown:
         raise PredictionsError(
-            f"{len(unknown)} answer(s) are to rows that the questions do not have, {some(unknown)}. They are of other "
-            "questions: give the data they were asked from."
+            f"{len(unknown)} answer(s) are to rows that the questions do not have, {first_items(unknown)}. "
+            "They are of other questions: give the data they were asked from."
         )
 
 
@@ -231,7 +225,7 @@ class _Resampling:
 
 
 def _report(
-    grouped: Mapping[str, Mapping[str, Sequence[Row]]],
+    grouped: Mapping[str, Mapping[str, Sequence[AnswerRow]]],
     answers: Mapping[Key, Answer],
     read: Callable[[Key], str | None],
     resampling: _Resampling,
@@ -315,7 +309,7 @@ def _gap(first: Sequence[_Group], second: Sequence[_Group], resampling: _Resampl
     return found
 
 
-def _question_keys(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+def _question_keys(groups: Mapping[str, Sequence[AnswerRow]]) -> dict[str, str]:
     """g_index -> what names the question in every setting: its id, the g_index where ids name no single question."""
     ids = {g_index: part[0]["question_id"] for g_index, part in groups.items()}
     if None in ids.values() or len(set(ids.values())) < len(ids):
@@ -342,7 +336,7 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def some(items: Sequence[str]) -> str:
+def first_items(items: Sequence[str]) -> str:
     """The first few of a list, for an error: "such as a; b and 3 more"."""
     shown = "; ".join(items[:_SHOWN])
     return f"such as {shown}" + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

@@ -18,13 +18,13 @@ from typing import TextIO
 
 from PIL import Image
 
-from ..data.diagnostics import Findings
+from ..data.diagnostics import BuildReport
 from ..errors import DataNotFoundError, UsageError
 
 COLUMNS = ("index", "question", "image", "image_path", "answer", "g_index", "qid", "category", "A", "B", "C", "D")
 LETTERS = "ABCD"
 FILE_NAMES = {"vis": "soco_lvlm_img.tsv", "vis_desc": "soco_lvlm_imgtxt.tsv", "desc": "soco_lvlm_txt.tsv"}
-PICTURES = 2  # most in a row: source and target
+MOST_PICTURES = 2  # most in a row: source and target
 _REFERENCE = 64  # characters; a shorter `image` is the index of another row, as VLMEvalKit has it
 _FIELD = 256 * 2**20  # bytes of a field: beyond it a quotation mark is not closed
 
@@ -60,7 +60,7 @@ def setting_of(path: Path) -> str | None:
     return next((setting for setting, name in FILE_NAMES.items() if path.name.lower() == name), None)
 
 
-def read_tsv(path: Path, findings: Findings) -> Iterator[TsvRow]:
+def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
     """The rows of a file, one at a time. What is wrong with a row goes to `findings`, and the row is left out.
 
     Raises:
@@ -94,7 +94,7 @@ def _columns(path: Path, header: list[str] | None) -> list[tuple[str, int]]:
     return [(name, names.index(name)) for name in names]
 
 
-def _next(path: Path, number: int, reader: Iterator[list[str]], findings: Findings) -> list[str] | None:
+def _next(path: Path, number: int, reader: Iterator[list[str]], findings: BuildReport) -> list[str] | None:
     """The fields of the next row that is not blank; None at the end, or where nothing after can be told apart."""
     limit = csv.field_size_limit(_FIELD)
     try:
@@ -107,7 +107,7 @@ def _next(path: Path, number: int, reader: Iterator[list[str]], findings: Findin
         csv.field_size_limit(limit)
 
 
-def _row(path: Path, number: int, columns: dict[str, int], fields: list[str], findings: Findings) -> TsvRow | None:
+def _row(path: Path, number: int, columns: dict[str, int], fields: list[str], findings: BuildReport) -> TsvRow | None:
     where = f"row {number}"
     if len(fields) != len(columns):
         message = f"has {len(fields)} fields instead of {len(columns)}: the file is cut, or a tab is in a field"
@@ -128,7 +128,7 @@ def _row(path: Path, number: int, columns: dict[str, int], fields: list[str], fi
     reference = values["image"] if 0 < len(values["image"]) <= _REFERENCE else None
     try:
         pictures = () if reference is not None else tuple(map(decode_picture, _listed(values["image"])))
-        if len(pictures) > PICTURES:
+        if len(pictures) > MOST_PICTURES:
             raise ValueError(f"{len(pictures)} pictures; a question has a source and a target")
         paths = _listed(values["image_path"])
     except ValueError as error:

@@ -19,24 +19,18 @@ from PIL import Image
 from .. import __version__
 from ..benchmarks.card import render_card
 from ..benchmarks.soco.categories import CATEGORIES
-from ..data.diagnostics import Findings
+from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
-from ..data.manifest import FORMAT_NAME, FORMAT_VERSION, MANIFEST
+from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.questions.generation import LETTERS, SETTINGS
 from ..data.questions.markers import MarkerStyle, encode
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..data.schema import CONFIGS
-from ..data.shards import ContentHash, Shard, write_shards
+from ..data.shards import ContentHash, WrittenShard, write_shards
 from ..errors import UsageError, unknown_name
 from ..utils.files import atomic_file, atomic_folder, progress
 from .question_rows import read_rows, stored_settings
-from .tsv import (
-    FILE_NAMES,
-    TsvRow,
-    read_tsv,
-    setting_of,
-    write_tsv,
-)
+from .tsv import FILE_NAMES, TsvRow, read_tsv, setting_of, write_tsv
 
 _SHARD_BYTES = 500 * 10**6
 _LISTED = 1000
@@ -86,7 +80,7 @@ def import_tsv(
     taken = [state.setting for state in states]
     if len(set(taken)) < len(taken):
         raise UsageError(f"Two files are of one setting ({', '.join(taken)}): import one of each.")
-    findings = Findings()
+    findings = BuildReport()
     with atomic_folder(out, overwrite) as folder:
         content, asked = ContentHash(), ContentHash()
         content.start("images", "test")
@@ -121,7 +115,7 @@ def _setting(path: Path, given: str | None, files: int) -> str:
 
 
 def _images(
-    files: Sequence[Path], states: Sequence[_FileState], findings: Findings, content: ContentHash
+    files: Sequence[Path], states: Sequence[_FileState], findings: BuildReport, content: ContentHash
 ) -> Iterator[dict[str, Any]]:
     """Rows of `images` as the pictures come, each once; fills `states` on the way."""
     seen: set[str] = set()
@@ -158,7 +152,7 @@ def _image_row(image_id: str, category: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def _keep(state: _FileState, row: TsvRow, ids: list[str], findings: Findings) -> None:
+def _keep(state: _FileState, row: TsvRow, ids: list[str], findings: BuildReport) -> None:
     """Remember the text of a row, and check it against the rows of its question so far."""
     where = f"row {row.number}"
     if row.index in state.pictures:
@@ -200,7 +194,7 @@ def _keep(state: _FileState, row: TsvRow, ids: list[str], findings: Findings) ->
     )
 
 
-def _resolve(states: Sequence[_FileState], findings: Findings) -> None:
+def _resolve(states: Sequence[_FileState], findings: BuildReport) -> None:
     """Give every row its pictures, those of another row where it says so, and check that no ordering is missing."""
     for state in states:
         for row in state.rows:
@@ -224,10 +218,10 @@ def _resolve(states: Sequence[_FileState], findings: Findings) -> None:
 def _manifest(
     files: Sequence[Path],
     states: Sequence[_FileState],
-    shards: Sequence[Shard],
+    shards: Sequence[WrittenShard],
     content: str,
     asked: str,
-    findings: Findings,
+    findings: BuildReport,
 ) -> dict[str, Any]:
     rows: dict[str, dict[str, int]] = {}
     for shard in shards:
@@ -236,7 +230,7 @@ def _manifest(
     categories = {group.category for state in states for group in state.groups.values()}
     return {
         "format": FORMAT_NAME,
-        "format_version": FORMAT_VERSION,
+        "format_version": MANIFEST_VERSION,
         "toolkit_version": __version__,
         "source": {"kind": "tsv", "id": ", ".join(path.name for path in files), "revision": None},
         "content_hash": content,

@@ -135,10 +135,10 @@ def _listed(rows: pa.Table, exceptions: Exceptions) -> NDArray[np.bool_]:
     return listed
 
 
-Ragged = tuple[NDArray[np.int64], NDArray[np.int64]]  # ((N,) counts, numbers of annotated points, row after row)
+_Ragged = tuple[NDArray[np.int64], NDArray[np.int64]]  # ((N,) counts, numbers of annotated points, row after row)
 
 
-def _candidates(rows: pa.Table, exceptions: Exceptions, annotated: AnnotatedPoints) -> Ragged:
+def _candidates(rows: pa.Table, exceptions: Exceptions, annotated: AnnotatedPoints) -> _Ragged:
     counts, found = _by_concept(rows, annotated)
     images = annotated.image_numbers(rows["target_image_id"])
     parts: list[NDArray[np.int64]] = np.split(found, np.cumsum(counts)[:-1])
@@ -148,7 +148,7 @@ def _candidates(rows: pa.Table, exceptions: Exceptions, annotated: AnnotatedPoin
     return np.array([len(part) for part in parts[: len(rows)]], dtype=np.int64), np.concatenate([*parts, found[:0]])
 
 
-def _by_concept(rows: pa.Table, annotated: AnnotatedPoints) -> Ragged:
+def _by_concept(rows: pa.Table, annotated: AnnotatedPoints) -> _Ragged:
     """The annotated points of each row's concept in its target image, ascending."""
     images = annotated.image_numbers(rows["target_image_id"])
     concepts = pc.index_in(rows["concept"], value_set=annotated.concepts).fill_null(-1).to_numpy().astype(np.int64)
@@ -164,7 +164,7 @@ def _by_concept(rows: pa.Table, annotated: AnnotatedPoints) -> Ragged:
     return counts, order[starts + np.arange(len(starts))]
 
 
-def _differ(one: Ragged, other: Ragged) -> NDArray[np.bool_]:
+def _differ(one: _Ragged, other: _Ragged) -> NDArray[np.bool_]:
     """(N,) whether two sets of points differ, row by row; an unknown point (-1) differs from all."""
     differ: NDArray[np.bool_] = one[0] != other[0]
     same = [_sorted(counts, found, ~differ) for counts, found in (one, other)]
@@ -173,7 +173,7 @@ def _differ(one: Ragged, other: Ragged) -> NDArray[np.bool_]:
     return differ
 
 
-def _sorted(counts: NDArray[np.int64], found: NDArray[np.int64], keep: NDArray[np.bool_]) -> Ragged:
+def _sorted(counts: NDArray[np.int64], found: NDArray[np.int64], keep: NDArray[np.bool_]) -> _Ragged:
     """(row, point) of the rows to keep, ascending."""
     owner = np.repeat(np.arange(len(counts)), counts)
     kept = keep[owner]

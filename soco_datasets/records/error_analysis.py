@@ -55,26 +55,19 @@ from ..metrics.aggregation import aggregate
 from ..metrics.pck import hits, normalisers, unit_errors
 from .annotated_points import AnnotatedPoints
 from .header import Header
-from .predictions import read_header, read_images, task_rows
-from .validation import (
-    boxes_array,
-    codes,
-    first_rows,
-    points_array,
-    sizes_array,
-    target_numbers,
-)
+from .predictions import read_annotated_images, read_header, task_rows
+from .validation import boxes_array, codes, first_rows, points_array, sizes_array, target_numbers
 
 CLASSES = ("hit", "near_miss", "swap", "other_part", "background")
 HIT, NEAR_MISS, SWAP, OTHER_PART, BACKGROUND = range(len(CLASSES))
 ALPHA = 0.1
-NEAR = 2.0
+NEAR_FACTOR = 2.0
 DROPS = (("cc", "soc"), ("soc", "cross_soc"), ("cross_cc", "cross_soc"))
 _BLOCK = 2**17  # (prediction, annotated point) distances held at a time
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class ErrorClasses:
     """What became of N predictions.
 
     Attributes:
@@ -88,7 +81,9 @@ class Verdicts:
     error: NDArray[np.float32]
 
 
-def classify(rows: pa.Table, annotated: AnnotatedPoints, *, alpha: float = ALPHA, near: float = NEAR) -> Verdicts:
+def classify(
+    rows: pa.Table, annotated: AnnotatedPoints, *, alpha: float = ALPHA, near: float = NEAR_FACTOR
+) -> ErrorClasses:
     """The class of each row of a checked predictions table.
 
     Args:
@@ -107,14 +102,14 @@ def classify(rows: pa.Table, annotated: AnnotatedPoints, *, alpha: float = ALPHA
         end = max(start + 1, int(np.searchsorted(ends, done + _BLOCK, side="right")))
         parts.append(_classify_block(rows.slice(start, end - start), target[start:end], annotated, alpha, near))
         start = end
-    return Verdicts(
+    return ErrorClasses(
         np.concatenate([np.empty(0, dtype=np.int64), *(part.kind for part in parts)]),
         np.concatenate([np.empty(0, dtype=np.int64), *(part.nearest for part in parts)]),
         np.concatenate([np.empty(0, dtype=np.float32), *(part.error for part in parts)]),
     )
 
 
-def error_anatomy(table: pa.Table, *, alpha: float = ALPHA, near: float = NEAR) -> dict[str, Any] | None:
+def error_analysis(table: pa.Table, *, alpha: float = ALPHA, near: float = NEAR_FACTOR) -> dict[str, Any] | None:
     """The anatomy of every task of a predictions table that lets a model choose any place (soft and geo are left out).
 
     Args:
@@ -140,11 +135,11 @@ def error_anatomy(table: pa.Table, *, alpha: float = ALPHA, near: float = NEAR) 
     check_alphas(alpha)
     if not (math.isfinite(near) and near >= 1):
         raise UsageError(f"The radius of a near miss is a multiple of alpha, 1 or more, got {near!r}.")
-    header, images = read_header(table), read_images(table)
+    header, images = read_header(table), read_annotated_images(table)
     if images is None:
         return None
     annotated = AnnotatedPoints.of(images)
-    found: dict[str, tuple[pa.Table, Verdicts]] = {}
+    found: dict[str, tuple[pa.Table, ErrorClasses]] = {}
     for task in header.tasks:
         if task not in TASKS or TASKS[task].matcher == "argmax":
             rows = task_rows(table, task).combine_chunks()
@@ -173,7 +168,7 @@ def swap_matrix(swaps: Mapping[str, Mapping[str, int]]) -> tuple[list[str], NDAr
 
 def _classify_block(
     rows: pa.Table, target: NDArray[np.int64], annotated: AnnotatedPoints, alpha: float, near: float
-) -> Verdicts:
+) -> ErrorClasses:
     """`classify` for rows of a bounded number of distances: D, one for each annotated point of each row's target."""
     number = np.diff(annotated.starts)[target]
     begin = np.cumsum(number) - number  # where each row's distances begin
@@ -197,7 +192,7 @@ def _classify_block(
     kind = np.array([NEAR_MISS, SWAP, OTHER_PART])[rank]
     kind[~hits(least, [near * alpha])[0]] = BACKGROUND
     kind[hits(own, [alpha])[0]] = HIT
-    return Verdicts(kind, point[chosen], own)
+    return ErrorClasses(kind, point[chosen], own)
 
 
 def _point_errors(
@@ -238,7 +233,7 @@ def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArr
     return {reduction: by_alpha[alpha_key(1.0)] for reduction, by_alpha in whole.items()}
 
 
-def _task_anatomy(rows: pa.Table, verdicts: Verdicts, task: str, header: Header) -> dict[str, Any]:
+def _task_anatomy(rows: pa.Table, verdicts: ErrorClasses, task: str, header: Header) -> dict[str, Any]:
     shares = _shares(rows, task, header, {name: verdicts.kind == index for index, name in enumerate(CLASSES)})
     categories = sorted(header.tasks[task].pairs)
     place = pc.index_in(rows["pair_group"], value_set=pa.array(categories, pa.string())).to_numpy().astype(np.int64)
@@ -264,7 +259,7 @@ def _task_anatomy(rows: pa.Table, verdicts: Verdicts, task: str, header: Header)
     }
 
 
-def _swaps(rows: pa.Table, verdicts: Verdicts, annotated: AnnotatedPoints) -> dict[str, Any]:
+def _swaps(rows: pa.Table, verdicts: ErrorClasses, annotated: AnnotatedPoints) -> dict[str, Any]:
     """Concept -> keypoint -> taken for -> count, of the concepts with any swap, sorted by name."""
     concept = annotated.concept_numbers(rows["concept"])
     true = pc.index_in(rows["keypoint"], value_set=annotated.names).to_numpy().astype(np.int64)
@@ -287,7 +282,7 @@ def _drop(
     upper: str,
     lower: str,
     tasks: Mapping[str, Any],
-    found: Mapping[str, tuple[pa.Table, Verdicts]],
+    found: Mapping[str, tuple[pa.Table, ErrorClasses]],
     header: Header,
 ) -> dict[str, Any]:
     """Why the lower of two tasks scores less; both have something to score."""
@@ -313,7 +308,7 @@ def _drop(
 
 
 def _same_queries(
-    upper: tuple[pa.Table, Verdicts], task: str, lower: tuple[pa.Table, Verdicts], header: Header
+    upper: tuple[pa.Table, ErrorClasses], task: str, lower: tuple[pa.Table, ErrorClasses], header: Header
 ) -> dict[str, Any] | None:
     """What became, in the lower task, of the hits of the upper one, as shares of the lower one's queries.
 

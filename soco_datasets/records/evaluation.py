@@ -20,7 +20,7 @@ from ..config import Protocol, alpha_key
 from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
 from .diagnosis import OPTIONAL, check_diagnosis
-from .error_analysis import error_anatomy
+from .error_analysis import error_analysis
 from .header import check_provenance, read_protocol
 from .intervals import RESAMPLES, bootstrap_intervals
 from .predictions import check_predictions, read_header, write_predictions
@@ -45,7 +45,7 @@ class EvaluationResult:
         created: UTC time, ISO 8601.
         metrics: `metrics[task][reduction][alpha]`, see `score.score`; fractions, never percent.
         intervals: how sure each overall and supercategory score is, see `bootstrap.bootstrap_intervals`.
-        anatomy: what goes wrong, see `anatomy.error_anatomy`.
+        anatomy: what goes wrong, see `anatomy.error_analysis`.
         curves: PCK against the difference in azimuth, see `score.curves`.
         baselines: what chance gets, by task.
         predictions_sha256: of the predictions this was computed from, see `predictions_check.predictions_sha256`; None
@@ -155,7 +155,7 @@ def record_of_checked(table: pa.Table, *, resamples: int = RESAMPLES, seed: int 
     """`record_from_predictions` of a table that has been checked, as `predictions_table` and `read_predictions` do."""
     result = _scored(table)
     intervals = bootstrap_intervals(table, resamples=resamples, seed=seed) if resamples != 0 else None
-    anatomy = error_anatomy(table)
+    anatomy = error_analysis(table)
     return dataclasses.replace(result, intervals=intervals, anatomy=anatomy, curves=curves(table) or None)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..config import Protocol
 from ..errors import PredictionsError, UsageError
 
-FORMAT_VERSION = 1
+PREDICTIONS_VERSION = 1
 _PROTOCOL_ADDED = ("valid_area", "soft_beta", "soft_window")  # absent from older files, which had them at their default
 
 
@@ -56,7 +56,7 @@ class Header:
     device: str | dict[str, Any]
     counts: dict[str, int]
     created: str
-    format_version: int = FORMAT_VERSION
+    format_version: int = PREDICTIONS_VERSION
 
     def to_json(self) -> str:
         """The header as one line of JSON. Raises `PredictionsError` where a field holds something else."""
@@ -74,9 +74,9 @@ class Header:
             version = fields["format_version"]
         except (ValueError, KeyError, TypeError):
             raise PredictionsError("the predictions' header is damaged; evaluate the model again") from None
-        if version != FORMAT_VERSION:
+        if version != PREDICTIONS_VERSION:
             raise PredictionsError(
-                f"predictions of format version {version!r} cannot be read, only version {FORMAT_VERSION}; "
+                f"predictions of format version {version!r} cannot be read, only version {PREDICTIONS_VERSION}; "
                 "use the toolkit that wrote them, or evaluate the model again"
             )
         try:

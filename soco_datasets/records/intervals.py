@@ -56,7 +56,7 @@ _BLOCK = 2**22  # weights (pairs x resamples) held at a time, 32 MiB
 _EXACT_BITS = 52
 _FEWEST = 4  # images of a category from which on one less is drawn
 
-Scores = dict[str, NDArray[np.float64]]  # reduction -> (A, C, B), NaN where a category has no weight
+ResampledScores = dict[str, NDArray[np.float64]]  # reduction -> (A, C, B), NaN where a category has no weight
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def multiplicities(strata: Sequence[tuple[str, int]], resamples: int, seed: int)
     return counts
 
 
-def category_scores(sample: PairSample, counts: NDArray[np.uint16], reductions: Sequence[str]) -> Scores:
+def category_scores(sample: PairSample, counts: NDArray[np.uint16], reductions: Sequence[str]) -> ResampledScores:
     """The score of each category in each resample.
 
     Args:
@@ -226,7 +226,7 @@ def bootstrap_intervals(
 
 
 def intervals_of(
-    scores: Scores,
+    scores: ResampledScores,
     alphas: Sequence[float],
     parts: Mapping[str, Sequence[int]],
     enough: Callable[[Sequence[int]], bool],
@@ -293,7 +293,7 @@ def enough_pairs(sample: PairSample, categories: Sequence[int]) -> bool:
     return False
 
 
-def _pooled(sample: PairSample, counts: NDArray[np.uint16], pairs: slice) -> Scores:
+def _pooled(sample: PairSample, counts: NDArray[np.uint16], pairs: slice) -> ResampledScores:
     """(A, B) scores of one category for the reductions that are ratios of weighted sums over pairs."""
     queries, found = sample.queries[pairs], sample.hits[:, pairs]
     scale = _parts(len(queries), counts, queries)

@@ -22,13 +22,7 @@ from numpy.typing import ArrayLike
 from ..config import Protocol
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
-from .annotated_points import (
-    IMAGES_KEY,
-    AnnotatedPoints,
-    Images,
-    images_from_json,
-    images_to_json,
-)
+from .annotated_points import IMAGES_KEY, AnnotatedPoints, Images, images_from_json, images_to_json
 from .header import Header, TaskExpectation
 from .validation import (
     check_annotated,
@@ -51,7 +45,7 @@ def _field(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=nullable)
 
 
-SCHEMA = pa.schema(
+PREDICTIONS_SCHEMA = pa.schema(
     [
         _field("task", pa.string()),
         _field("pair_id", pa.string()),
@@ -117,7 +111,7 @@ def query_rows(task: str, pairs: pa.Table) -> pa.Table:
     rows["pair_queries"] = pa.array(np.repeat(counts, counts).astype(np.int32))
     names = ("keypoint", "concept", "source_point", "target_keypoints", "target_points")
     rows.update({name: columns[listed].flatten() for name, listed in zip(names, lists, strict=True)})
-    fields = [field for field in SCHEMA if field.name in rows]
+    fields = [field for field in PREDICTIONS_SCHEMA if field.name in rows]
     try:
         return pa.table([rows[field.name].cast(field.type) for field in fields], schema=pa.schema(fields))
     except pa.ArrowInvalid as error:
@@ -148,7 +142,7 @@ def predictions_table(
     created: str,
     images: Images | None = None,
 ) -> pa.Table:
-    """Join pairs and predicted points to a predictions table (`SCHEMA`, header in its metadata), checked whole.
+    """Join pairs and predicted points to a predictions table (`PREDICTIONS_SCHEMA`, header in its metadata).
 
     Args:
         tasks: task name -> its pairs and points.
@@ -175,7 +169,7 @@ def predictions_table(
             raise PredictionsError(f"task {task!r} has {len(rows)} queries but {len(similarity)} similarities")
         rows = rows.append_column("prediction", pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2))
         rows = rows.append_column("similarity", pa.array(similarity, pa.float32()))
-        parts.append(rows.select(SCHEMA.names).cast(SCHEMA))
+        parts.append(rows.select(PREDICTIONS_SCHEMA.names).cast(PREDICTIONS_SCHEMA))
     header = Header(
         protocol=protocol,
         model=dict(model),
@@ -187,7 +181,7 @@ def predictions_table(
         counts=dict(counts),
         created=created,
     )
-    whole = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    whole = pa.concat_tables(parts) if parts else PREDICTIONS_SCHEMA.empty_table()
     metadata = {HEADER_KEY: header.to_json()}
     if images is not None:
         used = pc.unique(pa.chunked_array([*whole["source_image_id"].chunks, *whole["target_image_id"].chunks]))
@@ -209,7 +203,7 @@ def read_header(table: pa.Table) -> Header:
     return Header.from_json(metadata[HEADER_KEY])
 
 
-def read_images(table: pa.Table) -> dict[str, dict[str, Any]] | None:
+def read_annotated_images(table: pa.Table) -> dict[str, dict[str, Any]] | None:
     """What is annotated in the images of a predictions table (see `predictions_images`), None where it is not stored.
 
     Raises:
@@ -220,27 +214,31 @@ def read_images(table: pa.Table) -> dict[str, dict[str, Any]] | None:
 
 
 def check_predictions(table: pa.Table) -> pa.Table:
-    """The table in the form of `SCHEMA`, after checking it against its own header and image annotations.
+    """The table in the form of `PREDICTIONS_SCHEMA`, after checking it against its own header and image annotations.
 
     Raises:
         PredictionsError: columns missing or of another type, values missing, points that are not finite, boxes without
             area, rows missing, doubled or foreign, a point that is not annotated. The first rows at fault are named.
     """
     header = read_header(table)
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    missing = [name for name in PREDICTIONS_SCHEMA.names if name not in table.column_names]
     if missing:
         raise PredictionsError(f"the predictions lack the column(s) {', '.join(missing)}")
-    given = {field.name: table.schema.field(field.name).type for field in SCHEMA}
-    wrong = [f"{f.name} is {given[f.name]}, not {f.type}" for f in SCHEMA if not _same_kind(given[f.name], f.type)]
+    given = {field.name: table.schema.field(field.name).type for field in PREDICTIONS_SCHEMA}
+    wrong = [
+        f"{f.name} is {given[f.name]}, not {f.type}"
+        for f in PREDICTIONS_SCHEMA
+        if not _same_kind(given[f.name], f.type)
+    ]
     if wrong:
         raise PredictionsError(f"columns of the wrong type: {'; '.join(wrong)}")
     columns = []
-    for field in SCHEMA:
+    for field in PREDICTIONS_SCHEMA:
         try:  # undoes what a rewrite changes without loss: large and view types, names of list items
             columns.append(table[field.name].cast(field.type))
         except pa.ArrowInvalid as error:
             raise PredictionsError(f"column {field.name} does not hold {field.type}: {error}") from None
-    checked = pa.table(columns, schema=SCHEMA.with_metadata(table.schema.metadata))
+    checked = pa.table(columns, schema=PREDICTIONS_SCHEMA.with_metadata(table.schema.metadata))
     _check_content(checked, header.tasks)
     for task, expected in header.tasks.items():
         check_complete(task, task_rows(checked, task), expected)
@@ -248,9 +246,9 @@ def check_predictions(table: pa.Table) -> pa.Table:
 
 
 def _check_content(table: pa.Table, tasks: Collection[str]) -> None:
-    """Check the values of a table in the form of `SCHEMA`, and its image annotations where it has them."""
+    """Check the values of a table in the form of `PREDICTIONS_SCHEMA`, and its image annotations where it has them."""
     check_rows(table, tasks)
-    images = read_images(table)
+    images = read_annotated_images(table)
     if images is not None:
         check_annotated(table, AnnotatedPoints.of(images))
 
@@ -291,7 +289,7 @@ def check_against_dataset(
         if expectation(task, pairs[task]).pairs != expected.pairs:
             raise PredictionsError(f"task {task!r}: the dataset's pairs are not those that were evaluated")
         compare_rows(task, task_rows(table, task), query_rows(task, pairs[task]))
-    stored = read_images(table)
+    stored = read_annotated_images(table)
     if stored is not None and images is not None:
         compare_images(stored, images)
 

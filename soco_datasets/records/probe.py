@@ -13,8 +13,8 @@ from ..errors import PredictionsError, UsageError
 from ..features.linear_probe import ProbeRecipe
 from ..utils.files import atomic_write
 
-FORMAT = "soco_probe"
-SCHEMA_VERSION = 1
+PROBE_FORMAT = "soco_probe"
+PROBE_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,16 @@ class ProbeRecord:
     created: str
     before: dict[str, Any]
     variants: dict[str, dict[str, Any]]
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = PROBE_SCHEMA_VERSION
 
     def to_json(self) -> str:
         """The record as JSON, sorted and indented: equal records give equal bytes."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields |= {"format": FORMAT, "protocol": self.protocol.to_dict(), "recipe": dataclasses.asdict(self.recipe)}
+        fields |= {
+            "format": PROBE_FORMAT,
+            "protocol": self.protocol.to_dict(),
+            "recipe": dataclasses.asdict(self.recipe),
+        }
         return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -75,12 +79,12 @@ class ProbeRecord:
             fields = json.loads(text)
         except ValueError as error:
             raise PredictionsError(f"a probe record must be JSON: {error}") from None
-        if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
-            raise PredictionsError(f'this is no probe record: it does not say "format": "{FORMAT}"')
-        if fields.get("schema_version") != SCHEMA_VERSION:
+        if not isinstance(fields, dict) or fields.pop("format", None) != PROBE_FORMAT:
+            raise PredictionsError(f'this is no probe record: it does not say "format": "{PROBE_FORMAT}"')
+        if fields.get("schema_version") != PROBE_SCHEMA_VERSION:
             raise PredictionsError(
                 f"probe records of schema version {fields.get('schema_version')!r} cannot be read, only version "
-                f"{SCHEMA_VERSION}; use the toolkit that wrote it, or train the probe again"
+                f"{PROBE_SCHEMA_VERSION}; use the toolkit that wrote it, or train the probe again"
             )
         known = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != known:

@@ -16,19 +16,8 @@ from .annotated_points import AnnotatedPoints
 from .azimuth import azimuth_curve, azimuths_of
 from .candidate_names import has_candidates, random_baseline
 from .header import Header
-from .predictions import (
-    check_predictions,
-    read_header,
-    read_images,
-    task_rows,
-)
-from .validation import (
-    boxes_array,
-    codes,
-    first_rows,
-    points_array,
-    sizes_array,
-)
+from .predictions import check_predictions, read_annotated_images, read_header, task_rows
+from .validation import boxes_array, codes, first_rows, points_array, sizes_array
 
 
 def score(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
@@ -50,7 +39,7 @@ def score(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
 
 def score_checked(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
     """`score` of a table that has been checked, as `predictions_table` and `read_predictions` do."""
-    header, images = read_header(table), read_images(table)
+    header, images = read_header(table), read_annotated_images(table)
     annotated = None if images is None else AnnotatedPoints.of(images)
     return {task: _score_task(task_rows(table, task), task, header, annotated) for task in header.tasks}
 
@@ -67,7 +56,7 @@ def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
     Raises:
         PredictionsError: the table has no header, or its annotations are damaged.
     """
-    header, images = read_header(table), read_images(table)
+    header, images = read_header(table), read_annotated_images(table)
     found: dict[str, dict[str, Any]] = {}
     if images is None or all(image["azimuth"] is None for image in images.values()):
         return found

@@ -17,7 +17,7 @@ from ..utils.files import atomic_write
 from .style import clean
 
 Cell = str | int | float | None
-Kind = Literal["text", "percent", "count", "number"]
+CellKind = Literal["text", "percent", "count", "number"]
 
 NOTHING = "–"
 _FORMULA = re.compile(r"[=@]|[+-](?!\d+(\.\d+)?$)")
@@ -31,7 +31,7 @@ class Column:
     """
 
     name: str
-    kind: Kind = "text"
+    kind: CellKind = "text"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ReportTable:
         ]
 
 
-def format_cell(cell: Cell, kind: Kind, nothing: str = NOTHING) -> str:
+def format_cell(cell: Cell, kind: CellKind, nothing: str = NOTHING) -> str:
     """A cell as text.
 
     >>> format_cell(12.345, "percent"), format_cell(None, "percent"), format_cell(3, "count"), format_cell("a", "text")
@@ -110,14 +110,14 @@ def to_latex(table: ReportTable) -> str:
     )  # fmt: skip
 
 
-FORMATS: Mapping[str, Callable[[ReportTable], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+TABLE_FORMATS: Mapping[str, Callable[[ReportTable], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
 def write_tables(tables: Sequence[ReportTable], folder: Path) -> list[Path]:
     """Write every table in every format as `<key>.<format>`. Raises `SocoError` when the folder cannot be written."""
     written = []
     for table in tables:
-        for suffix, text_of in FORMATS.items():
+        for suffix, text_of in TABLE_FORMATS.items():
             path = folder / f"{table.key}.{suffix}"
             atomic_write(path, text_of(table))
             written.append(path)

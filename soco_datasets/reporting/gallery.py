@@ -12,20 +12,14 @@ from PIL import Image
 
 from ..metrics.pck import normalisers
 from ..records.annotated_points import AnnotatedPoints
-from ..records.error_analysis import (
-    ALPHA,
-    CLASSES,
-    HIT,
-    SWAP,
-    classify,
-)
-from ..records.predictions import read_header, read_images, task_rows
+from ..records.error_analysis import ALPHA, CLASSES, HIT, SWAP, classify
+from ..records.predictions import read_annotated_images, read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import boxes_array, codes, sizes_array
 from .photographs import Photographs
 from .style import OUTCOME_TITLES, clean
 
-KINDS = {
+GALLERY_KINDS = {
     "best": "highest share of hits",
     "typical": "nearest to the median",
     "worst": "lowest share of hits",
@@ -88,7 +82,7 @@ def analyse(table: pa.Table, task: str) -> Analysed:
         task: one of its tasks.
     """
     rows = task_rows(table, task).combine_chunks()
-    images = read_images(table)
+    images = read_annotated_images(table)
     if images is not None:
         verdicts = classify(rows, AnnotatedPoints.of(images))
         return Analysed(rows, verdicts.kind, verdicts.error)
@@ -97,7 +91,7 @@ def analyse(table: pa.Table, task: str) -> Analysed:
 
 
 def choose_pairs(analysed: Analysed, number: int = 4) -> dict[str, list[str]]:
-    """Pairs of each of `KINDS`, no pair twice and, while they last, each of another category.
+    """Pairs of each of `GALLERY_KINDS`, no pair twice and, while they last, each of another category.
 
     Args:
         analysed: of one task.
@@ -132,7 +126,7 @@ def choose_pairs(analysed: Analysed, number: int = 4) -> dict[str, list[str]]:
         taken.update(picked)
         if picked:
             chosen[kind] = [ids[i] for i in picked]
-    return {kind: chosen[kind] for kind in KINDS if kind in chosen}
+    return {kind: chosen[kind] for kind in GALLERY_KINDS if kind in chosen}
 
 
 def _spread(order: Sequence[int], groups: Sequence[str], number: int, taken: set[int]) -> list[int]:
@@ -152,7 +146,7 @@ def _spread(order: Sequence[int], groups: Sequence[str], number: int, taken: set
     return picked
 
 
-def draw_pairs(analysed: Analysed, pair_ids: Sequence[str], photographs: Photographs) -> Iterator[Picture]:
+def draw_gallery_pairs(analysed: Analysed, pair_ids: Sequence[str], photographs: Photographs) -> Iterator[Picture]:
     """The pictures of some pairs, in their order."""
     where: dict[str, list[int]] = {pair_id: [] for pair_id in pair_ids}
     for row, pair_id in enumerate(analysed.rows["pair_id"].to_pylist()):
@@ -207,5 +201,5 @@ def galleries(
         if task in present:
             analysed = analyse(table, task)
             kinds = choose_pairs(analysed, number)
-            shown[task] = {kind: list(draw_pairs(analysed, ids, photographs)) for kind, ids in kinds.items()}
+            shown[task] = {kind: list(draw_gallery_pairs(analysed, ids, photographs)) for kind, ids in kinds.items()}
     return {task: kinds for task, kinds in shown.items() if kinds}

@@ -9,15 +9,10 @@ from typing import Any
 
 from ..data.questions.generation import LETTERS
 from ..lvlm.answers import PARSERS, status_of
-from ..lvlm.scores import (
-    Answer,
-    Key,
-    Row,
-    group_rows,
-)
+from ..lvlm.scores import Answer, AnswerRow, Key, group_rows
 from .style import clean
 
-KINDS = {
+LVLM_GALLERY_KINDS = {
     "right": "right in all four orderings",
     "wrong": "the same wrong point in all four orderings",
     "inconsistent": "not one point in all four orderings",
@@ -54,9 +49,9 @@ class Shown:
 
 
 def choose_questions(
-    rows: Sequence[Row], answers: Mapping[Key, Answer], number: int = 4, seed: int = 0, parser: str = "strict"
+    rows: Sequence[AnswerRow], answers: Mapping[Key, Answer], number: int = 4, seed: int = 0, parser: str = "strict"
 ) -> dict[str, dict[str, list[Shown]]]:
-    """Questions of each of `KINDS`, drawn at random, while they last each of another category.
+    """Questions of each of `LVLM_GALLERY_KINDS`, drawn at random, while they last each of another category.
 
     Args:
         rows: of the config `lvlm`.
@@ -70,7 +65,7 @@ def choose_questions(
     """
     chosen: dict[str, dict[str, list[Shown]]] = {}
     for setting, groups in group_rows(rows).items():
-        kinds: dict[str, list[tuple[str, Shown]]] = {kind: [] for kind in KINDS}
+        kinds: dict[str, list[tuple[str, Shown]]] = {kind: [] for kind in LVLM_GALLERY_KINDS}
         for part in groups.values():
             if all((setting, row["index"]) in answers for row in part):
                 shown = _shown(setting, part, answers, parser)
@@ -79,7 +74,7 @@ def choose_questions(
     return chosen
 
 
-def _shown(setting: str, part: Sequence[Row], answers: Mapping[Key, Answer], parser: str) -> Shown:
+def _shown(setting: str, part: Sequence[AnswerRow], answers: Mapping[Key, Answer], parser: str) -> Shown:
     first: dict[str, Any] = dict(part[0])
     images = [clean(str(first[name])) for name in ("source_image_id", "target_image_id") if first[name] is not None]
     said = []
@@ -99,7 +94,7 @@ def _shown(setting: str, part: Sequence[Row], answers: Mapping[Key, Answer], par
     return Shown(setting, first["index"], title, clean(str(first["description"] or "")), tuple(said))
 
 
-def _kind(part: Sequence[Row], shown: Shown) -> str:
+def _kind(part: Sequence[AnswerRow], shown: Shown) -> str:
     """The letters as the candidates they stand for: ordering k begins with candidate k."""
     candidates = {
         (LETTERS.index(said.letter) + int(row["ordering"])) % len(LETTERS) if said.letter in LETTERS else None

@@ -17,14 +17,9 @@ from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import UsageError
 from ..lvlm.answer_files import load_answers
 from ..lvlm.question_rows import read_rows
-from ..lvlm.scores import (
-    Answer,
-    Key,
-    Row,
-    score_answers,
-)
+from ..lvlm.scores import Answer, AnswerRow, Key, score_answers
 from ..utils.files import atomic_write
-from .lvlm_gallery import KINDS, choose_questions
+from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
 from .paper_lvlm import paper_rows
 from .photographs import Photographs
@@ -41,7 +36,7 @@ class Scored:
 
     name: str
     headers: Sequence[Mapping[str, Any]]
-    rows: Sequence[Row]
+    rows: Sequence[AnswerRow]
     answers: Mapping[Key, Answer]
     report: Mapping[str, Any]
 
@@ -68,7 +63,7 @@ def write_lvlm_page(
         raise UsageError("Give at least one answers file, the .answers.jsonl that `soco lvlm run` wrote.")
     models = [_scored(paths, folder, partial, seed) for paths in answers]
     photographs = _photographs(models, folder)
-    each = max(1, min(_EACH, _MOST // (len(models) * len(SETTINGS) * len(KINDS))))
+    each = max(1, min(_EACH, _MOST // (len(models) * len(SETTINGS) * len(LVLM_GALLERY_KINDS))))
     galleries = [_gallery(number, model, photographs, each, seed) for number, model in enumerate(models)]
     page = page_template("lvlm.html.j2").render(
         heading=models[0].name if len(models) == 1 else f"{len(models)} vision-language models",
@@ -80,7 +75,7 @@ def write_lvlm_page(
         gaps=[gap for model in models for gap in _gaps(model)],
         biases=[bias for model in models for bias in _biases(model)],
         galleries=galleries,
-        kinds=KINDS,
+        kinds=LVLM_GALLERY_KINDS,
         photos=photographs.data_uris(),
         version=__version__,
     )

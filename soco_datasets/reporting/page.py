@@ -15,19 +15,12 @@ from .. import __version__
 from ..errors import missing_extra
 from ..records.error_analysis import ALPHA, CLASSES
 from ..records.evaluation import EvaluationResult
-from .export import FORMATS, ReportTable, format_cell
-from .gallery import KINDS, Picture
+from .export import TABLE_FORMATS, ReportTable, format_cell
+from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
 from .report_charts import ChartMaker
 from .report_tables import anatomy_shares, headline_tasks, report_tables
-from .score_access import (
-    main_alpha,
-    main_reduction,
-    model_names,
-    score_of,
-    task_title,
-    tasks_of,
-)
+from .score_access import main_alpha, main_reduction, model_names, score_of, task_title, tasks_of
 from .style import OUTCOME_TITLES, SERIES, clean
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
@@ -45,7 +38,7 @@ class Gallery:
     Attributes:
         model: number of the result.
         task: its name.
-        kinds: kind (see `gallery.KINDS`) -> pictures.
+        kinds: kind (see `gallery.GALLERY_KINDS`) -> pictures.
     """
 
     model: int
@@ -115,7 +108,7 @@ def render_page(
         probe_notes=probe_notes,
         gallery_alpha=f"{ALPHA:g}",
         other_outcomes=[(kind, OUTCOME_TITLES[kind]) for kind in CLASSES if kind not in ("hit", "swap")],
-        kinds=KINDS,
+        kinds=GALLERY_KINDS,
         photos=photos or {},
         version=__version__,
     )
@@ -170,7 +163,7 @@ def _drawn(chart: Any) -> dict[str, Any]:
 def _downloads(table: ReportTable) -> dict[str, str]:
     return {
         suffix: f"data:{_MIME[suffix]};charset=utf-8;base64,{base64.b64encode(text_of(table).encode()).decode()}"
-        for suffix, text_of in FORMATS.items()
+        for suffix, text_of in TABLE_FORMATS.items()
     }
 
 

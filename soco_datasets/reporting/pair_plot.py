@@ -11,13 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
-from .style import (
-    INK,
-    OUTCOMES,
-    PAPER,
-    new_figure,
-    short,
-)
+from .style import INK, OUTCOME_COLORS, PAPER, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +67,7 @@ def plot_pair(
     for ax, image, side in zip(axes, images, ("source", "target"), strict=True):
         _photograph(ax, image, short(row.get(f"{side}_image_id", side), 40))
     for number, (x, y) in enumerate(row["source_points"], start=1):
-        axes[0].plot(x, y, "o", color=OUTCOMES["near_miss"], **_SPOT)
+        axes[0].plot(x, y, "o", color=OUTCOME_COLORS["near_miss"], **_SPOT)
         _number(axes[0], x, y, number)
     for number, (targets, point, error) in enumerate(zip(row["target_points"], points, errors, strict=True), start=1):
         _draw_query(axes[1], number, targets, point, bool(error < alpha), alpha * normaliser)
@@ -145,11 +139,13 @@ def _draw_query(
             _number(ax, x, y, number)
         return
     if hit:
-        ax.plot(*point, "o", color=OUTCOMES["hit"], **_SPOT)
+        ax.plot(*point, "o", color=OUTCOME_COLORS["hit"], **_SPOT)
     else:
         nearest = min(targets, key=lambda t: (t[0] - point[0]) ** 2 + (t[1] - point[1]) ** 2)
-        ax.plot([nearest[0], point[0]], [nearest[1], point[1]], "--", color=OUTCOMES["swap"], linewidth=1.4, zorder=4)
-        ax.plot(*point, "X", color=OUTCOMES["swap"], **{**_SPOT, "markersize": 9})
+        ax.plot(
+            [nearest[0], point[0]], [nearest[1], point[1]], "--", color=OUTCOME_COLORS["swap"], linewidth=1.4, zorder=4
+        )
+        ax.plot(*point, "X", color=OUTCOME_COLORS["swap"], **{**_SPOT, "markersize": 9})
     _number(ax, float(point[0]), float(point[1]), number)
 
 

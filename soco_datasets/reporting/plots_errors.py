@@ -10,8 +10,8 @@ import numpy as np
 from ..errors import UsageError
 from .style import (
     LINE,
+    OUTCOME_COLORS,
     OUTCOME_TITLES,
-    OUTCOMES,
     heading_of,
     labels,
     names_on,
@@ -85,7 +85,7 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
     for row, column in np.ndindex(table.shape):
         value = float(table[row, column])
         if np.isfinite(value):
-            colour = OUTCOMES["hit"] if row == column else OUTCOMES["swap"]
+            colour = OUTCOME_COLORS["hit"] if row == column else OUTCOME_COLORS["swap"]
             ax.add_patch(_cell(column, row, to_rgba(colour, 0.08 + 0.72 * min(1.0, value) if value else 0.0)))
             if value >= 0.005:
                 note(ax, column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7)
@@ -121,12 +121,12 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Wha
     Raises:
         UsageError: no row, or an unknown class.
     """
-    unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOMES))
+    unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOME_COLORS))
     if unknown or not rows:
-        raise UsageError(f"Give rows of the classes {', '.join(OUTCOMES)}; got {', '.join(unknown) or 'none'}.")
+        raise UsageError(f"Give rows of the classes {', '.join(OUTCOME_COLORS)}; got {', '.join(unknown) or 'none'}.")
     figure, ax = new_figure(1.05 + 0.3 * len(rows))
     left = np.zeros(len(rows))
-    for name, colour in OUTCOMES.items():
+    for name, colour in OUTCOME_COLORS.items():
         share = np.array([100 * row.get(name, 0.0) for row in rows.values()])
         ax.barh(range(len(rows)), share, left=left, height=0.74, color=colour, zorder=2)
         for place, value in enumerate(share):
@@ -138,5 +138,5 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Wha
     ax.set_xlim(0, 100)
     ax.grid(axis="y", visible=False)
     labels(ax, "% of queries")
-    heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOMES.values()))
+    heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOME_COLORS.values()))
     return figure

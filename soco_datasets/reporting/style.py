@@ -21,7 +21,7 @@ INK, MUTED, LINE, PAPER = "#1f2430", "#5d6675", "#d5dae2", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#008f6b", "#a64d8f", "#8a6d00", "#4f5bd5", "#3a3f4a", "#b03a48")  # one a model
 
 # What became of a prediction, best to worst; Okabe and Ito's colours.
-OUTCOMES = {
+OUTCOME_COLORS = {
     "hit": "#009e73",
     "near_miss": "#56b4e9",
     "swap": "#e69f00",
@@ -46,7 +46,7 @@ def css_names() -> dict[str, str]:
     """Colour -> the name of the style sheet's variable for it."""
     names = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper"}
     names.update({colour: f"s{index}" for index, colour in enumerate(SERIES, start=1)})
-    names.update({colour: name.replace("_", "-") for name, colour in OUTCOMES.items()})
+    names.update({colour: name.replace("_", "-") for name, colour in OUTCOME_COLORS.items()})
     return names
 
 

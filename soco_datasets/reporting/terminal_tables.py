@@ -75,12 +75,12 @@ def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
     return "".join(lines)
 
 
-Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]  # reduction -> alpha -> {"pck", "pairs", "keypoints", ...}
+ScoreTable = Mapping[str, Mapping[str, Mapping[str, Any]]]  # reduction -> alpha -> {"pck", "pairs", "keypoints", ...}
 
 
-def _task_rows(result: EvaluationResult) -> dict[str, Scores]:
+def _task_rows(result: EvaluationResult) -> dict[str, ScoreTable]:
     """Title -> the overall scores of each task, followed by what a random choice gets where that is known."""
-    rows: dict[str, Scores] = {}
+    rows: dict[str, ScoreTable] = {}
     for name, task in result.metrics.items():
         rows[_title(name)] = scores = _overall(task)
         if all("random_pck" in part for by_alpha in scores.values() for part in by_alpha.values()):
@@ -91,11 +91,11 @@ def _task_rows(result: EvaluationResult) -> dict[str, Scores]:
     return rows
 
 
-def _overall(task: Scores) -> Scores:
+def _overall(task: ScoreTable) -> ScoreTable:
     return {name: {alpha: part["overall"] for alpha, part in by_alpha.items()} for name, by_alpha in task.items()}
 
 
-def _parts(task: Scores, part: str) -> dict[str, Scores]:
+def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     """The same for each row of one breakdown, in the record's order (by name)."""
     some = next(iter(next(iter(task.values())).values()))
     return {
@@ -104,7 +104,7 @@ def _parts(task: Scores, part: str) -> dict[str, Scores]:
     }
 
 
-def _block(heading: str, label: str, rows: Mapping[str, Scores], result: EvaluationResult) -> str:
+def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> str:
     protocol = result.protocol
     columns = [(name, alpha_key(alpha)) for name in protocol.reductions for alpha in protocol.alphas]
     table = [[label, *(f"{name} @{alpha}" for name, alpha in columns), "pairs", "keypoints"]]

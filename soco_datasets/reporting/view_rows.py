@@ -13,13 +13,13 @@ from PIL import Image
 from ..data.folder import DatasetFolder
 from ..data.schema import CONFIGS
 from ..errors import UsageError, unknown_name
-from ..loading.splits import ALL, LVLM, split_names
+from ..loading.splits import ALL, LVLM_CONFIG, split_names
 from ..records.predictions import read_header, read_predictions, task_rows
 from .annotated import annotated_image, annotated_pair, asked_question
 from .match_picture import draw_matches, pairs_to_show
 from .sheet import sheet_of
 
-IMAGES = "images"
+IMAGES_SHOWN = "images"
 
 
 def view_rows(
@@ -46,7 +46,7 @@ def view_rows(
     Raises:
         UsageError: an unknown config, split, category or pair, a row that is not there, or nothing to draw.
     """
-    drawable = [name for name in folder.configs if name in (IMAGES, LVLM) or CONFIGS[name].is_pairs]
+    drawable = [name for name in folder.configs if name in (IMAGES_SHOWN, LVLM_CONFIG) or CONFIGS[name].is_pairs]
     if config not in drawable:
         raise unknown_name("config to view", config, drawable)
     splits = split_names(folder, config)
@@ -62,7 +62,9 @@ def view_rows(
     if beyond:
         raise UsageError(f"{config}, split {split}, has {len(table):,} rows, numbered from 0: there is no {beyond[0]}.")
     caption = f"{config}, split {split}: " + ", ".join(f"row {row:,}" for row in rows)
-    return sheet_of([_panel(folder, config, table[row]) for row in rows], caption, columns=3 if config == IMAGES else 2)
+    return sheet_of(
+        [_panel(folder, config, table[row]) for row in rows], caption, columns=3 if config == IMAGES_SHOWN else 2
+    )
 
 
 def view_matches(
@@ -143,7 +145,7 @@ def _chosen(
     wanted = None if category is None else _known(category, sorted(set(groups)))
     queues: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
-        if wanted in (None, group) and not (config == LVLM and row % 4):  # of a question, its first ordering
+        if wanted in (None, group) and not (config == LVLM_CONFIG and row % 4):  # of a question, its first ordering
             queues.setdefault(group, []).append(row)
     in_turn = [rows[turn] for turn in range(number) for rows in queues.values() if turn < len(rows)]
     return in_turn[:number]
@@ -156,9 +158,9 @@ def _known(category: str, categories: Sequence[str]) -> str:
 
 
 def _panel(folder: DatasetFolder, config: str, row: dict[str, Any]) -> Image.Image:
-    if config == LVLM:
+    if config == LVLM_CONFIG:
         return asked_question(row)
-    if config != IMAGES:
+    if config != IMAGES_SHOWN:
         return annotated_pair(row)
     keypoints = folder.table("keypoints", "test")
     own = keypoints.filter(pc.equal(keypoints["image_id"], row["image_id"])).to_pylist()

@@ -7,7 +7,7 @@ hidden ones are known; `annotation`, `pairing` and `release` write the files. Nu
 
 from __future__ import annotations
 
-from .catalogue import CATEGORIES
+from .catalogue import DRAWN_CATEGORIES
 from .mini_release import MINI_VERSION, write_mini_release
 
 __all__ = ["MINI_VERSION", "mini_categories", "write_mini_release"]
@@ -15,4 +15,4 @@ __all__ = ["MINI_VERSION", "mini_categories", "write_mini_release"]
 
 def mini_categories() -> dict[str, str]:
     """Category -> supercategory of the mini set, in alphabetical order."""
-    return {category.name: category.supercategory for category in CATEGORIES}
+    return {category.name: category.supercategory for category in DRAWN_CATEGORIES}

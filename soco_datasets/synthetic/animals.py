@@ -6,19 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .mesh import (
-    FloatArray,
-    Mesh,
-    Paint,
-    Point,
-    ellipsoid,
-    join,
-    tube,
-    turn,
-)
+from .mesh import FloatArray, Mesh, Paint, Vertex, ellipsoid, join, tube, turn
 from .model import SIDES, Model, ModelBuilder
 from .palette import BLACK, shade, vary
-from .randomness import Draw
+from .randomness import SeededDraw
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class Coat:
 _DARK = Paint(BLACK, shine=0.5)
 
 
-def golden_retriever(draw: Draw) -> Model:
+def golden_retriever(draw: SeededDraw) -> Model:
     """A stocky dog with hanging ears and a bushy tail."""
     gold = vary(draw.pick(((0.80, 0.58, 0.30), (0.88, 0.72, 0.46), (0.66, 0.42, 0.20))), draw, 0.04)
     fur = Paint(gold, shade(gold, 0.70), "fur", scale=28.0)
@@ -98,7 +89,7 @@ def golden_retriever(draw: Draw) -> Model:
     return _animal(draw, build, coat)
 
 
-def cheetah(draw: Draw) -> Model:
+def cheetah(draw: SeededDraw) -> Model:
     """A slender spotted cat with a small head and a long tail."""
     tan = vary(draw.pick(((0.85, 0.66, 0.38), (0.90, 0.74, 0.48), (0.78, 0.58, 0.32))), draw, 0.04)
     spots = Paint(tan, (0.12, 0.09, 0.07), "spots", scale=draw.uniform(15.0, 19.0))
@@ -123,7 +114,7 @@ def cheetah(draw: Draw) -> Model:
     return _animal(draw, build, coat)
 
 
-def zebra(draw: Draw) -> Model:
+def zebra(draw: SeededDraw) -> Model:
     """A striped horse with an upright mane and a tufted tail."""
     white, black = vary((0.90, 0.88, 0.83), draw, 0.04), vary((0.11, 0.10, 0.10), draw, 0.02)
     stripes = Paint(white, black, "stripes", draw.uniform(6.0, 7.5), (1.0, 0.0, 0.25))
@@ -149,7 +140,7 @@ def zebra(draw: Draw) -> Model:
     return _animal(draw, build, coat, mane=Paint(black, white, "stripes", 9.0, (0.8, 0.0, 0.6)))
 
 
-def _animal(draw: Draw, build: Build, coat: Coat, mane: Paint | None = None) -> Model:
+def _animal(draw: SeededDraw, build: Build, coat: Coat, mane: Paint | None = None) -> Model:
     builder = ModelBuilder()
     build = _individual(draw, build)
     length, depth, girth = build.length, build.depth, build.girth
@@ -169,7 +160,7 @@ def _animal(draw: Draw, build: Build, coat: Coat, mane: Paint | None = None) -> 
     return builder.build()
 
 
-def _individual(draw: Draw, build: Build) -> Build:
+def _individual(draw: SeededDraw, build: Build) -> Build:
     """The build with proportions of its own."""
 
     def near(value: float, amount: float = 0.07) -> float:
@@ -207,7 +198,7 @@ class _Frame:
         return replace(mesh, corners=corners, normals=turn(mesh.normals, self.pitch, 0.0, self.yaw))
 
 
-def _head(builder: ModelBuilder, draw: Draw, build: Build, coat: Coat, mane: Paint | None) -> None:
+def _head(builder: ModelBuilder, draw: SeededDraw, build: Build, coat: Coat, mane: Paint | None) -> None:
     """Neck, skull, muzzle, eyes, ears and nose."""
     long, wide, high = build.head
     shoulder = np.array([build.length * 0.36, 0.0, build.height - build.depth * 0.85])
@@ -280,7 +271,7 @@ def _ear(builder: ModelBuilder, head: _Frame, build: Build, coat: Coat, side: st
     builder.mark(f"animal_ear_{side}_tip", "ear_tip", head.point(*(lean + centre)), None, slack)
 
 
-def _legs(builder: ModelBuilder, draw: Draw, build: Build, coat: Coat) -> None:
+def _legs(builder: ModelBuilder, draw: SeededDraw, build: Build, coat: Coat) -> None:
     """Four legs in mid-step: top of the limb, knee (wrist or hock) and paw of each."""
     high, leg = build.height, build.leg
     hip_z = high - build.depth * 1.05
@@ -291,7 +282,7 @@ def _legs(builder: ModelBuilder, draw: Draw, build: Build, coat: Coat) -> None:
             builder.add(ellipsoid((x, y, hip_z), bulge, coat.trunk, count=14))
             outer = (x, y + sign * bulge[1], hip_z)
             builder.mark(f"animal_leg_{end}_{side}_top", "leg_top", outer, (0.0, sign, 0.0), leg * 0.5)
-            path: list[Point]
+            path: list[Vertex]
             if end == "front":
                 knee = (x + step * 0.55 + 0.02 * high, y, high * 0.27)
                 path = [(x, y, hip_z), (x - 0.02 * high, y, high * 0.48), knee, (x + step, y, leg * 0.8)]
@@ -307,7 +298,7 @@ def _legs(builder: ModelBuilder, draw: Draw, build: Build, coat: Coat) -> None:
             builder.mark(f"animal_leg_{end}_{side}_paw", "paw", foot, None, leg * 1.6, "functional")
 
 
-def _tail(builder: ModelBuilder, draw: Draw, build: Build, coat: Coat) -> None:
+def _tail(builder: ModelBuilder, draw: SeededDraw, build: Build, coat: Coat) -> None:
     radii = build.tail_radii
     root = (-build.length * 0.50, build.height - build.depth * 0.62)
     lift = draw.uniform(-0.25, 0.35)

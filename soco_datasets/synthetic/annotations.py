@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .catalogue import CATEGORIES
-from .model import Kind
-from .randomness import Draw
-from .render import View
+from .catalogue import DRAWN_CATEGORIES
+from .model import PointKind
+from .randomness import SeededDraw
+from .render import RenderedView
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class NamedPoint:
     name: str
     concept_id: int
     concept: str
-    kind: Kind
+    kind: PointKind
     shared: bool
 
     def record(self, position: tuple[float, float] | None = None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class MiniTaxonomy:
     """The keypoints of every category: the landmarks of any instance, numbered by name."""
 
     def __init__(self) -> None:
-        landmarks = {category.name: category.make(Draw(0, "taxonomy")).landmarks for category in CATEGORIES}
+        landmarks = {category.name: category.make(SeededDraw(0, "taxonomy")).landmarks for category in DRAWN_CATEGORIES}
         names = sorted({mark.name for marks in landmarks.values() for mark in marks})
         self.concepts = sorted({mark.concept for marks in landmarks.values() for mark in marks})
         holders = {name: sum(any(m.name == name for m in marks) for marks in landmarks.values()) for name in names}
@@ -130,7 +130,7 @@ class MiniTaxonomy:
             ],
         }
 
-    def annotate(self, category: str, number: int, view: View) -> Annotation:
+    def annotate(self, category: str, number: int, view: RenderedView) -> Annotation:
         """The annotation of a view."""
         known = self.points[category]
         height, width = view.pixels.shape[:2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mesh import FloatArray, Point
+from .mesh import FloatArray, Vertex
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Camera:
         return Camera(self.position, self.right, self.down, self.forward, focal, centre)
 
 
-def orbit(target: Point, distance: float, azimuth: float, elevation: float) -> Camera:
+def orbit(target: Vertex, distance: float, azimuth: float, elevation: float) -> Camera:
     """A camera looking at `target` from `distance`; angles in degrees, elevation strictly within -90..90."""
     az, el = math.radians(azimuth), math.radians(elevation)
     outward = np.array([math.cos(el) * math.cos(az), math.cos(el) * math.sin(az), math.sin(el)])

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from .blocks import (
-    Block,
-    bar,
-    block,
-    stump,
-)
-from .mesh import Color, Paint, rod
-from .model import (
-    ENDS,
-    SIDES,
-    Model,
-    ModelBuilder,
-)
-from .palette import (
-    FABRICS,
-    GLAZES,
-    STEEL,
-    WOODS,
-    shade,
-    vary,
-)
-from .randomness import Draw
+from .blocks import Block, bar, block, stump
+from .mesh import RGB, Paint, rod
+from .model import ENDS, SIDES, Model, ModelBuilder
+from .palette import FABRICS, GLAZES, STEEL, WOODS, shade, vary
+from .randomness import SeededDraw
 
 
-def _wood(color: Color, draw: Draw) -> Paint:
+def _wood(color: RGB, draw: SeededDraw) -> Paint:
     base = vary(color, draw, 0.04)
     return Paint(base, shade(base, 0.72), "wood", scale=9.0, shine=0.1)
 
 
-def _cloth(draw: Draw) -> Paint:
+def _cloth(draw: SeededDraw) -> Paint:
     base = vary(draw.pick(FABRICS), draw)
     if draw.chance(0.35):
         return Paint(base, shade(base, 1.35), "checks", scale=draw.uniform(9.0, 13.0))
@@ -74,7 +57,7 @@ def _backrest(builder: ModelBuilder, back: Block) -> None:
     builder.mark("chair_backrest_center", "backrest_center", face.at(0.5, 0.55), face.normal, 0.01, "functional")
 
 
-def chair(draw: Draw) -> Model:
+def chair(draw: SeededDraw) -> Model:
     """A wooden chair with four straight legs."""
     builder = ModelBuilder()
     half_x, half_y = draw.uniform(0.20, 0.23), draw.uniform(0.20, 0.24)
@@ -110,7 +93,7 @@ def chair(draw: Draw) -> Model:
     return builder.build()
 
 
-def armchair(draw: Draw) -> Model:
+def armchair(draw: SeededDraw) -> Model:
     """A padded armchair on short legs."""
     builder = ModelBuilder()
     half_x, half_y = draw.uniform(0.38, 0.43), draw.uniform(0.40, 0.46)
@@ -151,7 +134,7 @@ def armchair(draw: Draw) -> Model:
     return builder.build()
 
 
-def highchair(draw: Draw) -> Model:
+def highchair(draw: SeededDraw) -> Model:
     """A child's chair on long splayed legs with a tray and a footrest."""
     builder = ModelBuilder()
     half_x, half_y = draw.uniform(0.16, 0.19), draw.uniform(0.17, 0.20)

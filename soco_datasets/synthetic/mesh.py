@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-Point = Sequence[float] | FloatArray
-Color = tuple[float, float, float]
+Vertex = Sequence[float] | FloatArray
+RGB = tuple[float, float, float]
 Texture = Literal["plain", "stripes", "spots", "fur", "wood", "checks"]
 
 
@@ -34,8 +34,8 @@ class Paint:
         shine: strength of the highlight, 0 = matt.
     """
 
-    color: Color
-    second: Color = (0.0, 0.0, 0.0)
+    color: RGB
+    second: RGB = (0.0, 0.0, 0.0)
     texture: Texture = "plain"
     scale: float = 1.0
     axis: tuple[float, float, float] = (1.0, 0.0, 0.0)
@@ -143,7 +143,9 @@ def _cap(ring: FloatArray, centre: FloatArray, paint: Paint, outward: bool) -> M
     return flat(np.stack([centres, first, second], axis=1), paint)
 
 
-def tube(path: Sequence[Point], radii: Sequence[float], paint: Paint, count: int = 12, side: Point = (0, 1, 0)) -> Mesh:
+def tube(
+    path: Sequence[Vertex], radii: Sequence[float], paint: Paint, count: int = 12, side: Vertex = (0, 1, 0)
+) -> Mesh:
     """A closed tube along a plane path.
 
     Args:
@@ -174,7 +176,7 @@ def tube(path: Sequence[Point], radii: Sequence[float], paint: Paint, count: int
     )
 
 
-def rod(start: Point, end: Point, radius: float, end_radius: float, paint: Paint, count: int = 12) -> Mesh:
+def rod(start: Vertex, end: Vertex, radius: float, end_radius: float, paint: Paint, count: int = 12) -> Mesh:
     """A straight capped cone stump from `start` to `end` (radius -> end_radius); a cylinder where both are equal."""
     along = np.array(end, dtype=np.float64) - np.array(start, dtype=np.float64)
     helper = np.array([0.0, 1.0, 0.0] if abs(along[1]) < 0.9 * float(np.max(np.abs(along))) else [1.0, 0.0, 0.0])
@@ -211,7 +213,13 @@ def lathe(profile: Sequence[tuple[float, float]], paint: Paint, count: int = 24,
 
 
 def ellipsoid(
-    centre: Point, radii: Point, paint: Paint, pitch: float = 0.0, roll: float = 0.0, yaw: float = 0.0, count: int = 14
+    centre: Vertex,
+    radii: Vertex,
+    paint: Paint,
+    pitch: float = 0.0,
+    roll: float = 0.0,
+    yaw: float = 0.0,
+    count: int = 14,
 ) -> Mesh:
     """An ellipsoid with half axes `radii` along x, y, z, turned as `turn` does."""
     steps = max(count // 2, 3)

@@ -14,16 +14,10 @@ from PIL import Image
 
 from ..errors import UsageError
 from .annotations import Annotation, MiniTaxonomy
-from .catalogue import CATEGORIES, Category
-from .pairing import (
-    ImagePair,
-    cross_pairs,
-    intra_pairs,
-    pair_record,
-    probe_pairs,
-)
-from .randomness import Draw
-from .render import View, draw_view
+from .catalogue import DRAWN_CATEGORIES, DrawnCategory
+from .pairing import ImagePair, cross_pairs, intra_pairs, pair_record, probe_pairs
+from .randomness import SeededDraw
+from .render import RenderedView, draw_view
 
 # Raise this whenever the same seed gives other files than before.
 MINI_VERSION = 1
@@ -62,7 +56,7 @@ def write_mini_release(out_dir: Path, seed: int = 0) -> None:
         raise UsageError(f"{out_dir} is not an empty folder; the mini release is written to a new or empty one.")
     taxonomy = MiniTaxonomy()
     images: dict[str, list[Annotation]] = {}
-    for category in CATEGORIES:
+    for category in DRAWN_CATEGORIES:
         images[category.name] = []
         for number, view in enumerate(draw_category(category, seed), start=1):
             annotation = taxonomy.annotate(category.name, number, view)
@@ -77,15 +71,15 @@ def write_mini_release(out_dir: Path, seed: int = 0) -> None:
     _write_json(out_dir / "Metadata" / "filename_mapping.json", _file_names(images, seed))
 
 
-def draw_category(category: Category, seed: int) -> list[View]:
+def draw_category(category: DrawnCategory, seed: int) -> list[RenderedView]:
     """Eight different instances, each seen from another eighth of the full circle, in random order."""
-    draw = Draw(seed, category.name)
+    draw = SeededDraw(seed, category.name)
     start, count = draw.uniform(0.0, 360.0), len(SIZES)
     azimuths = draw.shuffled([start + (eighth + draw.uniform()) * 360.0 / count for eighth in range(count)])
     views = []
     for number, (size, azimuth) in enumerate(zip(draw.shuffled(SIZES), azimuths, strict=True), start=1):
-        model = category.make(Draw(seed, category.name, number, "model"))
-        view_draw = Draw(seed, category.name, number, "view")
+        model = category.make(SeededDraw(seed, category.name, number, "model"))
+        view_draw = SeededDraw(seed, category.name, number, "view")
         elevation = view_draw.uniform(*category.elevation)
         views.append(draw_view(model, category.place, size, azimuth, elevation, view_draw))
     return views
@@ -94,7 +88,7 @@ def draw_category(category: Category, seed: int) -> list[View]:
 def _write_pairs(folder: Path, images: dict[str, list[Annotation]], seed: int) -> None:
     everything = [image for of_category in images.values() for image in of_category]
     for category, own in images.items():
-        draw = Draw(seed, category, "pairs")
+        draw = SeededDraw(seed, category, "pairs")
         _write_pair_files(folder / "intra" / category, intra_pairs(own, PAIRS_PER_CATEGORY, draw), 1)
         cross = cross_pairs(everything, category, PAIRS_PER_CATEGORY, draw)
         _write_pair_files(folder / "cross" / category, cross, 1)

@@ -8,14 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from .mesh import (
-    FloatArray,
-    Mesh,
-    Point,
-    join,
-)
+from .mesh import FloatArray, Mesh, Vertex, join
 
-Kind = Literal["structural", "functional"]
+PointKind = Literal["structural", "functional"]
 SIDES: tuple[tuple[str, float], ...] = (("left", 1.0), ("right", -1.0))
 ENDS: tuple[tuple[str, float], ...] = (("front", 1.0), ("rear", -1.0))
 
@@ -35,7 +30,7 @@ class Landmark:
 
     name: str
     concept: str
-    kind: Kind
+    kind: PointKind
     position: FloatArray
     normal: FloatArray | None
     slack: float
@@ -82,10 +77,10 @@ class ModelBuilder:
         self,
         name: str,
         concept: str,
-        position: Point,
-        normal: Point | None = None,
+        position: Vertex,
+        normal: Vertex | None = None,
         slack: float = 0.0,
-        kind: Kind = "structural",
+        kind: PointKind = "structural",
     ) -> None:
         """Add a keypoint."""
         place = np.array(position, dtype=np.float64)

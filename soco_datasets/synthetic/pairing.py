@@ -7,9 +7,9 @@ from itertools import combinations, permutations
 from typing import Any
 
 from .annotations import Annotation
-from .randomness import Draw
+from .randomness import SeededDraw
 
-MIN_SHARED = 3
+MINI_MIN_SHARED = 3
 
 ImagePair = tuple[Annotation, Annotation]
 
@@ -21,10 +21,10 @@ def shared_names(source: Annotation, target: Annotation) -> list[str]:
 
 def eligible(pairs: Iterable[ImagePair]) -> list[ImagePair]:
     """The pairs with enough common keypoints."""
-    return [pair for pair in pairs if len(shared_names(*pair)) >= MIN_SHARED]
+    return [pair for pair in pairs if len(shared_names(*pair)) >= MINI_MIN_SHARED]
 
 
-def choose(pairs: Sequence[ImagePair], count: int, draw: Draw) -> list[ImagePair]:
+def choose(pairs: Sequence[ImagePair], count: int, draw: SeededDraw) -> list[ImagePair]:
     """At most `count` pairs in random order; both directions of one pair only where there are too few."""
     taken: set[tuple[str, str]] = set()
     fresh: list[ImagePair] = []
@@ -35,19 +35,19 @@ def choose(pairs: Sequence[ImagePair], count: int, draw: Draw) -> list[ImagePair
     return (fresh + mirrored)[:count]
 
 
-def intra_pairs(images: Sequence[Annotation], count: int, draw: Draw) -> list[ImagePair]:
+def intra_pairs(images: Sequence[Annotation], count: int, draw: SeededDraw) -> list[ImagePair]:
     """Pairs of different images of one category."""
     return choose(eligible(permutations(images, 2)), count, draw)
 
 
-def cross_pairs(images: Sequence[Annotation], target: str, count: int, draw: Draw) -> list[ImagePair]:
+def cross_pairs(images: Sequence[Annotation], target: str, count: int, draw: SeededDraw) -> list[ImagePair]:
     """Pairs from other categories to the category `target`."""
     sources = [image for image in images if image.category != target]
     targets = [image for image in images if image.category == target]
     return choose(eligible((a, b) for a in sources for b in targets), count, draw)
 
 
-def probe_pairs(images: Sequence[Annotation], count: int, draw: Draw) -> tuple[list[ImagePair], list[ImagePair]]:
+def probe_pairs(images: Sequence[Annotation], count: int, draw: SeededDraw) -> tuple[list[ImagePair], list[ImagePair]]:
     """Train and test pairs of one category on disjoint halves of its images.
 
     Of all ways to halve the images one is drawn among those that give both sides the most pairs, up to `count`.

@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class Draw:
+class SeededDraw:
     """A stream of random values named by a seed and a path, independent of every other stream.
 
     Only `Generator(PCG64).random()` is used: NumPy promises the stream of the bit generator, but not that of the
@@ -37,11 +37,11 @@ class Draw:
         """An integer in [0, count)."""
         return min(int(self.uniform() * count), count - 1)
 
-    def pick(self, items: Sequence[T]) -> T:
+    def pick(self, items: Sequence[_T]) -> _T:
         """One of the items."""
         return items[self.below(len(items))]
 
-    def shuffled(self, items: Sequence[T]) -> list[T]:
+    def shuffled(self, items: Sequence[_T]) -> list[_T]:
         """The items in random order (Fisher-Yates)."""
         result = list(items)
         for last in range(len(result) - 1, 0, -1):

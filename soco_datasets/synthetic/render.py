@@ -8,27 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera, orbit
-from .mesh import (
-    FloatArray,
-    Mesh,
-    Paint,
-    join,
-    unit,
-)
+from .mesh import FloatArray, Mesh, Paint, join, unit
 from .model import Landmark, Model
-from .randomness import Draw
-from .raster import (
-    Barycentric,
-    Buffer,
-    pixel_centres,
-    rasterise,
-)
-from .scene import (
-    Scene,
-    paint_surroundings,
-    set_scene,
-    shadow,
-)
+from .randomness import SeededDraw
+from .raster import Barycentric, Buffer, pixel_centres, rasterise
+from .scene import Scene, paint_surroundings, set_scene, shadow
 from .texture import paint_colors
 
 OVERSAMPLING = 2
@@ -56,7 +40,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class View:
+class RenderedView:
     """A drawn image.
 
     Attributes:
@@ -74,7 +58,9 @@ class View:
     elevation: float
 
 
-def draw_view(model: Model, place: str, size: tuple[int, int], azimuth: float, elevation: float, draw: Draw) -> View:
+def draw_view(
+    model: Model, place: str, size: tuple[int, int], azimuth: float, elevation: float, draw: SeededDraw
+) -> RenderedView:
     """Draw a model.
 
     Args:
@@ -98,10 +84,10 @@ def draw_view(model: Model, place: str, size: tuple[int, int], azimuth: float, e
     pixels = (np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     is_object = (buffer.triangle >= 0) & (buffer.triangle < len(model.mesh))
     seen = visible_keypoints(model, fine, buffer, size)
-    return View(pixels, _tight_box(is_object), seen, azimuth, elevation)
+    return RenderedView(pixels, _tight_box(is_object), seen, azimuth, elevation)
 
 
-def frame(model: Model, size: tuple[int, int], azimuth: float, elevation: float, draw: Draw) -> Camera:
+def frame(model: Model, size: tuple[int, int], azimuth: float, elevation: float, draw: SeededDraw) -> Camera:
     """A camera that shows the object at a random scale and place, now and then cut by the border."""
     distance = model.radius * draw.uniform(3.2, 5.5)
     camera = orbit(model.centre, distance, azimuth, elevation)
@@ -179,7 +165,7 @@ def _shrink(fine: FloatArray) -> FloatArray:
     return total / OVERSAMPLING**2
 
 
-def _sensor_noise(draw: Draw, width: int, height: int) -> FloatArray:
+def _sensor_noise(draw: SeededDraw, width: int, height: int) -> FloatArray:
     values = draw.array(3, height, width)
     return ((values[0] + values[1] + values[2] - 1.5) * draw.uniform(0.012, 0.035))[..., None]
 

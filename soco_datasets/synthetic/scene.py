@@ -10,32 +10,17 @@ from numpy.typing import NDArray
 
 from .blocks import block
 from .camera import Camera
-from .mesh import (
-    Color,
-    FloatArray,
-    Mesh,
-    Paint,
-    ellipsoid,
-    join,
-    rod,
-    unit,
-)
-from .palette import (
-    FABRICS,
-    GLAZES,
-    WOODS,
-    shade,
-    vary,
-)
-from .randomness import Draw
+from .mesh import RGB, FloatArray, Mesh, Paint, ellipsoid, join, rod, unit
+from .palette import FABRICS, GLAZES, WOODS, shade, vary
+from .randomness import SeededDraw
 from .raster import pixel_centres, rasterise
 from .texture import cell_hash, noise
 
-_GROUNDS: dict[str, tuple[Color, ...]] = {
+_GROUNDS: dict[str, tuple[RGB, ...]] = {
     "outdoor": ((0.42, 0.42, 0.43), (0.36, 0.47, 0.24), (0.62, 0.54, 0.38), (0.55, 0.55, 0.52)),
     "indoor": ((0.60, 0.45, 0.30), (0.72, 0.68, 0.62), (0.45, 0.33, 0.24), (0.56, 0.58, 0.60)),
 }
-_WALLS: tuple[Color, ...] = (
+_WALLS: tuple[RGB, ...] = (
     (0.82, 0.79, 0.70),
     (0.66, 0.74, 0.78),
     (0.78, 0.68, 0.64),
@@ -65,16 +50,16 @@ class Scene:
 
     place: str
     radius: float
-    ground: Color
+    ground: RGB
     tiles: bool
     wall: float
-    wall_color: Color
+    wall_color: RGB
     light: FloatArray
     salt: int
     clutter: Mesh
 
 
-def set_scene(draw: Draw, place: str, centre: FloatArray, radius: float, azimuth: float) -> Scene:
+def set_scene(draw: SeededDraw, place: str, centre: FloatArray, radius: float, azimuth: float) -> Scene:
     """Choose the surroundings of an object seen from `azimuth` (degrees)."""
     turn = math.radians(azimuth + draw.pick((-1.0, 1.0)) * draw.uniform(15.0, 75.0))
     height = draw.uniform(0.9, 1.6)
@@ -94,7 +79,7 @@ def set_scene(draw: Draw, place: str, centre: FloatArray, radius: float, azimuth
     )
 
 
-def _clutter(draw: Draw, centre: FloatArray, radius: float, azimuth: float) -> Mesh:
+def _clutter(draw: SeededDraw, centre: FloatArray, radius: float, azimuth: float) -> Mesh:
     """A few solids on the ground, mostly behind the object, sometimes one in front that may hide a part of it."""
     angle = math.radians(azimuth)
     away = np.array([-math.cos(angle), -math.sin(angle)])
@@ -111,7 +96,7 @@ def _clutter(draw: Draw, centre: FloatArray, radius: float, azimuth: float) -> M
     return join(things)
 
 
-def _thing(draw: Draw, place: FloatArray, size: float) -> Mesh:
+def _thing(draw: SeededDraw, place: FloatArray, size: float) -> Mesh:
     x, y = float(place[0]), float(place[1])
     paint = Paint(vary(draw.pick(FABRICS + GLAZES + WOODS), draw, 0.1), shine=draw.uniform(0.0, 0.5))
     kind, height = draw.below(4), size * draw.uniform(0.8, 2.4)

@@ -6,20 +6,12 @@ from . import vehicle_parts as parts
 from .blocks import block, stump
 from .mesh import Paint, rod
 from .model import SIDES, Model, ModelBuilder
-from .palette import (
-    AMBER,
-    CAR_COLORS,
-    RED,
-    STEEL,
-    WHITE,
-    shade,
-    vary,
-)
-from .randomness import Draw
+from .palette import AMBER, CAR_COLORS, RED, STEEL, WHITE, shade, vary
+from .randomness import SeededDraw
 from .vehicle_parts import DARK, FLANKS, GLAZING
 
 
-def car(draw: Draw) -> Model:
+def car(draw: SeededDraw) -> Model:
     """A saloon or hatchback."""
     builder = ModelBuilder()
     length, width = draw.uniform(3.9, 4.6), draw.uniform(1.65, 1.85)
@@ -62,7 +54,7 @@ def car(draw: Draw) -> Model:
     return builder.build()
 
 
-def bus(draw: Draw) -> Model:
+def bus(draw: SeededDraw) -> Model:
     """A city bus with its doors on the right."""
     builder = ModelBuilder()
     length, roof = draw.uniform(7.2, 9.6), draw.uniform(2.9, 3.2)
@@ -101,7 +93,7 @@ def bus(draw: Draw) -> Model:
     return builder.build()
 
 
-def ambulance(draw: Draw) -> Model:
+def ambulance(draw: SeededDraw) -> Model:
     """A van cab with a box behind it: a coloured stripe, a cross on the flanks, blue lights on the roof."""
     builder = ModelBuilder()
     length, width = draw.uniform(5.2, 6.0), draw.uniform(2.0, 2.2)

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .mesh import (
-    Paint,
-    ellipsoid,
-    lathe,
-    rod,
-    tube,
-)
+from .mesh import Paint, ellipsoid, lathe, rod, tube
 from .model import SIDES, Model, ModelBuilder
-from .palette import (
-    AMBER,
-    BLACK,
-    FABRICS,
-    GLAZES,
-    RED,
-    STEEL,
-    WHITE,
-    shade,
-    vary,
-)
-from .randomness import Draw
+from .palette import AMBER, BLACK, FABRICS, GLAZES, RED, STEEL, WHITE, shade, vary
+from .randomness import SeededDraw
 
 Spot = tuple[float, float, float]
 
@@ -35,7 +19,7 @@ _KETTLE = ((0.96, 0.0), (1.0, 0.07), (0.97, 0.35), (0.78, 0.72))
 _BOW = ((1.0, 0.0), (1.05, 0.55), (0.80, 0.86), (0.45, 1.0))
 
 
-def teapot(draw: Draw) -> Model:
+def teapot(draw: SeededDraw) -> Model:
     """A round pot with a curved spout and an ear-shaped handle."""
     builder = ModelBuilder()
     wide, tall = draw.uniform(0.44, 0.52), draw.uniform(0.60, 0.72)
@@ -68,7 +52,7 @@ def teapot(draw: Draw) -> Model:
     return builder.build()
 
 
-def kettle(draw: Draw) -> Model:
+def kettle(draw: SeededDraw) -> Model:
     """A kettle for the stove with a bow handle over the lid."""
     builder = ModelBuilder()
     wide, tall, mouth = draw.uniform(0.48, 0.56), draw.uniform(0.50, 0.62), draw.uniform(0.22, 0.28)
@@ -88,7 +72,7 @@ def kettle(draw: Draw) -> Model:
     return builder.build()
 
 
-def kettle_electric(draw: Draw) -> Model:
+def kettle_electric(draw: SeededDraw) -> Model:
     """A tall jug kettle on a base plate, with a gauge on both sides and a switch at the foot of the handle."""
     builder = ModelBuilder()
     wide, tall, mouth = draw.uniform(0.38, 0.43), draw.uniform(0.95, 1.10), draw.uniform(0.27, 0.31)

@@ -6,19 +6,19 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-T = TypeVar("T")
-C = TypeVar("C")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_C = TypeVar("_C")
+_R = TypeVar("_R")
 
 
 class Mapper(Protocol):
     """As `map`: results in the order of the chunks. Functions, chunks and results can be pickled."""
 
-    def __call__(self, function: Callable[[C], R], chunks: Iterable[C], /) -> Iterator[R]:
+    def __call__(self, function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:
         """Apply the function to each chunk."""
 
 
-def chunks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks_of(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Lists of `size` items, the last one shorter.
 
     >>> list(chunks_of("abcde", 2))

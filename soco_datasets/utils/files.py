@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from ..errors import SocoError, UsageError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
@@ -39,7 +39,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
+def progress(items: Iterable[_T], what: str, total: int | None = None, unit: str = "it") -> Iterator[_T]:
     """Iterate with a progress bar on stderr; silent when stderr is no terminal and `SOCO_PROGRESS` is not set.
 
     Within a `progress_bar` it has none of its own.

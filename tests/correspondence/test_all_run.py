@@ -31,7 +31,7 @@ from soco_datasets.data.images import ImageStore
 from soco_datasets.data.schema import CONFIGS, KEYPOINTS
 from soco_datasets.errors import DatasetFolderError, PredictionsError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache.memory import FeatureStore
+from soco_datasets.features.cache.memory import MemoryFeatureCache
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.metrics.aggregation import aggregate, join_categories
 from soco_datasets.records.azimuth import CurveSums, azimuth_curve
@@ -191,13 +191,13 @@ def test_a_curve_of_parts_is_the_curve_of_all(pairs: list[tuple[list[bool], floa
 @needs_shared
 def test_each_map_is_made_once_and_loaded_once(oracle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: Counter[int] = Counter()
-    whole = FeatureStore.get
+    whole = MemoryFeatureCache.get
 
-    def get(self: FeatureStore, index: int) -> Any:
+    def get(self: MemoryFeatureCache, index: int) -> Any:
         loaded[index] += 1
         return whole(self, index)
 
-    monkeypatch.setattr(FeatureStore, "get", get)
+    monkeypatch.setattr(MemoryFeatureCache, "get", get)
     tasks = get_tasks(["soc", "cc", "cross_soc", "cross_cc"])
     counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, store="memory", block=50).counts
     assert counts["forwards"] == counts["decodes"] == counts["images"]

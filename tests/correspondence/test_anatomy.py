@@ -14,9 +14,9 @@ from soco_datasets.config import Protocol
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records import error_analysis as anatomy
 from soco_datasets.records.annotated_points import AnnotatedPoints
-from soco_datasets.records.error_analysis import CLASSES, classify, error_anatomy, swap_matrix
+from soco_datasets.records.error_analysis import CLASSES, classify, error_analysis, swap_matrix
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
-from soco_datasets.records.predictions import TaskPredictions, read_images, task_rows
+from soco_datasets.records.predictions import TaskPredictions, read_annotated_images, task_rows
 from soco_datasets.records.scores import row_errors
 
 # The target image of every case: 256 pixels wide, its box 128, so that at alpha 1/8 a hit is nearer than 16 and "near" is
@@ -48,7 +48,7 @@ def one_query(prediction, keypoint="wheel_left", valid=None):
 
 
 def kind_of(table, **options):
-    verdicts = classify(table, AnnotatedPoints.of(read_images(table)), **options)
+    verdicts = classify(table, AnnotatedPoints.of(read_annotated_images(table)), **options)
     return [CLASSES[kind] for kind in verdicts.kind]
 
 
@@ -87,7 +87,7 @@ def test_a_tie_goes_to_the_valid_target_then_to_its_concept_then_to_the_first_an
     assert kind_of(one_query([216, 64], keypoint="tail"), alpha=0.125) == ["near_miss"]  # 24 from nose and tail
     tie = one_query([160, 80])  # as far from the nose, which is annotated first, as from the right wheel
     assert kind_of(tie, alpha=0.25) == ["swap"]
-    annotated = AnnotatedPoints.of(read_images(tie))
+    annotated = AnnotatedPoints.of(read_annotated_images(tie))
     assert annotated.names[annotated.name[classify(tie, annotated).nearest[0]]].as_py() == "wheel_right"
 
 
@@ -95,17 +95,17 @@ def test_the_radius_of_near_can_be_chosen():
     table = one_query([128, 120])
     assert kind_of(table, alpha=0.0625, near=2) == ["background"]
     assert kind_of(table, alpha=0.0625, near=4) == ["swap"]
-    found = error_anatomy(table, alpha=0.0625, near=4)
+    found = error_analysis(table, alpha=0.0625, near=4)
     assert (found["alpha"], found["near"]) == (0.0625, 0.25)
     assert found["tasks"]["soc"]["overall"]["counts"]["swap"] == 1
     for wrong in ({"alpha": 0}, {"near": 0.5}, {"near": math.nan}):
         with pytest.raises(UsageError):
-            error_anatomy(table, **wrong)
+            error_analysis(table, **wrong)
 
 
 def reference_kinds(table):
     """The definitions, one row and one point at a time."""
-    images, found = read_images(table), []
+    images, found = read_annotated_images(table), []
     for row in table.to_pylist():
         side = max(row["target_size"])
         box = row["target_bbox"]
@@ -136,7 +136,7 @@ def reference_kinds(table):
 @given(st.integers(0, 10**6), st.sampled_from([3.0, 10.0, 25.0, 80.0]))
 def test_the_classes_part_all_predictions_as_defined(seed, spread):
     table = world_table(seed, spread=spread, pairs=3)
-    verdicts = classify(table, AnnotatedPoints.of(read_images(table)))
+    verdicts = classify(table, AnnotatedPoints.of(read_annotated_images(table)))
     assert [CLASSES[kind] for kind in verdicts.kind] == reference_kinds(table)
     assert np.array_equal(verdicts.error, row_errors(table))  # to the last bit: the same arithmetic as the PCK
     record = record_from_predictions(table, resamples=0)
@@ -205,7 +205,7 @@ def test_a_drop_on_the_same_queries_says_what_became_of_the_hits():
         "cc": TaskPredictions(pairs_table([row | both]), points),
         "soc": TaskPredictions(pairs_table([row]), points),
     }
-    found = error_anatomy(build(tasks, images=images))
+    found = error_analysis(build(tasks, images=images))
     assert found["tasks"]["soc"]["swaps"] == {
         "wheel": {"wheel_left": {"wheel_right": 1}, "wheel_right": {"wheel_right": 1}}
     }
@@ -218,7 +218,7 @@ def test_a_drop_on_the_same_queries_says_what_became_of_the_hits():
 
 def test_the_swap_matrix_counts_hits_and_near_misses_on_its_diagonal():
     table = world_table(3, pairs=30, spread=30.0)
-    found = error_anatomy(table)
+    found = error_analysis(table)
     for task, part in found["tasks"].items():
         rows = task_rows(table, task)
         kinds = np.array(kind_of(rows))
@@ -240,19 +240,19 @@ def test_the_swap_matrix_counts_hits_and_near_misses_on_its_diagonal():
 
 def test_neither_the_order_of_rows_nor_the_size_of_blocks_changes_a_digit(monkeypatch):
     table = world_table(5)
-    want = json.dumps(error_anatomy(table))
+    want = json.dumps(error_analysis(table))
     shuffled = table.take(np.random.default_rng(0).permutation(len(table)))
-    assert json.dumps(error_anatomy(shuffled)) == want
+    assert json.dumps(error_analysis(shuffled)) == want
     monkeypatch.setattr(anatomy, "_BLOCK", 7)
-    assert json.dumps(error_anatomy(table)) == want
+    assert json.dumps(error_analysis(table)) == want
     monkeypatch.setattr(anatomy, "_BLOCK", 1)
-    assert json.dumps(error_anatomy(shuffled)) == want
+    assert json.dumps(error_analysis(shuffled)) == want
 
 
 def test_the_reference_convention_truncates_annotated_points_as_the_pck_does():
     protocol = Protocol(size=280, grid=20)
     table = world_table(6, spread=12.0, protocol=protocol)
-    verdicts = classify(table, AnnotatedPoints.of(read_images(table)))
+    verdicts = classify(table, AnnotatedPoints.of(read_annotated_images(table)))
     assert np.array_equal(verdicts.error, row_errors(table))
     record = record_from_predictions(table, resamples=0)
     for task, found in record.anatomy["tasks"].items():
@@ -260,16 +260,16 @@ def test_the_reference_convention_truncates_annotated_points_as_the_pck_does():
 
 
 def test_without_annotations_there_is_no_anatomy():
-    assert error_anatomy(small_table()) is None
+    assert error_analysis(small_table()) is None
     assert record_from_predictions(small_table()).anatomy is None
 
 
 def test_tasks_that_give_candidates_or_soft_positions_are_left_out():
     tables = world_table(1, tasks=("soc",))
-    images = read_images(tables)
+    images = read_annotated_images(tables)
     rows = pairs_table([])
     empty = TaskPredictions(rows, np.zeros((0, 2)))
-    found = error_anatomy(build({"soc_geo": empty, "soc_soft": empty, "soc": empty, "cc": empty}, images=images))
+    found = error_analysis(build({"soc_geo": empty, "soc_soft": empty, "soc": empty, "cc": empty}, images=images))
     assert set(found["tasks"]) == {"soc", "cc"}
     assert found["drops"] == []  # nothing to score
     assert found["tasks"]["soc"]["overall"]["counts"] == dict.fromkeys(CLASSES, 0)

@@ -13,7 +13,7 @@ from shared_data import ORACLE, needs_shared
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
-from soco_datasets.correspondence.local_engine import StoreChoice
+from soco_datasets.correspondence.local_engine import CachePolicy
 from soco_datasets.correspondence.memory import Needs, memory_needs
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
@@ -52,9 +52,9 @@ def test_the_least_budget_works_and_one_byte_less_is_refused(folder: DatasetFold
 
 
 def test_maps_get_what_the_rest_leaves(folder: DatasetFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[StoreChoice] = []
+    seen: list[CachePolicy] = []
 
-    def look(choice: StoreChoice, *given: Any) -> None:
+    def look(choice: CachePolicy, *given: Any) -> None:
         seen.append(choice)  # and so there are two passes
 
     monkeypatch.setattr(pipeline, "open_store", look)

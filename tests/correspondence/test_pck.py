@@ -14,14 +14,7 @@ from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 from soco_datasets.errors import UsageError
 from soco_datasets.geometry import keypoints_to_unit, pixels_to_unit
 from soco_datasets.metrics.aggregation import aggregate
-from soco_datasets.metrics.pck import (
-    bbox_normaliser,
-    hits,
-    keypoint_errors,
-    mask_length,
-    normalisers,
-    unit_errors,
-)
+from soco_datasets.metrics.pck import bbox_normaliser, hits, keypoint_errors, mask_length, normalisers, unit_errors
 
 coordinate = st.floats(-50, 1700, width=32)
 point = st.tuples(coordinate, coordinate).map(list)

@@ -19,15 +19,15 @@ from soco_datasets.cli import main
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence import target_matcher as matcher
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.local_engine import StoreChoice
-from soco_datasets.correspondence.target_matcher import Matcher
+from soco_datasets.correspondence.local_engine import CachePolicy
+from soco_datasets.correspondence.target_matcher import TargetMatcher
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache.disk import MAPS
 from soco_datasets.features.cache import memory as store
+from soco_datasets.features.cache.disk import MAPS
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.features.loader import MapReader, decoded_ahead
+from soco_datasets.features.loader import FeatureLoader, decoded_ahead
 from soco_datasets.features.plugin import load_plugin, plugin
 from soco_datasets.records.evaluation import EvaluationResult
 
@@ -174,9 +174,9 @@ def test_a_store_is_filled_once_resumed_and_mended(
 
 def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Did you mean 'memory'"):
-        StoreChoice("memmory")
+        CachePolicy("memmory")
     with pytest.raises(UsageError, match="goes with the store disk"):
-        StoreChoice("none", directory=tmp_path)
+        CachePolicy("none", directory=tmp_path)
     monkeypatch.setattr(pipeline, "available_memory", lambda: 1000)
     with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*--store auto"):
         evaluate(folder, store="memory")
@@ -320,7 +320,7 @@ def test_where_batches_share_a_forward_the_next_begins_before_the_last_is_waited
     monkeypatch.setattr(DenseFeatureExtractor, "_forward", forwards)
     monkeypatch.setattr(DenseFeatureExtractor, "check_finite", checks)
     counts = {"decodes": 0, "forwards": 0}
-    found = list(MapReader(extractor, folder.images, names, 2, counts)(list(range(8))))
+    found = list(FeatureLoader(extractor, folder.images, names, 2, counts)(list(range(8))))
     assert [image for image, _ in found] == list(range(8))
     assert counts == {"decodes": 8, "forwards": 8}
     assert happened == (order or [f"{what}{image // 3}" for image in range(8) for what in "fa"])
@@ -329,15 +329,15 @@ def test_where_batches_share_a_forward_the_next_begins_before_the_last_is_waited
 def test_targets_that_share_a_product_get_the_same_matches(folder: DatasetFolder, usual: Evaluation) -> None:
     """As on a GPU, whose maps lie side by side; the product of several rounds otherwise than that of one."""
     sizes = []
-    whole = Matcher.match
+    whole = TargetMatcher.match
 
-    def match(self: Matcher, images: range, maps: torch.Tensor) -> None:
+    def match(self: TargetMatcher, images: range, maps: torch.Tensor) -> None:
         sizes.append(len(images))
         whole(self, images, maps)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "targets_together", lambda store: 4)
-        patch.setattr(Matcher, "match", match)
+        patch.setattr(TargetMatcher, "match", match)
         found = evaluate(folder, store="memory")
     assert max(sizes) == 4
     assert sum(sizes) == len(set(usual.predictions["target_image_id"].to_pylist()))

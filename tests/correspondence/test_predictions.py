@@ -39,13 +39,13 @@ from soco_datasets.records.annotated_points import (
 from soco_datasets.records.evaluation import record_from_predictions
 from soco_datasets.records.predictions import (
     HEADER_KEY,
-    SCHEMA,
+    PREDICTIONS_SCHEMA,
     TaskPredictions,
     check_against_dataset,
     check_predictions,
     query_rows,
+    read_annotated_images,
     read_header,
-    read_images,
     read_predictions,
     write_predictions,
 )
@@ -56,7 +56,7 @@ def put(table: pa.Table, name: str, row: int, value) -> pa.Table:
     """The table with one value replaced."""
     values = table[name].to_pylist()
     values[row] = value
-    field = SCHEMA.field(name)
+    field = PREDICTIONS_SCHEMA.field(name)
     return table.set_column(table.column_names.index(name), field, pa.array(values, field.type))
 
 
@@ -68,7 +68,7 @@ def with_header(table: pa.Table, change) -> pa.Table:
 
 def test_one_row_per_query_with_its_references():
     table = small_table()
-    assert table.schema.equals(SCHEMA)
+    assert table.schema.equals(PREDICTIONS_SCHEMA)
     rows = table.to_pylist()
     assert [(row["task"], row["pair_id"], row["keypoint"]) for row in rows] == [
         ("soc", "car/1", "wheel"),
@@ -98,7 +98,7 @@ def test_a_file_comes_back_whole(tmp_path):
 
 def test_reordered_rows_and_columns_are_fine(tmp_path):
     table = small_table()
-    shuffled = table.take(np.random.default_rng(1).permutation(len(table))).select(SCHEMA.names[::-1])
+    shuffled = table.take(np.random.default_rng(1).permutation(len(table))).select(PREDICTIONS_SCHEMA.names[::-1])
     pq.write_table(shuffled, tmp_path / "p.parquet")
     again = read_predictions(tmp_path / "p.parquet")
     assert record_from_predictions(again).to_json() == record_from_predictions(table).to_json()
@@ -112,7 +112,7 @@ def test_a_rewrite_with_large_types_is_fine(tmp_path):
         "prediction": pa.large_list(pa.float64()),
         "target_bbox": pa.list_(pa.float64()),
     }
-    fields = [pa.field(f.name, large.get(f.name, f.type)) for f in SCHEMA]
+    fields = [pa.field(f.name, large.get(f.name, f.type)) for f in PREDICTIONS_SCHEMA]
     pq.write_table(table.cast(pa.schema(fields, table.schema.metadata)), tmp_path / "p.parquet")
     assert read_predictions(tmp_path / "p.parquet").equals(table)
 
@@ -360,11 +360,11 @@ def test_the_annotations_of_the_images_in_use_come_back_whole(tmp_path):
     unused = {"keypoints": ["x"], "concepts": [None], "points": [[1.0, 2.0]], "azimuth": None}
     table = world_table(0, tasks=("soc",), images={**images, "car/unused": unused})
     used = {*table["source_image_id"].to_pylist(), *table["target_image_id"].to_pylist()}
-    assert read_images(table) == {name: image for name, image in images.items() if name in used}
+    assert read_annotated_images(table) == {name: image for name, image in images.items() if name in used}
     shuffled = table.take(np.arange(len(table))[::-1])
     write_predictions(tmp_path / "p.parquet", shuffled)
     again = read_predictions(tmp_path / "p.parquet")
-    assert read_images(again) == read_images(table)
+    assert read_annotated_images(again) == read_annotated_images(table)
     assert record_from_predictions(again, resamples=5) == record_from_predictions(table, resamples=5)
 
 
@@ -376,7 +376,7 @@ def test_equal_annotations_are_stored_as_equal_bytes():
 
 
 def test_a_file_without_annotations_is_read():
-    assert read_images(small_table()) is None
+    assert read_annotated_images(small_table()) is None
     old = world_table(0, images=None)
     assert IMAGES_KEY not in old.schema.metadata
     for name in ("valid_area", "soft_beta", "soft_window"):  # an older protocol
@@ -452,8 +452,10 @@ def test_an_image_has_one_size_in_all_rows(tmp_path):
     image = table["target_image_id"][0].as_py()
     sizes[0] = [sizes[0][0] + 1, sizes[0][1]]
     assert table["target_image_id"].to_pylist().count(image) > 1
-    column = pa.array(sizes, SCHEMA.field("target_size").type)
-    resized = table.set_column(SCHEMA.get_field_index("target_size"), SCHEMA.field("target_size"), column)
+    column = pa.array(sizes, PREDICTIONS_SCHEMA.field("target_size").type)
+    resized = table.set_column(
+        PREDICTIONS_SCHEMA.get_field_index("target_size"), PREDICTIONS_SCHEMA.field("target_size"), column
+    )
     refused(tmp_path, resized, "row.* whose target_size is not that of the image's other rows")
 
 

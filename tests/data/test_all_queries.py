@@ -17,7 +17,7 @@ from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.all_pairs import AllPairs
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.queries import ImagePoints, pair_queries
-from soco_datasets.data.query_blocks import BlockQueries, PointTable, Ragged
+from soco_datasets.data.query_blocks import BlockQueries, PointTable, RaggedPoints
 from soco_datasets.data.schema import CONFIGS, KEYPOINTS
 from soco_datasets.errors import UsageError
 
@@ -44,7 +44,7 @@ def told(table: PointTable, names: list[str], queries: BlockQueries, pair: int) 
     places = table.points.tolist()
     rows = np.flatnonzero(queries.pair == pair)
 
-    def listed(lists: Ragged) -> list[list[int]]:
+    def listed(lists: RaggedPoints) -> list[list[int]]:
         return [lists.values[lists.offsets[row] : lists.offsets[row + 1]].tolist() for row in rows]
 
     asked = queries.source[rows].tolist()

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.benchmarks.soco.categories import CATEGORIES
-from soco_datasets.benchmarks.soco.descriptions import build_descriptions, describe, with_article
+from soco_datasets.benchmarks.soco.descriptions import build_descriptions, describe_keypoint, with_article
 from soco_datasets.benchmarks.soco.names import parse_name
-from soco_datasets.data.diagnostics import Findings
+from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.schema import DESCRIPTIONS
 from soco_datasets.data.taxonomy import KeypointEntry, Taxonomy
 
@@ -49,7 +49,7 @@ def entry(category: str, keypoint: str, concept: str | None = None) -> KeypointE
     ],
 )  # fmt: skip
 def test_generated_text(category: str, keypoint: str, concept: str | None, text: str) -> None:
-    assert describe(entry(category, keypoint, concept)) == text
+    assert describe_keypoint(entry(category, keypoint, concept)) == text
 
 
 def test_articles() -> None:
@@ -67,7 +67,7 @@ _TEXT = st.none() | st.text(max_size=8)
 def test_a_description_is_never_empty_and_one_line(
     category: str, keypoint: str, concept: str | None, part: str | None, on_object: str | None, on_part: str | None
 ) -> None:
-    text = describe(
+    text = describe_keypoint(
         KeypointEntry(category, None, None, None, keypoint, None, concept, part, on_object, on_part, None, None)
     )
     assert " of a" in text
@@ -86,8 +86,10 @@ def released(template: object, field: str = "language_template", level: str = "k
     return top
 
 
-def described(template: object, field: str = "language_template", level: str = "keypoint") -> tuple[str, str, Findings]:
-    findings = Findings()
+def described(
+    template: object, field: str = "language_template", level: str = "keypoint"
+) -> tuple[str, str, BuildReport]:
+    findings = BuildReport()
     taxonomy = Taxonomy((entry("bus", "vehicle_wheel_front_left_center", "wheel_center"),))
     (row,) = build_descriptions(taxonomy, released(template, field, level), findings)
     assert list(row) == list(DESCRIPTIONS)
@@ -156,7 +158,7 @@ def test_a_template_that_cannot_be_filled_is_noted_and_replaced(template: str) -
 
 def test_one_note_a_template_however_many_keypoints() -> None:
     taxonomy = Taxonomy(tuple(entry("bus", f"x{i}") for i in range(50)))
-    findings = Findings()
+    findings = BuildReport()
     rows = build_descriptions(taxonomy, {"template": "{nothing}"}, findings)
     assert len(rows) == 50
     assert [note.message.partition(";")[0] for note in findings] == [
@@ -167,6 +169,6 @@ def test_one_note_a_template_however_many_keypoints() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["instances", "concepts", "keypoints", "name", "template", "bus"]) | st.text(), x)))  # fmt: skip
 def test_any_metadata_gives_one_row_a_keypoint(metadata: object) -> None:
     taxonomy = Taxonomy((entry("bus", "numberplate"),))
-    rows = build_descriptions(taxonomy, metadata, Findings())
+    rows = build_descriptions(taxonomy, metadata, BuildReport())
     assert len(rows) == 1
     assert rows[0]["text"].strip()

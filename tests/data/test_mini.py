@@ -23,11 +23,11 @@ import soco_datasets
 from soco_datasets.errors import UsageError
 from soco_datasets.synthetic import MINI_VERSION, mini_categories, write_mini_release
 from soco_datasets.synthetic.camera import Camera, orbit
-from soco_datasets.synthetic.catalogue import CATEGORIES
+from soco_datasets.synthetic.catalogue import DRAWN_CATEGORIES
 from soco_datasets.synthetic.mini_release import draw_category
 from soco_datasets.synthetic.model import Landmark, Model
-from soco_datasets.synthetic.pairing import MIN_SHARED
-from soco_datasets.synthetic.randomness import Draw
+from soco_datasets.synthetic.pairing import MINI_MIN_SHARED
+from soco_datasets.synthetic.randomness import SeededDraw
 from soco_datasets.synthetic.raster import rasterise
 from soco_datasets.synthetic.render import DEPTH_TOLERANCE, GRAZING, OVERSAMPLING, frame, visible_keypoints
 
@@ -125,13 +125,13 @@ def test_annotations_are_those_of_this_version(release: Path) -> None:
 
 
 def test_draws_are_pinned() -> None:
-    draw = Draw(0, "pin", 1)
+    draw = SeededDraw(0, "pin", 1)
     assert [draw.uniform() for _ in range(3)] == [0.8736298638843842, 0.7849964860579696, 0.27221252534658835]
-    assert Draw(0, "pin").shuffled(range(8)) == [7, 0, 3, 1, 2, 4, 6, 5]
+    assert SeededDraw(0, "pin").shuffled(range(8)) == [7, 0, 3, 1, 2, 4, 6, 5]
 
 
 def test_another_seed_draws_another_release() -> None:
-    first, second = (draw_category(CATEGORIES[0], seed) for seed in (0, 1))
+    first, second = (draw_category(DRAWN_CATEGORIES[0], seed) for seed in (0, 1))
     for one, other in itertools.product(first, second):
         assert one.pixels.shape != other.pixels.shape or (one.pixels != other.pixels).any()
         assert one.azimuth != other.azimuth
@@ -228,7 +228,7 @@ def test_keypoints_are_inside_and_some_are_hidden(notes: dict[str, Json], taxono
 def test_most_pairs_of_a_category_share_enough(notes: dict[str, Json]) -> None:
     for category in mini_categories():
         own = [names(note["keypoints"]) for note in notes.values() if note["category"] == category]
-        enough = [len(a & b) >= MIN_SHARED for a, b in itertools.combinations(own, 2)]
+        enough = [len(a & b) >= MINI_MIN_SHARED for a, b in itertools.combinations(own, 2)]
         assert np.mean(enough) > 0.8, category
 
 
@@ -298,7 +298,7 @@ def test_every_pair_file_agrees_with_the_images(pairs: dict[str, Json], notes: d
             assert pair[f"{role}_keypoints"] == note["keypoints"]
         overlap = names(pair["src_keypoints"]) & names(pair["trg_keypoints"])
         assert pair["semantic_overlap"] == sorted(overlap)
-        assert len(overlap) >= MIN_SHARED
+        assert len(overlap) >= MINI_MIN_SHARED
         assert (pair["src_category"] == pair["trg_category"]) != path.startswith("cross/")
 
 
@@ -431,7 +431,7 @@ def slow_raster(pixels: np.ndarray, depth: np.ndarray, width: int, height: int) 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5))
 def test_raster_equals_the_slow_one(seed: int, count: int) -> None:
-    draw = Draw(seed, "raster")
+    draw = SeededDraw(seed, "raster")
     width, height = 9, 7
     pixels = draw.array(count, 3, 2) * (width + 8, height + 8) - 4
     depth = 1.0 + draw.array(count, 3)
@@ -470,12 +470,12 @@ def first_hit(camera: Camera, model: Model, landmark: Landmark) -> float:
     return float(hits.min() * (ray @ camera.forward)) if len(hits) else np.inf
 
 
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DRAWN_CATEGORIES, ids=lambda category: category.name)
 def test_visibility_equals_ray_casting(category: Any) -> None:
     size = (200, 160)
     agree, hidden, total = 0, 0, 0
     for number in range(4):
-        draw = Draw(7, category.name, number)
+        draw = SeededDraw(7, category.name, number)
         model = category.make(draw)
         camera = frame(model, size, draw.uniform(0, 360), draw.uniform(*category.elevation), draw)
         x, y = camera.centre
@@ -503,9 +503,9 @@ def test_visibility_equals_ray_casting(category: Any) -> None:
     assert hidden > 0
 
 
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DRAWN_CATEGORIES, ids=lambda category: category.name)
 def test_models_are_closed_upright_and_symmetric(category: Any) -> None:
-    model = category.make(Draw(3, category.name))
+    model = category.make(SeededDraw(3, category.name))
     assert model.mesh.corners[..., 2].min() == pytest.approx(0.0, abs=0.03 * model.radius)
     assert np.linalg.norm(model.mesh.normals, axis=-1) == pytest.approx(1.0, abs=1e-9)
     places = {landmark.name: landmark.position for landmark in model.landmarks}
@@ -519,6 +519,6 @@ def test_models_are_closed_upright_and_symmetric(category: Any) -> None:
             assert position[0] > 0, name
         if words[:1] == ["vehicle"] and "rear" in words:
             assert position[0] < 0, name
-    again = category.make(Draw(4, category.name))
+    again = category.make(SeededDraw(4, category.name))
     assert [landmark.name for landmark in again.landmarks] == list(places)
     assert any((landmark.position != places[landmark.name]).any() for landmark in again.landmarks)

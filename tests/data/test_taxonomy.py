@@ -15,7 +15,7 @@ from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.benchmarks.soco.metadata import METADATA_FILE
 from soco_datasets.benchmarks.soco.taxonomy_build import Observation, build_taxonomy
-from soco_datasets.data.diagnostics import Findings
+from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.schema import TAXONOMY
 from soco_datasets.data.taxonomy import KeypointEntry, Taxonomy
 from soco_datasets.errors import DatasetFolderError, UsageError
@@ -39,12 +39,12 @@ OBSERVED = [
 ]
 
 
-def build(observations: list[Observation], metadata: object = None) -> tuple[Taxonomy, Findings]:
-    findings = Findings()
+def build(observations: list[Observation], metadata: object = None) -> tuple[Taxonomy, BuildReport]:
+    findings = BuildReport()
     return build_taxonomy(observations, metadata, findings), findings
 
 
-def rules(findings: Findings) -> list[tuple[str, str]]:
+def rules(findings: BuildReport) -> list[tuple[str, str]]:
     return [(item.severity, item.rule) for item in findings]
 
 

@@ -34,9 +34,9 @@ from soco_datasets.cli import main
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.local_engine import StoreChoice
+from soco_datasets.correspondence.local_engine import CachePolicy
 from soco_datasets.correspondence.plan import make_plan, task_pairs
-from soco_datasets.data.diagnostics import Findings
+from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.distributed import pool
 from soco_datasets.distributed import shards as shares
@@ -154,7 +154,7 @@ class TestTwoWorkers:
         protocol = protocol_of(model, "reference", (0.1,))
         plan = make_plan(TASKS, {task.name: task_pairs(folder, task) for task in TASKS}, folder, protocol, remote.grid)
         counts = {"decodes": 0, "forwards": 0}
-        options: dict[str, Any] = {"choice": StoreChoice(), "workers": 1, "counts": counts}
+        options: dict[str, Any] = {"choice": CachePolicy(), "workers": 1, "counts": counts}
         with open_engine(remote, folder, protocol, **options) as engine:
             engine.sample(plan)
             assert counts == {"decodes": IMAGES, "forwards": IMAGES, "redone": 0}
@@ -332,7 +332,7 @@ def test_the_build_command_takes_a_cluster_and_zips(cluster: None, mini_release:
 def test_a_release_that_another_machine_cannot_see_is_said(mini_release: Path, tmp_path: Path) -> None:
     zip_release(mini_release, tmp_path / "zips")
     for place in (shutil.copytree(mini_release, tmp_path / "tree"), tmp_path / "zips"):
-        with open_release(str(place), Findings()) as files:
+        with open_release(str(place), BuildReport()) as files:
             sent = pickle.dumps(files.part([name for name in files.names if name.startswith("Images/")]))
         assert len(check_images(pickle.loads(sent))) == IMAGES
         shutil.rmtree(place)

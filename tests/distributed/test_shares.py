@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.correspondence.plan import Plan
-from soco_datasets.correspondence.target_matcher import Found
-from soco_datasets.distributed.cluster import Crew, crew_for
-from soco_datasets.distributed.shards import Joined, cut_images, matching_share, sampling_share, spans_of
+from soco_datasets.correspondence.target_matcher import MatchResult
+from soco_datasets.distributed.cluster import WorkerPoolSpec, crew_for
+from soco_datasets.distributed.shards import MergedMatches, cut_images, matching_share, sampling_share, spans_of
 from soco_datasets.errors import UsageError
 
 
@@ -38,14 +38,14 @@ def plan_of(seed: int, images: int, points: int, queries: int) -> Plan:
     )
 
 
-def answer(plan: Plan) -> Found:
+def answer(plan: Plan) -> MatchResult:
     """An answer to everything that a matcher sees: each depends on its target, its point and what is asked."""
     row, side = plan.images[plan.match_target], plan.sides[plan.match_target]
     cell = row * 1000 + plan.match_point + plan.content[plan.match_target, 0]
     asked = plan.query_match[plan.choice_query]
     choice = cell[asked] * 10 + plan.choices.sum(axis=1)
     soft = np.column_stack([cell, side]).astype(np.float32)[: len(cell) if plan.soft else 0]
-    return Found(cell, side.astype(np.float32), soft, choice, plan.choices[:, 0].astype(np.float32))
+    return MatchResult(cell, side.astype(np.float32), soft, choice, plan.choices[:, 0].astype(np.float32))
 
 
 @given(
@@ -60,7 +60,7 @@ def test_shares_ask_everything_once_and_join_to_the_whole(seed, images, points, 
     where = np.concatenate([part.images[part.point_image] for part in sampled])
     assert np.array_equal(where, plan.images[plan.point_image])
     random.shuffle(spans)
-    joined = Joined(plan)
+    joined = MergedMatches(plan)
     for own in spans:
         joined.put(own, answer(matching_share(plan, own)))
     for found, wanted in zip(vars(joined.found).values(), vars(answer(plan)).values(), strict=True):
@@ -81,12 +81,12 @@ def test_every_image_is_in_one_share_and_no_worker_is_left_without(images: int, 
 
 def test_the_cluster_decides_how_many_workers_there_are() -> None:
     uneven = [{"CPU": 6.0}, {"CPU": 2.0}, {"memory": 1e9}]
-    assert crew_for(uneven, 2) == Crew(count=2, cpus=3, gpus=0, neighbours=2)
-    assert crew_for(uneven, None, cpus=1) == Crew(count=8, cpus=1, gpus=0, neighbours=6)
-    assert crew_for([{"CPU": 2.0}], None) == Crew(count=1, cpus=2, gpus=0, neighbours=1)
+    assert crew_for(uneven, 2) == WorkerPoolSpec(count=2, cpus=3, gpus=0, neighbours=2)
+    assert crew_for(uneven, None, cpus=1) == WorkerPoolSpec(count=8, cpus=1, gpus=0, neighbours=6)
+    assert crew_for([{"CPU": 2.0}], None) == WorkerPoolSpec(count=1, cpus=2, gpus=0, neighbours=1)
     graphics = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]
-    assert crew_for(graphics, None, device="cuda") == Crew(count=3, cpus=1, gpus=1, neighbours=2)
-    assert crew_for(graphics, 1, device="auto") == Crew(count=1, cpus=1, gpus=1, neighbours=1)
+    assert crew_for(graphics, None, device="cuda") == WorkerPoolSpec(count=3, cpus=1, gpus=1, neighbours=2)
+    assert crew_for(graphics, 1, device="auto") == WorkerPoolSpec(count=1, cpus=1, gpus=1, neighbours=1)
     assert crew_for(graphics, None, device="cpu").gpus == 0
     for nodes, workers, device, message in (
         (uneven, 9, "cpu", "9 workers need a core each, but the Ray cluster has 8"),

@@ -21,8 +21,8 @@ import torch
 from soco_datasets.cli import main
 from soco_datasets.errors import SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache.disk import MAPS, STRIDE, SharedStore
-from soco_datasets.features.cache.index import MARK, MARKS, count_marks
+from soco_datasets.features.cache.disk import MAPS, STRIDE, DiskFeatureCache
+from soco_datasets.features.cache.index import ENTRY, INDEX_FILE, count_marks
 from soco_datasets.features.cache.inventory import clear_features, stored_features
 from soco_datasets.features.cache.key import feature_key
 from soco_datasets.features.extractor import DenseFeatureExtractor
@@ -33,9 +33,11 @@ TOTAL = 40
 KEY: dict[str, Any] = {"model": {"name": "tiny", "effective_size": 56, "layer": -1, "norm": "none", "dtype": "float32"}}
 
 
-def open_store(directory: Path, key: dict[str, Any] = KEY, numbers: Iterable[int] = range(TOTAL)) -> SharedStore:
+def open_store(directory: Path, key: dict[str, Any] = KEY, numbers: Iterable[int] = range(TOTAL)) -> DiskFeatureCache:
     """Of the images of some numbers."""
-    return SharedStore(directory, key, SHAPE, [hashlib.sha256(str(number).encode()).digest() for number in numbers])
+    return DiskFeatureCache(
+        directory, key, SHAPE, [hashlib.sha256(str(number).encode()).digest() for number in numbers]
+    )
 
 
 def feature_map(number: int) -> torch.Tensor:
@@ -121,7 +123,7 @@ def test_a_damaged_map_is_found_said_and_made_again(tmp_path: Path, caplog: pyte
     assert (path / MAPS).stat().st_size == length + STRIDE, "it goes where it was, whatever came meanwhile"
 
 
-@pytest.mark.parametrize("name", [MAPS, MARKS])
+@pytest.mark.parametrize("name", [MAPS, INDEX_FILE])
 def test_a_file_cut_short_loses_only_what_was_behind(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,15 +140,15 @@ def test_a_file_cut_short_loses_only_what_was_behind(
 
 
 def test_marks_cut_between_two_are_said_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    os.truncate(fill(tmp_path) / MARKS, MARK.size * 9)
+    os.truncate(fill(tmp_path) / INDEX_FILE, ENTRY.size * 9)
     assert held(tmp_path) == set(range(9))
-    assert f"{MARKS} was cut short" in caplog.text
+    assert f"{INDEX_FILE} was cut short" in caplog.text
 
 
 def test_marks_of_another_place_do_not_count(tmp_path: Path) -> None:
     path = fill(tmp_path, range(10))
-    marks = (path / MARKS).read_bytes()
-    (path / MARKS).write_bytes(marks[MARK.size :] + bytes(MARK.size))
+    marks = (path / INDEX_FILE).read_bytes()
+    (path / INDEX_FILE).write_bytes(marks[ENTRY.size :] + bytes(ENTRY.size))
     assert held(tmp_path) == set()
     assert stored_features(tmp_path)[0].images == 0
     fill(tmp_path)
@@ -215,7 +217,9 @@ def test_two_processes_fill_one_store(tmp_path: Path) -> None:
     assert [process.wait() for process in both] == [0, 0]
     assert held(tmp_path) == set(range(TOTAL))
     (store,) = stored_features(tmp_path)
-    assert count_marks(store.path) == (store.path / MARKS).stat().st_size / MARK.size == TOTAL, "one slot an image"
+    assert count_marks(store.path) == (store.path / INDEX_FILE).stat().st_size / ENTRY.size == TOTAL, (
+        "one slot an image"
+    )
     for process in both:
         process.communicate()
 
@@ -245,7 +249,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_is_done(tmp_path: Path) -> 
 
 def test_a_store_that_cannot_fit_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(SocoError, match=r"is full: it needs [\d,]+ MB more.*--store none"):
-        SharedStore(tmp_path, KEY, (4096, 64, 64), [number.to_bytes(32) for number in range(10**5)])
+        DiskFeatureCache(tmp_path, KEY, (4096, 64, 64), [number.to_bytes(32) for number in range(10**5)])
     assert sum(store.nbytes for store in stored_features(tmp_path)) < 10**6
 
 

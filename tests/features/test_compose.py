@@ -17,7 +17,7 @@ from PIL import Image
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import Backbone, load_backbone
 from soco_datasets.features.compose import CompositeBackbone, UpsampledBackbone, resample, several_layers
-from soco_datasets.features.derived import identity
+from soco_datasets.features.derived import backbone_identity
 from soco_datasets.features.expression import load_model_expression, parse_expression, parse_layers
 from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
 from soco_datasets.features.heads import Head, HeadBackbone, save_head
@@ -293,7 +293,7 @@ def test_identity_tells_features_apart(parts: list[Backbone]) -> None:
         CompositeBackbone(parts[:2], [1, 2]),
         CompositeBackbone(parts[1::-1]),
     ]
-    assert len({json.dumps(identity(backbone), sort_keys=True) for backbone in made}) == len(made)
+    assert len({json.dumps(backbone_identity(backbone), sort_keys=True) for backbone in made}) == len(made)
 
 
 class TestExpressions:
@@ -366,7 +366,7 @@ class TestExpressions:
     def test_layers_are_for_every_part_that_names_none(self, save_model: SaveModel) -> None:
         first, second = save_model("vit", name="first"), save_model("dinov2", name="second")
         backbone: Any = load_model_expression(f"{first}+{second}[layer=1]", layers=(0, 2))
-        assert [identity(part).get("layers") for part in backbone.parts] == [[0, 2], None]
+        assert [backbone_identity(part).get("layers") for part in backbone.parts] == [[0, 2], None]
         assert backbone.parts[1].layer == 1
 
     def test_contradictions(self, save_model: SaveModel) -> None:

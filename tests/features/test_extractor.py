@@ -17,7 +17,7 @@ from shared_data import ORACLE, needs_shared
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache.memory import FeatureStore
+from soco_datasets.features.cache.memory import MemoryFeatureCache
 from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
 from soco_datasets.features.families.tokens import TokenBackbone
 
@@ -144,7 +144,7 @@ def test_normalised_features(save_model: SaveModel) -> None:
 def test_maps_go_into_a_store_and_come_back(save_model: SaveModel, tmp_path: Path) -> None:
     extractor = DenseFeatureExtractor(load_backbone(save_model("vit")), 48)
     maps = extractor.extract_normalised([noise(20, 30, 1), noise(20, 30, 2)])
-    with FeatureStore(
+    with MemoryFeatureCache(
         2, extractor.channels, extractor.grid, extractor.grid, memory_budget=0, directory=tmp_path
     ) as store:
         for index, features in enumerate(maps):

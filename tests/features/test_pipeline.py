@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from soco_datasets.errors import BackboneError, MissingExtraError
 from soco_datasets.features.backbones import load_backbone, preflight
-from soco_datasets.features.diffusion_checkpoint import FILES, WEIGHTS
+from soco_datasets.features.diffusion_checkpoint import FILES, PART_WEIGHTS
 
 HUB_ID, COMMIT = "someone/sd", "0123456789abcdef0123456789abcdef01234567"
 
@@ -70,17 +70,17 @@ def test_another_kind_of_pipeline(pipeline: Path) -> None:
         load_backbone(pipeline)
 
 
-@pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("part", PART_WEIGHTS)
 def test_truncated_weights(pipeline: Path, part: str) -> None:
-    path = pipeline / part / WEIGHTS[part]
+    path = pipeline / part / PART_WEIGHTS[part]
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(BackboneError, match="truncated or damaged"):
         load_backbone(pipeline)
 
 
-@pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("part", PART_WEIGHTS)
 def test_a_missing_and_a_surplus_weight(pipeline: Path, part: str) -> None:
-    path = pipeline / part / WEIGHTS[part]
+    path = pipeline / part / PART_WEIGHTS[part]
     tensors = load_file(path)
     lost = next(name for name in tensors if name.endswith("bias"))
     tensors["from.elsewhere"] = tensors.pop(lost)
@@ -117,11 +117,11 @@ def test_from_the_hubs_cache(whole: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     found = preflight(HUB_ID)
     assert (found.commit, found.download) == (COMMIT, 0)
-    assert found.weights == tuple(f"{part}/{name}" for part, name in WEIGHTS.items())
+    assert found.weights == tuple(f"{part}/{name}" for part, name in PART_WEIGHTS.items())
     backbone = load_backbone(HUB_ID, layer=1)
     assert (backbone.name, backbone.revision) == (HUB_ID, COMMIT)
     pixels = torch.rand(1, 3, 96, 96)
     assert torch.equal(backbone.forward(pixels), load_backbone(whole, layer=1).forward(pixels))
-    (repository / "snapshots" / COMMIT / "vae" / WEIGHTS["vae"]).unlink()
+    (repository / "snapshots" / COMMIT / "vae" / PART_WEIGHTS["vae"]).unlink()
     with pytest.raises(BackboneError, match="not in the local cache"):
         load_backbone(HUB_ID)

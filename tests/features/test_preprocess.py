@@ -11,12 +11,7 @@ from shared_data import ORACLE, needs_shared
 
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import DatasetFolderError, UsageError
-from soco_datasets.features.preprocess import (
-    NAMED_STATISTICS,
-    NO_STATISTICS,
-    normalise,
-    pad_and_resize,
-)
+from soco_datasets.features.preprocess import NAMED_STATISTICS, NO_STATISTICS, normalise, pad_and_resize
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:

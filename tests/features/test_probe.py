@@ -20,19 +20,13 @@ from torch.nn import functional
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.correspondence.evaluate import evaluate_backbone
-from soco_datasets.correspondence.probe_pairs import (
-    PROBE_TASKS,
-    ProbeData,
-    hold_out,
-    read_probe_data,
-    read_split,
-)
+from soco_datasets.correspondence.probe_pairs import PROBE_TASKS, ProbeData, hold_out, read_probe_data, read_split
 from soco_datasets.correspondence.probe_scores import select, selection_score
 from soco_datasets.correspondence.probe_training import ProbeRun, run_probe, write_probe
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import DatasetFolderError, PredictionsError, SocoError, UsageError
 from soco_datasets.features.backbones import load_backbone
-from soco_datasets.features.cache.memory import FeatureStore
+from soco_datasets.features.cache.memory import MemoryFeatureCache
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.heads import HeadBackbone, load_head
 from soco_datasets.features.linear_probe import (
@@ -389,7 +383,7 @@ def test_pairs_without_a_semantic_match_and_hold_outs_that_leave_nothing(
 
 
 def test_the_features_of_a_store_are_read_not_written() -> None:
-    with FeatureStore(2, 4, 2, 2) as store:
+    with MemoryFeatureCache(2, 4, 2, 2) as store:
         for index in range(2):
             store.put(index, torch.randn(4, 2, 2, generator=torch.Generator().manual_seed(index)))
         before = [store.get(index).clone() for index in range(2)]

@@ -13,17 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 import yaml
 
-from .loopback_store import (
-    Account,
-    Blob,
-    HubError,
-    Repo,
-    card_data,
-    eval_results,
-    front_matter,
-    is_lfs,
-    now,
-)
+from .loopback_store import Account, Blob, HubError, Repo, card_data, eval_results, front_matter, is_lfs, now
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.config import Protocol
-from soco_datasets.correspondence.evaluate import dataset_of
+from soco_datasets.correspondence.evaluate import dataset_provenance
 from soco_datasets.correspondence.plan import task_pairs
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.eval_yaml import render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of
-from soco_datasets.hub.record_pck import PckKind
-from soco_datasets.hub.rules import PublishedBoard
+from soco_datasets.hub.record_pck import PckRecordType
+from soco_datasets.hub.rules import Leaderboard
 from soco_datasets.records.annotated_points import image_annotations
 from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
 from soco_datasets.records.predictions import TaskPredictions, predictions_table
@@ -35,12 +35,12 @@ def board_files(folder: Path, rules: str | None = None) -> dict[str, bytes]:
     return files if rules is None else {**files, "leaderboard.json": rules.encode()}
 
 
-def published(folder: Path, revision: str = REVISION) -> PublishedBoard:
+def published(folder: Path, revision: str = REVISION) -> Leaderboard:
     return board_of(BENCHMARK, revision, board_files(folder))
 
 
 def predictions_beside(record: Path) -> Path:
-    return Path(PckKind().data_beside(record.as_posix()))
+    return Path(PckRecordType().data_beside(record.as_posix()))
 
 
 @cache
@@ -74,7 +74,7 @@ def make_result(
     header: dict[str, Any] = {
         "protocol": protocol or Protocol(),
         "model": {"name": name, "revision": None, "weights_hash": "abc"},
-        "dataset": dataset_of(open_folder(folder)),
+        "dataset": dataset_provenance(open_folder(folder)),
         "supercategories": supercategories,
         "versions": {"soco_datasets": "0.1.0"},
         "device": "cpu",

@@ -19,14 +19,14 @@ from soco_datasets.errors import UsageError
 from soco_datasets.hub.leaderboard import (
     Entry,
     all_standings,
+    leaderboard_csv,
     paper_entries,
     standings,
     table_rows,
     tasks_in,
-    to_csv,
     to_json,
 )
-from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.sources import local_entries
 from soco_datasets.reporting.paper import headline
 
@@ -53,7 +53,7 @@ def hub(built_mini: Path):
 
 
 def test_the_papers_forty_models_are_there() -> None:
-    entries = paper_entries([PckKind()])
+    entries = paper_entries([PckRecordType()])
     assert len(entries) == 40
     for entry in entries:
         assert {task: percent for (task, part), percent in entry.scores.items() if part == "overall"} == headline(
@@ -160,7 +160,7 @@ def test_names_and_notes_stay_data() -> None:
     evil = Entry(EVIL, "hub", "not verified", {("soc", "overall"): 50.0}, date=EVIL, notes=f"={EVIL}")
     rows = table_rows([evil], ["soc"], sort="soc")
     assert not any(char in "".join(rows[1]) for char in "\u202e\x1b\n")
-    (line,) = csv.DictReader(io.StringIO(to_csv(all_standings([evil]))))
+    (line,) = csv.DictReader(io.StringIO(leaderboard_csv(all_standings([evil]))))
     assert line["notes"].startswith("'=")
     assert "\x1b" not in line["model"]
     assert json.loads(to_json(all_standings([evil])))[0]["model"] == EVIL

@@ -23,18 +23,18 @@ from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.hub.eval_yaml import benchmark, render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of, rules_of
 from soco_datasets.hub.leaderboard import paper_entries
-from soco_datasets.hub.record_lvlm import LvlmKind
-from soco_datasets.hub.record_types import KINDS, task_of
+from soco_datasets.hub.record_lvlm import LvlmRecordType
+from soco_datasets.hub.record_types import RECORD_TYPES, find_ranked_task
 from soco_datasets.hub.sources import local_entries
-from soco_datasets.hub.submission import Pins, SubmissionError, entries_yaml, make_entries, parse_entries
+from soco_datasets.hub.submission import Checksums, SubmissionError, entries_yaml, make_entries, parse_entries
 from soco_datasets.hub.submit import prepare
 from soco_datasets.hub.verify import Verdict, check_submission
-from soco_datasets.lvlm.answer_table import HEADER_KEY, read_answers_table, write_answers
+from soco_datasets.lvlm.answer_table import ANSWERS_HEADER_KEY, read_answers_table, write_answers
 from soco_datasets.lvlm.lvlm_record import LvlmResult, answers_beside, record_from_answers
 from soco_datasets.utils.files import sha256_file
 
 TOKEN = "hf_bobSecretToken1234"
-MODEL, ARTIFACTS, KIND = "lab/vlm", "bob/results", LvlmKind()
+MODEL, ARTIFACTS, KIND = "lab/vlm", "bob/results", LvlmRecordType()
 YAML_FILE = ".eval_results/soco_lvlm.yaml"
 
 
@@ -117,7 +117,7 @@ def test_a_model_may_have_results_of_both_kinds(
     submitted(hub, tmp_path, pck)
     submitted(hub, tmp_path, result)
     model = hub.repo("model", MODEL)
-    assert sorted(pull.title for pull in model.discussions.values()) == sorted(kind.title for kind in KINDS)
+    assert sorted(pull.title for pull in model.discussions.values()) == sorted(kind.title for kind in RECORD_TYPES)
     model.merge(1)
     model.merge(2)
     both = run_soco(hub, tmp_path, "verify", MODEL, "--data", built_mini).stdout
@@ -219,7 +219,7 @@ class Sent:
 
     def submit(self) -> None:
         stated = LvlmResult.read(self.record)
-        pins = Pins(sha256_file(self.record), sha256_file(self.answers))
+        pins = Checksums(sha256_file(self.record), sha256_file(self.answers))
         self.entries = make_entries(KIND, stated, self.board, MODEL, ARTIFACTS, pins)
 
     def verdict(self) -> Verdict:
@@ -306,7 +306,7 @@ def test_a_wording_that_was_not_used_is_told_by_the_prompts(result: Path, tmp_pa
     record = copied(result, tmp_path)
     for text in ("red", "blue"):
         table = read_answers_table(answers_beside(record))
-        stated = {HEADER_KEY: table.schema.metadata[HEADER_KEY].replace(b'"red"', f'"{text}"'.encode())}
+        stated = {ANSWERS_HEADER_KEY: table.schema.metadata[ANSWERS_HEADER_KEY].replace(b'"red"', f'"{text}"'.encode())}
         write_answers(answers_beside(record), table.replace_schema_metadata(stated))
         record.write_text(record.read_text().replace('"color": "red"', f'"color": "{text}"'))
         assert main(["verify", str(record), "--data", str(built_mini)]) == int(text != "red")
@@ -339,10 +339,14 @@ def test_every_task_of_the_benchmark_is_of_one_kind() -> None:
     lvlm = {task["id"]: (task["config"], task["split"]) for task in tasks if task["config"] == "lvlm"}
     assert lvlm == {f"lvlm_{setting}": ("lvlm", setting) for setting in ("vis", "vis_desc", "desc")}
     for task in tasks:
-        known = task_of(task["id"])
+        known = find_ranked_task(task["id"])
         assert known is not None
-        assert sum(known[0] in kind.tasks for kind in KINDS) == 1
-    assert len({kind.yaml_file for kind in KINDS}) == len({kind.data_file for kind in KINDS}) == len(KINDS)
+        assert sum(known[0] in kind.tasks for kind in RECORD_TYPES) == 1
+    assert (
+        len({kind.yaml_file for kind in RECORD_TYPES})
+        == len({kind.data_file for kind in RECORD_TYPES})
+        == len(RECORD_TYPES)
+    )
 
 
 def test_tasks_of_settings_that_a_dataset_lacks_are_left_out() -> None:

@@ -17,23 +17,16 @@ from hypothesis import strategies as st
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import UsageError
-from soco_datasets.hub.record_pck import PckKind
+from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.record_types import kind_of_record, record_beside
-from soco_datasets.hub.submission import (
-    Pins,
-    SubmissionError,
-    entries_yaml,
-    make_entries,
-    parse_entries,
-    place_of,
-)
+from soco_datasets.hub.submission import Checksums, SubmissionError, entries_yaml, make_entries, parse_entries, place_of
 from soco_datasets.hub.submissions import parse_address
 from soco_datasets.hub.verify import Verdict, check_files, check_submission, verify_file
 from soco_datasets.records.evaluation import record_from_predictions
 from soco_datasets.records.predictions import HEADER_KEY, read_predictions, write_predictions
 from soco_datasets.utils.files import sha256_file
 
-MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckKind()
+MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckRecordType()
 
 
 class Sent:
@@ -46,8 +39,8 @@ class Sent:
         self.entries = make_entries(PCK, self.stated, self.board, MODEL, ARTIFACTS, self.pins)
 
     @property
-    def pins(self) -> Pins:
-        return Pins(sha256_file(self.record), sha256_file(self.predictions))
+    def pins(self) -> Checksums:
+        return Checksums(sha256_file(self.record), sha256_file(self.predictions))
 
     def verdict(self) -> Verdict:
         return check_submission(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from soco_datasets.lvlm.prompted import Asked
+from soco_datasets.lvlm.prompted import PromptedQuestions
 
 LETTERS = "ABCD"
 
 
-def small_asked(setting: str = "vis", groups: int = 2, size: tuple[int, int] = (60, 45)) -> Asked:
+def small_asked(setting: str = "vis", groups: int = 2, size: tuple[int, int] = (60, 45)) -> PromptedQuestions:
     """`groups` questions in four orderings each; the right answers of a group are A, D, C, B."""
     rows = [_row(setting, group, ordering) for group in range(groups) for ordering in range(4)]
 
@@ -21,7 +21,7 @@ def small_asked(setting: str = "vis", groups: int = 2, size: tuple[int, int] = (
         pixels = random.integers(0, 256, (2, size[1], size[0], 3), dtype=np.uint8)
         return {"source_image": Image.fromarray(pixels[0]), "target_image": Image.fromarray(pixels[1])}
 
-    return Asked(setting, "small", rows, images)
+    return PromptedQuestions(setting, "small", rows, images)
 
 
 def _row(setting: str, group: int, ordering: int) -> dict[str, Any]:

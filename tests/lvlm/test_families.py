@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="local models need transformers (extr
 from lvlm.tiny_vlm import FAMILIES, TEMPLATE
 from PIL import Image
 
-from soco_datasets.features.opening import open_folder
+from soco_datasets.features.opening import open_checkpoint_folder
 from soco_datasets.lvlm.hf_model import Chat, VisionLanguageModel, load_vision_language_model
 from soco_datasets.lvlm.hf_processor import load_processor, processor_record
 
@@ -94,7 +94,7 @@ def photograph(color: str = "gray") -> Image.Image:
 def test_pictures_become_as_many_tokens_as_in_the_released_models(folders: dict[str, Path], family: str) -> None:
     for name, content in RELEASED[family].items():
         (folders[family] / name).write_text(json.dumps(content))
-    processor = load_processor(open_folder(folders[family], label=family))
+    processor = load_processor(open_checkpoint_folder(folders[family], label=family))
     model = VisionLanguageModel(None, processor, "cpu", None, None)
     token = processor.tokenizer.convert_tokens_to_ids(PLACEHOLDERS.get(family, "<|image_pad|>"))
     both, one = TOKENS[family]
@@ -108,7 +108,7 @@ def test_pictures_become_as_many_tokens_as_in_the_released_models(folders: dict[
 
 
 def test_the_record_says_what_is_done_not_what_the_file_says(folders: dict[str, Path]) -> None:
-    record = processor_record(load_processor(open_folder(folders["internvl"], label="internvl")))
+    record = processor_record(load_processor(open_checkpoint_folder(folders["internvl"], label="internvl")))
     assert record["crop_to_patches"] is True
     assert (record["min_patches"], record["max_patches"]) == (1, 12)
 

@@ -26,7 +26,7 @@ from soco_datasets.lvlm.answer_table import (
     write_answers,
 )
 from soco_datasets.lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
-from soco_datasets.lvlm.prompted import Asked
+from soco_datasets.lvlm.prompted import PromptedQuestions
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.scores import Answer, score_answers
@@ -171,7 +171,7 @@ def replaced(table: pa.Table, name: str, value: str) -> pa.Table:
 
 def test_prompts_tell_another_wording_than_the_one_stated() -> None:
     rows = some_rows(2)
-    asked = Asked("vis", "c", rows, lambda place: {}, load_template(), {"shape": "arrow", "color": "red"})
+    asked = PromptedQuestions("vis", "c", rows, lambda place: {}, load_template(), {"shape": "arrow", "color": "red"})
     keys = list(asked.all_keys())
     answers = {("vis", row["index"]): Answer("A", key=key) for row, key in zip(rows, keys, strict=True)}
     stated = {"template_hash": DEFAULT_TEMPLATE.hash, "markers": {"shape": "arrow", "color": "red"}}

@@ -163,7 +163,7 @@ def test_inspect_asks_the_provider_with_images(folders: dict[str, Path], qwen: V
     model = open_model(ModelOptions(str(folders["qwen2_5_vl"]), device="cpu", batch_size=2))
     message = ChatMessageUser(content=[ContentImage(image=data_uri(picture(0))), ContentText(text="Which?")])
     output = anyio.run(model.generate, [message])
-    reply = qwen.answer([Chat((picture(0), "Which?"))], hf_provider.MAX_TOKENS)[0]
+    reply = qwen.answer([Chat((picture(0), "Which?"))], hf_provider.DEFAULT_MAX_TOKENS)[0]
     assert (output.completion, output.stop_reason) == (reply.text, reply.stop)
     assert output.usage is not None
     assert (output.usage.input_tokens, output.usage.output_tokens) == (reply.input_tokens, reply.output_tokens)

@@ -17,7 +17,7 @@ from loading.tiny_folder import write_folder
 from PIL import Image
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
-from soco_datasets.benchmarks.info import describe
+from soco_datasets.benchmarks.info import describe_folder
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.questions.generation import LETTERS
@@ -121,7 +121,7 @@ def test_imported_questions_load_are_asked_and_scored(tmp_path: Path) -> None:
     assert row["source_image"].getpixel((0, 0)) == (1, 0, 0)
     assert row["target_image"].getpixel((0, 0)) == (105, 0, 0)
     assert (row["keypoint"], row["candidate_points"], row["supercategory"]) == (None, None, "animals")
-    assert re.search(r"pictures +\d+\n +vis +8\n +desc +8", describe(folder))
+    assert re.search(r"pictures +\d+\n +vis +8\n +desc +8", describe_folder(folder))
     rows = [*read_rows(folder, "vis"), *read_rows(folder, "desc")]
     prompt = load_template().render(rows[0])
     assert "Which point" in prompt.text

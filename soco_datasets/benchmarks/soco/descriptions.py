@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...data.diagnostics import Findings
+from ...data.diagnostics import BuildReport
 from ...data.taxonomy import KeypointEntry, Taxonomy
 from ...utils.english import with_article
 from .metadata import METADATA_FILE, Metadata, read_metadata
@@ -21,7 +21,7 @@ _FOREIGN_FIELD = re.compile(r"%[sd(]|\$\{?\w|<\w+>|\[\w+\]")  # of template lang
 _ARTICLE = re.compile(r"\b(an?|a\(n\)) \{category\}", re.IGNORECASE)
 
 
-def describe(entry: KeypointEntry) -> str:
+def describe_keypoint(entry: KeypointEntry) -> str:
     """One plain sentence without a full stop. Never empty.
 
     >>> from soco_datasets.data.taxonomy import KeypointEntry
@@ -39,7 +39,7 @@ def describe(entry: KeypointEntry) -> str:
 
 
 def build_descriptions(
-    taxonomy: Taxonomy, metadata: object | None, findings: Findings | None = None
+    taxonomy: Taxonomy, metadata: object | None, findings: BuildReport | None = None
 ) -> list[dict[str, Any]]:
     """Rows of the config `descriptions`, one a keypoint, in the order of `taxonomy`.
 
@@ -65,7 +65,7 @@ def build_descriptions(
             {
                 "category": entry.category,
                 "keypoint": entry.keypoint,
-                "text": text or describe(entry),
+                "text": text or describe_keypoint(entry),
                 "origin": origin,
             }
         )
@@ -74,7 +74,7 @@ def build_descriptions(
     return rows
 
 
-def _note_unfilled(unfilled: Mapping[str, list[KeypointEntry]], findings: Findings) -> None:
+def _note_unfilled(unfilled: Mapping[str, list[KeypointEntry]], findings: BuildReport) -> None:
     for template, entries in unfilled.items():
         shown = template if len(template) <= 80 else template[:77] + "..."
         others = f" and {len(entries) - 1} other keypoint(s)" if len(entries) > 1 else ""
@@ -91,8 +91,12 @@ def _templates(entry: KeypointEntry, stated: Metadata) -> Iterator[tuple[str, bo
     for template in _strings(own.get("description")):
         yield template, True
     concept = stated.concepts.get(entry.concept or "", {})
-    for holder in (concept.get("template"), stated.categories.get(entry.category, {}).get("template"), stated.template):
-        for template in _strings(holder):
+    for source in (
+        concept.get("template"),
+        stated.categories.get(entry.category, {}).get("template"),
+        stated.template,
+    ):
+        for template in _strings(source):
             yield template, False
 
 

@@ -7,36 +7,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ...data.diagnostics import Findings
-from ...data.release_types import (
-    Box,
-    ImageRecord,
-    PairRecord,
-    Point,
-    View,
-)
+from ...data.diagnostics import BuildReport
+from ...data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView, PairRecord
 from ...data.taxonomy import Taxonomy
 
-K = TypeVar("K")
+_K = TypeVar("_K")
 
 
-def distinct_views(pairs: Iterable[PairRecord]) -> list[tuple[View, list[str]]]:
+def distinct_views(pairs: Iterable[PairRecord]) -> list[tuple[ImageView, list[str]]]:
     """Every view object with the files that show it. Equal clean views are one object (see PairFileReader), so going by
     identity avoids hashing 120,000 views of twenty points each."""
-    files: dict[int, tuple[View, list[str]]] = {}
+    files: dict[int, tuple[ImageView, list[str]]] = {}
     for pair in pairs:
         for view in (pair.source, pair.target):
             files.setdefault(id(view), (view, []))[1].append(pair.file)
     return list(files.values())
 
 
-def settle_views(pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], findings: Findings) -> None:
+def merge_views(pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], findings: BuildReport) -> None:
     """Gather each image's box and visible keypoints from the views of its pairs into `images`.
 
     Files that contradict the majority (another box, another position of a keypoint) are errors by name. A box that is
     missing or null in some files is filled in from the others.
     """
-    seen: dict[str, dict[View, list[str]]] = defaultdict(lambda: defaultdict(list))
+    seen: dict[str, dict[ImageView, list[str]]] = defaultdict(lambda: defaultdict(list))
     for view, files in distinct_views(pairs):
         seen[view.image_id][view].extend(files)
     for image_id, views in seen.items():
@@ -45,7 +39,7 @@ def settle_views(pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord],
         record.points = _settle_points(image_id, views, findings)
 
 
-def _settle_box(image_id: str, views: Mapping[View, list[str]], findings: Findings) -> Box | None:
+def _settle_box(image_id: str, views: Mapping[ImageView, list[str]], findings: BuildReport) -> Box | None:
     boxes: dict[Box, list[str]] = defaultdict(list)
     for view, files in views.items():
         if view.bbox is not None:
@@ -54,8 +48,10 @@ def _settle_box(image_id: str, views: Mapping[View, list[str]], findings: Findin
     return _majority(boxes) if boxes else None
 
 
-def _settle_points(image_id: str, views: Mapping[View, list[str]], findings: Findings) -> tuple[Point, ...]:
-    union: dict[str, Point] = {}
+def _settle_points(
+    image_id: str, views: Mapping[ImageView, list[str]], findings: BuildReport
+) -> tuple[AnnotatedKeypoint, ...]:
+    union: dict[str, AnnotatedKeypoint] = {}
     for view in sorted(views, key=lambda view: (-len(view.points), -len(views[view]))):
         for point in view.points:
             if point.name not in union or (union[point.name].bare and not point.bare):
@@ -78,11 +74,11 @@ def _settle_points(image_id: str, views: Mapping[View, list[str]], findings: Fin
     return tuple(union.values())
 
 
-def _majority(values: Mapping[K, list[str]]) -> K:
+def _majority(values: Mapping[_K, list[str]]) -> _K:
     return min(values, key=lambda value: (-len(values[value]), min(values[value])))
 
 
-def _report_minorities(what: str, field: str, values: Mapping[K, list[str]], findings: Findings) -> None:
+def _report_minorities(what: str, field: str, values: Mapping[_K, list[str]], findings: BuildReport) -> None:
     """An error for each file that disagrees with the majority; where there is none, for every file."""
     if len(values) < 2:
         return
@@ -102,13 +98,15 @@ def _plain(value: object) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def complete_pairs(
-    pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], taxonomy: Taxonomy, findings: Findings
+def fill_pairs(
+    pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], taxonomy: Taxonomy, findings: BuildReport
 ) -> None:
     """Give every pair's views the settled box, and bare points the concept the rest of the release gives them."""
-    completed: dict[int, tuple[View, View]] = {}  # by identity; holding the view keeps its id from being reused
+    completed: dict[
+        int, tuple[ImageView, ImageView]
+    ] = {}  # by identity; holding the view keeps its id from being reused
 
-    def complete(view: View, file: str) -> View:
+    def complete(view: ImageView, file: str) -> ImageView:
         box = images[view.image_id].bbox
         if view.bbox_given and view.bbox is None and box is not None:
             message = f"the box of {view.image_id} is null here but given in other files: theirs is taken"
@@ -125,7 +123,7 @@ def complete_pairs(
         record.points = tuple(_with_concept(point, record.category, taxonomy) for point in record.points)
 
 
-def _with_concept(point: Point, category: str, taxonomy: Taxonomy) -> Point:
+def _with_concept(point: AnnotatedKeypoint, category: str, taxonomy: Taxonomy) -> AnnotatedKeypoint:
     if not point.bare:
         return point
     entry = taxonomy.entry(category, point.name)
@@ -134,7 +132,7 @@ def _with_concept(point: Point, category: str, taxonomy: Taxonomy) -> Point:
     )
 
 
-def drop_doubled(pairs: list[PairRecord], findings: Findings) -> list[PairRecord]:
+def deduplicate_pairs(pairs: list[PairRecord], findings: BuildReport) -> list[PairRecord]:
     """Each (source, target) of a subset once: equal doubles are left out (a repair), unequal ones are errors."""
     first: dict[tuple[str, str, str], PairRecord] = {}
     kept = []
@@ -159,7 +157,10 @@ def drop_doubled(pairs: list[PairRecord], findings: Findings) -> list[PairRecord
 
 
 def compare_annotations(
-    annotated: Mapping[str, tuple[str, View]], images: Mapping[str, ImageRecord], paired: set[str], findings: Findings
+    annotated: Mapping[str, tuple[str, ImageView]],
+    images: Mapping[str, ImageRecord],
+    paired: set[str],
+    findings: BuildReport,
 ) -> None:
     """Use KeypointAnnotations for images in no pair; note where they contradict the pair files for the others."""
     for image_id, (file, view) in annotated.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...data.diagnostics import Findings
+from ...data.diagnostics import BuildReport
 from .categories import normal_spelling
 
 METADATA_FILE = "Metadata/keypoint_taxonomy.json"
@@ -63,7 +63,7 @@ class Metadata:
         )
 
 
-def read_metadata(metadata: object, findings: Findings | None = None) -> Metadata:
+def read_metadata(metadata: object, findings: BuildReport | None = None) -> Metadata:
     """Read a parsed `keypoint_taxonomy.json` of any shape as far as it can be understood.
 
     Understood are lists of categories (`instances`, `categories`, or the file itself) or mappings from the category's

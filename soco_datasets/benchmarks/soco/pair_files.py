@@ -11,21 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...data.diagnostics import Findings
-from ...data.json_values import (
-    BadFileError,
-    is_json,
-    load_json,
-    missing_field,
-    nfc,
-    some,
-)
-from ...data.release_types import (
-    ConceptGroup,
-    ImageRecord,
-    PairRecord,
-    View,
-)
+from ...data.diagnostics import BuildReport
+from ...data.json_values import BadFileError, first_names, is_json, load_json, missing_field, nfc
+from ...data.release_types import ConceptGroup, ImageRecord, ImageView, PairRecord
 from .categories import normal_spelling
 from .source import ReleaseFiles, read_error
 from .view_fields import read_view
@@ -55,8 +43,8 @@ class PairsRead:
     """
 
     pairs: list[PairRecord]
-    findings: Findings
-    views: dict[bytes, View]
+    findings: BuildReport
+    views: dict[bytes, ImageView]
 
 
 class PairFileReader:
@@ -69,7 +57,7 @@ class PairFileReader:
         self._categories_of: dict[str, list[str]] = {}
         for category, name in image_files:
             self._categories_of.setdefault(name, []).append(category)
-        self._views: dict[bytes, View] = {}
+        self._views: dict[bytes, ImageView] = {}
         self._by_plain_name: dict[tuple[str, str], str] | None = None
 
     def read_all(self, files: ReleaseFiles) -> PairsRead:
@@ -80,7 +68,7 @@ class PairFileReader:
         """
         files.check_reachable()
         self._views = {}
-        pairs, findings = [], Findings()
+        pairs, findings = [], BuildReport()
         for path in files.names:
             if not is_json(path):
                 findings.note(path, "", "extra_file", "not a pair file: left out")
@@ -96,7 +84,7 @@ class PairFileReader:
                 pairs.append(pair)
         return PairsRead(pairs, findings, self._views)
 
-    def read(self, file: str, raw: bytes, findings: Findings) -> PairRecord | None:
+    def read(self, file: str, raw: bytes, findings: BuildReport) -> PairRecord | None:
         """One file to a record; None when it has an error (recorded in `findings`)."""
         placed = subset_of(file)
         if placed is None:
@@ -104,7 +92,7 @@ class PairFileReader:
             findings.repair(file, "", "misplaced_file", message, "move it, or remove it")
             return None
         subset, directory = placed
-        own = Findings()
+        own = BuildReport()
         try:
             record = self._parse(file, subset, directory, load_json(file, raw, own), own)
         except BadFileError:
@@ -112,7 +100,7 @@ class PairFileReader:
         findings.extend(own)
         return None if own.of("error") else record
 
-    def _parse(self, file: str, subset: str, directory: str, data: Any, findings: Findings) -> PairRecord:
+    def _parse(self, file: str, subset: str, directory: str, data: Any, findings: BuildReport) -> PairRecord:
         if not isinstance(data, dict):
             findings.error(file, "", "not_object", f"a pair must be a JSON object, this is a {type(data).__name__}")
             raise BadFileError
@@ -145,8 +133,8 @@ class PairFileReader:
     # One side of the pair ---------------------------------------------------------------------------------------
 
     def _side(
-        self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: Findings
-    ) -> View | None:
+        self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: BuildReport
+    ) -> ImageView | None:
         image = self._image(file, side, subset, directory, data, findings)
         if image is None:
             return None
@@ -155,7 +143,7 @@ class PairFileReader:
         key = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
         view = self._views.get(key)
         if view is None:
-            own = Findings()
+            own = BuildReport()
             view = read_view(file, f"{side}_", data, image, own)
             if not len(own) and view is not None:
                 self._views[key] = view  # only clean views are shared, so that each bad file is named itself
@@ -163,7 +151,7 @@ class PairFileReader:
         return view
 
     def _image(
-        self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: Findings
+        self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: BuildReport
     ) -> ImageRecord | None:
         field = f"{side}_image"
         name = data.get(field)
@@ -208,7 +196,7 @@ class PairFileReader:
     # Matches ----------------------------------------------------------------------------------------------------
 
     def _overlap(
-        self, file: str, data: Mapping[str, Any], source: View, target: View, findings: Findings
+        self, file: str, data: Mapping[str, Any], source: ImageView, target: ImageView, findings: BuildReport
     ) -> tuple[str, ...] | None:
         field = "semantic_overlap"
         names = data.get(field)
@@ -222,17 +210,17 @@ class PairFileReader:
         both = {p.name for p in source.points} & {p.name for p in target.points}
         unknown = [name for name in names if nfc(name) not in both]
         if unknown:
-            message = f"{some(unknown)} not visible in both views: skipped"
+            message = f"{first_names(unknown)} not visible in both views: skipped"
             findings.repair(file, field, "unknown_overlap", message, "remove the names, or add the points")
         known = [nfc(name) for name in names if nfc(name) in both]
         doubled = sorted({name for name in known if known.count(name) > 1})
         if doubled:
-            message = f"{some(doubled)} listed more than once: counted once"
+            message = f"{first_names(doubled)} listed more than once: counted once"
             findings.repair(file, field, "doubled_overlap", message, "list each name once")
         return tuple(dict.fromkeys(known))
 
     def _groups(
-        self, file: str, data: Mapping[str, Any], source: View, target: View, findings: Findings
+        self, file: str, data: Mapping[str, Any], source: ImageView, target: ImageView, findings: BuildReport
     ) -> tuple[ConceptGroup, ...] | None:
         field = "concept_matches"
         groups = data.get(field)
@@ -258,7 +246,7 @@ class PairFileReader:
             unknown = [n for n in names_source if n not in known_source]
             unknown += [n for n in names_target if n not in known_target]
             if unknown:
-                message = f"{some(unknown)} not visible in that view: skipped"
+                message = f"{first_names(unknown)} not visible in that view: skipped"
                 findings.repair(file, where, "unknown_match", message, "remove the names, or add the points")
             kept = ConceptGroup(
                 nfc(group["concept_name"]),
@@ -272,7 +260,9 @@ class PairFileReader:
         return tuple(result)
 
 
-def _check_place(file: str, subset: str, directory: str, source: View, target: View, findings: Findings) -> None:
+def _check_place(
+    file: str, subset: str, directory: str, source: ImageView, target: ImageView, findings: BuildReport
+) -> None:
     """A pair lies with those within a category or with those across, in the folder of its target's category."""
     own, other = source.category, target.category
     if (own == other) == (subset == "cross"):

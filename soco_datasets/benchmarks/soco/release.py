@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from ...data.diagnostics import Findings
-from ...data.release_types import (
-    SUBSETS,
-    ImageRecord,
-    PairRecord,
-    Release,
-    View,
-)
+from ...data.diagnostics import BuildReport
+from ...data.release_types import PAIR_SUBSETS, ImageRecord, ImageView, PairRecord, Release
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
 from ...utils.files import progress
 from ..image_files import read_images
 from .categories import supercategory_of
 from .descriptions import build_descriptions
-from .merge import (
-    compare_annotations,
-    complete_pairs,
-    distinct_views,
-    drop_doubled,
-    settle_views,
-)
+from .merge import compare_annotations, deduplicate_pairs, distinct_views, fill_pairs, merge_views
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import read_side_files
@@ -32,12 +20,12 @@ from .taxonomy_build import Observation, build_taxonomy
 _CHUNK = 1000  # pair files that one call of a mapper reads
 
 
-def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) -> Release:
+def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = map) -> Release:
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
     images = read_images(files, findings, mapper)
     side = read_side_files(files, images, findings)
-    pairs = drop_doubled(_read_pairs(files, images, findings, mapper), findings)
-    settle_views(pairs, images, findings)
+    pairs = deduplicate_pairs(_read_pairs(files, images, findings, mapper), findings)
+    merge_views(pairs, images, findings)
     paired = {view.image_id for pair in pairs for view in (pair.source, pair.target)}
     compare_annotations(side.views, images, paired, findings)
 
@@ -48,12 +36,12 @@ def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) 
         if image_id not in paired:
             observations += view.observations([file])
     taxonomy = build_taxonomy(observations, side.taxonomy, findings)
-    complete_pairs(pairs, images, taxonomy, findings)
+    fill_pairs(pairs, images, taxonomy, findings)
     _note_leftovers(images, paired, taxonomy, findings)
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
         images=images,
-        pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in SUBSETS},
+        pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in PAIR_SUBSETS},
         taxonomy=taxonomy,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
         side_files=side.texts,
@@ -62,13 +50,13 @@ def read_release(files: ReleaseFiles, findings: Findings, mapper: Mapper = map) 
 
 
 def _read_pairs(
-    files: ReleaseFiles, images: dict[str, ImageRecord], findings: Findings, mapper: Mapper
+    files: ReleaseFiles, images: dict[str, ImageRecord], findings: BuildReport, mapper: Mapper
 ) -> list[PairRecord]:
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
     parts = [files.part(names) for names in chunks_of(paths, _CHUNK)]
     pairs: list[PairRecord] = []
-    views: dict[bytes, View] = {}
+    views: dict[bytes, ImageView] = {}
     for read in progress(
         mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=len(parts), unit="part"
     ):
@@ -81,7 +69,9 @@ def _read_pairs(
     return pairs
 
 
-def _note_leftovers(images: dict[str, ImageRecord], paired: set[str], taxonomy: Taxonomy, findings: Findings) -> None:
+def _note_leftovers(
+    images: dict[str, ImageRecord], paired: set[str], taxonomy: Taxonomy, findings: BuildReport
+) -> None:
     unseen = sorted(set(taxonomy.categories()) - {record.category for record in images.values()})
     if unseen:
         message = f"{len(unseen)} categories without images (such as {', '.join(unseen[:3])}): kept in `taxonomy`"

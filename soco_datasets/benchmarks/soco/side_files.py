@@ -11,14 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...data.diagnostics import Findings
-from ...data.json_values import (
-    check_text,
-    finite,
-    is_json,
-    nfc,
-)
-from ...data.release_types import ImageRecord, View
+from ...data.diagnostics import BuildReport
+from ...data.json_values import check_text, finite, is_json, nfc
+from ...data.release_types import ImageRecord, ImageView
 from .metadata import METADATA_FILE
 from .source import ReleaseFiles, read_error
 from .view_fields import read_view
@@ -38,11 +33,11 @@ class SideFiles:
     """
 
     texts: list[tuple[str, str]] = field(default_factory=list)
-    views: dict[str, tuple[str, View]] = field(default_factory=dict)
+    views: dict[str, tuple[str, ImageView]] = field(default_factory=dict)
     taxonomy: Any = None
 
 
-def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], findings: Findings) -> SideFiles:
+def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], findings: BuildReport) -> SideFiles:
     """Read every file below KeypointAnnotations/ and Metadata/; fills in pose and origin of `images`."""
     side = SideFiles()
     for name in files.names:
@@ -73,7 +68,7 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
     return side
 
 
-def _text(name: str, raw: bytes, findings: Findings) -> str:
+def _text(name: str, raw: bytes, findings: BuildReport) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -82,7 +77,7 @@ def _text(name: str, raw: bytes, findings: Findings) -> str:
         return raw.decode("utf-8", errors="backslashreplace")
 
 
-def _take_sources(mapping: object, images: Mapping[str, ImageRecord], findings: Findings) -> None:
+def _take_sources(mapping: object, images: Mapping[str, ImageRecord], findings: BuildReport) -> None:
     """filename_mapping.json: where each photograph came from, by category or flat, and either name first."""
     by_file = {record.file: record for record in images.values()}
     known = False
@@ -107,7 +102,7 @@ def _name_pairs(mapping: object) -> Iterator[tuple[str | None, str, str]]:
 
 
 def _take_annotation(
-    name: str, data: object, images: Mapping[str, ImageRecord], side: SideFiles, findings: Findings
+    name: str, data: object, images: Mapping[str, ImageRecord], side: SideFiles, findings: BuildReport
 ) -> None:
     image_id = name.removeprefix("KeypointAnnotations/").removesuffix(".json")
     image = images.get(image_id)
@@ -122,7 +117,7 @@ def _take_annotation(
         elif data.get(attribute) is not None:
             message = f"is {data[attribute]!r}, not a number of degrees: not used"
             findings.repair(name, attribute, "odd_pose", message, "give degrees, or null")
-    scratch = Findings()
+    scratch = BuildReport()
     view = read_view(name, "", data, image, scratch) if isinstance(data.get("keypoints"), list) else None
     if view is None:
         why = "; ".join(f"{item.field}: {item.message}" for item in scratch.of("error")[:2]) or "no list of keypoints"

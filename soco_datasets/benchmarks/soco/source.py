@@ -21,14 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ...data.diagnostics import Findings
+from ...data.diagnostics import BuildReport
 from ...data.json_values import is_text
-from ...errors import (
-    DataNotFoundError,
-    ReleaseError,
-    SocoError,
-    UsageError,
-)
+from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
@@ -93,7 +88,7 @@ class ReleaseFiles:
         }
         return {**self.__dict__, "_places": places}
 
-    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: Findings) -> None:
+    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: BuildReport) -> None:
         """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
         name = unicodedata.normalize("NFC", name)
         if not is_text(name):
@@ -119,7 +114,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 @contextlib.contextmanager
 def open_release(
-    source: str, findings: Findings, revision: str | None = None, required: Sequence[str] = REQUIRED
+    source: str, findings: BuildReport, revision: str | None = None, required: Sequence[str] = REQUIRED
 ) -> Iterator[ReleaseFiles]:
     """Open SOURCE ("mini", a folder, or a Hub dataset id) and give its files; archives are closed at the end.
 
@@ -225,7 +220,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         ) from error
 
 
-def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, findings: Findings) -> None:
+def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, findings: BuildReport) -> None:
     for member in archive.infolist():
         name = member.filename.replace("\\", "/")
         if member.is_dir():
@@ -249,7 +244,7 @@ def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, find
             files.add("/".join((path.stem, *parts)), (archive, member), findings)
 
 
-def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: Findings) -> None:
+def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: BuildReport) -> None:
     inside = _own_folders(root)
 
     def unreadable(error: OSError) -> None:
@@ -284,7 +279,7 @@ def _own_folders(root: Path) -> list[Path]:
     return [real, blobs.resolve()] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
 
 
-def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: Findings) -> None:
+def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: BuildReport) -> None:
     missing = [folder for folder in required if not any(name.startswith(f"{folder}/") for name in files._places)]
     if missing:
         findings.check(str(root), strict=False)  # what was refused may be all there was

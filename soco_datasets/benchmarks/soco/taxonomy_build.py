@@ -6,19 +6,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ...data.diagnostics import Findings
+from ...data.diagnostics import BuildReport
 from ...data.release_types import Observation
 from ...data.taxonomy import KeypointEntry, Taxonomy
 from .categories import find_category
-from .metadata import (
-    METADATA_FILE,
-    STATED,
-    Metadata,
-    read_metadata,
-)
+from .metadata import METADATA_FILE, STATED, Metadata, read_metadata
 from .names import parse_name
 
-K = TypeVar("K")
+_K = TypeVar("_K")
 
 
 Files = list[Sequence[str]]  # in parts, as the observations have them
@@ -26,7 +21,7 @@ _Seen = dict[str, dict[Any, Files]]  # field -> value -> the files that say so; 
 _NAMED = 50  # files that one contradiction names
 
 
-def build_taxonomy(observations: Iterable[Observation], metadata: object | None, findings: Findings) -> Taxonomy:
+def build_taxonomy(observations: Iterable[Observation], metadata: object | None, findings: BuildReport) -> Taxonomy:
     """The taxonomy of a release.
 
     Args:
@@ -80,7 +75,7 @@ def build_taxonomy(observations: Iterable[Observation], metadata: object | None,
 
 
 def _gather(
-    observations: Iterable[Observation], findings: Findings
+    observations: Iterable[Observation], findings: BuildReport
 ) -> tuple[dict[tuple[str, str], _Seen], dict[tuple[int, str], Files]]:
     """One pass: (category, keypoint) -> what is said of it, and (concept id, concept) -> the files."""
     seen: dict[tuple[str, str], _Seen] = {}
@@ -110,7 +105,7 @@ def _gather(
     return seen, concepts
 
 
-def _by_files(values: Mapping[K, Files]) -> list[tuple[K, list[str]]]:
+def _by_files(values: Mapping[_K, Files]) -> list[tuple[_K, list[str]]]:
     """Each value with its files, that of most files first."""
     flat = [(value, list(dict.fromkeys(itertools.chain.from_iterable(files)))) for value, files in values.items()]
     return sorted(flat, key=lambda item: -len(item[1]))
@@ -123,7 +118,7 @@ def _each_file(files: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield file, f" So do {left} more file(s)." if number == _NAMED and left > 0 else ""
 
 
-def _resolve(key: tuple[str, str], values: _Seen, findings: Findings) -> dict[str, Any]:
+def _resolve(key: tuple[str, str], values: _Seen, findings: BuildReport) -> dict[str, Any]:
     """One value a field; two are an error (of `shared`, which no score depends on, a note)."""
     category, keypoint = key
     resolved: dict[str, Any] = {}
@@ -148,7 +143,7 @@ def _resolve(key: tuple[str, str], values: _Seen, findings: Findings) -> dict[st
     return resolved
 
 
-def _concept_ids(concepts: dict[tuple[int, str], Files], stated: Metadata, findings: Findings) -> dict[str, int]:
+def _concept_ids(concepts: dict[tuple[int, str], Files], stated: Metadata, findings: BuildReport) -> dict[str, int]:
     """Concept -> id, one to one: from the pair files, then from the metadata where that does not contradict them."""
     ids: dict[str, int] = {}
     names: dict[int, str] = {}
@@ -182,7 +177,7 @@ def _concept_ids(concepts: dict[tuple[int, str], Files], stated: Metadata, findi
 
 
 def _check_ids(
-    points: dict[tuple[str, str], dict[str, Any]], seen: dict[tuple[str, str], _Seen], findings: Findings
+    points: dict[tuple[str, str], dict[str, Any]], seen: dict[tuple[str, str], _Seen], findings: BuildReport
 ) -> None:
     """Two names of a category with one id are an error."""
     owners: dict[tuple[str, int], str] = {}
@@ -206,7 +201,7 @@ def _merge(
     points: dict[tuple[str, str], dict[str, Any]],
     seen: dict[tuple[str, str], _Seen],
     stated: Metadata,
-    findings: Findings,
+    findings: BuildReport,
 ) -> None:
     """Fill `points` from the metadata and add the keypoints only it has; note where it contradicts the pair files."""
     taken = {(category, values["keypoint_id"]): name for (category, name), values in points.items()}
@@ -234,7 +229,7 @@ def _first(files: Files) -> str:
     return next(itertools.chain.from_iterable(files))
 
 
-def _disagrees(findings: Findings, field: str, message: str) -> None:
+def _disagrees(findings: BuildReport, field: str, message: str) -> None:
     findings.note(METADATA_FILE, field, "taxonomy_disagrees", f"{message}; the pair files are followed.")
 
 
@@ -245,7 +240,7 @@ def _levels(category: str, stated: Metadata) -> tuple[str | None, str | None]:
     return supercategory, told.get("group") or (known.group if known else None)
 
 
-def _note_gaps(taxonomy: Taxonomy, seen: dict[tuple[str, str], _Seen], findings: Findings) -> None:
+def _note_gaps(taxonomy: Taxonomy, seen: dict[tuple[str, str], _Seen], findings: BuildReport) -> None:
     """Once a category: no supercategory, keypoints without concept."""
     for category in taxonomy.categories():
         entries = taxonomy.entries_of(category)

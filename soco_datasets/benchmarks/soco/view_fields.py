@@ -1,4 +1,4 @@
-"""What one annotation file says of one image: its size, box and visible keypoints -> a `View`.
+"""What one annotation file says of one image: its size, box and visible keypoints -> a `ImageView`.
 
 Pair files say it of two images, each field with a prefix, KeypointAnnotations of one.
 """
@@ -8,20 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...data.diagnostics import Findings
-from ...data.json_values import (
-    as_int,
-    finite,
-    missing_field,
-    nfc,
-    some,
-)
-from ...data.release_types import (
-    Box,
-    ImageRecord,
-    Point,
-    View,
-)
+from ...data.diagnostics import BuildReport
+from ...data.json_values import as_int, finite, first_names, missing_field, nfc
+from ...data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView
 
 # Annotators click a little outside the image now and then; further out the point cannot belong to it.
 FAR_OUTSIDE = 0.25  # of the image's longer side
@@ -36,8 +25,10 @@ _FITS: dict[str, Callable[[object], bool]] = {
 }
 
 
-def read_view(file: str, prefix: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings) -> View | None:
-    """The fields `<prefix>imsize`, `<prefix>bndbox`, `<prefix>keypoints` of `data` as a `View` of `image`.
+def read_view(
+    file: str, prefix: str, data: Mapping[str, Any], image: ImageRecord, findings: BuildReport
+) -> ImageView | None:
+    """The fields `<prefix>imsize`, `<prefix>bndbox`, `<prefix>keypoints` of `data` as a `ImageView` of `image`.
 
     Errors and repairs go to `findings`; None when the view cannot be used.
     """
@@ -47,10 +38,10 @@ def read_view(file: str, prefix: str, data: Mapping[str, Any], image: ImageRecor
     points = _read_points(file, f"{prefix}keypoints", data, image, findings)
     if len(findings.of("error")) > before:
         return None
-    return View(image.image_id, bbox, given, points)
+    return ImageView(image.image_id, bbox, given, points)
 
 
-def _check_size(file: str, field: str, size: object, image: ImageRecord, findings: Findings) -> None:
+def _check_size(file: str, field: str, size: object, image: ImageRecord, findings: BuildReport) -> None:
     numbers = [as_int(value) for value in size] if isinstance(size, list) else []
     if len(numbers) != 2 or None in numbers:
         missing_field(file, field, size, "[width, height] in pixels", findings)
@@ -64,7 +55,7 @@ def _check_size(file: str, field: str, size: object, image: ImageRecord, finding
 
 
 def _read_box(
-    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
+    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: BuildReport
 ) -> tuple[Box | None, bool]:
     box = data.get(field)
     if field in data and box is None:
@@ -88,8 +79,8 @@ def _read_box(
 
 
 def _read_points(
-    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: Findings
-) -> tuple[Point, ...]:
+    file: str, field: str, data: Mapping[str, Any], image: ImageRecord, findings: BuildReport
+) -> tuple[AnnotatedKeypoint, ...]:
     items = data.get(field)
     if not isinstance(items, list):
         missing_field(file, field, items, "a list of keypoints", findings)
@@ -97,7 +88,7 @@ def _read_points(
     if not items:
         message = "lists no keypoint: the pair is kept and scores in no task"
         findings.repair(file, field, "no_points", message, "list the visible keypoints, or remove the pair")
-    points: dict[str, Point] = {}
+    points: dict[str, AnnotatedKeypoint] = {}
     doubled, bare, long, outside, odd = [], [], [], [], []
     for number, item in enumerate(items):
         where = f"{field}[{number}]"
@@ -131,7 +122,7 @@ def _read_points(
         if "concept_name" not in item:
             bare.append(name)
         odd += [f"{field_name} of {name}" for field_name, fits in _FITS.items() if not fits(item.get(field_name))]
-        points[name] = Point(
+        points[name] = AnnotatedKeypoint(
             name=name,
             x=x,
             y=y,
@@ -143,21 +134,23 @@ def _read_points(
             bare="concept_name" not in item,
         )
     if doubled:
-        message = f"{some(doubled)} given more than once in one view: the last one counts"
+        message = f"{first_names(doubled)} given more than once in one view: the last one counts"
         findings.repair(file, field, "doubled_keypoint", message, "give each keypoint once")
     if bare:
-        message = f"{some(bare)} without concept_name: taken from the release's other files where they agree"
+        message = f"{first_names(bare)} without concept_name: taken from the release's other files where they agree"
         findings.repair(file, field, "bare_points", message, "give concept_id, concept_name, kind, shared")
     if long:
-        message = f"{some(long)} with more than two coordinates: the first two are x and y"
+        message = f"{first_names(long)} with more than two coordinates: the first two are x and y"
         findings.repair(file, field, "extra_coordinates", message, "give [x, y]")
     if odd:
-        message = f"{some(odd)} of the wrong kind: not used"
+        message = f"{first_names(odd)} of the wrong kind: not used"
         findings.repair(
             file, field, "odd_field", message, "give integers as ids, text as kind, true or false as shared"
         )
     if outside:
-        findings.note(file, field, "points_outside", f"{some(outside)} slightly outside the image: kept as they are")
+        findings.note(
+            file, field, "points_outside", f"{first_names(outside)} slightly outside the image: kept as they are"
+        )
     return tuple(points.values())
 
 

@@ -23,10 +23,10 @@ from .prompts import DEFAULT_TEMPLATE, PromptTemplate
 SETTINGS = ("vis", "vis_desc", "desc")
 LETTERS = "ABCD"
 PER_CATEGORY = 20
-MIN_SHARED = 3  # what makes two images a pair, as everywhere
+MIN_SHARED_FOR_QUESTIONS = 3  # what makes two images a pair, as everywhere
 
-Point = tuple[float, float]
-Row = dict[str, Any]
+QuestionPoint = tuple[float, float]
+QuestionRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class AnnotatedImage:
     image_id: str
     category: str
     size: tuple[int, int]
-    points: Mapping[str, Point]
+    points: Mapping[str, QuestionPoint]
 
-    def usable(self) -> dict[str, Point]:
+    def usable(self) -> dict[str, QuestionPoint]:
         """The points that lie inside the image: a marker outside it could not be seen."""
         width, height = self.size
         return {name: (x, y) for name, (x, y) in self.points.items() if 0 <= x <= width and 0 <= y <= height}
@@ -53,10 +53,10 @@ class Question:
     target_image_id: str
     category: str
     keypoint: str
-    source_point: Point
-    candidates: tuple[tuple[str, Point], ...]
+    source_point: QuestionPoint
+    candidates: tuple[tuple[str, QuestionPoint], ...]
 
-    def ordering(self, number: int) -> tuple[tuple[str, Point], ...]:
+    def ordering(self, number: int) -> tuple[tuple[str, QuestionPoint], ...]:
         """The candidates in the order of the letters A to D: ordering `number` begins with candidate `number`."""
         return self.candidates[number:] + self.candidates[:number]
 
@@ -93,7 +93,9 @@ def draw_questions(images: Sequence[AnnotatedImage], per_category: int = PER_CAT
     """
     if per_category < 0:
         raise UsageError(f"The number of questions of a category must not be negative, got {per_category}.")
-    index = PairIndex([i.category for i in images], [i.points for i in images], cross=False, min_shared=MIN_SHARED)
+    index = PairIndex(
+        [i.category for i in images], [i.points for i in images], cross=False, min_shared=MIN_SHARED_FOR_QUESTIONS
+    )
     usable = [image.usable() for image in images]
     passed = Counter(few_points=sum(len(set(points.values())) < len(LETTERS) for points in usable), no_query=0)
     passed["short_category"] = len({image.category for image in images} - set(index.group_ranges()))
@@ -117,7 +119,7 @@ def draw_questions(images: Sequence[AnnotatedImage], per_category: int = PER_CAT
 
 
 def _ask(
-    images: Sequence[AnnotatedImage], usable: Sequence[Mapping[str, Point]], pair: tuple[int, int], seed: int
+    images: Sequence[AnnotatedImage], usable: Sequence[Mapping[str, QuestionPoint]], pair: tuple[int, int], seed: int
 ) -> Question | None:
     """The question of one pair in the direction drawn, in the other one where only that has any, or None."""
     ids = sorted(images[i].image_id for i in pair)
@@ -134,7 +136,7 @@ def _ask(
 
 
 def _question(
-    source: AnnotatedImage, target: AnnotatedImage, keypoint: str, points: Mapping[str, Point], seed: int
+    source: AnnotatedImage, target: AnnotatedImage, keypoint: str, points: Mapping[str, QuestionPoint], seed: int
 ) -> Question:
     key = (seed, "distractor", source.image_id, target.image_id, keypoint)
     others = sorted(_distractors(points, keypoint) or (), key=lambda name: _rank(*key, name))
@@ -151,11 +153,11 @@ def _question(
     )
 
 
-def _distractors(points: Mapping[str, Point], keypoint: str) -> list[str] | None:
+def _distractors(points: Mapping[str, QuestionPoint], keypoint: str) -> list[str] | None:
     """The other points that can be told apart from the keypoint and from one another; None where they are too few."""
     if keypoint not in points:
         return None
-    first_at: dict[Point, str] = {}
+    first_at: dict[QuestionPoint, str] = {}
     for name, point in points.items():
         first_at.setdefault(point, name)
     first_at.pop(points[keypoint])
@@ -178,7 +180,7 @@ def question_rows(
     descriptions: Mapping[tuple[str, str], str],
     supercategories: Mapping[str, str | None],
     template: PromptTemplate = DEFAULT_TEMPLATE,
-) -> Iterator[Row]:
+) -> Iterator[QuestionRow]:
     """The rows of one split of the config `lvlm` (`schema.LVLM`), four a question, in order.
 
     Args:
@@ -193,7 +195,7 @@ def question_rows(
     for number, question in enumerate(questions):
         for ordering in range(len(LETTERS)):
             candidates = question.ordering(ordering)
-            row: Row = {
+            row: QuestionRow = {
                 "index": str(number * len(LETTERS) + ordering),
                 "g_index": str(number),
                 "question_id": question.question_id,
@@ -226,7 +228,7 @@ def release_questions(release: Release, per_category: int = PER_CATEGORY, seed: 
     return draw_questions(images, per_category, seed)
 
 
-def release_rows(release: Release, questions: Questions, setting: str) -> Iterator[Row]:
+def release_rows(release: Release, questions: Questions, setting: str) -> Iterator[QuestionRow]:
     """The rows of one setting of those questions, with the release's descriptions."""
     texts = {(str(row["category"]), str(row["keypoint"])): str(row["text"]) for row in release.descriptions}
     parents = {category: release.taxonomy.supercategory(category) for category in release.taxonomy.categories()}

@@ -27,8 +27,8 @@ _UNITS = 13  # of a canvas's short side
 MARK = 0.3  # radius of a candidate's mark, in units
 GAP = 0.12  # free space around labels and marks, in units
 
-Point = tuple[float, float]
-Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
+_Point = tuple[float, float]
+LabelBox = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Canvas:
         """Side of a label, pixels."""
         return max(_LEAST_UNIT, round(min(self.size) / _UNITS))
 
-    def point(self, point: Sequence[float]) -> Point:
+    def point(self, point: Sequence[float]) -> _Point:
         """A point of the image on the canvas."""
         return (point[0] * self.factor[0], point[1] * self.factor[1])
 
 
-def place_labels(canvas: Canvas, points: Sequence[Point]) -> list[Box]:
+def place_labels(canvas: Canvas, points: Sequence[_Point]) -> list[LabelBox]:
     """A box for the label of each point (on the canvas): inside it, apart from one another and off every mark.
 
     A label lies as near to its own point, and not nearer to another one, as there is room, and where the line from it
     to its point crosses no other label, line or mark. The boxes do not depend on the order of the points, so that the
     orderings of a question differ in their letters alone.
     """
-    best: dict[int, Box] = {}
+    best: dict[int, LabelBox] = {}
     fewest = math.inf
     down = sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0]))
     right = sorted(down, key=lambda i: points[i])
@@ -82,7 +82,7 @@ def place_labels(canvas: Canvas, points: Sequence[Point]) -> list[Box]:
     return [best[index] for index in range(len(points))]
 
 
-def _place(canvas: Canvas, points: Sequence[Point], order: Sequence[int]) -> tuple[dict[int, Box], int]:
+def _place(canvas: Canvas, points: Sequence[_Point], order: Sequence[int]) -> tuple[dict[int, LabelBox], int]:
     """The boxes placed one after the other, each where it is best then, and how many lines cross something."""
     unit = canvas.unit
     lefts, tops = (
@@ -92,7 +92,7 @@ def _place(canvas: Canvas, points: Sequence[Point], order: Sequence[int]) -> tup
     keep = math.ceil(unit * (MARK + GAP)) + 1
     for x, y in points:
         _block(free, lefts, tops, unit, (x - keep, y - keep, x + keep, y + keep))
-    boxes: dict[int, Box] = {}
+    boxes: dict[int, LabelBox] = {}
     reach, gap, crossings = mark_radius(canvas, points), math.ceil(unit * GAP), 0
     for index in order:
         cost = np.where(free, _costs(lefts, tops, unit, points, index), np.inf).ravel()
@@ -136,7 +136,7 @@ def _block(
 
 
 def _costs(
-    lefts: NDArray[np.int64], tops: NDArray[np.int64], unit: int, points: Sequence[Point], own: int
+    lefts: NDArray[np.int64], tops: NDArray[np.int64], unit: int, points: Sequence[_Point], own: int
 ) -> NDArray[np.float64]:
     """(tops, lefts) how unwelcome a label is there: far from its own point, or as near to another one."""
     x, y = lefts[None, :] + unit / 2, tops[:, None] + unit / 2
@@ -148,7 +148,7 @@ def _costs(
     return cost
 
 
-def mark_radius(canvas: Canvas, points: Sequence[Point]) -> float:
+def mark_radius(canvas: Canvas, points: Sequence[_Point]) -> float:
     """Radius of the marks of these points, pixels: smaller where marks would lie on one another."""
     apart = [math.dist(a, b) for a, b in combinations(points, 2) if a != b]
     return min(canvas.unit * MARK, max(_LEAST_MARK, min(apart, default=math.inf) / 2))
@@ -157,9 +157,9 @@ def mark_radius(canvas: Canvas, points: Sequence[Point]) -> float:
 def _crossings(
     corners: NDArray[np.int64],
     unit: int,
-    own: Point,
-    others: Sequence[Point],
-    taken: Sequence[tuple[Point, Box]],
+    own: _Point,
+    others: Sequence[_Point],
+    taken: Sequence[tuple[_Point, LabelBox]],
     reach: float,
 ) -> NDArray[np.int64]:
     """(K,) how often the line from a point to a label at each of (K, 2) corners meets what it should not.
@@ -197,7 +197,7 @@ def _cross(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any], d: NDArray[Any]) -
     return crossing
 
 
-def arrow_tail(canvas: Canvas, tip: Point, length: float, margin: float) -> Point:
+def arrow_tail(canvas: Canvas, tip: _Point, length: float, margin: float) -> _Point:
     """Where an arrow to `tip` begins: the first of eight directions, lower right first, in which it stays inside."""
     width, height = canvas.size
     best, room = tip, -math.inf

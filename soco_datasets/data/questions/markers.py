@@ -17,14 +17,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import UsageError, unknown_name
-from .label_layout import (
-    Box,
-    Canvas,
-    Point,
-    arrow_tail,
-    mark_radius,
-    place_labels,
-)
+from .label_layout import Canvas, LabelBox, _Point, arrow_tail, mark_radius, place_labels
 
 SHAPES = ("arrow", "circle", "cross", "square")
 COLORS = {
@@ -42,7 +35,7 @@ _TINY = 4.0  # radius of a mark, pixels: smaller ones have no room for outlines
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 Color = tuple[int, int, int]
-Draw = Callable[[ImageDraw.ImageDraw, Callable[[Point], Point], float], None]
+DrawInstruction = Callable[[ImageDraw.ImageDraw, Callable[[_Point], _Point], float], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ def marks_tag(style: MarkerStyle, points: Mapping[str, Sequence[float]]) -> str:
     return f"#{MARKS}{';'.join([f'{style.shape},{style.color}', *parts])}"
 
 
-def parse_marks(tag: str) -> tuple[MarkerStyle, dict[str, Point]]:
+def parse_marks(tag: str) -> tuple[MarkerStyle, dict[str, _Point]]:
     """The inverse of `marks_tag`, for what follows "#". Raises `UsageError` for anything else."""
     try:
         style, *parts = tag.removeprefix(MARKS).split(";")
@@ -171,7 +164,7 @@ def _on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
     return picture.copy() if picture is image else picture
 
 
-def _draw_marker(picture: Image.Image, canvas: Canvas, at: Point, style: MarkerStyle) -> None:
+def _draw_marker(picture: Image.Image, canvas: Canvas, at: _Point, style: MarkerStyle) -> None:
     unit, color = canvas.unit, COLORS[style.color]
     x, y = at
     radius, width = unit * 0.5, unit * 0.16
@@ -191,20 +184,20 @@ def _draw_marker(picture: Image.Image, canvas: Canvas, at: Point, style: MarkerS
         _stroke(picture, canvas, [ring], width, color)
 
 
-def _draw_dot(picture: Image.Image, canvas: Canvas, at: Point, color: Color, radius: float) -> None:
+def _draw_dot(picture: Image.Image, canvas: Canvas, at: _Point, color: Color, radius: float) -> None:
     """A disc with a hole at the exact point, so that what it marks can be seen; a tiny one in black and white alone."""
     rings: tuple[tuple[float, Color], ...] = ((1.0, _BLACK), (0.86, _WHITE), (0.7, color), (0.24, _ink(color)))
     if radius < _TINY:
         rings = ((1.0, _BLACK), (0.6, _WHITE))
 
-    def draw(pen: ImageDraw.ImageDraw, place: Callable[[Point], Point], fine: float) -> None:
+    def draw(pen: ImageDraw.ImageDraw, place: Callable[[_Point], _Point], fine: float) -> None:
         for share, fill in rings:
             _disc(pen, place(at), radius * share * fine, fill)
 
     _fine(picture, canvas, _around([at], radius + 1), draw)
 
 
-def _draw_leader(picture: Image.Image, canvas: Canvas, at: Point, box: Box, color: Color, width: float) -> None:
+def _draw_leader(picture: Image.Image, canvas: Canvas, at: _Point, box: LabelBox, color: Color, width: float) -> None:
     """A line from a point to its label, hidden under both where they are close."""
     end = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     _stroke(picture, canvas, [[at, end]], max(1.5, width), color)
@@ -213,15 +206,15 @@ def _draw_leader(picture: Image.Image, canvas: Canvas, at: Point, box: Box, colo
 def _stroke(
     picture: Image.Image,
     canvas: Canvas,
-    lines: Sequence[Sequence[Point]],
+    lines: Sequence[Sequence[_Point]],
     width: float,
     color: Color,
-    head: Sequence[Point] = (),
+    head: Sequence[_Point] = (),
 ) -> None:
     """Lines with round ends (and the head of an arrow) in a colour, outlined in white and that in black."""
     outline = max(1.0, width * 0.3)
 
-    def draw(pen: ImageDraw.ImageDraw, place: Callable[[Point], Point], fine: float) -> None:
+    def draw(pen: ImageDraw.ImageDraw, place: Callable[[_Point], _Point], fine: float) -> None:
         for extra, fill in ((2 * outline, _BLACK), (outline, _WHITE), (0.0, color)):
             for line in lines:
                 _line(pen, [place(point) for point in line], (width + 2 * extra) * fine, fill)
@@ -235,17 +228,17 @@ def _stroke(
     _fine(picture, canvas, _around(every, width / 2 + 2 * outline + 1), draw)
 
 
-def _line(pen: ImageDraw.ImageDraw, points: Sequence[Point], width: float, fill: Color) -> None:
+def _line(pen: ImageDraw.ImageDraw, points: Sequence[_Point], width: float, fill: Color) -> None:
     pen.line(list(points), fill=fill, width=max(1, round(width)))
     for point in points:
         _disc(pen, point, width / 2, fill)
 
 
-def _disc(pen: ImageDraw.ImageDraw, at: Point, radius: float, fill: Color) -> None:
+def _disc(pen: ImageDraw.ImageDraw, at: _Point, radius: float, fill: Color) -> None:
     pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), fill=fill)
 
 
-def _toward(start: Point, end: Point, distance: float) -> Point:
+def _toward(start: _Point, end: _Point, distance: float) -> _Point:
     """The point `distance` from `start` on the way to `end`."""
     length = math.dist(start, end)
     return (
@@ -254,7 +247,7 @@ def _toward(start: Point, end: Point, distance: float) -> Point:
     )
 
 
-def _head(tip: Point, tail: Point, unit: float) -> list[Point]:
+def _head(tip: _Point, tail: _Point, unit: float) -> list[_Point]:
     """The corners of an arrow head whose tip is at `tip`."""
     x, y = _toward(tip, tail, unit * 0.85)
     across = ((tail[1] - tip[1]) / math.dist(tip, tail), (tip[0] - tail[0]) / math.dist(tip, tail))
@@ -262,7 +255,7 @@ def _head(tip: Point, tail: Point, unit: float) -> list[Point]:
     return [tip, (x + across[0] * half, y + across[1] * half), (x - across[0] * half, y - across[1] * half)]
 
 
-def _around(points: Iterable[Point], margin: float) -> Box:
+def _around(points: Iterable[_Point], margin: float) -> LabelBox:
     xs, ys = zip(*points, strict=True)
     return (
         math.floor(min(xs) - margin), math.floor(min(ys) - margin),
@@ -270,7 +263,7 @@ def _around(points: Iterable[Point], margin: float) -> Box:
     )  # fmt: skip
 
 
-def _fine(picture: Image.Image, canvas: Canvas, box: Box, draw: Draw) -> None:
+def _fine(picture: Image.Image, canvas: Canvas, box: LabelBox, draw: DrawInstruction) -> None:
     """Draw on a finer layer over `box`, clipped to the canvas, and lay it over the picture."""
     left, top = max(0, box[0]), max(0, box[1])
     right, bottom = min(canvas.size[0], box[2]), min(canvas.size[1], box[3])

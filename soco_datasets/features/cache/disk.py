@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from ...errors import SocoError, UsageError
 from ...utils.files import atomic_write, explain_write_errors
-from .index import MARKS, Marks, write_all
+from .index import INDEX_FILE, Marks, write_all
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def default_directory() -> Path:
     return cache_root() / "features"
 
 
-class SharedStore:
+class DiskFeatureCache:
     """Maps of some images, `put` and `get` by position, kept between runs and found again by the images' digests.
 
     Two processes may use one store at the same time: a map that is marked is whole and is not written again.
@@ -105,7 +105,7 @@ class SharedStore:
                 os.ftruncate(self._maps, needed)
                 self._say_cut(MAPS)
             if self._marks.is_torn() or length > (taken + 1) * self._stride:  # a kill leaves one map without a mark
-                self._say_cut(MARKS)
+                self._say_cut(INDEX_FILE)
         self._is_open = True
 
     def _say_cut(self, name: str) -> None:
@@ -209,7 +209,7 @@ class SharedStore:
             for file in (self._maps, self._write, self._use):
                 os.close(file)
 
-    def __enter__(self) -> SharedStore:
+    def __enter__(self) -> DiskFeatureCache:
         return self
 
     def __exit__(

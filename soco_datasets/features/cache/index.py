@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MARKS = "marks.bin"
-MARK = struct.Struct("<4sIQ32s")
+INDEX_FILE = "marks.bin"
+ENTRY = struct.Struct("<4sIQ32s")
 _FIELDS = np.dtype([("word", "S4"), ("checksum", "<u4"), ("slot", "<u8"), ("image", "V32")])  # the same, of all slots
 _DONE, _LOST = b"DONE", b"LOST"
 
@@ -28,18 +28,18 @@ class Marks:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / MARKS, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = os.open(folder / INDEX_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         self._slots: dict[bytes, int] = {}
         self._known = 0
         self._read_new()
 
     def __len__(self) -> int:
         """Slots that are taken."""
-        return os.fstat(self._file).st_size // MARK.size
+        return os.fstat(self._file).st_size // ENTRY.size
 
     def is_torn(self) -> bool:
         """Whether the last mark is not whole."""
-        return os.fstat(self._file).st_size % MARK.size != 0
+        return os.fstat(self._file).st_size % ENTRY.size != 0
 
     def find(self, image: bytes) -> tuple[int, int] | None:
         """(slot, crc32) of the map of an image, None where it is not there."""
@@ -53,12 +53,12 @@ class Marks:
 
     def done(self, image: bytes, slot: int, checksum: int) -> None:
         """Mark a map that has been written whole."""
-        self._write(slot, MARK.pack(_DONE, checksum, slot, image))
+        self._write(slot, ENTRY.pack(_DONE, checksum, slot, image))
         self._slots[image] = slot
 
     def lost(self, image: bytes, slot: int) -> None:
         """Forget a map; its slot stays the image's."""
-        self._write(slot, MARK.pack(_LOST, 0, slot, image))
+        self._write(slot, ENTRY.pack(_LOST, 0, slot, image))
 
     def close(self) -> None:
         """Close the file."""
@@ -69,17 +69,17 @@ class Marks:
         if image not in self._slots:
             self._read_new()
         slot = self._slots.get(image)
-        stored = b"" if slot is None else os.pread(self._file, MARK.size, slot * MARK.size)
-        if len(stored) < MARK.size:
+        stored = b"" if slot is None else os.pread(self._file, ENTRY.size, slot * ENTRY.size)
+        if len(stored) < ENTRY.size:
             return None
-        word, checksum, number, owner = MARK.unpack(stored)
+        word, checksum, number, owner = ENTRY.unpack(stored)
         return (word, checksum, slot) if (number, owner) == (slot, image) and slot is not None else None
 
     def _read_new(self) -> None:
         total = len(self)
         if total <= self._known:
             return
-        data = os.pread(self._file, (total - self._known) * MARK.size, self._known * MARK.size)
+        data = os.pread(self._file, (total - self._known) * ENTRY.size, self._known * ENTRY.size)
         marks = _parse(data)
         slots = np.arange(self._known, self._known + len(marks))
         for number in np.flatnonzero(np.isin(marks["word"], (_DONE, _LOST)) & (marks["slot"] == slots)).tolist():
@@ -87,7 +87,7 @@ class Marks:
         self._known += len(marks)
 
     def _write(self, slot: int, mark: bytes) -> None:
-        write_all(self._file, memoryview(mark), slot * MARK.size)
+        write_all(self._file, memoryview(mark), slot * ENTRY.size)
 
 
 def write_all(file: int, data: memoryview, offset: int) -> None:
@@ -100,7 +100,7 @@ def write_all(file: int, data: memoryview, offset: int) -> None:
 def count_marks(folder: Path) -> int:
     """The maps that are there in the store of a folder; unreadable marks count as none."""
     try:
-        marks = _parse((folder / MARKS).read_bytes())
+        marks = _parse((folder / INDEX_FILE).read_bytes())
     except OSError:
         return 0
     return int(((marks["word"] == _DONE) & (marks["slot"] == np.arange(len(marks)))).sum())
@@ -108,4 +108,4 @@ def count_marks(folder: Path) -> int:
 
 def _parse(data: bytes) -> NDArray[np.void]:
     """The whole marks in some bytes."""
-    return np.frombuffer(data[: len(data) // MARK.size * MARK.size], dtype=_FIELDS)
+    return np.frombuffer(data[: len(data) // ENTRY.size * ENTRY.size], dtype=_FIELDS)

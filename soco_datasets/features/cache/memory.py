@@ -40,7 +40,7 @@ def available_memory() -> int:
     return free
 
 
-class FeatureStore:
+class MemoryFeatureCache:
     """A preallocated (count, channels, height, width) array of feature maps, `put` and `get` by image.
 
     The disk kind maps a file that has no name, so that nothing is left behind however the process ends. Its space is
@@ -161,7 +161,7 @@ class FeatureStore:
         """Give the memory or the file back; safe to call twice."""
         self._maps = None  # unmapped, and the file gone, with the last view
 
-    def __enter__(self) -> FeatureStore:
+    def __enter__(self) -> MemoryFeatureCache:
         return self
 
     def __exit__(

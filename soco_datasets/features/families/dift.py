@@ -18,12 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BackboneError, missing_extra
 from ..diffusion_checkpoint import MODEL_TYPE, PipelineCheckpoint
 from .base import Backbone, LoadRequest
-from .maps import (
-    MapPlan,
-    cast_except,
-    map_backbone,
-    output_of,
-)
+from .maps import MapPlan, cast_except, map_backbone, output_of
 from .tokens import check_layer, load_model
 
 if TYPE_CHECKING:
@@ -31,7 +26,7 @@ if TYPE_CHECKING:
 
 TIMESTEP = 1
 DRAWS = 8  # DIFT's ensemble
-SEED = 0
+NOISE_SEED = 0
 PROMPT = ""
 
 
@@ -80,7 +75,7 @@ class DiftFamily:
                 "output": f"up block {index} of {len(unet.up_blocks)}, stride {cell}",
                 "timestep": TIMESTEP,
                 "noise_draws": DRAWS,
-                "noise_seed": SEED,
+                "noise_seed": NOISE_SEED,
                 "prompt": PROMPT,
             },
         )
@@ -101,7 +96,7 @@ def _noised(latents: torch.Tensor, scheduler: Any) -> Iterator[torch.Tensor]:
     """(B, c, h, w) latents at `TIMESTEP`, once a draw; the noise depends on the latents' shape and nothing else."""
     import torch
 
-    generator = torch.Generator().manual_seed(SEED)  # on the CPU, so that all devices draw the same
+    generator = torch.Generator().manual_seed(NOISE_SEED)  # on the CPU, so that all devices draw the same
     time = torch.tensor([TIMESTEP], device=latents.device)
     for _ in range(DRAWS):
         noise = torch.randn(latents.shape[1:], generator=generator).to(latents)

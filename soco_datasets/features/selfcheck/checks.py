@@ -15,17 +15,12 @@ from ..extractor import DenseFeatureExtractor, l2_normalise
 from ..families.base import Backbone
 from ..model_list import BackboneSpec
 from ..preprocess import Statistics
-from .locality import (
-    NEAR,
-    Locality,
-    base_image,
-    measure,
-)
+from .locality import NEAR_SHARE, Locality, base_image, measure
 
 if TYPE_CHECKING:
     import torch
 
-Status: TypeAlias = Literal["pass", "fail", "skipped", "info"]
+CheckStatus: TypeAlias = Literal["pass", "fail", "skipped", "info"]
 Reload: TypeAlias = Callable[..., Backbone]  # the same model with other options of `load_backbone`
 Size: TypeAlias = tuple[int, int]  # rows, columns of pixels
 
@@ -50,7 +45,7 @@ class Check:
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     detail: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -174,7 +169,7 @@ def locality(subject: Subject) -> Check:
         exact, probes = sum(one.exact for one in found), sum(one.probes for one in found)
         near = "" if exact == probes else f"; around the other {probes - exact} a neighbour led, without a shift"
         return Check("locality", "pass", f"{exact} of {probes} changed cells moved most themselves{near}", numbers)
-    first = _first_layer(subject) if min(one.lead for one in found) >= NEAR else None
+    first = _first_layer(subject) if min(one.lead for one in found) >= NEAR_SHARE else None
     if first is None:
         return Check("locality", "fail", problem, numbers)
     again = [_measure(subject, first, size) for size in subject.sizes]
@@ -224,7 +219,7 @@ def determinism(subject: Subject) -> Check:
     if equal:
         return Check("determinism", "pass", "two runs are bit-equal", numbers)
     on_cpu = torch.device(subject.backbone.device).type == "cpu"
-    status: Status = "fail" if on_cpu or difference > subject.rounding else "pass"
+    status: CheckStatus = "fail" if on_cpu or difference > subject.rounding else "pass"
     return Check("determinism", status, f"two runs differ by {difference:.2g} of the features' spread", numbers)
 
 
@@ -240,7 +235,7 @@ def batches(subject: Subject) -> Check:
     numbers = {"difference": difference, "limit": subject.rounding, "images_differ": images_differ}
     if images_differ == 0:
         return Check("batches", "fail", "two different images give the same features", numbers)
-    status: Status = "fail" if difference > subject.rounding else "pass"
+    status: CheckStatus = "fail" if difference > subject.rounding else "pass"
     return Check("batches", status, f"two at once differ from one by one by {difference:.1e} of the spread", numbers)
 
 

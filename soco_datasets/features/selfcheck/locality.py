@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATTERNS = 2  # images, each with its own changes
 _MAX_SHIFT = 0.5  # cells, mean over the inner probes of the centre of movement
-NEAR = 0.5  # of the leader's movement
+NEAR_SHARE = 0.5  # of the leader's movement
 _STILL = 1e-6  # movement below this fraction of the features' size is none
 
 
@@ -131,7 +131,7 @@ def _judge(
         leads.append(max(ratio, _place(against_habit[index], cell)[0]))
         if leads[-1] > 1:
             exact += 1
-        elif ratio >= NEAR and distance <= 1:
+        elif ratio >= NEAR_SHARE and distance <= 1:
             near += 1
         elif not lost:
             lost = _words(movement[index], cell)
