@@ -27,7 +27,7 @@ def image_address(root: str, image_id: str) -> str:
 def parse_uri(address: str) -> tuple[str, str]:
     """(root, image_id) of an address; raises `ValueError` for anything else. The inverse of `image_address`.
 
-    >>> parse_address("soco://data/SOCO!/car/car_1")
+    >>> parse_uri("soco://data/SOCO!/car/car_1")
     ('/data/SOCO', 'car/car_1')
     """
     root, separator, image_id = address.removeprefix(PREFIX).rpartition(_SEPARATOR)

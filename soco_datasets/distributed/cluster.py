@@ -86,9 +86,9 @@ def crew_for(
     """How many workers of which size: one a GPU, or without GPUs as many as asked for that share the cores.
 
     >>> crew_for([{"CPU": 8.0}, {"CPU": 6.0}], None), crew_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
-    (Crew(count=3, cpus=4, gpus=0, neighbours=2), Crew(count=4, cpus=3, gpus=0, neighbours=2))
+    (WorkerPoolSpec(count=3, cpus=4, gpus=0, neighbours=2), WorkerPoolSpec(count=4, cpus=3, gpus=0, neighbours=2))
     >>> crew_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
-    Crew(count=8, cpus=1, gpus=1, neighbours=8)
+    WorkerPoolSpec(count=8, cpus=1, gpus=1, neighbours=8)
 
     Args:
         nodes: resources of each machine, as Ray names them.

@@ -31,7 +31,7 @@ def kind_of_record(path: Path) -> RecordType:
 def find_ranked_task(task_id: str) -> tuple[str, str] | None:
     """(task, "overall" or supercategory) of an id of `eval.yaml`, None for one that this version does not know.
 
-    >>> task_of("cross_soc"), task_of("soc_hand_held"), task_of("lvlm_vis_desc"), task_of("vqa")
+    >>> find_ranked_task("cross_soc"), find_ranked_task("soc_hand_held"), find_ranked_task("lvlm_vis_desc"), find_ranked_task("vqa")
     (('cross_soc', 'overall'), ('soc', 'hand_held'), ('lvlm_vis_desc', 'overall'), None)
     """
     if task_id in RANKED_TASKS:
@@ -50,7 +50,7 @@ def record_beside(name: str) -> str:
     ('results/tiny.json', 'results/tiny.json')
     >>> record_beside("a/predictions.parquet")
     'a/record.json'
-    >>> KINDS[0].data_beside("results/tiny.json"), KINDS[0].data_beside("a/record.json")
+    >>> RECORD_TYPES[0].data_beside("results/tiny.json"), RECORD_TYPES[0].data_beside("a/record.json")
     ('results/tiny.predictions.parquet', 'a/predictions.parquet')
 
     Raises:

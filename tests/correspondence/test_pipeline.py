@@ -89,7 +89,7 @@ def test_bit_equal_in_small_blocks_of_queries(
     folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not to the last bit of the similarity, since the products have another shape, but every choice is the same."""
-    monkeypatch.setattr(matcher, "BLOCK", 3)
+    monkeypatch.setattr(matcher, "QUERY_BLOCK", 3)
     found = evaluate(folder)
     for task, metrics in usual.result.metrics.items():
         for reduction, by_alpha in metrics.items():

@@ -53,8 +53,8 @@ def test_the_file_goes_with_the_store_even_after_an_exception(tmp_path: Path) ->
 def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, sys, torch\n"
-        "from soco_datasets.features.cache.memory import FeatureStore\n"
-        "store = FeatureStore(2, 1, 2, 2, memory_budget=0, directory=sys.argv[1])\n"
+        "from soco_datasets.features.cache.memory import MemoryFeatureCache\n"
+        "store = MemoryFeatureCache(2, 1, 2, 2, memory_budget=0, directory=sys.argv[1])\n"
         "store.put(0, torch.ones(1, 2, 2))\n"
         "assert store.kind == 'disk'\n"
         "os.kill(os.getpid(), 9)\n"
@@ -74,10 +74,10 @@ def test_a_file_size_limit_is_the_same_error(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "from soco_datasets.errors import SocoError\n"
-        "from soco_datasets.features.cache.memory import FeatureStore\n"
+        "from soco_datasets.features.cache.memory import MemoryFeatureCache\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
-        "    FeatureStore(100, 8, 16, 16, memory_budget=0, directory=sys.argv[1])\n"
+        "    MemoryFeatureCache(100, 8, 16, 16, memory_budget=0, directory=sys.argv[1])\n"
         "except SocoError as error:\n"
         "    print(error)\n"
     )

@@ -26,7 +26,7 @@ def describe_keypoint(entry: KeypointEntry) -> str:
 
     >>> from soco_datasets.data.taxonomy import KeypointEntry
     >>> row = ("bus", "transportation", None, 1, "x", 7, "wheel_center", "wheel", "front left", "center", None, None)
-    >>> describe(KeypointEntry(*row))
+    >>> describe_keypoint(KeypointEntry(*row))
     'Center point of the front left wheel of a bus'
     """
     part = _words(entry.part) or _words(entry.keypoint) or _words(entry.concept) or "point"

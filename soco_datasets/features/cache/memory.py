@@ -170,7 +170,7 @@ class MemoryFeatureCache:
         self.close()
 
     def __repr__(self) -> str:
-        return f"FeatureStore({self.shape}, {_gigabytes(self.nbytes)}, in {self.kind})"
+        return f"MemoryFeatureCache({self.shape}, {_gigabytes(self.nbytes)}, in {self.kind})"
 
 
 def _padded(shape: tuple[int, int, int, int], dtype: torch.dtype) -> int:
