@@ -93,8 +93,8 @@ class TargetMatcher:
         """The targets that are asked for, in runs of neighbouring images, each for one `match`.
 
         Args:
-            most: images in a run; the queries of more than one are `QUERY_BLOCK` at most, and 1 with a valid area, which
-                is each image's own.
+            most: images in a run; the queries of more than one are `QUERY_BLOCK` at most, and 1 with a valid area,
+                which is each image's own.
         """
         counts, found = np.diff(self._matches), list[range]()
         most = 1 if self._protocol.valid_area else most

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from shared_builds import built_mini
-from shared_data import ORACLE, needs_shared
+from helpers.shared_builds import built_mini
+from helpers.shared_data import ORACLE
 
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.correspondence import local_engine as pipeline
@@ -21,7 +21,6 @@ from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 
-pytestmark = needs_shared
 TASKS = get_tasks(["soc", "cc"])
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
 
 from soco_datasets.data import pairs, pairs_counting
 from soco_datasets.data.pairs import PairIndex, draw_pairs
@@ -110,7 +110,6 @@ def _expected_pairs() -> list[tuple[Path, Path]]:
     return found
 
 
-@needs_shared
 @pytest.mark.parametrize(("root", "expected"), _expected_pairs(), ids=lambda path: path.parent.name + path.stem[-12:])
 def test_queries_equal_those_of_the_reference(root: Path, expected: Path) -> None:
     rows = json.loads(expected.read_text(encoding="utf-8"))["rows"]

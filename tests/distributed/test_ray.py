@@ -21,8 +21,8 @@ import pytest
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
 
-from features.tiny_models import make
-from small_release import zip_release
+from helpers.small_release import zip_release
+from helpers.tiny_models import make
 
 from soco_datasets.benchmarks import image_files
 from soco_datasets.benchmarks.build import build_dataset

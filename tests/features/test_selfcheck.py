@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from features.tiny_map_models import MAP_MODELS
-from features.tiny_models import TOKEN_MODELS
+from helpers.tiny_map_models import MAP_MODELS
+from helpers.tiny_models import TOKEN_MODELS
 
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone

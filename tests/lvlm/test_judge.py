@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 
-from lvlm import tiny_vlm
-from lvlm.scripted_server import Scripted, images_of, serve, text_of
-from small_release import make_release
+from helpers import tiny_vlm
+from helpers.scripted_server import Scripted, images_of, serve, text_of
+from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from helpers.lvlm_built import mini
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lvlm.built import mini
 
 from soco_datasets.data.questions.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
 from soco_datasets.errors import PredictionsError

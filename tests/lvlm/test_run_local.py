@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 
+from helpers import tiny_vlm
+from helpers.small_questions import small_asked
+from helpers.tiny_vlm import FAMILIES
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ContentAudio, ContentImage, ContentText, get_model
-from lvlm import tiny_vlm
-from lvlm.small_questions import small_asked
-from lvlm.tiny_vlm import FAMILIES
 from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError

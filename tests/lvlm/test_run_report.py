@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm.small_questions import small_asked
-from small_release import make_release
+from helpers.small_questions import small_asked
+from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.commands import lvlm_report

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm.scripted_server import Scripted, images_of, serve
-from lvlm.small_questions import small_asked
+from helpers.scripted_server import Scripted, images_of, serve
+from helpers.small_questions import small_asked
+from helpers.small_release import make_release
 from PIL import Image
-from small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.commands import lvlm_run

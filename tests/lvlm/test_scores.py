@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.lvlm_built import images, mini
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lvlm.built import images, mini
 
 from soco_datasets.cli import main
 from soco_datasets.data.questions.generation import LETTERS, draw_questions, question_rows

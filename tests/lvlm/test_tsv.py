@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from loading.tiny_folder import write_folder
+from helpers.tiny_folder import write_folder
 from PIL import Image
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
