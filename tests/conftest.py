@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.shared_data import REAL_SAMPLE, SHARED, needs_photographs
+from helpers.shared_data import REAL_SAMPLE, needs_photographs
 
 
 def _names_photographs(value: object) -> bool:
-    return (isinstance(value, str) and value == "real") or (isinstance(value, Path) and value.is_relative_to(SHARED))
+    return isinstance(value, str | Path) and (str(value) == "real" or REAL_SAMPLE.name in str(value))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -467,7 +468,7 @@ def test_archives_whose_files_are_all_elsewhere_say_so(release: Path, tmp_path: 
 
 
 def test_strict_names_every_malformed_file_of_the_stress_release(tmp_path: Path) -> None:
-    stress = ORACLE / "SOCOv1_stress"
+    stress = shutil.copytree(ORACLE / "SOCOv1_stress", tmp_path / "stress")  # its images are links to those of SOCOv1
     command = [
         sys.executable,
         "-m",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
+from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_photographs
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import TASKS, Task, get_tasks
@@ -26,6 +26,9 @@ from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.geometry import keypoints_to_unit, pixels_to_unit
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
 from soco_datasets.records.predictions import read_predictions
+
+pytestmark = needs_photographs
+
 
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"
 GRID, SIZE = 20, 280

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.shared_data import ORACLE, REAL_SAMPLE
+from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from PIL import Image
 
 from soco_datasets.benchmarks.build import build_dataset
@@ -30,6 +30,9 @@ from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.loader import FeatureLoader, decoded_ahead
 from soco_datasets.features.plugin import load_plugin, plugin
 from soco_datasets.records.evaluation import EvaluationResult
+
+pytestmark = needs_photographs
+
 
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"
 TASKS = get_tasks(["soc", "soc_soft", "soc_geo", "cross_cc"])
