@@ -18,8 +18,3 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: torch's thre
 collect_ignore_glob = []
 if find_spec("inspect_ai") is None:  # extra `lvlm`
     collect_ignore_glob += ["soco_datasets/lvlm/inspect_*.py", "soco_datasets/lvlm/hf_provider.py"]
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: many tests wait for a process, a server or a browser of their own."""
-    return (os.cpu_count() or 1) + 1

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from PIL import Image
-from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_demo_writes_everything_it_promises(home: Path) -> None:
     assert (home / "again.json").read_bytes() == (home / "demo/dense_sift.json").read_bytes()
 
 
-@needs_shared
+@needs_photographs
 def test_the_readme_walk_prints_the_expected_numbers(home: Path) -> None:
     built = soco(home, "build", str(REAL_SAMPLE), "--out", "D")
     assert built.returncode == 0, built.stderr

@@ -16,8 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from features.tiny_models import make
-from small_release import make_release
+from helpers.small_release import make_release
+from helpers.tiny_models import make
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.folder import DatasetFolder

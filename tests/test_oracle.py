@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_shared
+from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks
@@ -18,7 +18,6 @@ from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.geometry import pixels_to_unit
 
-pytestmark = needs_shared
 SIZE, GRID = 280, 20
 SPLIT_OF = {"soc": "intra", "cc": "intra", "cross_soc": "cross", "cross_cc": "cross"}
 CASES = {"oracle": (ORACLE / "SOCOv1", ORACLE / "expected"), "real": (REAL_SAMPLE, REAL_EXPECTED)}

@@ -22,7 +22,7 @@ from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
 from ..records.predictions import TaskPredictions, predictions_table
 from .engines import Extractor, open_engine
-from .memory import freed_memory_returned, memory_needs
+from .memory_needs import freed_memory_returned, memory_needs
 from .plan import Plan, make_plan, task_pairs
 from .target_matcher import MatchResult
 from .undecodable import without_bad_images

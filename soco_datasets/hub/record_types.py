@@ -8,7 +8,12 @@ from pathlib import Path
 from ..errors import UsageError
 from .record_lvlm import LvlmRecordType
 from .record_pck import PckRecordType
-from .record_type import OVERALL, RANKED_SUBSETS, RECORD_FILE, RecordType
+from .record_type import (
+    OVERALL,
+    RANKED_SUBSETS,
+    RECORD_FILE,
+    RecordType,
+)
 
 RECORD_TYPES: tuple[RecordType, ...] = (PckRecordType(), LvlmRecordType())
 RANKED_TASKS = {task: title for kind in RECORD_TYPES for task, title in kind.tasks.items()}
@@ -31,8 +36,8 @@ def kind_of_record(path: Path) -> RecordType:
 def find_ranked_task(task_id: str) -> tuple[str, str] | None:
     """(task, "overall" or supercategory) of an id of `eval.yaml`, None for one that this version does not know.
 
-    >>> find_ranked_task("cross_soc"), find_ranked_task("soc_hand_held"), find_ranked_task("lvlm_vis_desc"), find_ranked_task("vqa")
-    (('cross_soc', 'overall'), ('soc', 'hand_held'), ('lvlm_vis_desc', 'overall'), None)
+    >>> [find_ranked_task(name) for name in ("cross_soc", "soc_hand_held", "lvlm_vis_desc", "vqa")]
+    [('cross_soc', 'overall'), ('soc', 'hand_held'), ('lvlm_vis_desc', 'overall'), None]
     """
     if task_id in RANKED_TASKS:
         return task_id, OVERALL

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from features.tiny_models import TOKEN_MODELS
+from helpers.tiny_models import TOKEN_MODELS
 
 from soco_datasets.cli import main
 from soco_datasets.features.model_list import BACKBONES

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from shared_builds import built_mini
+from helpers.shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.commands import evaluate

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from shared_builds import built_mini
+from helpers.shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.features.heads import load_head

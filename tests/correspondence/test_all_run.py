@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from correspondence.examples import run_config
+from helpers.pair_tables import run_config
+from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks
@@ -78,7 +78,6 @@ def assert_same(found: EvaluationResult, wanted: EvaluationResult) -> None:
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 
-@needs_shared
 @pytest.mark.parametrize(
     "options", [{}, {"block_points": 1}, {"block_points": 300, "store": "none", "workers": 0}], ids=str
 )
@@ -94,7 +93,7 @@ def test_every_task_has_the_numbers_of_its_rows(
     assert EvaluationResult.from_json(found.to_json()) == found
 
 
-@needs_shared
+@needs_photographs
 def test_other_choices_of_the_protocol_have_the_numbers_of_their_rows(tmp_path: Path) -> None:
     path = build_dataset(str(REAL_SAMPLE), tmp_path / "built").path
     choices = ScoringConfig("centered", (0.3, 0.15), "image", valid_area=True, soft_window=1)
@@ -103,7 +102,6 @@ def test_other_choices_of_the_protocol_have_the_numbers_of_their_rows(tmp_path: 
     assert_same(found, evaluate_backbone(extractor(), RowsOfAll(path), tasks, scoring=choices).result)
 
 
-@needs_shared
 def test_bad_images_are_left_out_as_by_rows(
     oracle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,7 +184,6 @@ def test_a_curve_of_parts_is_the_curve_of_all(pairs: list[tuple[list[bool], floa
 # --- what it costs ----------------------------------------------------------------------------------------------------
 
 
-@needs_shared
 def test_each_map_is_made_once_and_loaded_once(oracle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: Counter[int] = Counter()
     whole = MemoryFeatureCache.get
@@ -207,7 +204,6 @@ def test_each_map_is_made_once_and_loaded_once(oracle: Path, monkeypatch: pytest
     assert counts["images"] < counts["forwards"] == counts["decodes"] <= 2 * counts["images"]
 
 
-@needs_shared
 def test_no_more_queries_are_planned_at_a_time_than_a_block_has(oracle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[tuple[int, int]] = []
     whole = LocalEngine.match
@@ -289,7 +285,6 @@ def test_memory_takes_a_few_bytes_a_pair() -> None:
 # --- what does not apply to it ----------------------------------------------------------------------------------------
 
 
-@needs_shared
 def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
     oracle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,7 +309,6 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
     assert "all, test" in capsys.readouterr().err
 
 
-@needs_shared
 def test_a_split_that_is_neither_is_refused(by_rows: EvaluationResult) -> None:
     other = dataclasses.replace(by_rows, dataset={**by_rows.dataset, "split": "train"})
     with pytest.raises(PredictionsError, match="split test or all"):

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from correspondence.examples import build, pair, pairs_table
-from correspondence.reference_pck import query_error
+from helpers.pair_tables import build, pair, pairs_table
+from helpers.reference_pck import query_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shared_data import SHARED, needs_shared
+from helpers.shared_data import DATA
 
 from soco_datasets.benchmarks.soco.categories import CATEGORIES
 from soco_datasets.metrics.aggregation import aggregate
 
-pytestmark = needs_shared
 ALPHAS = (0.1, 0.05, 0.02)
 POINTS = 1000  # table r6 prints tenths of a percent: that many points make every score exact
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    with open(SHARED / "paper" / name, encoding="utf-8") as file:
+    with open(DATA / "paper" / name, encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

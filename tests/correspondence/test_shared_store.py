@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from correspondence.examples import run_config
-from features.tiny_models import make
-from small_release import jpeg, make_release
+from helpers.pair_tables import run_config
+from helpers.small_release import jpeg, make_release
+from helpers.tiny_models import make
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks

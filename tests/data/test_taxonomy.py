@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.shared_data import ORACLE, REAL_SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import ORACLE, REAL_SAMPLE, needs_shared
 
 from soco_datasets.benchmarks.soco.metadata import METADATA_FILE
 from soco_datasets.benchmarks.soco.taxonomy_build import Observation, build_taxonomy
@@ -328,7 +328,6 @@ def observations_of(root: Path) -> list[Observation]:
     return found
 
 
-@needs_shared
 @pytest.mark.parametrize("root", [ORACLE / "SOCOv1", REAL_SAMPLE], ids=lambda path: path.name)
 def test_the_shared_releases_have_nothing_but_gaps(root: Path) -> None:
     metadata = json.loads((root / METADATA_FILE).read_text(encoding="utf-8"))
@@ -343,7 +342,6 @@ def test_the_shared_releases_have_nothing_but_gaps(root: Path) -> None:
         )  # fmt: skip
 
 
-@needs_shared
 def test_questions_of_the_oracle_release() -> None:
     taxonomy, _ = build(observations_of(ORACLE / "SOCOv1"))
     assert taxonomy.categories_with_concept("wheel") == ("ambulance", "bus", "car")

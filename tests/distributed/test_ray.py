@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from correspondence.examples import run_config
+from helpers.pair_tables import run_config
 
 from soco_datasets.config import RunConfig, ScoringConfig
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
 
-from features.tiny_models import make
-from small_release import zip_release
+from helpers.small_release import zip_release
+from helpers.tiny_models import make
 
 from soco_datasets.benchmarks import image_files
 from soco_datasets.benchmarks.build import build_dataset
@@ -40,8 +40,8 @@ from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone,
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.distributed import plan_shards as shares
 from soco_datasets.distributed import pool
-from soco_datasets.distributed import shards as shares
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
 from soco_datasets.distributed.ray_engine import RayExtractor

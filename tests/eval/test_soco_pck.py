@@ -11,7 +11,7 @@ import datasets
 import evaluate
 import numpy as np
 import pytest
-from correspondence.examples import (
+from helpers.pair_tables import (
     PAIRS_CC,
     PAIRS_SOC,
     POINTS_SOC,
@@ -21,7 +21,7 @@ from correspondence.examples import (
     pair,
     small_table,
 )
-from shared_data import ORACLE, needs_shared
+from helpers.shared_data import ORACLE
 
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.errors import PredictionsError, UsageError
@@ -75,7 +75,6 @@ def test_several_valid_targets_count_as_the_nearest(metric):
     assert found["pck@0.05"] == 1.0
 
 
-@needs_shared
 @pytest.mark.parametrize("task", ["soc", "cc", "cross_soc", "cross_cc"])
 def test_the_oracle_through_the_metric(metric, task):
     tasks = oracle_tasks(ORACLE / "SOCOv1", ORACLE / "expected")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from features.original_vit import OriginalViT
+from helpers.original_vit import OriginalViT
 from safetensors.torch import save_file
 
 from soco_datasets.cli import main

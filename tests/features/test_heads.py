@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.shared_data import ORACLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from shared_data import ORACLE, needs_shared
 from torch import nn
 
 from soco_datasets.errors import BackboneError
@@ -109,7 +109,6 @@ def test_a_plain_linear_probe_loads_without_metadata(tmp_path: Path) -> None:
         torch.testing.assert_close(head.apply(maps), probe(maps.movedim(1, -1)).movedim(-1, 1))
 
 
-@needs_shared
 def test_the_oracles_trained_probe_is_a_head(tmp_path: Path) -> None:
     tensors = load_file(ORACLE / "expected" / "probe_linear.safetensors")
     probe = {"weight": tensors["best.linear.weight"], "bias": tensors["best.linear.bias"]}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as tf
-from features.tiny_map_models import IMAGENET, import_timm, make_map_model
+from helpers.tiny_map_models import IMAGENET, import_timm, make_map_model
 from safetensors.torch import load_file, save_file
 
 from soco_datasets.errors import BackboneError, MissingExtraError

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import transformers as tf
-from features.tiny_map_models import MAP_MODELS, import_timm, make_map_model
+from helpers.tiny_map_models import MAP_MODELS, import_timm, make_map_model
 
 from soco_datasets.errors import BackboneError
 from soco_datasets.features.backbones import load_backbone

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from features.tiny_models import TOKEN_MODELS
-from hub.clients import run_python
-from hub.loopback_hub import LoopbackHub
-from shared_data import SHARED, needs_shared
+from helpers.hub_clients import run_python
+from helpers.loopback_hub import LoopbackHub
+from helpers.shared_data import DATA
+from helpers.tiny_models import TOKEN_MODELS
 
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone, own_statistics, preflight
@@ -133,7 +133,6 @@ class TestPaper:
             if usual and (score.model, score.task) in exact:
                 assert abs(score.percent - exact[score.model, score.task]) < 0.0501, score
 
-    @needs_shared
     def test_scores_equal_the_papers_tables(self) -> None:
         found = {
             (s.table, s.label, s.task, s.subset, s.protocol, s.reduction, s.alpha): s.percent for s in paper_scores()
@@ -142,13 +141,12 @@ class TestPaper:
         assert len(wanted) > 500
         assert found == wanted
 
-    @needs_shared
     def test_table_r10_names_the_same_models(self) -> None:
         assert {row["model"] for row in table("table_r10_models")} == {R10.get(name, name) for name in PAPER_NAMES}
 
 
 def table(name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((SHARED / "paper" / f"{name}.csv").read_text().splitlines()))
+    return list(csv.DictReader((DATA / "paper" / f"{name}.csv").read_text().splitlines()))
 
 
 def expected_scores() -> Iterator[tuple[tuple[str, str, str, str, str, str, float | None], float]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.shared_data import ORACLE
 from PIL import Image
-from shared_data import ORACLE, needs_shared
 
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import DatasetFolderError, UsageError
@@ -78,7 +78,6 @@ def test_wrong_pixels_are_refused() -> None:
         pad_and_resize(Image.new("L", (4, 4)), 4)
 
 
-@needs_shared
 def test_tensors_of_all_oracle_images() -> None:
     expected = json.loads((ORACLE / "expected" / "images_dinov2_tiny_p14.json").read_text())
     size = expected["effective_image_size"]

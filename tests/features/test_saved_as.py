@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as tf
-from features.tiny_map_models import make_map_model
-from features.tiny_models import HALF, IMAGENET, VISION, save
+from helpers.tiny_map_models import make_map_model
+from helpers.tiny_models import HALF, IMAGENET, VISION, save
 
 from soco_datasets.features.backbones import load_backbone
 

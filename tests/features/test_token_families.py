@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import transformers as tf
-from features.tiny_models import MLP_RATIO, TOKEN_MODELS, VISION, make, randomise
-from features.tiny_models import save as save_tiny
+from helpers.tiny_models import MLP_RATIO, TOKEN_MODELS, VISION, make, randomise
+from helpers.tiny_models import save as save_tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
 

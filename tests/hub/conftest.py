@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import shared_builds
+from helpers.shared_builds import built_mini as make_built_mini
 
 
 @pytest.fixture(scope="session")
 def built_mini() -> Path:
-    return shared_builds.built_mini()
+    return make_built_mini()

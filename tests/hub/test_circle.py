@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub.clients import run_python, run_soco
-from hub.loopback_hub import LoopbackHub
+from helpers.hub_clients import run_python, run_soco
+from helpers.loopback_hub import LoopbackHub
 
 ALICE, BOB = "hf_aliceSecretToken12", "hf_bobSecretToken1234"
 RULES = b'{"image_size": 96}'  # a small evaluation is enough here

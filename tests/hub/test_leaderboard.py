@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hub.clients import run_soco
-from hub.loopback_hub import LoopbackHub
-from hub.results import BENCHMARK, board_files, make_result, published
+from helpers.hub_clients import run_soco
+from helpers.hub_results import BENCHMARK, board_files, make_result, published
+from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hub.live_page import LivePage
-from hub.loopback_hub import LoopbackHub
-from hub.results import BENCHMARK, board_files, make_result
+from helpers.browser import needs_browser
+from helpers.hub_results import BENCHMARK, board_files, make_result
+from helpers.live_page import LivePage
+from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
 from hypothesis import strategies as st
-from reporting.browser import needs_browser
 
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.drop_chart import spread

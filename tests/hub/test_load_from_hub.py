@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hub.clients import run_python, run_soco
-from hub.loopback_hub import LoopbackHub
+from helpers.hub_clients import run_python, run_soco
+from helpers.loopback_hub import LoopbackHub
 
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.schema import CONFIGS

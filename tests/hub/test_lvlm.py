@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import yaml
-from hub.clients import run_soco
-from hub.loopback_hub import LoopbackHub
-from hub.lvlm_results import CREATED, make_lvlm_result
-from hub.results import BENCHMARK, board_files, make_result, published
+from helpers.hub_clients import run_soco
+from helpers.hub_results import BENCHMARK, board_files, make_result, published
+from helpers.loopback_hub import LoopbackHub
+from helpers.lvlm_results import CREATED, make_lvlm_result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

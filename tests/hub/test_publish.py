@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub.clients import run_soco
-from hub.loopback_hub import LoopbackHub
-from hub.loopback_routes import SIGNATURE
-from hub.loopback_store import front_matter
+from helpers.hub_clients import run_soco
+from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_routes import SIGNATURE
+from helpers.loopback_store import front_matter
 
 from soco_datasets.data.schema import CONFIGS
 

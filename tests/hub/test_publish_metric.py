@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hub.clients import run_python, run_soco
-from hub.loopback_hub import LoopbackHub
-from hub.loopback_store import front_matter
+from helpers.hub_clients import run_python, run_soco
+from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_store import front_matter
 
 PAIR = {
     "pair_id": "intra/car/1",

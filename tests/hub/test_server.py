@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hub.clients import run_python
-from hub.loopback_hub import LoopbackHub
+from helpers.hub_clients import run_python
+from helpers.loopback_hub import LoopbackHub
 
 RESULT = """- dataset: {id: lab/bench, task_id: cc}
   value: 41.5

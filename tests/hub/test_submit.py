@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub.clients import run_soco
-from hub.loopback_hub import LoopbackHub
-from hub.results import BENCHMARK, TASKS, board_files, make_result, predictions_beside, published
+from helpers.hub_clients import run_soco
+from helpers.hub_results import BENCHMARK, TASKS, board_files, make_result, predictions_beside, published
+from helpers.loopback_hub import LoopbackHub
 
 from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub.results import BENCHMARK, make_result, predictions_beside, published
+from helpers.hub_results import BENCHMARK, make_result, predictions_beside, published
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -277,7 +277,7 @@ def test_without_the_dataset_nothing_is_called_verified(original: Path, monkeypa
 
 
 def test_another_dataset_is_a_mismatch(original: Path, tmp_path: Path) -> None:
-    from small_release import make_release
+    from helpers.small_release import make_release
 
     from soco_datasets.benchmarks.build import build_dataset
 

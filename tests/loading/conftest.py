@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loading.tiny_folder import write_folder
+from helpers.tiny_folder import write_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -20,7 +20,7 @@ from datasets import (
     load_dataset,
     load_dataset_builder,
 )
-from loading.tiny_folder import write_folder
+from helpers.tiny_folder import write_folder
 
 import soco_datasets
 from soco_datasets.data.schema import CONFIGS

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import pytest
 from datasets import Dataset, Value, concatenate_datasets, load_dataset, load_from_disk
-from loading.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
+from helpers.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
 from PIL import Image
 
 from soco_datasets.data.pairs import PairIndex

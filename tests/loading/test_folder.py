@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loading.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, rows_of, upright, write_manifest
+from helpers.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, rows_of, upright, write_manifest
 
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.schema import CONFIGS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loading.tiny_folder import IMAGE_IDS
+from helpers.tiny_folder import IMAGE_IDS
 
 from soco_datasets.data.schema import CONFIGS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from loading.tiny_folder import write_manifest
+from helpers.tiny_folder import write_manifest
 
 from soco_datasets.benchmarks.resolve import cache_root, cached_folder, find_data, resolve_data
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, UsageError

@@ -6,14 +6,13 @@ import json
 import time
 
 import pytest
+from helpers.shared_data import ORACLE
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import ORACLE, needs_shared
 
 from soco_datasets.lvlm.answers import PARSERS, STATUSES, parse_paper, parse_strict, status_of
 
 
-@needs_shared
 def test_paper_reads_every_case_as_the_reference_does() -> None:
     rows = json.loads((ORACLE / "expected" / "unit_lvlm_answers.json").read_text())["rows"]
     assert len(rows) > 30

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("transformers", reason="local models need transformers (extra models)")
 
-from lvlm.tiny_vlm import FAMILIES, TEMPLATE
+from helpers.tiny_vlm import FAMILIES, TEMPLATE
 from PIL import Image
 
 from soco_datasets.features.opening import open_checkpoint_folder

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 
-from lvlm import tiny_vlm
-from lvlm.scripted_server import Scripted, images_of, serve, text_of
-from small_release import make_release
+from helpers import tiny_vlm
+from helpers.scripted_server import Scripted, images_of, serve, text_of
+from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
@@ -18,11 +18,11 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import DataNotFoundError, PredictionsError
 from soco_datasets.lvlm.answer_files import load_answers
 from soco_datasets.lvlm.answer_store import AnswerStore
+from soco_datasets.lvlm.circular_scores import Answer
 from soco_datasets.lvlm.judge import judge_answers
-from soco_datasets.lvlm.models import ModelOptions
+from soco_datasets.lvlm.model_choice import ModelOptions
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.run import AskOptions
-from soco_datasets.lvlm.scores import Answer
 from soco_datasets.lvlm.verdicts import load_judged
 
 LONG = "I would say it is the thing on the far side, a part the artist drew"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from lvlm.built import images, mini
+from helpers.lvlm_built import images, mini
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
 from soco_datasets.data.questions.generation import (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from helpers.lvlm_built import mini
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lvlm.built import mini
 
 from soco_datasets.data.questions.prompts import DEFAULT_TEMPLATE, PromptTemplate, load_template
 from soco_datasets.errors import PredictionsError
@@ -25,11 +25,11 @@ from soco_datasets.lvlm.answer_table import (
     read_answers_table,
     write_answers,
 )
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
 from soco_datasets.lvlm.prompted import PromptedQuestions
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.utils.files import sha256_file
 
 HEADER = AnswersHeader(

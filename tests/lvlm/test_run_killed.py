@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm.scripted_server import Scripted, images_of, serve, text_of
-from small_release import make_release
+from helpers.scripted_server import Scripted, images_of, serve, text_of
+from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main

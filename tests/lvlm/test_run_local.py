@@ -13,17 +13,17 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 
+from helpers import tiny_vlm
+from helpers.small_questions import small_asked
+from helpers.tiny_vlm import FAMILIES
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ContentAudio, ContentImage, ContentText, get_model
-from lvlm import tiny_vlm
-from lvlm.small_questions import small_asked
-from lvlm.tiny_vlm import FAMILIES
 from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError
 from soco_datasets.lvlm import hf_provider
 from soco_datasets.lvlm.hf_model import Chat, Reply, VisionLanguageModel, load_vision_language_model, shrink
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
-from soco_datasets.lvlm.models import ModelOptions, open_model
+from soco_datasets.lvlm.model_choice import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
 from soco_datasets.lvlm.run import AskOptions, run_questions
 

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
 
-from lvlm import tiny_vlm
-from lvlm.scripted_server import Scripted, images_of, serve
-from shared_data import REAL_SAMPLE, needs_shared
+from helpers import tiny_vlm
+from helpers.scripted_server import Scripted, images_of, serve
+from helpers.shared_data import REAL_SAMPLE
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
@@ -23,8 +23,6 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.generation import SETTINGS
 from soco_datasets.lvlm.hf_model import Chat, load_vision_language_model
 from soco_datasets.lvlm.open_questions import open_asked
-
-pytestmark = needs_shared
 
 GROUPS = 5  # fly, locust, macaque, tiger and zebra have two images each, so one pair
 

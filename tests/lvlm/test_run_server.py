@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm.scripted_server import Scripted, images_of, serve
-from lvlm.small_questions import small_asked
+from helpers.scripted_server import Scripted, images_of, serve
+from helpers.small_questions import small_asked
+from helpers.small_release import make_release
 from PIL import Image
-from small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.commands import lvlm_run
 from soco_datasets.data.questions.prompts import PromptTemplate
 from soco_datasets.errors import MissingExtraError, SocoError, UsageError
-from soco_datasets.lvlm.models import ModelOptions, model_name, open_model
+from soco_datasets.lvlm.model_choice import ModelOptions, model_name, open_model
 from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from loading.tiny_folder import write_folder
+from helpers.tiny_folder import write_folder
 from PIL import Image
 
 import soco_datasets  # noqa: F401 - teaches `datasets` the name soco
@@ -24,8 +24,8 @@ from soco_datasets.data.questions.generation import LETTERS
 from soco_datasets.data.questions.prompts import load_template
 from soco_datasets.errors import DataNotFoundError, ReleaseError, UsageError
 from soco_datasets.lvlm.baselines import RANDOM, guess
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.lvlm.tsv import COLUMNS, FILE_NAMES
 from soco_datasets.lvlm.tsv_files import export_tsv, import_tsv
 

@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from helpers.report_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reporting.records import record
 
 from soco_datasets.errors import UsageError
 from soco_datasets.reporting import plots

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reporting.records import predictions, record
+from helpers.report_records import predictions, record
 
 from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError, UsageError

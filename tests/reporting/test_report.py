@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.browser import dom_of, elements, needs_browser, screenshot, text_of
+from helpers.report_records import of_folder, predictions, record
+from helpers.small_release import make_release
 from PIL import Image
-from reporting.browser import dom_of, elements, needs_browser, screenshot, text_of
-from reporting.records import of_folder, predictions, record
-from small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from correspondence.examples import build, oracle_protocol, oracle_tasks, small_table
-from shared_data import ORACLE, needs_shared
+from helpers.pair_tables import build, oracle_protocol, oracle_tasks, small_table
+from helpers.shared_data import ORACLE
 
 from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.records.evaluation import record_from_predictions
@@ -40,7 +40,6 @@ def test_the_whole_text_of_a_small_result():
     )
 
 
-@needs_shared
 def test_the_oracle_in_a_table():
     result = record_from_predictions(build(oracle_tasks(ORACLE / "SOCOv1", ORACLE / "expected"), oracle_protocol()))
     lines = format_metrics_table(result).splitlines()

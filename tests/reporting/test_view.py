@@ -6,9 +6,9 @@ from pathlib import Path
 
 import datasets
 import pytest
+from helpers.shared_builds import built_mini
+from helpers.small_release import make_release
 from PIL import Image
-from shared_builds import built_mini
-from small_release import make_release
 
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
 from soco_datasets.benchmarks.build import build_dataset

@@ -1,0 +1,22 @@
+"""Tests whose parameters name a photograph of `real_sample` skip where the photographs are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.shared_data import REAL_SAMPLE, needs_photographs
+
+
+def _names_photographs(value: object) -> bool:
+    return isinstance(value, str | Path) and (str(value) == "real" or REAL_SAMPLE.name in str(value))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the photographs, which are not committed (license)."""
+    if REAL_SAMPLE.is_dir():
+        return
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and any(map(_names_photographs, parameters.params.values())):
+            item.add_marker(needs_photographs)
