@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from soco_datasets.benchmarks.resolve import MINI, resolve_data
 from soco_datasets.benchmarks.tasks import TASKS, get_tasks
-from soco_datasets.correspondence.plan import task_pairs
+from soco_datasets.correspondence.released_pairs import task_pairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import SocoError
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from ..errors import UsageError, unknown_name
-
-MatcherName = Literal["argmax", "soft", "candidates"]
 
 
 @dataclass(frozen=True)
@@ -23,15 +20,15 @@ class Task:
         name: what users type and what keys the metrics of a result record.
         config: the dataset config whose rows are the task's pairs.
         title: the name in tables.
-        matcher: "argmax" = the best cell of the target; "soft" = the window soft-argmax around it (see `soft`);
-            "candidates" = the best of the candidate points, which the config must have (see `geo`).
+        matcher: a name of `correspondence.matchers`: "argmax" = the best cell of the target; "soft" = the window
+            soft-argmax around it; "candidates" = the best of the candidate points, which the config must have.
         min_candidates: queries with fewer candidate points than this are left out (matcher "candidates" only).
     """
 
     name: str
     config: str
     title: str
-    matcher: MatcherName = "argmax"
+    matcher: str = "argmax"
     min_candidates: int = 0
 
 

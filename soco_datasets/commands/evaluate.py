@@ -95,19 +95,18 @@ def _evaluated(
     how: RunConfig,
 ) -> tuple[EvaluationResult, str]:
     """The result, and what was written where."""
-    if arguments.split == "all":
-        from ..correspondence.all_run import evaluate_all_pairs
-        from ..records.evaluation import write_record
-
-        result = evaluate_all_pairs(extractor, folder, tasks, scoring=scoring, run=how)
-        record = write_record(arguments.out, result)
-        return result, f"record       {record}\npredictions  none of all pairs: soco score, compare, submit need them"
     from ..correspondence.evaluate import evaluate_backbone
-    from ..records.evaluation import write_evaluation
+    from ..records.evaluation import write_evaluation, write_record
 
-    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how)
-    record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
-    return evaluation.result, f"record       {record}\npredictions  {predictions}"
+    split = arguments.split
+    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=split)
+    if evaluation.predictions is None:
+        record = write_record(arguments.out, evaluation.result)
+        kept = "none of all pairs: soco score, compare, submit need them"
+    else:
+        record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
+        kept = str(predictions)
+    return evaluation.result, f"record       {record}\npredictions  {kept}"
 
 
 def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:

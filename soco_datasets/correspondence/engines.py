@@ -9,8 +9,7 @@ from .. import config as protocols
 from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
 from .local_engine import LocalEngine
-from .plan import Plan
-from .target_matcher import MatchResult
+from .plan import MatchResult, Plan
 
 
 class Engine(AbstractContextManager[Any], Protocol):

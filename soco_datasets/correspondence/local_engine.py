@@ -27,11 +27,10 @@ from ..features.extractor import DenseFeatureExtractor, l2_normalise
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
-from .plan import Plan
+from .plan import MatchResult, Plan
 from .target_matcher import (
     TARGETS_PER_BATCH,
     DescriptorSampler,
-    MatchResult,
     TargetMatcher,
 )
 

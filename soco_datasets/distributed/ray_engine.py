@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Protocol, RunConfig
-from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import MatchResult
+from ..correspondence.plan import MatchResult, Plan
 from ..errors import UsageError
 from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions

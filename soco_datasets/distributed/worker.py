@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ..config import CachePolicy, Protocol, RunConfig
 from ..correspondence.local_engine import LocalEngine
-from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import MatchResult
+from ..correspondence.plan import MatchResult, Plan
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
 from ..features.cache.memory import MemoryFeatureCache, available_memory

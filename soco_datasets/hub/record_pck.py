@@ -138,7 +138,7 @@ class PckRecordType(RecordType):
 
     def check_references(self, table: pa.Table, folder: DatasetFolder) -> None:
         """Queries, targets, sizes, boxes and annotations."""
-        from ..correspondence.plan import task_pairs
+        from ..correspondence.released_pairs import task_pairs
         from ..records.annotated_points import image_annotations
 
         try:
