@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 FACES = np.array([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [3, 7, 6, 2], [0, 4, 7, 3], [1, 2, 6, 5]])  # outward
 _SIGNS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+_UNIT = np.concatenate([np.c_[(_SIGNS + 1) // 2, np.full(4, z)] for z in (0, 1)])  # corners of the unit cube
 OFF_PLANE = 1e-4  # a fourth corner farther off its face's plane: not a cuboid
 SMALLEST_AREA = 1e-8  # of half a face: below, not a cuboid
 EMPTY = 1e-12  # intersections below this volume are empty
@@ -43,8 +44,7 @@ def cuboid_corners(centers: ArrayLike, dimensions: ArrayLike, rotations: ArrayLi
     """
     width, height, length = np.moveaxis(np.asarray(dimensions, dtype=np.float64), -1, 0)
     half = np.stack([length, height, width], axis=-1)[..., None, :] / 2
-    unit = np.concatenate([np.c_[_SIGNS, np.full(4, z)] for z in (-1, 1)])
-    turned = (unit * half) @ np.swapaxes(np.asarray(rotations, dtype=np.float64), -1, -2)
+    turned = ((2 * _UNIT - 1) * half) @ np.swapaxes(np.asarray(rotations, dtype=np.float64), -1, -2)
     return turned + np.asarray(centers, dtype=np.float64)[..., None, :]
 
 
@@ -75,9 +75,14 @@ def cuboid_volumes(corners: ArrayLike) -> Floats:
     [6.0]
     """
     boxes = _boxes(corners)
-    faces = (boxes - boxes.mean(axis=1, keepdims=True))[:, FACES]
+    edges = boxes[:, [1, 3, 4]] - boxes[:, :1]
+    volumes = np.abs(np.linalg.det(edges))
+    regular = boxes[:, :1] + _UNIT @ edges  # where all edges of one direction are equal
+    other = np.flatnonzero(~(np.abs(regular - boxes).max(axis=(1, 2)) <= OFF_PLANE))
+    faces = (boxes[other] - boxes[other].mean(axis=1, keepdims=True))[:, FACES]
     diagonals = np.cross(faces[:, :, 2] - faces[:, :, 0], faces[:, :, 3] - faces[:, :, 1])  # twice the vector area
-    return np.abs((diagonals * faces.mean(axis=2)).sum(axis=(1, 2))) / 6
+    volumes[other] = np.abs((diagonals * faces.mean(axis=2)).sum(axis=(1, 2))) / 6
+    return volumes
 
 
 def intersection_volumes(first: ArrayLike, second: ArrayLike) -> Floats:
