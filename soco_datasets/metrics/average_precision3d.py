@@ -1,8 +1,8 @@
 """Average precision of boxes: AP3D over depth ranges, AP15, AP25, AP50, AP2D, and which true boxes are ignored.
 
 The rules are those of the Omni3D evaluator (Brazil et al. 2023), itself derived from COCO's, with exact IoU3D, and a
-class without a counted true box is null and in no mean. Matching: per image and class, detections by score take the unmatched
-true box of highest IoU; counted boxes come before ignored ones.
+class without a counted true box is null and in no mean. Matching: per image and class, detections by score take the
+unmatched true box of highest IoU; counted boxes come before ignored ones.
 """
 
 from __future__ import annotations

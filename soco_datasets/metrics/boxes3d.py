@@ -3,12 +3,14 @@
 Corner order: 0-3 the face at -z, 4-7 the face at +z of the box's own frame, each (-,-), (+,-), (+,+), (-,+) in x, y.
 Dimensions are [width, height, length]: length along the box's x axis, height along y, width along z (Omni3D).
 
-The surface of an intersection of two convex bodies consists of each body's faces cut by the other. Every face of one box
-is clipped by the six half-spaces of the other (Sutherland-Hodgman), and the volume follows from the divergence theorem.
+The surface of an intersection of two convex bodies consists of each body's faces cut by the other. Every face of one
+box is clipped by the six half-spaces of the other (Sutherland-Hodgman); the volume follows from the divergence theorem.
 Faces of both boxes in one plane are counted once; where they face each other the boxes only touch.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,7 +61,7 @@ def are_cuboids(corners: ArrayLike) -> NDArray[np.bool_]:
         face below 1e-8 square meters.
     """
     boxes = _boxes(corners)
-    finite = np.isfinite(boxes).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(boxes).all(axis=(1, 2)))
     faces = np.where(finite[:, None, None], boxes, 0.0)[:, FACES]
     sides = faces[:, :, 1:] - faces[:, :, :1]  # from the first corner to the others
     normals = np.cross(sides[:, :, :2], sides[:, :, 1:])  # of both triangles, twice their areas long
@@ -230,7 +232,8 @@ def _clipped_faces(
     polygons = np.where(unused[..., None], polygons[:, :1], polygons)
     from_first = polygons[:, 1:] - polygons[:, :1]
     area = np.cross(from_first[:, :-1], from_first[:, 1:]).sum(axis=1)  # twice the vector area
-    return np.bincount(owner, weights=(area * polygons[:, 0]).sum(axis=1), minlength=len(boxes))
+    sums: NDArray[Any] = np.bincount(owner, weights=(area * polygons[:, 0]).sum(axis=1), minlength=len(boxes))
+    return sums.astype(np.float64, copy=False)  # without a face, bincount counts in integers
 
 
 def _outward_faces(boxes: Floats) -> NDArray[np.int64]:

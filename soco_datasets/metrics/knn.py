@@ -126,11 +126,13 @@ def class_scores(
         raise UsageError(f"Labels run from {votes.min()} to {votes.max()}; expected 0 to {classes - 1}.")
     if not temperature > 0:
         raise UsageError(f"The temperature is {temperature}; give a number above 0.")
-    weights = np.exp((values - values.max(axis=1, keepdims=True)) / temperature) if values.size else values
+    weights: NDArray[np.float64] = (
+        np.exp((values - values.max(axis=1, keepdims=True)) / temperature) if values.size else values
+    )
     weights = weights / weights.sum(axis=1, keepdims=True)
     flat = votes + classes * np.arange(len(votes))[:, None]
-    summed = np.bincount(flat.ravel(), weights=weights.ravel(), minlength=len(votes) * classes)
-    return summed.reshape(len(votes), classes)
+    summed: NDArray[Any] = np.bincount(flat.ravel(), weights=weights.ravel(), minlength=len(votes) * classes)
+    return summed.reshape(len(votes), classes).astype(np.float64, copy=False)
 
 
 def ranked_classes(scores: ArrayLike, labels: ArrayLike, count: int = 5) -> NDArray[np.int64]:

@@ -171,7 +171,7 @@ def pair_recall(
         nothing = {str(one): None for one in thresholds}
         return {**result, "matches": 0, "weight_sum": 0.0, "median_error": None, "recall": nothing}
     descriptors = [
-        resize(np.asarray(values), *mask.shape, "bicubic")[:, mask].T
+        resize(np.asarray(values), mask.shape[0], mask.shape[1], "bicubic")[:, mask].T
         for values, mask in zip(features, seen, strict=True)
     ]
     nearest, weights = match_descriptors(descriptors[0], descriptors[1])
