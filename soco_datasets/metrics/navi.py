@@ -109,7 +109,7 @@ def match_descriptors(
     Args:
         first: (n, C) float descriptors.
         second: (m, C) float descriptors, m >= 2.
-        block: rows of `first` at a time; the distances take block * m float32.
+        block: rows of `first` at a time; the distances take block * m numbers of their type (float32 or float64).
 
     Returns:
         (n,) int64 rows of `second` (the first of equal ones) and (n,) float64 weights 1 - d1 / d2 in [0, 1], d1 <= d2
@@ -237,6 +237,7 @@ def recall_summary(
     return {"recall_all": overall, "bins": bins, "pairs": scored, "pairs_left_out": len(pairs) - scored}
 
 
-def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[Any]) -> NDArray[Any]:
     lengths = np.sqrt(np.einsum("nc,nc->n", vectors, vectors, dtype=np.float64))
-    return (vectors / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32)
+    kind = np.result_type(vectors.dtype, np.float32)
+    return (vectors / np.maximum(lengths, 1e-12)[:, None]).astype(kind)

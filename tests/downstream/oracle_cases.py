@@ -84,6 +84,8 @@ def differences(actual: Any, expected: Any, tolerance: float, where: str) -> tup
     if actual is None:
         return 1, [f"{where}: None instead of {expected!r}"]
     wanted, found = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    if wanted.size == found.size == 0:  # an empty list has lost its other axes
+        return 1, []
     if wanted.shape != found.shape:
         return 1, [f"{where}: shape {found.shape} instead of {wanted.shape}"]
     off = ~(np.abs(found - wanted) <= tolerance * np.maximum(1, np.abs(wanted)))

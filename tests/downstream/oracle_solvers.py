@@ -28,12 +28,13 @@ def number(case: Case, name: str, pattern: str, default: float) -> float:
 
 
 def tensors(case: Case) -> dict[str, torch.Tensor]:
-    return {name: torch.as_tensor(value) for name, value in case.inputs.items() if value.dtype.kind in "fib"}
+    """Numbers as float64, in which the oracles were worked out."""
+    return {name: torch.as_tensor(value).double() for name, value in case.inputs.items() if value.dtype.kind == "f"}
 
 
 def maps_of(case: Case) -> list[torch.Tensor]:
     names = sorted((name for name in case.inputs if re.fullmatch(r"map_\d+", name)), key=lambda one: int(one[4:]))
-    return [torch.as_tensor(case[name]) for name in names]
+    return [torch.as_tensor(case[name]).double() for name in names]
 
 
 def weights_of(case: Case) -> dict[str, torch.Tensor]:
@@ -116,7 +117,7 @@ def nearest_values(case: Case) -> dict[str, Any]:
 def segmentation_training(case: Case) -> dict[str, Any]:
     size, batch = int(number(case, "size", r"to (\d+) x", 100)), int(number(case, "batch", r"Batches of (\d+)", 64))
     drop = int(number(case, "drop", r"from epoch (\d+) on", len(case["order"])))  # counted from 0
-    features = torch.as_tensor(case["features"])
+    features = torch.as_tensor(case["features"]).double()
     masks = torch.as_tensor(segmentation.resize_nearest(case["masks"], size, size).astype(np.int64))
     classes, per_epoch = len(case["weight"]), -(-case["order"].shape[1] // batch)
     rate = number(case, "rate", r"SGD ([\d.]+\d)", 0.01)
@@ -135,7 +136,8 @@ def segmentation_training(case: Case) -> dict[str, Any]:
         len(case["order"]),
         given_batches(case["order"], batch),
     )
-    result = train({"weight": case["weight"], "bias": case["bias"]}, loss, recipe, after_epoch=scored)
+    start = {name: tensors(case)[name] for name in ("weight", "bias")}
+    result = train(start, loss, recipe, after_epoch=scored)
     best = max(range(len(result.epochs)), key=lambda epoch: (result.epochs[epoch] or 0, -epoch)) + 1
     values = {"losses": result.losses, "miou_reference_after_epoch": result.epochs, "best_epoch": best}
     return {**values, **{name: value.numpy() for name, value in result.parameters.items()}}
@@ -173,7 +175,7 @@ def schedule_values(case: Case) -> dict[str, Any]:
 
 
 def dpt_values(case: Case) -> dict[str, Any]:
-    output = dpt.dpt_forward(weights_of(case), maps_of(case)).double().numpy()
+    output = dpt.dpt_forward(weights_of(case), maps_of(case)).numpy()
     values: dict[str, Any] = {"shape": output.shape, "output": output, "output_sum": output.sum()}
     values["output_abs_sum"] = np.abs(output).sum()
     for name in case.expected:
@@ -184,7 +186,7 @@ def dpt_values(case: Case) -> dict[str, Any]:
 
 
 def depth_training(case: Case) -> dict[str, Any]:
-    truth, order, maps = torch.as_tensor(case["truth"]), case["order"], maps_of(case)
+    truth, order, maps = torch.as_tensor(case["truth"]).double(), case["order"], maps_of(case)
     total = int(number(case, "steps", r"schedule of (\d+) steps", len(order)))
     warmup = number(case, "warmup", r"with (\d+(?:\.\d+)?) of warm-up", 0)
     rate = number(case, "rate", r"rate (\d[\d.e-]*\d)", 5e-4)
@@ -225,7 +227,7 @@ def navi_pairs(case: Case) -> dict[str, Any]:
     thresholds = sorted(named)
     columns = ("features_0", "features_1", "xyz_0", "xyz_1", "rt01")
     pairs = [
-        navi.pair_recall((f0, f1), (x0, x1), transform, keep=keep, thresholds=thresholds)
+        navi.pair_recall((np.float64(f0), np.float64(f1)), (x0, x1), transform, keep=keep, thresholds=thresholds)
         for f0, f1, x0, x1, transform in zip(*(case[name] for name in columns), strict=True)
     ]
     edges = sorted({float(edge) for name in expected.get("bins", {}) for edge in name.split("-")}) or navi.BIN_EDGES
@@ -269,7 +271,7 @@ def pose_flips(case: Case) -> dict[str, Any]:
 def pose_training(case: Case) -> dict[str, Any]:
     angles, order = case["angles"], case["order"]
     batch, count = int(number(case, "batch", r"[Bb]atches of (\d+)", 128)), case["bias"].shape[1]
-    labels, vectors = pose.angle_bins(angles, count), torch.as_tensor(case["features"])
+    labels, vectors = pose.angle_bins(angles, count), torch.as_tensor(case["features"]).double()
     targets, steps = torch.as_tensor(labels), len(order) * -(-order.shape[1] // batch)
     rate = number(case, "rate", r"SGD ([\d.]+\d)", 0.01)
 
@@ -282,7 +284,7 @@ def pose_training(case: Case) -> dict[str, Any]:
         len(order),
         given_batches(order, batch),
     )
-    result = train({"weight": case["weight"], "bias": case["bias"]}, loss, recipe)
+    result = train({name: tensors(case)[name] for name in ("weight", "bias")}, loss, recipe)
     bins = linear.pose_logits(result.parameters, vectors).argmax(dim=2).numpy()
     errors = pose.rotation_errors(pose.bin_middles(bins, count), angles)
     values = {"labels": labels, "losses": result.losses, "rates": result.rates, "bins": bins, "errors": errors}
@@ -301,7 +303,7 @@ def box_corners(case: Case) -> dict[str, Any]:
 
 
 def cuboid_values(case: Case) -> dict[str, Any]:
-    given = {name: value.double() for name, value in tensors(case).items()}
+    given = tensors(case)
     outputs = cuboids.CuboidOutputs(*(given[name] for name in ("deltas", "depth", "dims", "six", "uncertainty")))
     found = cuboids.decode_cuboids(outputs, given["box"], given["k_net"], given["prior"])
     truth = ("true_pixel", "true_depth", "true_dimensions", "true_rotation")
@@ -414,7 +416,7 @@ SOLVERS = (
     solver("normals", "pred truth valid", r"images|mean", lambda case: normals.normal_scores(case["pred"], case["truth"], case["valid"])),
     solver("navi", "features_0 features_1 xyz_0 xyz_1 rt01", r"pairs|bins|recall_all", navi_pairs),
     solver("navi", "angles values", r"bins", bin_values),
-    solver("navi", "masks", r"crops", lambda case: {"crops": [navi.square_crop(mask) for mask in case["masks"]]}),
+    solver("navi", "masks", r"crops", lambda case: {"crops": [navi.square_crop(mask) if mask.any() else None for mask in case["masks"]]}),
     solver("navi", "", r"depth_m|rotations", decoding_values),
     solver("tracking", "points occluded predicted", r"kept|queries_t_y_x|(first|strided)_(guess|visible)", tracking_metrics),
     solver("tracking", "features queries_t_y_x", r"tracks", zero_shot_values),
