@@ -1,9 +1,9 @@
 """Nearest neighbors by cosine similarity and the votes of a kNN classifier: ImageNet kNN.
 
 Neighbors are ordered by similarity (falling, in float32), then by position in the bank (rising). Blocks of the bank go
-through a float32 matrix product, which only selects candidates: every candidate whose product is within the product's
-own rounding bound of the k-th best is scored again in float64, one fixed summation order per pair, and rounded to
-float32. The result therefore does not depend on how the queries or the bank are cut into blocks, shards or machines.
+through a float32 matrix product, which only selects candidates: every row whose product is within the product's rounding
+bound of the k-th best is scored again in float64, in one summation order per pair, and rounded to float32. The result
+therefore does not depend on how the queries or the bank are cut into blocks, shards or machines.
 
 Weights of neighbors: Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination".
 """
@@ -22,6 +22,8 @@ TEMPERATURE = 0.07
 TIE = 1e-9  # class scores that differ by less are equal
 _MAX_POSITION = 2**32 - 1
 _RESCORED_VALUES = 1 << 20  # float64 values that one step of the second scoring holds
+_SHORTEST = 1e-12  # lengths below this count as this
+_NONE = np.uint64(0xFFFFFFFFFFFFFFFF)  # the key of an empty place, after all others
 
 
 class Neighbors(NamedTuple):
@@ -42,8 +44,8 @@ def nearest_neighbors(
     k: int,
     *,
     first_position: int = 0,
-    query_block: int = 512,
-    bank_block: int = 16_384,
+    query_block: int = 1024,
+    bank_block: int = 8192,
 ) -> Neighbors:
     """Exact top k of the bank for each query by cosine similarity.
 
@@ -228,62 +230,71 @@ def _check_search(queries: NDArray[Any], bank: NDArray[Any], k: int, first_posit
 def _unit_rows(rows: NDArray[Any], what: str, first: int) -> NDArray[np.float32]:
     """(n, D) float32 rows of length 1 (0 where the row is 0)."""
     values = np.asarray(rows, dtype=np.float32)
-    lengths = np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64))
-    if not np.isfinite(lengths).all():
-        bad = int((~np.isfinite(lengths)).argmax())
-        raise UsageError(f"The features of {what} {first + bad} are not finite. Extract them again, or leave it out.")
-    return values * (1 / np.maximum(lengths, 1e-12)).astype(np.float32)[:, None]
+    lengths = np.sqrt(np.vecdot(values, values)).astype(np.float64)
+    odd = np.flatnonzero(~((lengths > 1e-15) & (lengths < 1e15)))  # where float32 squares may have left their range
+    if len(odd):
+        exact = np.asarray(rows[odd], dtype=np.float64)
+        lengths[odd] = np.sqrt(np.vecdot(exact, exact))
+        bad = odd[~np.isfinite(lengths[odd])]
+        if len(bad):
+            raise UsageError(
+                f"The features of {what} {first + bad[0]} are not finite. Extract them again, or leave it out."
+            )
+    return values * (1 / np.maximum(lengths, _SHORTEST)).astype(np.float32)[:, None]
 
 
 def _search_block(queries: NDArray[Any], bank: NDArray[Any], k: int, bank_block: int, first: int) -> NDArray[np.uint64]:
     """(q, k) sorted keys of the best k bank rows of some queries."""
     count, dimensions = queries.shape
     unit = _unit_rows(queries, "query", first)
-    # Rounding of a float32 dot product of unit vectors: below D * 2^-24 in any order; normalizing and the float32
-    # result of the second scoring add a few units each. Twice, because both the k-th and the candidate may be off.
-    margin = np.float32(2 * (dimensions + 8) * 2.0**-24)
-    best = np.empty((count, 0), dtype=np.uint64)
+    # A float32 dot product of D numbers is off by at most D * 2^-24 times its terms' sizes, in whatever order it is
+    # summed; so are the lengths of both vectors, by half of that. Twice, as both the k-th and the candidate may be off.
+    margin = np.float32(2 * (2 * dimensions + 16) * 2.0**-24)
+    most = 4 * k + 1024  # candidates per query that are kept before they are scored exactly
+    candidates = np.empty((count, 0), dtype=np.uint64)
+    limit = np.full(count, -np.inf, dtype=np.float32)
     for start in range(0, len(bank), bank_block):
-        block = np.asarray(bank[start : start + bank_block])
-        products = unit @ _unit_rows(block, "bank row", start).T
-        if best.shape[1] < k:
-            wanted = min(k, products.shape[1])
-            limit = np.partition(products, products.shape[1] - wanted, axis=1)[:, products.shape[1] - wanted]
-        else:
-            limit = _decode(best[:, -1:])[0][:, 0]
-        rows, columns = np.nonzero(products >= (limit - margin)[:, None])
-        exact = _exact_similarities(queries, block, rows, columns)
-        best = _keep_best(best, rows, _encode(exact, columns + start), k)
-    return best
+        products = unit @ _unit_rows(bank[start : start + bank_block], "bank row", start).T
+        if products.shape[1] > k and start == 0:
+            limit = np.partition(products, products.shape[1] - k, axis=1)[:, products.shape[1] - k] - margin
+        rows, columns = np.nonzero(products >= limit[:, None])
+        candidates = _joined(candidates, rows, _encode(products[rows, columns], columns + start))
+        if candidates.shape[1] > most:
+            candidates = _exact_keys(queries, bank, candidates)[:, :k]
+        if candidates.shape[1] >= k:
+            limit = _decode(candidates[:, k - 1])[0] - margin
+            limit[candidates[:, k - 1] == _NONE] = -np.inf
+            candidates[candidates > _encode(limit, np.full(count, _MAX_POSITION))[:, None]] = _NONE
+            candidates = candidates[:, : max(k, int((candidates != _NONE).sum(axis=1).max(initial=0)))]
+    return _exact_keys(queries, bank, candidates)[:, :k]
 
 
-def _exact_similarities(
-    queries: NDArray[Any], block: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """(n,) float32 cosines of pairs, summed in float64 in one order per pair."""
-    result = np.empty(len(rows), dtype=np.float32)
-    step = max(1, _RESCORED_VALUES // max(1, queries.shape[1]))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        one = queries[rows[part]].astype(np.float64)
-        other = block[columns[part]].astype(np.float64)
-        lengths = np.sqrt((one * one).sum(axis=1)) * np.sqrt((other * other).sum(axis=1))
-        result[part] = (one * other).sum(axis=1) / np.maximum(lengths, 1e-24)
+def _exact_keys(queries: NDArray[Any], bank: NDArray[Any], candidates: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sorted keys of candidates by their float32 cosine, each pair's summed in float64 in one order."""
+    result = candidates.copy()
+    for row, query in enumerate(np.asarray(queries, dtype=np.float64)):
+        held = candidates[row] != _NONE
+        positions = _decode(candidates[row, held])[1]
+        similarities = np.empty(len(positions), dtype=np.float32)
+        step = max(1, _RESCORED_VALUES // max(1, len(query)))
+        for start in range(0, len(positions), step):
+            vectors = np.asarray(bank[positions[start : start + step]], dtype=np.float64)
+            lengths = np.sqrt(np.vecdot(vectors, vectors)) * np.sqrt(np.vecdot(query, query))
+            similarities[start : start + step] = np.vecdot(vectors, query) / np.maximum(lengths, _SHORTEST**2)
+        result[row, held] = _encode(similarities, positions)
+    result.sort(axis=1)
     return result
 
 
-def _keep_best(
-    best: NDArray[np.uint64], rows: NDArray[np.intp], keys: NDArray[np.uint64], k: int
-) -> NDArray[np.uint64]:
-    """The k lowest keys per row of (q, m) sorted keys and new ones, given with their rows in rising order."""
-    counts = np.bincount(rows, minlength=len(best))
-    widest = int(counts.max(initial=0))
-    table = np.full((len(best), best.shape[1] + widest), np.iinfo(np.uint64).max, dtype=np.uint64)
-    table[:, : best.shape[1]] = best
+def _joined(keys: NDArray[np.uint64], rows: NDArray[np.intp], new: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sorted keys (q, m + widest) of each row's m old and its new ones, given with their rows in rising order."""
+    counts = np.bincount(rows, minlength=len(keys))
+    table = np.full((len(keys), keys.shape[1] + int(counts.max(initial=0))), _NONE, dtype=np.uint64)
+    table[:, : keys.shape[1]] = keys
     starts = np.cumsum(counts) - counts
-    table[rows, best.shape[1] + np.arange(len(rows)) - starts[rows]] = keys
+    table[rows, keys.shape[1] + np.arange(len(rows)) - starts[rows]] = new
     table.sort(axis=1)
-    return table[:, : min(k, best.shape[1] + int(counts.min(initial=widest)))] if best.shape[1] < k else table[:, :k]
+    return table
 
 
 def _encode(similarities: ArrayLike, positions: ArrayLike) -> NDArray[np.uint64]:
