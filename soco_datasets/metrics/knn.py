@@ -1,9 +1,9 @@
 """Nearest neighbors by cosine similarity and the votes of a kNN classifier: ImageNet kNN.
 
-Neighbors are ordered by similarity (falling, in float32), then by position in the bank (rising). Blocks of the bank go
-through a float32 matrix product, which only selects candidates: every row whose product is within the product's rounding
-bound of the k-th best is scored again in float64, in one summation order per pair, and rounded to float32. The result
-therefore does not depend on how the queries or the bank are cut into blocks, shards or machines.
+Neighbors are ordered by similarity (falling, in float32), then by position in the bank (rising). Blocks of the bank
+go through a float32 matrix product, which only selects candidates: every row whose product is within the product's
+rounding bound of the k-th best is scored again in float64, in one summation order per pair, and rounded to float32. The
+result therefore does not depend on how the queries or the bank are cut into blocks, shards or machines.
 
 Weights of neighbors: Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination".
 """

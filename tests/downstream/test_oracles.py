@@ -7,15 +7,13 @@ its expected values; every expected value of a known name is compared, and a cas
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent))
-from oracle_cases import COMMITTED, FOLDER, case_names, differences, load_case
-from oracle_solvers import SOLVERS
+from downstream_oracles.cases import COMMITTED, FOLDER, case_names, differences, load_case
+from downstream_oracles.solvers import SOLVERS
 
 NAMES = case_names(FOLDER)
 
@@ -35,3 +33,12 @@ def test_oracle(name: str) -> None:
 def test_there_are_cases_and_every_committed_one_is_listed() -> None:
     assert NAMES, f"no oracle case in {FOLDER}"
     assert case_names(COMMITTED) == sorted(json.loads((COMMITTED / "index.json").read_text()))
+
+
+def test_a_value_that_differs_is_found() -> None:
+    expected = {"a": [1.0, None], "b": {"c": [[1, 2], [3, 4]], "other": 1}, "d": 0.5, "e": None}
+    right = {"a": [1.0, None], "b": {"c": np.array([[1, 2], [3, 4]])}, "d": 0.5, "e": None}
+    assert differences(right, expected, 1e-6, "case") == (6, [])
+    changes = ({"a": [1.0, 0.0]}, {"a": [None, None]}, {"b": {"c": [[1, 2], [3, 5]]}}, {"b": {"c": [1]}}, {"e": 0.0})
+    for change in (*changes, {"d": None}, {"d": 0.6}, {"d": float("nan")}, {"a": [1.0]}, {"b": None}):
+        assert len(differences({**right, **change}, expected, 1e-6, "case")[1]) == 1, change

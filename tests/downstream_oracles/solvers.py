@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from oracle_cases import Case, Solver
 
+from downstream_oracles.cases import Case, Solver
 from soco_datasets.downstream import losses, schedules
 from soco_datasets.downstream.heads import cuboids, dpt, linear, pyramid, roi_align
 from soco_datasets.downstream.training import OptimizerConfig, Recipe, TrainingResult, given_batches, train
