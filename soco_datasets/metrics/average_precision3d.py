@@ -276,24 +276,26 @@ def _match(
     group: _Group, outside: NDArray[np.bool_], ignored: NDArray[np.bool_], thresholds: Sequence[float]
 ) -> NDArray[np.int8]:
     """(T, D) states of detections: 1 = hit, -1 = miss, 0 = neither."""
-    unmatched = np.where(outside, 0, -1).astype(np.int8)
-    states = np.tile(unmatched, (len(thresholds), 1))
+    states = np.tile(np.where(outside, 0, -1).astype(np.int8), (len(thresholds), 1))
     order = np.argsort(ignored, kind="stable")  # counted boxes first
-    iou, skipped = group.iou[:, order], ignored[order]
+    skipped = ignored[order].tolist()
+    near = group.iou[:, order] >= min(thresholds)
+    candidates = [  # (detection, [(true box, IoU), ...]): few of all pairs, so plain lists are the fastest
+        (number, [(box, float(group.iou[number, order[box]])) for box in np.flatnonzero(near[number]).tolist()])
+        for number in np.flatnonzero(near.any(axis=1)).tolist()
+    ]
     for row, threshold in enumerate(thresholds):
-        if not iou.shape[1]:
-            break
-        free = np.ones(len(order), dtype=bool)
-        for number in np.flatnonzero(iou.max(axis=1) >= threshold):
-            possible = free & (iou[number] >= threshold)
-            if (possible & ~skipped).any():
-                possible &= ~skipped
-            if not possible.any():
-                continue
-            values = np.where(possible, iou[number], -1.0)
-            taken = len(values) - 1 - int(values[::-1].argmax())  # the last of equal ones, as COCO's evaluator
-            free[taken] = False
-            states[row, number] = 0 if skipped[taken] else 1
+        taken = [False] * len(skipped)
+        for number, boxes in candidates:
+            match, best = -1, threshold
+            for box, value in boxes:
+                if match >= 0 and skipped[box] and not skipped[match]:
+                    break
+                if not taken[box] and value >= best:  # of equal ones the last, as in COCO's evaluator
+                    match, best = box, value
+            if match >= 0:
+                taken[match] = True
+                states[row, number] = 0 if skipped[match] else 1
     return states
 
 
