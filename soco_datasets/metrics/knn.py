@@ -257,7 +257,7 @@ def _search_block(queries: NDArray[Any], bank: NDArray[Any], k: int, bank_block:
         products = unit @ _unit_rows(bank[start : start + bank_block], "bank row", start).T
         if products.shape[1] > k and start == 0:
             limit = np.partition(products, products.shape[1] - k, axis=1)[:, products.shape[1] - k] - margin
-        rows, columns = np.nonzero(products >= limit[:, None])
+        rows, columns = np.divmod(np.flatnonzero(products >= limit[:, None]), products.shape[1])
         candidates = _joined(candidates, rows, _encode(products[rows, columns], columns + start))
         if candidates.shape[1] > most:
             candidates = _exact_keys(queries, bank, candidates)[:, :k]
