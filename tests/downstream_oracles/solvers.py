@@ -94,8 +94,13 @@ def logits_values(case: Case) -> dict[str, Any]:
     logits = torch.as_tensor(case["logits"])
     if logits.shape[-2:] != case["truth"].shape[-2:]:
         logits = linear.upsampled(logits, tuple(case["truth"].shape[-2:]))
-    labels = segmentation.predicted_labels(logits.numpy(), "reference")
-    return confusion_values(segmentation.confusion_table(case["truth"], labels, logits.shape[1]))
+    reference, standard = (
+        segmentation.confusion_table(
+            case["truth"], segmentation.predicted_labels(logits.numpy(), rule), logits.shape[1]
+        )
+        for rule in segmentation.RULES
+    )
+    return {**confusion_values(reference), "miou_standard": segmentation.mean_iou(standard, "classes_only")[0]}
 
 
 RESIZED = r"to_(\d+)(?:x(\d+))?(?:_(sum|row_\d+|column_\d+))?"
@@ -399,7 +404,6 @@ def solver(folder: str, inputs: str, gives: str, compute: Any) -> Solver:
     return Solver(folder, frozenset(inputs.split()), lambda name: re.fullmatch(gives, name) is not None, compute)
 
 
-IGNORED = r"ignored"
 SOLVERS = (
     solver("knn", "bank labels queries targets", r"accuracy|best_k|neighbours|scores|similarities|k|prediction|top[15]", knn_values),
     solver("segmentation", "predictions truth", r"confusion.*|iou|miou.*|pixel_accuracy|pixels|classes_counted.*", miou_values),
@@ -429,5 +433,5 @@ SOLVERS = (
     solver("detection3d", "found_score found_corners truth_corners", r"AP.*|near|medium|far|per_class.*", ap3d_values),
     solver("detection3d", "feature boxes", r"regions", roi_values),
     solver("detection3d", "map_0", r"p[2-5]", pyramid_values),
-    solver("detection3d", "", IGNORED, ignored_values),
+    solver("detection3d", "", r"ignored", ignored_values),
 )  # fmt: skip
