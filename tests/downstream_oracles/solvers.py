@@ -9,36 +9,13 @@ import numpy as np
 import torch
 
 from downstream_oracles.cases import Case, Solver
+from downstream_oracles.inputs import maps_of, number, tensors, weights_of
+from downstream_oracles.training import depth_training, pose_training, segmentation_training
 from soco_datasets.downstream import losses, schedules
 from soco_datasets.downstream.heads import cuboids, dpt, linear, pyramid, roi_align
-from soco_datasets.downstream.training import OptimizerConfig, Recipe, TrainingResult, given_batches, train
 from soco_datasets.downstream.zero_shot_tracking import zero_shot_tracks
 from soco_datasets.metrics import average_precision3d as ap
 from soco_datasets.metrics import boxes3d, depth, knn, navi, normals, pose, segmentation, tracking
-
-
-def number(case: Case, name: str, pattern: str, default: float) -> float:
-    """A choice of a case: an expected value or input of that name, else what the note says, else a default."""
-    if isinstance(case.expected.get(name), (int, float)):
-        return float(case.expected[name])
-    if name in case and case[name].ndim == 0:
-        return float(case[name])
-    found = re.search(pattern, case.note)
-    return float(found[1]) if found else default
-
-
-def tensors(case: Case) -> dict[str, torch.Tensor]:
-    """Numbers as float64, in which the oracles were worked out."""
-    return {name: torch.as_tensor(value).double() for name, value in case.inputs.items() if value.dtype.kind == "f"}
-
-
-def maps_of(case: Case) -> list[torch.Tensor]:
-    names = sorted((name for name in case.inputs if re.fullmatch(r"map_\d+", name)), key=lambda one: int(one[4:]))
-    return [torch.as_tensor(case[name]).double() for name in names]
-
-
-def weights_of(case: Case) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in tensors(case).items() if name.endswith((".weight", ".bias"))}
 
 
 def knn_values(case: Case) -> dict[str, Any]:
@@ -119,35 +96,6 @@ def nearest_values(case: Case) -> dict[str, Any]:
     return values
 
 
-def segmentation_training(case: Case) -> dict[str, Any]:
-    size, batch = int(number(case, "size", r"to (\d+) x", 100)), int(number(case, "batch", r"Batches of (\d+)", 64))
-    drop = int(number(case, "drop", r"from epoch (\d+) on", len(case["order"])))  # counted from 0
-    features = torch.as_tensor(case["features"]).double()
-    masks = torch.as_tensor(segmentation.resize_nearest(case["masks"], size, size).astype(np.int64))
-    classes, per_epoch = len(case["weight"]), -(-case["order"].shape[1] // batch)
-    rate = number(case, "rate", r"SGD ([\d.]+\d)", 0.01)
-
-    def loss(weights: Any, rows: np.ndarray) -> torch.Tensor:
-        logits = linear.segmentation_logits(weights, features[rows], (size, size))
-        return losses.segmentation_loss(logits, masks[rows])
-
-    def scored(_: int, weights: Any) -> float | None:
-        labels = linear.segmentation_logits(weights, features, (size, size)).argmax(dim=1).numpy()
-        return segmentation.mean_iou(segmentation.confusion_table(masks.numpy(), labels, classes), "reference")[0]
-
-    recipe = Recipe(
-        OptimizerConfig("sgd", momentum=0.9, weight_decay=1e-4),
-        lambda step: rate * schedules.step_decay(step // per_epoch, (drop,)),
-        len(case["order"]),
-        given_batches(case["order"], batch),
-    )
-    start = {name: tensors(case)[name] for name in ("weight", "bias")}
-    result = train(start, loss, recipe, after_epoch=scored)
-    best = max(range(len(result.epochs)), key=lambda epoch: (result.epochs[epoch] or 0, -epoch)) + 1
-    values = {"losses": result.losses, "miou_reference_after_epoch": result.epochs, "best_epoch": best}
-    return {**values, **{name: value.numpy() for name, value in result.parameters.items()}}
-
-
 def depth_metrics(case: Case) -> dict[str, Any]:
     scores = depth.depth_scores(case["pred"], case["truth"])
     held = depth.valid_depth(case["truth"])
@@ -188,30 +136,6 @@ def dpt_values(case: Case) -> dict[str, Any]:
             image = output[int(found[1])]
             values[name] = image[:, int(found[3])] if found[2] == "row" else image[:, :, int(found[3])]
     return values
-
-
-def depth_training(case: Case) -> dict[str, Any]:
-    truth, order, maps = torch.as_tensor(case["truth"]).double(), case["order"], maps_of(case)
-    total = int(number(case, "steps", r"schedule of (\d+) steps", len(order)))
-    warmup = number(case, "warmup", r"with (\d+(?:\.\d+)?) of warm-up", 0)
-    rate = number(case, "rate", r"rate (\d[\d.e-]*\d)", 5e-4)
-
-    def loss(weights: Any, rows: np.ndarray) -> torch.Tensor:
-        found = dpt.predicted_depth(weights, [one[rows] for one in maps], tuple(truth.shape[-2:]))
-        return losses.depth_loss(found, truth[rows])
-
-    recipe = Recipe(
-        OptimizerConfig("adamw", weight_decay=0.01),
-        lambda step: rate * schedules.quarter_cosine(step, total, warmup),
-        len(order),
-        lambda epoch: [order[epoch]],
-    )
-    result = train(weights_of(case), loss, recipe)
-    return {"losses": result.losses, "norms": norms(result)}
-
-
-def norms(result: TrainingResult) -> dict[str, float]:
-    return {name: float(value.double().norm()) for name, value in result.parameters.items()}
 
 
 def normals_losses(case: Case) -> dict[str, Any]:
@@ -271,30 +195,6 @@ def pose_angles(case: Case) -> dict[str, Any]:
 def pose_flips(case: Case) -> dict[str, Any]:
     flipped = pose.mirrored_angles(case["angles"])
     return {"flipped": flipped, "bins": pose.angle_bins(flipped)}
-
-
-def pose_training(case: Case) -> dict[str, Any]:
-    angles, order = case["angles"], case["order"]
-    batch, count = int(number(case, "batch", r"[Bb]atches of (\d+)", 128)), case["bias"].shape[1]
-    labels, vectors = pose.angle_bins(angles, count), torch.as_tensor(case["features"]).double()
-    targets, steps = torch.as_tensor(labels), len(order) * -(-order.shape[1] // batch)
-    rate = number(case, "rate", r"SGD ([\d.]+\d)", 0.01)
-
-    def loss(weights: Any, rows: np.ndarray) -> torch.Tensor:
-        return losses.pose_loss(linear.pose_logits(weights, vectors[rows]), targets[rows])
-
-    recipe = Recipe(
-        OptimizerConfig("sgd", momentum=0.9),
-        lambda step: schedules.half_cosine(step, steps, rate, 1e-5),
-        len(order),
-        given_batches(order, batch),
-    )
-    result = train({name: tensors(case)[name] for name in ("weight", "bias")}, loss, recipe)
-    bins = linear.pose_logits(result.parameters, vectors).argmax(dim=2).numpy()
-    errors = pose.rotation_errors(pose.bin_middles(bins, count), angles)
-    values = {"labels": labels, "losses": result.losses, "rates": result.rates, "bins": bins, "errors": errors}
-    values |= {f"{name}_norm": value for name, value in norms(result).items()}
-    return {**values, **pose.pose_scores(errors)}
 
 
 def box_overlaps(case: Case) -> dict[str, Any]:
