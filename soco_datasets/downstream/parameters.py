@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SocoError
-from ..files import atomic_file
+from ..utils.files import atomic_file
 
 if TYPE_CHECKING:
     import torch
