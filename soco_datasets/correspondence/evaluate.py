@@ -28,6 +28,7 @@ from .plan import Answers, Block, Plan, predicted_points
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
 
+
 class Accumulator(Protocol):
     """Scores of the pairs of a split, from one block after another."""
 

@@ -22,13 +22,13 @@ class WorkerPoolSpec:
         count: how many.
         cpus: cores of each.
         gpus: 0 or 1.
-        neighbours: how many one machine may have to hold at most.
+        per_machine: how many one machine may have to hold at most.
     """
 
     count: int
     cpus: int
     gpus: int
-    neighbours: int
+    per_machine: int
 
 
 @contextlib.contextmanager
@@ -73,22 +73,24 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         ray.shutdown()
 
 
-def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> WorkerPoolSpec:
-    """The crew for a device, by what the connected cluster has. See `crew_for`."""
+def cluster_pool_spec(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> WorkerPoolSpec:
+    """The crew for a device, by what the connected cluster has. See `pool_spec_for`."""
     import ray
 
-    return crew_for([node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus)
+    return pool_spec_for(
+        [node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus
+    )
 
 
-def crew_for(
+def pool_spec_for(
     nodes: Sequence[Mapping[str, float]], workers: int | None, *, device: str = "cpu", cpus: int = _CPUS
 ) -> WorkerPoolSpec:
     """How many workers of which size: one a GPU, or without GPUs as many as asked for that share the cores.
 
-    >>> crew_for([{"CPU": 8.0}, {"CPU": 6.0}], None), crew_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
-    (WorkerPoolSpec(count=3, cpus=4, gpus=0, neighbours=2), WorkerPoolSpec(count=4, cpus=3, gpus=0, neighbours=2))
-    >>> crew_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
-    WorkerPoolSpec(count=8, cpus=1, gpus=1, neighbours=8)
+    >>> pool_spec_for([{"CPU": 8.0}, {"CPU": 6.0}], None), pool_spec_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
+    (WorkerPoolSpec(count=3, cpus=4, gpus=0, per_machine=2), WorkerPoolSpec(count=4, cpus=3, gpus=0, per_machine=2))
+    >>> pool_spec_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
+    WorkerPoolSpec(count=8, cpus=1, gpus=1, per_machine=8)
 
     Args:
         nodes: resources of each machine, as Ray names them.

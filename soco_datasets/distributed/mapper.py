@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from ..utils.chunks import Mapper
-from .cluster import connected, crew_of_cluster
+from .cluster import cluster_pool_spec, connected
 from .pool import Job, WorkerPool
 from .worker import Caller
 
@@ -28,7 +28,7 @@ def ray_mapper(*, address: str | None = None, workers: int | None = None) -> Ite
         UsageError, MissingExtraError, SocoError: as `engine.RayExtractor`.
     """
     with connected(address, workers), contextlib.ExitStack() as stack:
-        crew = crew_of_cluster(workers, cpus=1)
+        crew = cluster_pool_spec(workers, cpus=1)
         pool = WorkerPool(_start, crew.count)
         stack.callback(pool.close)
 

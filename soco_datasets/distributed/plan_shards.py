@@ -1,6 +1,6 @@
-"""A plan cut into shares, each some images with their points and the matches they are targets of, and joined again.
+"""A plan cut into shards, each some images with their points and the matches they are targets of, and joined again.
 
-Points are ordered by image, matches and choices by target, so that everything of a share is one range. A share goes
+Points are ordered by image, matches and choices by target, so that everything of a shard is one range. A shard goes
 through the same calls as in one process, image by image, and gives the same bits.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from ..correspondence.matchers.base import matcher_class
 from ..correspondence.plan import MatchResult, Plan
 
-_SHARES = 16  # of each worker: what it takes more or less than another is at most one of them
-_IMAGES = 32  # in a share at least, so that a GPU's batches are full, unless a worker then had none
+SHARDS_PER_WORKER = 16  # of each worker: what it takes more or less than another is at most one of them
+MIN_IMAGES_PER_SHARD = 32  # in a shard at least, so that a GPU's batches are full, unless a worker then had none
 
 
 @dataclass(frozen=True)
 class ShardRanges:
-    """What belongs to a share, as ranges of the plan's arrays."""
+    """What belongs to a shard, as ranges of the plan's arrays."""
 
     images: slice
     points: slice
@@ -34,19 +34,19 @@ def cut_images(images: int, workers: int) -> list[slice]:
     >>> cut_images(100, 2)
     [slice(0, 32, None), slice(32, 64, None), slice(64, 96, None), slice(96, 100, None)]
     """
-    size = max(-(-images // (workers * _SHARES)), min(_IMAGES, -(-images // workers)), 1)
+    size = max(-(-images // (workers * SHARDS_PER_WORKER)), min(MIN_IMAGES_PER_SHARD, -(-images // workers)), 1)
     return [slice(start, min(start + size, images)) for start in range(0, images, size)]
 
 
-def spans_of(plan: Plan, images: slice) -> ShardRanges:
-    """The ranges of a share of a plan."""
+def shard_ranges(plan: Plan, images: slice) -> ShardRanges:
+    """The ranges of a shard of a plan."""
     points = np.searchsorted(plan.point_image, [images.start, images.stop])
     matches = np.searchsorted(plan.match_target, [images.start, images.stop])
     candidates = np.searchsorted(plan.candidate_match, matches)
     return ShardRanges(images, *(slice(*bounds.tolist()) for bounds in (points, matches, candidates)))
 
 
-def sampling_share(plan: Plan, spans: ShardRanges) -> Plan:
+def sampling_shard(plan: Plan, spans: ShardRanges) -> Plan:
     """The images of a shard and their points; no matches."""
     nothing = np.zeros(0, dtype=np.int64)
     return replace(
@@ -63,7 +63,7 @@ def sampling_share(plan: Plan, spans: ShardRanges) -> Plan:
     )
 
 
-def matching_share(plan: Plan, spans: ShardRanges) -> Plan:
+def matching_shard(plan: Plan, spans: ShardRanges) -> Plan:
     """The images of a shard and the matches in them; `match_point` counts in the points of the whole plan."""
     query_match = plan.candidate_match[spans.candidates] - spans.matches.start
     return replace(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SocoError
-from .worker import WorkerFeatureCache
+from .worker import WorkerLocation
 
 _MOST_DEATHS = 3  # of workers over one job, or in a row while they start, before it is given up
 _PATIENCE = 30.0  # seconds without any worker until that is said
@@ -32,7 +32,7 @@ class Job:
     method: str
     arguments: tuple[Any, ...]
     what: str
-    owner_worker: int | None = None
+    owner: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Worker:
     def __init__(self, number: int, actor: Any) -> None:
         self.number, self.actor = number, actor
         self.prepared: dict[str, tuple[Any, ...]] = {}
-        self.place: WorkerFeatureCache | None = None
+        self.place: WorkerLocation | None = None
         self.call: Any = None  # what it is busy with
         self.job: Job | None = None  # None while it is busy with preparations, or with what nobody waits for any more
 
@@ -80,7 +80,7 @@ class WorkerPool:
         return len(self._workers)
 
     @property
-    def places(self) -> list[WorkerFeatureCache]:
+    def places(self) -> list[WorkerLocation]:
         """Where the workers run that are ready."""
         return [worker.place for worker in self._workers.values() if worker.place]
 
@@ -155,7 +155,7 @@ class WorkerPool:
             raise
         if job is not None:
             return Done(job, worker.number, result)
-        if isinstance(result, WorkerFeatureCache):
+        if isinstance(result, WorkerLocation):
             worker.place, self._failed_starts = result, 0
         return None
 
@@ -208,16 +208,16 @@ class _Queue:
 
     def next_for(self, worker: int) -> Job | None:
         """The next job for a worker, None when all that are left are for others."""
-        for owner_worker in [owner_worker for owner_worker in self._own if owner_worker not in self._workers]:
-            self._common.extend(self._own.pop(owner_worker))  # it died with what made it the best
+        for owner in [owner for owner in self._own if owner not in self._workers]:
+            self._common.extend(self._own.pop(owner))  # it died with what made it the best
         if self._own[worker]:
             return self._own[worker].popleft()
         if self._common:
             return self._common.popleft()
         for job in self._jobs:
-            if job.owner_worker in (None, worker) or job.owner_worker not in self._workers:
+            if job.owner in (None, worker) or job.owner not in self._workers:
                 return job
-            self._own[job.owner_worker].append(job)
+            self._own[job.owner].append(job)
         self._drained = True
         return None
 

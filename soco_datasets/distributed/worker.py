@@ -32,7 +32,7 @@ Counts = dict[str, int]
 
 
 @dataclass(frozen=True)
-class WorkerFeatureCache:
+class WorkerLocation:
     """Where a worker runs: name of the machine and number of the process."""
 
     machine: str
@@ -45,12 +45,12 @@ class WorkerFeatureCache:
 class Worker:
     """What `pool.Pool` asks of an actor."""
 
-    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerFeatureCache:
+    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerLocation:
         """Call methods of its own, in order."""
         os.environ.pop("SOCO_PROGRESS", None)  # the driver shows the progress
         for method, arguments in steps:
             getattr(self, method)(*arguments)
-        return WorkerFeatureCache(platform.node(), os.getpid())
+        return WorkerLocation(platform.node(), os.getpid())
 
 
 class Caller(Worker):
@@ -62,7 +62,7 @@ class Caller(Worker):
 
 
 @dataclass(frozen=True)
-class Evaluating:
+class EvaluationSetup:
     """What all workers share in an evaluation.
 
     Attributes:
@@ -71,7 +71,7 @@ class Evaluating:
         model, versions: description of the extractor and library versions that all workers must have.
         protocol: of the evaluation.
         run: cache of each worker's maps; decoding threads of each worker, None = those of a machine, shared.
-        neighbours: workers that share a machine's memory at most.
+        per_machine: workers that share a machine's memory at most.
     """
 
     folder: Path
@@ -80,17 +80,17 @@ class Evaluating:
     versions: Mapping[str, str]
     protocol: Protocol
     run: RunConfig
-    neighbours: int
+    per_machine: int
 
 
 class MapWorker(Worker):
-    """Makes the maps of some shares of a plan, keeps them, and matches them.
+    """Makes the maps of some shards of a plan, keeps them, and matches them.
 
-    Each share has a `LocalEngine` of its own, so that maps are made, kept and matched by the very same code.
+    Each shard has a `LocalEngine` of its own, so that maps are made, kept and matched by the very same code.
     """
 
     def __init__(self) -> None:
-        self._shares: dict[int, LocalEngine] = {}
+        self._shards: dict[int, LocalEngine] = {}
         self._counts: Counts = {}
         self._fetched: tuple[str, torch.Tensor] | None = None
 
@@ -107,66 +107,66 @@ class MapWorker(Worker):
         """The extractor's `describe()`."""
         return self._extractor.describe()
 
-    def open(self, given: Evaluating) -> None:
+    def open(self, given: EvaluationSetup) -> None:
         """Begin an evaluation; what was kept for another one is dropped.
 
         Raises:
             DatasetFolderError: the folder is not there, or another one is.
             SocoError: the model or a library is another one here.
         """
-        for engine in self._shares.values():
+        for engine in self._shards.values():
             engine.close()
-        self._shares.clear()
+        self._shards.clear()
         _check_same("model", self._extractor.describe(), given.model)
         _check_same("libraries", library_versions(), given.versions)
         self._given, self._folder = given, _same_folder(given)
-        self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.neighbours)
+        self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.per_machine)
         self._fetched = None
 
-    def sample(self, number: int, share: Plan) -> tuple[NDArray[np.float32], Counts]:
-        """The descriptors of a share's points, (D, C); its maps are kept where there is room."""
-        engine = self._make(number, share)
+    def sample(self, number: int, shard: Plan) -> tuple[NDArray[np.float32], Counts]:
+        """The descriptors of a shard's points, (D, C); its maps are kept where there is room."""
+        engine = self._make(number, shard)
         return engine.descriptors.cpu().numpy(), dict(self._counts)
 
-    def match(self, number: int, share: Plan, descriptors: list[ray.ObjectRef]) -> tuple[MatchResult, Counts]:
-        """The answers to a share, of `shares.matching_share`.
+    def match(self, number: int, shard: Plan, descriptors: list[ray.ObjectRef]) -> tuple[MatchResult, Counts]:
+        """The answers to a shard, of `plan_shards.matching_shard`.
 
         Args:
-            number: of the share.
-            share: its matches.
+            number: of the shard.
+            shard: its matches.
             descriptors: the array of the whole plan's descriptors, in a list so that it is fetched once only.
 
         Returns:
             What was found, and counts. They say by "redone" how many forwards made maps that were lost with a worker.
         """
-        if number in self._shares:
+        if number in self._shards:
             self._count_from_zero()
         else:
-            self._make(number, share)
-            self._counts.pop("reused", None)  # it was counted when the share was sampled
+            self._make(number, shard)
+            self._counts.pop("reused", None)  # it was counted when the shard was sampled
             self._counts["redone"] = self._counts["forwards"]
-        engine = self._shares[number]
+        engine = self._shards[number]
         engine.descriptors = self._fetch(descriptors[0])
-        return engine.match(share), dict(self._counts)
+        return engine.match(shard), dict(self._counts)
 
-    def _make(self, number: int, share: Plan) -> LocalEngine:
+    def _make(self, number: int, shard: Plan) -> LocalEngine:
         self._count_from_zero()
-        if number in self._shares:
-            self._shares.pop(number).close()
+        if number in self._shards:
+            self._shards.pop(number).close()
         given = self._given
         engine = LocalEngine(
             self._extractor,
             self._folder,
             given.protocol,
-            replace(given.run, cache=self._cache(), workers=decoding_threads(given.run.workers, given.neighbours)),
+            replace(given.run, cache=self._cache(), workers=decoding_threads(given.run.workers, given.per_machine)),
             self._counts,
         )
         try:
-            engine.sample(share)
+            engine.sample(shard)
         except BaseException:
             engine.close()
             raise
-        self._shares[number] = engine
+        self._shards[number] = engine
         return engine
 
     def _count_from_zero(self) -> None:
@@ -174,9 +174,9 @@ class MapWorker(Worker):
         self._counts.update(decodes=0, forwards=0)
 
     def _cache(self) -> CachePolicy:
-        """Where the next share's maps are kept, with the room that is left."""
+        """Where the next shard's maps are kept, with the room that is left."""
         left = dict(self._room)
-        for engine in self._shares.values():
+        for engine in self._shards.values():
             store = engine.store
             if isinstance(store, MemoryFeatureCache) and store.kind == "memory":
                 left["memory_budget" if store.device == "cpu" else "gpu_budget"] -= store.nbytes
@@ -196,9 +196,12 @@ class MapWorker(Worker):
         return self._fetched[1]
 
 
-def room_for_maps(budget: int | None, device: str, neighbours: int) -> dict[str, int]:
+def room_for_maps(budget: int | None, device: str, per_machine: int) -> dict[str, int]:
     """Bytes of maps in host and GPU memory, by their names in `CachePolicy`, of one of several workers of a machine."""
-    room = {"memory_budget": available_memory() // 2 // neighbours if budget is None else budget, "gpu_budget": 0}
+    room = {
+        "memory_budget": available_memory() // 2 // per_machine if budget is None else budget,
+        "gpu_budget": 0,
+    }
     if device.startswith("cuda"):
         import torch
 
@@ -217,7 +220,7 @@ def _check_same(what: str, here: Mapping[str, Any], wanted: Mapping[str, Any]) -
         )
 
 
-def _same_folder(given: Evaluating) -> DatasetFolder:
+def _same_folder(given: EvaluationSetup) -> DatasetFolder:
     try:
         folder = open_folder(given.folder)
     except SocoError as error:

@@ -15,6 +15,7 @@ from ..utils.files import atomic_write
 
 PROBE_FORMAT = "soco_probe"
 PROBE_SCHEMA_VERSION = 1
+OLD_VARIANT_NAMES = {"honest": "heldout"}  # name in older records and commands -> name now
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class ProbeRecord:
         for name in ("model", "dataset", "before", "variants"):
             if not isinstance(fields[name], dict):
                 raise PredictionsError(f"the probe record's {name} must be a mapping")
+        fields["variants"] = {OLD_VARIANT_NAMES.get(name, name): found for name, found in fields["variants"].items()}
         try:
             fields["protocol"] = Protocol.from_dict(fields["protocol"])
             fields["recipe"] = ProbeRecipe(**fields["recipe"])

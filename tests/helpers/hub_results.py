@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.config import Protocol
 from soco_datasets.correspondence.evaluate import dataset_provenance
-from soco_datasets.correspondence.plan import task_pairs
+from soco_datasets.correspondence.released_pairs import task_pairs
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.eval_yaml import render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of

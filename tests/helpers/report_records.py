@@ -11,7 +11,7 @@ import pyarrow as pa
 from helpers.pair_tables import pairs_table
 from soco_datasets.benchmarks.tasks import TASKS
 from soco_datasets.config import Protocol, ScoringConfig
-from soco_datasets.correspondence.plan import task_pairs
+from soco_datasets.correspondence.released_pairs import task_pairs
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.records.annotated_points import image_annotations
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
