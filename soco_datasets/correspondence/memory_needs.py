@@ -18,7 +18,7 @@ from .matchers.base import matcher_class
 from .plan import Plan
 from .target_matcher import QUERY_BLOCK
 
-_PER_QUERY = 8  # numbers of 8 bytes that are held of a query, a match or a choice, and of a row of the predictions
+_PER_QUERY = 8  # numbers of 8 bytes held per query, match, candidate query and row of the predictions
 _WORKING = 1.5  # the predictions table while it is made, checked and scored, against the finished one
 
 
@@ -95,7 +95,7 @@ def _matching_bytes(extractor: DenseFeatureExtractor, plan: Plan, protocol: Prot
 
 
 def _predictions_bytes(pairs: pa.Table, rows: int) -> int:
-    """Of the predictions of one task: its lists as they are, and what a pair says once repeated in each row."""
+    """Bytes of the predictions of one task: its lists, and the values of a pair repeated in each row."""
     lists = [field.name for field in pairs.schema if pa.types.is_list(field.type)]
     once = pairs.drop_columns(lists)
     return pairs.select(lists).nbytes + once.nbytes * rows // max(1, len(pairs))

@@ -81,8 +81,8 @@ def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
         )
     if CC.config not in folder.configs:
         raise DatasetFolderError(
-            f"{folder.path} has the pairs {SOC.config} but not {CC.config}: an older version built it. Build it again "
-            "with: soco build SOURCE --out DIR"
+            f"{folder.path} has the pairs {SOC.config} but not {CC.config}: it was built by an older version. Build it "
+            "again with: soco build SOURCE --out DIR"
         )
     found = ProbeSplit(folder.table(SOC.config, split), folder.table(CC.config, split))
     if not found.soc["pair_id"].equals(found.cc["pair_id"]):
@@ -119,7 +119,7 @@ def hold_out(train: ProbeSplit, fraction: float, seed: int) -> HeldOut:
     """Hold a part of the images of each category out of the train split.
 
     Of a category with n images, max(2, round(fraction * n)) are held out; none of a category with fewer than four. The
-    choice is by SHA-256 of seed and image id: deterministic for a given seed, independent of machine and order of pairs.
+    choice is by SHA-256 of seed and image id: deterministic for a given seed, independent of machine and pair order.
 
     Raises:
         UsageError: a fraction outside 0..0.5, or so few images that nothing is left to train on or to select by.

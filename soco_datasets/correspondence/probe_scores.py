@@ -44,7 +44,7 @@ class ProbeFeatures:
 
     Attributes:
         extractor: what made them.
-        store: one raw map an image.
+        store: one raw map per image.
         rows: (I,) dataset row of each map, ascending.
         folder: where the pairs come from.
         protocol: how to score.
@@ -128,13 +128,13 @@ class SplitScorer:
         grid, convention = extractor.grid, self._features.protocol.scoring.convention
         device = extractor.backbone.device
         descriptors = torch.empty((len(plan.points), head.out_channels), device=device)
-        for image, asked in progress(_groups(plan.point_image, plan), "Sampling keypoints", unit="image"):
-            unit = keypoints_to_unit(plan.points[asked], plan.square_sides[image], extractor.size, convention)
-            descriptors[asked] = sample_descriptors(self._map(image, head), unit, convention)
+        for image, rows in progress(_groups(plan.point_image, plan), "Sampling keypoints", unit="image"):
+            unit = keypoints_to_unit(plan.points[rows], plan.square_sides[image], extractor.size, convention)
+            descriptors[rows] = sample_descriptors(self._map(image, head), unit, convention)
         cells = np.zeros((len(plan.match_point), 2), dtype=np.int64)
-        for image, asked in progress(_groups(plan.match_target, plan), "Matching", unit="image"):
-            asking = torch.from_numpy(plan.match_point[asked]).to(device)
-            cells[asked] = match(descriptors[asking], self._map(image, head)).cells
+        for image, rows in progress(_groups(plan.match_target, plan), "Matching", unit="image"):
+            points = torch.from_numpy(plan.match_point[rows]).to(device)
+            cells[rows] = match(descriptors[points], self._map(image, head)).cells
         unit = cells_to_unit(cells[:, 0], cells[:, 1], grid, convention)
         return unit_to_pixels(unit, plan.square_sides[plan.match_target])[plan.query_match]
 

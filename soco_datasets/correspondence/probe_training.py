@@ -1,4 +1,4 @@
-"""Train and test a linear probe: each image forwarded once, both ways of selecting the epoch side by side."""
+"""Train and test a linear probe: each image forwarded once; both variants of epoch selection."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from .probe_scores import (
 
 @dataclass(frozen=True, eq=False)
 class ProbeRun:
-    """What training gives.
+    """The results of training.
 
     Attributes:
         record: see `ProbeRecord`.

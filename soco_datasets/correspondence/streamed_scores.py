@@ -226,8 +226,8 @@ class TaskScores:
         order = scored[np.argsort(targets[scored], kind="stable")]
         if len(order):
             queries, found = self._queries[order].astype(np.int64), self._hits[:, order].astype(np.int64)
-            apart = azimuth_difference(*(self._images.azimuth[side[order]] for side in pairs))
-            self._curve.add(queries, found, apart)
+            angle = azimuth_difference(*(self._images.azimuth[side[order]] for side in pairs))
+            self._curve.add(queries, found, angle)
             sample = PairSample(
                 strata=self._resamples.strata,
                 categories=(category,),

@@ -1,4 +1,4 @@
-"""The descriptors of a plan's points, and its matches, one shown map at a time."""
+"""The descriptors of a plan's points, and its matches, one feature map at a time."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .similarity import (
 if TYPE_CHECKING:
     import torch
 
-QUERY_BLOCK = 2048  # queries in one matrix product: bounds the scores a much asked target takes
+QUERY_BLOCK = 2048  # queries in one matrix product: bounds the memory of the scores of a target with many queries
 TARGETS_PER_BATCH = (
-    16  # targets in one product of a GPU, where one target's should take less than its start; not measured
+    16  # targets in one product on a GPU, where starting a product may take longer than one target's; not measured
 )
 
 
 class DescriptorSampler:
-    """The descriptors of a plan's points, taken from the map of each image that asks.
+    """The descriptors of a plan's points, taken from the map of each source image.
 
     Attributes:
-        descriptors: (D, C) float32, in the order of `Plan.points`; unset where the image was not shown.
+        descriptors: (D, C) float32, in the order of `Plan.points`; unset for images that were not sampled.
     """
 
     def __init__(self, plan: Plan, protocol: Protocol, *, size: int, channels: int, device: str) -> None:
@@ -42,15 +42,15 @@ class DescriptorSampler:
 
     def sample(self, image: int, feature_map: torch.Tensor) -> None:
         """Take the descriptors of an image's points from its (C, h, w) map."""
-        asked = slice(self._points[image], self._points[image + 1])
-        if asked.start == asked.stop:
+        block = slice(self._points[image], self._points[image + 1])
+        if block.start == block.stop:
             return
-        unit = keypoints_to_unit(self._plan.points[asked], self._plan.square_sides[image], self._size, self._convention)
-        self.descriptors[asked] = sample_descriptors(feature_map.to(self.descriptors.device), unit, self._convention)
+        unit = keypoints_to_unit(self._plan.points[block], self._plan.square_sides[image], self._size, self._convention)
+        self.descriptors[block] = sample_descriptors(feature_map.to(self.descriptors.device), unit, self._convention)
 
 
 class TargetMatcher:
-    """The matches of each target map of a plan that is shown.
+    """The matches of a plan, from one target map after another.
 
     Args:
         plan, protocol: of the evaluation.
@@ -76,7 +76,7 @@ class TargetMatcher:
             self._similarity[name] = torch.zeros(rows, device=device)
 
     def groups(self, most: int) -> list[range]:
-        """The targets that are asked for, in runs of neighbouring images, each for one `match`.
+        """The targets of the plan, in runs of consecutive images, each for one `match`.
 
         Args:
             most: images in a run; the queries of more than one are `QUERY_BLOCK` at most, and 1 with a valid area,
@@ -93,7 +93,7 @@ class TargetMatcher:
         return found
 
     def match(self, images: range, feature_maps: torch.Tensor) -> None:
-        """Match everything that asks for these targets; the descriptors must be there.
+        """Match all queries of these targets; the descriptors must have been sampled.
 
         Args:
             images: of `groups`, or one.
@@ -104,9 +104,9 @@ class TargetMatcher:
         for start in range(first, last, QUERY_BLOCK):
             self._match_block(images, targets, slice(start, min(start + QUERY_BLOCK, last)))
 
-    def _match_block(self, images: range, targets: torch.Tensor, asked: slice) -> None:
+    def _match_block(self, images: range, targets: torch.Tensor, block: slice) -> None:
         protocol = self._protocol
-        queries = self._descriptors[self._point[asked]]
+        queries = self._descriptors[self._point[block]]
         if len(images) == 1:
             scores = similarities(queries, targets[0])
         else:
@@ -114,10 +114,10 @@ class TargetMatcher:
             scores = similarities_of_many(queries, counts.tolist(), targets)
         valid = _content(self._plan.valid_extent[images.start], scores) if protocol.scoring.valid_area else None
         target_scores = TargetScores(scores, valid)
-        chosen = slice(*np.searchsorted(self._candidate_match, [asked.start, asked.stop]).tolist())
-        candidates = CandidateQueries(self._candidate_row[chosen] - asked.start, self._candidates[chosen])
+        chosen = slice(*np.searchsorted(self._candidate_match, [block.start, block.stop]).tolist())
+        candidates = CandidateQueries(self._candidate_row[chosen] - block.start, self._candidates[chosen])
         for name, matcher in self._matchers.items():
-            rows = chosen if matcher.needs_candidates else asked
+            rows = chosen if matcher.needs_candidates else block
             if rows.start < rows.stop:
                 found = matcher.match(target_scores, candidates if matcher.needs_candidates else None)
                 self._positions[name][rows], self._similarity[name][rows] = found

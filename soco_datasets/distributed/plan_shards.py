@@ -1,6 +1,6 @@
-"""A plan cut into shards, each some images with their points and the matches they are targets of, and joined again.
+"""A plan cut into shards, each some images with their points and the matches they are targets of, and merged again.
 
-Points are ordered by image, matches and choices by target, so that everything of a shard is one range. A shard goes
+Points are ordered by image, matches and candidate queries by target, so each part of a shard is one range. A shard goes
 through the same calls as in one process, image by image, and gives the same bits.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from ..correspondence.matchers.base import matcher_class
 from ..correspondence.plan import MatchResult, Plan
 
-SHARDS_PER_WORKER = 16  # of each worker: what it takes more or less than another is at most one of them
-MIN_IMAGES_PER_SHARD = 32  # in a shard at least, so that a GPU's batches are full, unless a worker then had none
+SHARDS_PER_WORKER = 16  # bounds the imbalance between workers: at most one shard
+MIN_IMAGES_PER_SHARD = 32  # fills a GPU's batches; fewer if a worker would otherwise have none
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ShardRanges:
 
 
 def cut_images(images: int, workers: int) -> list[slice]:
-    """Ranges of images for dynamic assignment to some workers, in order, of one size but for the last.
+    """Ranges of images for dynamic assignment to some workers, in order, of equal size except the last.
 
     >>> cut_images(100, 2)
     [slice(0, 32, None), slice(32, 64, None), slice(64, 96, None), slice(96, 100, None)]

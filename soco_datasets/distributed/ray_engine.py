@@ -1,4 +1,4 @@
-"""An extractor that lives on the workers of a Ray cluster, and the engine that has them make and match the maps."""
+"""An extractor on the workers of a Ray cluster, and the engine by which they make and match the maps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class RayExtractor:
     """A model loaded by each of some workers of a Ray cluster; for `evaluate_backbone` in place of an extractor.
 
-    A context manager: its end ends the workers, and the cluster where it was started here.
+    A context manager: on exit the workers end, and the cluster if it was started here.
 
     Attributes:
         grid: cells on a side of the map.
@@ -47,14 +47,14 @@ class RayExtractor:
         """Start the workers and wait until the first has loaded the model.
 
         Args:
-            spec: the model; every worker loads it itself, so its files must be at the same place everywhere.
+            spec: the model; every worker loads it itself, so its files must be at the same path everywhere.
             address: of the cluster, see `cluster.connected`.
             workers: how many; None = one for each GPU, or for every 4 cores where there is none.
 
         Raises:
             UsageError: a model that is an object of this process, or more workers than the cluster has room for.
             MissingExtraError: ray is not installed.
-            SocoError: there is no such cluster, or whatever loading the model raises.
+            SocoError: there is no such cluster, or the error of loading the model.
         """
         if not isinstance(spec.model, str | Path):
             raise UsageError(
@@ -80,9 +80,9 @@ class RayExtractor:
         ).remote()
 
     @property
-    def places(self) -> list[WorkerLocation]:
-        """Where the workers run that are ready."""
-        return self._pool.places
+    def locations(self) -> list[WorkerLocation]:
+        """Where the ready workers run."""
+        return self._pool.locations
 
     def describe(self) -> dict[str, Any]:
         """See `DenseFeatureExtractor.describe`."""
@@ -120,8 +120,8 @@ class RayExtractor:
 
 
 class RayEngine:
-    """As `LocalEngine`, with the maps on the workers of a pool. Shards of images go to whoever is free; their matches
-    to the worker that has their maps. When a worker dies, another makes the maps of its shards again.
+    """As `LocalEngine`, with the maps on the workers of a pool. Idle workers take the next shard of images; its
+    matches go to the worker that has its maps. When a worker dies, another repeats the maps of its shards.
 
     Args:
         pool: of `worker.MapWorker`s that are prepared for the evaluation.
@@ -187,7 +187,7 @@ class RayEngine:
 
 
 def threads_for(cpus: int) -> int:
-    """Threads of a worker: OMP_NUM_THREADS as it is here, since one process would heed it too, else its cores."""
+    """Threads of a worker: OMP_NUM_THREADS of this process if set, else its cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(wanted) if wanted.isdecimal() and int(wanted) else cpus
 

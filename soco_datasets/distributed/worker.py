@@ -43,7 +43,7 @@ class WorkerLocation:
 
 
 class Worker:
-    """What `pool.Pool` asks of an actor."""
+    """The interface of the actors of a `pool.WorkerPool`."""
 
     def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerLocation:
         """Call methods of its own, in order."""
@@ -70,7 +70,7 @@ class EvaluationSetup:
         content_hash: of that folder, where the evaluation was started.
         model, versions: description of the extractor and library versions that all workers must have.
         protocol: of the evaluation.
-        run: cache of each worker's maps; decoding threads of each worker, None = those of a machine, shared.
+        run: cache of each worker's maps; decoding threads of each worker, None = those of the machine, shared.
         per_machine: workers that share a machine's memory at most.
     """
 
@@ -86,7 +86,7 @@ class EvaluationSetup:
 class MapWorker(Worker):
     """Makes the maps of some shards of a plan, keeps them, and matches them.
 
-    Each shard has a `LocalEngine` of its own, so that maps are made, kept and matched by the very same code.
+    Each shard has a `LocalEngine` of its own, so that maps are made, kept and matched by the same code.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class MapWorker(Worker):
         self._fetched: tuple[str, torch.Tensor] | None = None
 
     def load(self, spec: ExtractorSpec, threads: int, directory: Path) -> None:
-        """Load the model. Relative paths in `spec` are of `directory`, where that is there. Raises as `spec.load`."""
+        """Load the model. Relative paths in `spec` are relative to `directory` if it exists. Raises as `spec.load`."""
         import torch
 
         torch.set_num_threads(threads)
@@ -108,11 +108,11 @@ class MapWorker(Worker):
         return self._extractor.describe()
 
     def open(self, given: EvaluationSetup) -> None:
-        """Begin an evaluation; what was kept for another one is dropped.
+        """Begin an evaluation; cached maps of another one are dropped.
 
         Raises:
-            DatasetFolderError: the folder is not there, or another one is.
-            SocoError: the model or a library is another one here.
+            DatasetFolderError: the folder is missing or has another content hash.
+            SocoError: the model or a library differs on this machine.
         """
         for engine in self._shards.values():
             engine.close()
@@ -124,7 +124,7 @@ class MapWorker(Worker):
         self._fetched = None
 
     def sample(self, number: int, shard: Plan) -> tuple[NDArray[np.float32], Counts]:
-        """The descriptors of a shard's points, (D, C); its maps are kept where there is room."""
+        """The descriptors of a shard's points, (D, C); its maps are cached if they fit."""
         engine = self._make(number, shard)
         return engine.descriptors.cpu().numpy(), dict(self._counts)
 
@@ -137,7 +137,7 @@ class MapWorker(Worker):
             descriptors: the array of the whole plan's descriptors, in a list so that it is fetched once only.
 
         Returns:
-            What was found, and counts. They say by "redone" how many forwards made maps that were lost with a worker.
+            What was found, and counts. "redone" counts the forwards that repeated maps lost with a worker.
         """
         if number in self._shards:
             self._count_from_zero()
@@ -215,7 +215,7 @@ def _check_same(what: str, here: Mapping[str, Any], wanted: Mapping[str, Any]) -
     if different:
         name = different[0]
         raise SocoError(
-            f"The {what} on {platform.node()}, a machine of the cluster, are not those of the others: {name} is "
+            f"The {what} on {platform.node()}, a machine of the cluster, differ from the others: {name} is "
             f"{here.get(name)!r} there, not {wanted.get(name)!r}. Install the same everywhere."
         )
 
@@ -230,7 +230,7 @@ def _same_folder(given: EvaluationSetup) -> DatasetFolder:
         ) from error
     if folder.content_hash != given.content_hash:
         raise DatasetFolderError(
-            f"The dataset folder {given.folder} on {platform.node()}, a machine of the cluster, is another one: its "
+            f"The dataset folder {given.folder} on {platform.node()}, a machine of the cluster, differs: its "
             f"content hash is {folder.content_hash[:16]}, not {given.content_hash[:16]}. Copy it there again."
         )
     return folder

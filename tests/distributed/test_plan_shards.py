@@ -97,9 +97,7 @@ def test_the_cluster_decides_how_many_workers_there_are() -> None:
     assert pool_spec_for(uneven, None, cpus=1) == WorkerPoolSpec(count=8, cpus=1, gpus=0, per_machine=6)
     assert pool_spec_for([{"CPU": 2.0}], None) == WorkerPoolSpec(count=1, cpus=2, gpus=0, per_machine=1)
     graphics = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]
-    assert pool_spec_for(graphics, None, device="cuda") == WorkerPoolSpec(
-        count=3, cpus=1, gpus=1, per_machine=2
-    )
+    assert pool_spec_for(graphics, None, device="cuda") == WorkerPoolSpec(count=3, cpus=1, gpus=1, per_machine=2)
     assert pool_spec_for(graphics, 1, device="auto") == WorkerPoolSpec(count=1, cpus=1, gpus=1, per_machine=1)
     assert pool_spec_for(graphics, None, device="cpu").gpus == 0
     for nodes, workers, device, message in (

@@ -162,7 +162,7 @@ class TestTwoWorkers:
             engine.sample(plan)
             assert counts == {"decodes": IMAGES, "forwards": IMAGES, "redone": 0}
             first = engine.match(plan)
-            kill(remote.places[0].process)
+            kill(remote.locations[0].process)
             again = engine.match(plan)  # as often as one likes, whatever happened
         for name, positions in first.positions.items():
             assert (again.positions[name] == positions).all(), name
@@ -170,7 +170,7 @@ class TestTwoWorkers:
         assert 0 < counts["redone"] < IMAGES
         assert counts["redone"] % 8 == 0
         assert counts["decodes"] == counts["forwards"] == IMAGES + counts["redone"]
-        assert "does that again" in caplog.text
+        assert "another worker repeats it" in caplog.text
 
     def test_a_bad_image_is_named_and_the_workers_live_on(
         self, remote: RayExtractor, folder: DatasetFolder, usual: Evaluation, tmp_path: Path
