@@ -24,7 +24,7 @@ from ..features.extractor import DenseFeatureExtractor
 from ..records.evaluation import EvaluationResult, library_versions
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
-from .plan import Answers, Block, Plan, predicted_points
+from .plan import Answers, MatchBlock, Plan, predicted_points
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
 
@@ -57,7 +57,7 @@ class SplitPairs(Protocol):
     queries: int
     skipped: dict[str, int]
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MatchBlock]:
         """The pairs, in blocks."""
 
     def scores(self) -> Accumulator:

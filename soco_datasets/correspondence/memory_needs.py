@@ -14,7 +14,7 @@ from ..config import Protocol
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
 from ..features.loader import decoding_threads
-from .matchers.base import matcher_class
+from .matchers.matcher import matcher_class
 from .plan import Plan
 from .target_matcher import QUERY_BLOCK
 

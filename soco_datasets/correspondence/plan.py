@@ -17,7 +17,7 @@ from ..data.folder import DatasetFolder
 from ..errors import DatasetFolderError
 from ..geometry import cells_to_unit, unit_to_pixels
 from ..metrics.candidate_choice import candidate_cells, padded_candidates
-from .matchers.base import matcher_class
+from .matchers.matcher import matcher_class
 from .similarity import content_cells
 
 
@@ -81,7 +81,7 @@ Answers = dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]  # task -> 
 
 
 @dataclass(frozen=True)
-class Block:
+class MatchBlock:
     """Pairs that are matched and scored together.
 
     Attributes:

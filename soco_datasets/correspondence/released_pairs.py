@@ -21,8 +21,8 @@ from ..records.predictions import TaskPredictions, predictions_table
 from ..records.validation import points_array
 from .plan import (
     Answers,
-    Block,
     Candidates,
+    MatchBlock,
     Plan,
     check_config,
     distinct_points,
@@ -48,9 +48,9 @@ class ReleasedPairs:
         self.queries = sum(_query_count(table) for table in self.tables.values())
         self._folder, self._tasks = folder, tasks
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MatchBlock]:
         """All pairs."""
-        yield Block(self.plan)
+        yield MatchBlock(self.plan)
 
     def scores(self) -> ReleasedScores:
         """Their accumulator."""
@@ -65,7 +65,7 @@ class ReleasedScores:
         self._images: set[int] = set()
         self._predictions: dict[str, TaskPredictions] = {}
 
-    def update(self, block: Block, answers: Answers) -> None:
+    def update(self, block: MatchBlock, answers: Answers) -> None:
         """Keep the predictions of all pairs."""
         self._images.update(block.plan.images.tolist())
         self._predictions |= {name: TaskPredictions(self._tables[name], *answer) for name, answer in answers.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,8 @@ from ..records.intervals import (
     supercategory_members,
 )
 from ..records.validation import boxes_array
+from .pair_stream import CategoryPairs, PlannedBlock
 from .plan import Answers, needs_candidates, query_key, rows_of
-
-if TYPE_CHECKING:
-    from .streamed_pairs import CategoryPairs, PlannedBlock
 
 BOOTSTRAP_SEED = 0  # of the resamples
 Strata = tuple[tuple[str, int], ...]  # category and its number of images, of each

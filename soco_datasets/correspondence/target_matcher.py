@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..config import Protocol
 from ..geometry import keypoints_to_unit
-from .matchers.base import CandidateQueries, TargetScores, matcher_class
+from .matchers.matcher import CandidateQueries, TargetScores, matcher_class
 from .plan import MatchResult, Plan
 from .similarity import (
     sample_descriptors,

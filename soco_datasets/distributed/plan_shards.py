@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..correspondence.matchers.base import matcher_class
+from ..correspondence.matchers.matcher import matcher_class
 from ..correspondence.plan import MatchResult, Plan
 
 SHARDS_PER_WORKER = 16  # bounds the imbalance between workers: at most one shard

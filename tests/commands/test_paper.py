@@ -56,7 +56,7 @@ def test_one_run_and_its_report_fill_every_table(
         ([], ""),
         (["--no-probe"], ""),
         (["--tasks", "soc"], ""),
-        (["--split", "all"], "since it is of the released pairs"),
+        (["--split", "all"], "since it uses the released pairs"),
         (["--engine", "ray"], "since it is trained in one process"),
         (["--head", "h.safetensors"], "since the model has a head already"),
         (["--normaliser", "image"], "since it is scored by boxes"),

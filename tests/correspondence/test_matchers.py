@@ -13,7 +13,7 @@ from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import Task, get_tasks
 from soco_datasets.config import ScoringConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
-from soco_datasets.correspondence.matchers.base import CandidateQueries, Matcher, TargetScores, matcher_class
+from soco_datasets.correspondence.matchers.matcher import CandidateQueries, Matcher, TargetScores, matcher_class
 from soco_datasets.correspondence.similarity import sample_descriptors
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError

@@ -24,8 +24,8 @@ from soco_datasets.cli import main
 from soco_datasets.config import RunConfig, ScoringConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.local_engine import LocalEngine
+from soco_datasets.correspondence.pair_stream import CategoryPairs, PairStream
 from soco_datasets.correspondence.plan import Plan
-from soco_datasets.correspondence.streamed_pairs import CategoryPairs, PairStream
 from soco_datasets.data.all_pairs import AllPairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.images import ImageStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import CandidateQueries, Matcher, TargetScores
+from .matcher import CandidateQueries, Matcher, TargetScores
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...config import check_soft
-from .base import CandidateQueries, Matcher, TargetScores
+from .matcher import CandidateQueries, Matcher, TargetScores
 
 if TYPE_CHECKING:
     import torch
