@@ -191,7 +191,7 @@ class TestTwoWorkers:
         mine = open_folder(path)
         manifest = path / "manifest.json"
         manifest.write_text(manifest.read_text().replace(mine.content_hash, "0" * 64))
-        with pytest.raises(DatasetFolderError, match=f"{path} on .* is another one: its content hash is 0000"):
+        with pytest.raises(DatasetFolderError, match=f"{path} on .* differs: its content hash is 0000"):
             evaluate_backbone(remote, mine, TASKS)
         manifest.unlink()
         with pytest.raises(DatasetFolderError, match=rf"{os.uname().nodename}.* cannot read the dataset folder {path}"):
