@@ -17,8 +17,18 @@ from ..data.folder import DatasetFolder
 from ..records.evaluation import EvaluationResult, library_versions
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import progress_bar
-from .all_plan import POINTS_PER_BLOCK, AllPairsPlan, AllPairsWork, slices_of
-from .all_scores import BOOTSTRAP_SEED, ImageFacts, Resamples, TaskScores
+from .all_plan import (
+    POINTS_PER_BLOCK,
+    AllPairsPlan,
+    AllPairsWork,
+    slices_of,
+)
+from .all_scores import (
+    BOOTSTRAP_SEED,
+    ImageFacts,
+    Resamples,
+    TaskScores,
+)
 from .engines import Engine, Extractor, open_engine
 from .evaluate import dataset_provenance, predicted_points, protocol_of
 from .local_engine import CachePolicy

@@ -24,7 +24,7 @@ from ..records.evaluation import EvaluationResult, library_versions, record_of_c
 from ..records.predictions import TaskPredictions, predictions_table
 from .engines import Extractor, open_engine
 from .local_engine import CachePolicy
-from .memory import freed_memory_returned, memory_needs
+from .memory_needs import freed_memory_returned, memory_needs
 from .plan import Plan, make_plan, task_pairs
 from .target_matcher import MatchResult
 from .undecodable import without_bad_images

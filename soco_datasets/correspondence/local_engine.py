@@ -30,7 +30,12 @@ from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
 from .plan import Plan
-from .target_matcher import TARGETS_PER_BATCH, DescriptorSampler, MatchResult, TargetMatcher
+from .target_matcher import (
+    TARGETS_PER_BATCH,
+    DescriptorSampler,
+    MatchResult,
+    TargetMatcher,
+)
 
 if TYPE_CHECKING:
     import torch

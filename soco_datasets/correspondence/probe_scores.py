@@ -23,7 +23,12 @@ from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
 from ..utils.files import progress
 from .plan import Plan, make_plan
-from .probe_pairs import CC, PROBE_TASKS, SOC, ProbeSplit
+from .probe_pairs import (
+    CC,
+    PROBE_TASKS,
+    SOC,
+    ProbeSplit,
+)
 from .similarity import match, sample_descriptors
 
 if TYPE_CHECKING:

@@ -18,15 +18,36 @@ from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor
 from ..features.families.base import Backbone
 from ..features.heads import Head, save_head
-from ..features.linear_probe import ProbeEpoch, ProbeRecipe, initial_layer, steps_of, train_probe
+from ..features.linear_probe import (
+    ProbeEpoch,
+    ProbeRecipe,
+    initial_layer,
+    steps_of,
+    train_probe,
+)
 from ..features.loader import FeatureLoader
 from ..metrics.pck import check_alphas
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
 from ..utils.files import sha256_file
 from .evaluate import dataset_provenance, protocol_of
-from .probe_pairs import CC, SOC, VARIANTS, HeldOut, ProbeData, ProbeSplit, training_pairs
-from .probe_scores import Errors, ProbeFeatures, SplitScorer, pooled_pck, select, selection_score
+from .probe_pairs import (
+    CC,
+    SOC,
+    VARIANTS,
+    HeldOut,
+    ProbeData,
+    ProbeSplit,
+    training_pairs,
+)
+from .probe_scores import (
+    Errors,
+    ProbeFeatures,
+    SplitScorer,
+    pooled_pck,
+    select,
+    selection_score,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,12 @@ from ..config import Protocol
 from ..geometry import keypoints_to_unit
 from .candidates import best_candidates
 from .plan import Plan
-from .similarity import best_cells, sample_descriptors, similarities, similarities_of_many
+from .similarity import (
+    best_cells,
+    sample_descriptors,
+    similarities,
+    similarities_of_many,
+)
 from .soft_argmax import soft_argmax
 
 if TYPE_CHECKING:

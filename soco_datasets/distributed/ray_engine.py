@@ -21,8 +21,15 @@ from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions
 from ..utils.files import progress
 from .cluster import connected, crew_of_cluster
+from .plan_shards import (
+    MergedMatches,
+    ShardRanges,
+    cut_images,
+    matching_share,
+    sampling_share,
+    spans_of,
+)
 from .pool import Done, Job, WorkerPool
-from .shards import MergedMatches, ShardRanges, cut_images, matching_share, sampling_share, spans_of
 from .worker import Evaluating, MapWorker, WorkerFeatureCache
 
 if TYPE_CHECKING:

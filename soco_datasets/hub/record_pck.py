@@ -16,7 +16,14 @@ from ..records.evaluation import EvaluationResult, record_from_predictions
 from ..records.predictions import check_against_dataset, read_header, read_predictions
 from ..benchmarks.soco.paper import paper_scores
 from ..reporting.paper_match import is_soco
-from .record_type import OVERALL, RANKED_SUBSETS, PublishedScore, RecordType, bootstrap_of, leaves
+from .record_type import (
+    OVERALL,
+    RANKED_SUBSETS,
+    PublishedScore,
+    RecordType,
+    bootstrap_of,
+    leaves,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -56,7 +56,14 @@ from ..metrics.pck import hits, normalisers, unit_errors
 from .annotated_points import AnnotatedPoints
 from .header import Header
 from .predictions import read_annotated_images, read_header, task_rows
-from .validation import boxes_array, codes, first_rows, points_array, sizes_array, target_numbers
+from .validation import (
+    boxes_array,
+    codes,
+    first_rows,
+    points_array,
+    sizes_array,
+    target_numbers,
+)
 
 CLASSES = ("hit", "near_miss", "swap", "other_part", "background")
 HIT, NEAR_MISS, SWAP, OTHER_PART, BACKGROUND = range(len(CLASSES))

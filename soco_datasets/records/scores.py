@@ -16,8 +16,19 @@ from .annotated_points import AnnotatedPoints
 from .azimuth import azimuth_curve, azimuths_of
 from .candidate_names import has_candidates, random_baseline
 from .header import Header
-from .predictions import check_predictions, read_annotated_images, read_header, task_rows
-from .validation import boxes_array, codes, first_rows, points_array, sizes_array
+from .predictions import (
+    check_predictions,
+    read_annotated_images,
+    read_header,
+    task_rows,
+)
+from .validation import (
+    boxes_array,
+    codes,
+    first_rows,
+    points_array,
+    sizes_array,
+)
 
 
 def score(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:

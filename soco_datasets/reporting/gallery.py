@@ -12,7 +12,13 @@ from PIL import Image
 
 from ..metrics.pck import normalisers
 from ..records.annotated_points import AnnotatedPoints
-from ..records.error_analysis import ALPHA, CLASSES, HIT, SWAP, classify
+from ..records.error_analysis import (
+    ALPHA,
+    CLASSES,
+    HIT,
+    SWAP,
+    classify,
+)
 from ..records.predictions import read_annotated_images, read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import boxes_array, codes, sizes_array

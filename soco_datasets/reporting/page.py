@@ -20,7 +20,14 @@ from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
 from .report_charts import ChartMaker
 from .report_tables import anatomy_shares, headline_tasks, report_tables
-from .score_access import main_alpha, main_reduction, model_names, score_of, task_title, tasks_of
+from .score_access import (
+    main_alpha,
+    main_reduction,
+    model_names,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import OUTCOME_TITLES, SERIES, clean
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}

@@ -10,7 +10,16 @@ from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_percent, paper_probe_percent
-from .score_access import HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .score_access import (
+    HEADLINE,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+    tasks_of,
+)
 
 # How the paper's table r2 reduces each; the probe pools the keypoints of all categories, as the reference does.
 _TASKS = (("soc", "pair"), ("soc_soft", "pair"), ("soc_geo", "keypoint"), ("soc_geo_multi", "keypoint"))

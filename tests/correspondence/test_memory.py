@@ -14,7 +14,7 @@ from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
 from soco_datasets.correspondence.local_engine import CachePolicy
-from soco_datasets.correspondence.memory import Needs, memory_needs
+from soco_datasets.correspondence.memory_needs import Needs, memory_needs
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError

@@ -39,8 +39,8 @@ from soco_datasets.correspondence.local_engine import CachePolicy
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.distributed import plan_shards as shares
 from soco_datasets.distributed import pool
-from soco_datasets.distributed import shards as shares
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
 from soco_datasets.distributed.ray_engine import RayExtractor

@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -42,11 +41,13 @@ def open_release(
     """
     with contextlib.ExitStack() as stack:
         if source == "mini":
-            from ...synthetic import write_mini_release
+            from ...synthetic import MINI_ARCHIVE
 
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soco-mini-")))
-            write_mini_release(root)
+            root = MINI_ARCHIVE
             files = ReleaseFiles("mini", "mini")
+            archive = stack.enter_context(_open_zip(MINI_ARCHIVE))
+            for member in archive.infolist():
+                files.add(member.filename, (archive, member), findings)
         elif (local := _local_release(source)) is not None:
             if revision is not None:
                 raise UsageError(f"revision={revision!r} is of a Hub release, but {source} is a folder. Leave it out.")
