@@ -14,7 +14,7 @@ from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..records.evaluation import EvaluationResult, record_from_predictions
 from ..records.predictions import check_against_dataset, read_header, read_predictions
-from ..reporting.paper import paper_scores
+from ..benchmarks.soco.paper import paper_scores
 from ..reporting.paper_match import is_soco
 from .record_type import (
     OVERALL,

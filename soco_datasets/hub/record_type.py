@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..benchmarks.soco.categories import REAL_COUNTS
+from ..benchmarks.soco.benchmark import BENCHMARK
 from ..errors import PredictionsError
 from .rules import Leaderboard
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 OVERALL = "overall"
-RANKED_SUBSETS = (OVERALL, *REAL_COUNTS.supercategories)
+RANKED_SUBSETS = (OVERALL, *BENCHMARK.subsets)
 RECORD_FILE = "record.json"  # its name in a submission
 _MOST_RESAMPLES = 100_000
 

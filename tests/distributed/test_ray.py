@@ -28,6 +28,7 @@ from helpers.small_release import zip_release
 from helpers.tiny_models import make
 
 from soco_datasets.benchmarks import image_files
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.image_files import check_images
 from soco_datasets.benchmarks.soco import release
@@ -66,7 +67,7 @@ def mini_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(mini_release: Path) -> DatasetFolder:
-    return open_folder(build_dataset(str(mini_release), mini_release.with_name("built"), skip_bad=True).path)
+    return open_folder(build_dataset(str(mini_release), mini_release.with_name("built"), options=BuildOptions(skip_bad=True)).path)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +308,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
     monkeypatch.setattr(release, "_CHUNK", 37)
     monkeypatch.setattr(image_files, "_CHUNK", 7)
     options: dict[str, Any] = {"max_shard_size": "100KB", "skip_bad": True}
-    alone = build_dataset(str(mini_release), tmp_path / "alone", **options)
+    alone = build_dataset(str(mini_release), tmp_path / "alone", options=BuildOptions(**options))
     assert alone.manifest["findings"]["counts"]["error"]
     with ray_mapper(workers=2) as mapper:
 
@@ -318,7 +319,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
                 yield result
 
         killed = [next(mapper(eval, ["__import__('os').getpid()"]))]
-        build_dataset(str(mini_release), tmp_path / "together", mapper=killing, **options)
+        build_dataset(str(mini_release), tmp_path / "together", options=BuildOptions(**options), mapper=killing)
     assert not killed
     assert "died" in caplog.text
     assert tree_hash(tmp_path / "together") == tree_hash(tmp_path / "alone")

@@ -28,7 +28,7 @@ from soco_datasets.hub.leaderboard import (
 )
 from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.sources import local_entries
-from soco_datasets.reporting.paper import headline
+from soco_datasets.benchmarks.soco.paper import headline
 
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m=1+1"
 
