@@ -30,9 +30,9 @@ from .answer_table import (
     read_answers_table,
     write_answers,
 )
+from .circular_scores import SCORES_VERSION, first_items, score_answers
 from .lvlm_rules import LVLM_TASKS, LvlmRules
 from .prompted import PromptedQuestions
-from .scores import SCORES_VERSION, first_items, score_answers
 from .tsv import FILE_NAMES
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ..errors import PredictionsError, SocoError
 from ..utils.files import atomic_write
-from .fields import Counts, Provenance, parse_json
+from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, Headline, Leaderboard, PublishedScore, RankedTask, Rules
 from .registry import RECORD_FILE, register
 
@@ -82,7 +82,7 @@ class Record(Provenance):
     restore: ClassVar[str] = "evaluate again"
     headline_leaves: ClassVar[tuple[str, tuple[str, ...]]] = ("metrics/", ("",))
 
-    counts: Counts
+    counts: Annotated[dict[str, Any], Shape(dict[str, Count])]
 
     if TYPE_CHECKING:
 
@@ -299,8 +299,11 @@ class Record(Provenance):
 
     @classmethod
     def is_benchmark(cls, dataset_id: str, record: Any | None = None) -> bool:
-        """Whether data is the full benchmark, so that published numbers compare: by its id, or by a record of it."""
-        return False
+        """Whether data is the full benchmark of this kind, by its id or by a record of it; by default any data is.
+
+        Published numbers compare with such data only, and only such local records are ranked without a leaderboard.
+        """
+        return True
 
     @classmethod
     def published(cls) -> Iterable[PublishedScore]:

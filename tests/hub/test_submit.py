@@ -155,7 +155,7 @@ OTHER_DATA = {"id": "GenIntelLab/SOCO", "revision": "v0", "content_hash": "a" * 
     [
         (spoil_number, "the record is not what its predictions give"),
         (in_percent, "wrong unit"),
-        (without_predictions, "is not there"),
+        (without_predictions, "is missing"),
         (made(tasks=("cc", "soc")), "incomplete: it lacks the task\\(s\\) cross_soc"),
         (made(dataset=OTHER_DATA), "evaluated on other data: GenIntelLab/SOCO"),
         (
