@@ -70,7 +70,7 @@ def publish_dataset(
     Raises:
         UsageError: a wrong name, no token, a tag or a repository that is taken.
         DatasetFolderError, DataNotFoundError: the folder is not a complete built folder.
-        HubError: the Hub refuses or cannot be reached. Nothing is published by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial publication is never visible; run it again to resume.
     """
     check_repo_name(repo)
     if create_pr and tag:

@@ -1,4 +1,4 @@
-"""Finding and downloading somebody's submission. Only from the Hub that is configured, only files of bounded size."""
+"""Finding and downloading a submission. Only from the Hub that is configured, only files of bounded size."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def submit(
     Raises:
         PredictionsError, SubmissionError: see `prepare`; nothing was sent.
         UsageError: no token, one that can only read, or a wrong name; nothing was sent.
-        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
     check_result(Path(path))
