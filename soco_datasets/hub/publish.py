@@ -76,7 +76,7 @@ def publish_dataset(
     if create_pr and tag:
         raise UsageError("--revision names a published release: merge the pull request first, then tag it.")
     if tag is not None and not re.fullmatch(r"[\w][\w.-]*", tag):
-        raise UsageError(f"--revision {tag!r} is no tag: letters, digits, '.', '-' and '_', such as v1.0.")
+        raise UsageError(f"--revision {tag!r} is not a tag: use letters, digits, '.', '-' and '_', such as v1.0.")
     built = open_folder(folder)
     files = _files(built, repo)
     api, me = connect()

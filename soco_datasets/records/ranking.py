@@ -142,7 +142,7 @@ class Leaderboard:
 def read_rules(rules: type[Rules], fields: Any) -> Rules:
     """Rules from JSON fields, those left out at SOCO's value. Raises `ValueError` naming what is wrong."""
     if not isinstance(fields, dict):
-        raise ValueError(f"{json.dumps(fields)} are no rules")
+        raise ValueError(f"{json.dumps(fields)} are not rules")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     known = {field.name: type(field.default) for field in dataclasses.fields(rules)}
     if wrong := [name for name, value in given.items() if type(value) is not known.get(name)]:

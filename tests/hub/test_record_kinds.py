@@ -131,7 +131,7 @@ def test_two_classes_cannot_have_one_name() -> None:
         pass
 
     Other.kind = "pck"
-    with pytest.raises(UsageError, match="give .*Other another `kind`"):
+    with pytest.raises(UsageError, match=r"give .*Other another `kind`"):
         register(Other)
     assert [kind.kind for kind in record_types()][:2] == ["pck", "lvlm"]
 
