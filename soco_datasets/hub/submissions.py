@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import Leaderboard
-from ..records.registry import RECORD_FILE, ranked_types, record_beside, record_type_of
+from ..records.ranking import RECORD_FILE, Leaderboard
+from ..records.registry import ranked_types, record_beside, record_type_of
 from ..utils.files import parse_size
 from ..utils.hub_errors import RepoType
 from .client import retrying

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import Leaderboard
-from ..records.registry import RECORD_FILE
+from ..records.ranking import RECORD_FILE, Leaderboard
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
