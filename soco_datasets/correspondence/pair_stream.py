@@ -12,12 +12,13 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import check_config
 from ..benchmarks.tasks import Task
 from ..data.folder import DatasetFolder
 from ..data.pairs import PairIndex
 from ..data.query_blocks import BlockQueries, PointTable
 from ..data.schema import CONFIGS
-from .plan import MatchBlock, QueryKey, check_config, query_key
+from .plan import MatchBlock, QueryKey, query_key
 
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]  # sources and targets, as rows of the `PointTable`
 _NO_PAIRS: Pairs = (np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32))

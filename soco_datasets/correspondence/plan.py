@@ -109,15 +109,6 @@ def needs_candidates(task: Task) -> bool:
     return matcher_class(task.matcher).needs_candidates
 
 
-def check_config(folder: DatasetFolder, task: Task) -> None:
-    """Raise `DatasetFolderError` unless the folder has the task's config."""
-    if task.config not in folder.configs:
-        raise DatasetFolderError(
-            f"{folder.path} has no pairs for the task {task.name} (config {task.config}): "
-            f"leave it out of --tasks. Configs here: {', '.join(folder.configs)}."
-        )
-
-
 @dataclass(frozen=True)
 class Candidates:
     """Candidate points of some queries: `counts[i]` of the `points` (pixels) are those of the query `query[i]`."""

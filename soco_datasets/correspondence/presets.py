@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..benchmarks.tasks import TASKS, Task, get_tasks
+from ..benchmarks.soco.benchmark import TASKS
+from ..benchmarks.tasks import Task, get_tasks
 from ..config import ScoringConfig
 from ..errors import DatasetFolderError, unknown_name
 
@@ -17,7 +18,7 @@ class Preset:
     Attributes:
         name: what users type.
         about: one line for the help.
-        tasks: names of `tasks.TASKS`.
+        tasks: names of tasks.
         scoring: how predictions are made and scored.
         probe: whether a linear probe is trained and tested too, where the dataset has pairs for it.
     """
@@ -34,7 +35,10 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset("standard", "CC, SOC and both across categories", ("cc", "soc", "cross_cc", "cross_soc")),
         Preset(
-            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(TASKS), probe=True
+            "paper",
+            "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear",
+            tuple(task.name for task in TASKS),
+            probe=True,
         ),
         Preset("fast", "SOC at 0.1 alone", ("soc",), ScoringConfig(alphas=(0.1,), reductions=("pair",))),
     )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import task_pairs
 from ..benchmarks.tasks import Task
 from ..config import Protocol, RunConfig
 from ..data.folder import DatasetFolder
@@ -17,6 +18,7 @@ from ..errors import DatasetFolderError
 from ..records.annotated_points import AnnotatedPoints, image_annotations
 from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, record_of_checked
+from ..records.header import PredictionsOrigin
 from ..records.predictions import TaskPredictions, predictions_table
 from ..records.validation import points_array
 from .plan import (
@@ -24,7 +26,6 @@ from .plan import (
     Candidates,
     MatchBlock,
     Plan,
-    check_config,
     distinct_points,
     grid_of,
     image_plan,
@@ -74,44 +75,11 @@ class ReleasedScores:
         """The record and the predictions table that it is computed from."""
         ids = list(self._folder.images)
         images = image_annotations(self._folder, [ids[row] for row in sorted(self._images)])
-        table = predictions_table(self._predictions, images=images, **provenance)
+        table = predictions_table(self._predictions, PredictionsOrigin(**provenance), images)
         names = [task.name for task in self._tasks if needs_candidates(task)]
         candidates = {name: self._tables[name]["candidate_keypoints"].combine_chunks().flatten() for name in names}
         table = with_candidates(table, candidates, AnnotatedPoints.of(images))
         return record_of_checked(table), table
-
-
-def task_pairs(folder: DatasetFolder, task: Task) -> pa.Table:
-    """The `test` rows of a task, without the queries that it leaves out.
-
-    Raises:
-        DatasetFolderError: the folder has no such config.
-    """
-    check_config(folder, task)
-    pairs = folder.table(task.config, "test")
-    if task.min_candidates > 1:
-        counts = pc.list_value_length(pairs["candidate_points"].combine_chunks().flatten())
-        pairs = keep_queries(pairs, counts.to_numpy(zero_copy_only=False) >= task.min_candidates)
-    return pairs
-
-
-def keep_queries(pairs: pa.Table, keep: NDArray[np.bool_]) -> pa.Table:
-    """The pairs with only some of their queries; a pair that loses all of them stays.
-
-    Args:
-        pairs: columns of `data.schema.PAIRS` or `PAIRS_GEO`.
-        keep: (Q,) for every query, pair after pair.
-    """
-    counts = pc.list_value_length(pairs["keypoints"]).to_numpy()
-    ends = np.concatenate([[0], np.cumsum(keep)])[np.concatenate([[0], np.cumsum(counts)])]
-    offsets, kept = pa.array(ends, pa.int32()), pa.array(np.flatnonzero(keep))
-    columns = []
-    for field in pairs.schema:
-        column = pairs[field.name].combine_chunks()
-        if pa.types.is_list(field.type) and field.name.endswith(("keypoints", "concepts", "points")):
-            column = pa.ListArray.from_arrays(offsets, column.flatten().take(kept)).cast(field.type)
-        columns.append(column)
-    return pa.table(columns, schema=pairs.schema)
 
 
 def make_plan(tasks: Sequence[Task], pairs: Mapping[str, pa.Table], folder: DatasetFolder, protocol: Protocol) -> Plan:

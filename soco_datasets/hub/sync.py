@@ -1,7 +1,7 @@
 """Bringing a repository to the state of a set of files: only what differs is sent, and one commit makes it visible.
 
 Large files are sent first, outside any commit, in groups; the Hub keeps them by their hash, so an upload that was cut
-off goes on where it stopped. The commit comes last and holds everything, card and manifest included, so a repository
+off resumes where it stopped. The commit comes last and holds everything, card and manifest included, so a repository
 never shows half of a publication.
 """
 
