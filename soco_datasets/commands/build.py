@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 from .engine_options import add_engine_options, open_mapper
 
@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
         default="GenIntelLab/SOCO",
         help="Hub dataset id, folder with the zips, extracted tree, mini",
     )
-    parser.add_argument("--out", type=Path, help="folder to make (default: the cache, where load_dataset looks)")
+    parser.add_argument("--out", type=local_path, help="folder to make (default: the cache, where load_dataset looks)")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub source")
     parser.add_argument("--format", default="arrow", help="arrow (default) or parquet")
     parser.add_argument("--max-shard-size", default="500MB", help="data in one shard, such as 500MB (default) or 1GiB")

@@ -17,6 +17,7 @@ from ..data.folder import DatasetFolder
 from ..records.evaluation import EvaluationResult, library_versions
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import progress_bar
+from ..utils.paths import local_path
 from .all_plan import POINTS_PER_BLOCK, AllPairsPlan, AllPairsWork, slices_of
 from .all_scores import BOOTSTRAP_SEED, ImageFacts, Resamples, TaskScores
 from .engines import Engine, Extractor, open_engine
@@ -71,7 +72,7 @@ def evaluate_all_pairs(
         soft_beta=soft_beta,
         soft_window=soft_window,
     )
-    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
+    choice = CachePolicy(store, memory_budget, None if store_dir is None else local_path(store_dir))
     work, counts = AllPairsWork(folder, tasks), {"decodes": 0, "forwards": 0}
     if skip_bad:
         bad = bad_images(folder, work.paired(), workers)

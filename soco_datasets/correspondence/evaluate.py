@@ -22,6 +22,7 @@ from ..records.annotated_points import AnnotatedPoints, image_annotations
 from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
 from ..records.predictions import TaskPredictions, predictions_table
+from ..utils.paths import local_path
 from .engines import Extractor, open_engine
 from .local_engine import CachePolicy
 from .memory import freed_memory_returned, memory_needs
@@ -58,6 +59,9 @@ def evaluate_backbone(
     skip_bad: bool = False,
 ) -> Evaluation:
     """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
+
+    While it runs, Arrow takes memory for the whole process from the system's allocator; the last of several concurrent
+    calls puts the former one back.
 
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
@@ -98,7 +102,7 @@ def evaluate_backbone(
         soft_beta=soft_beta,
         soft_window=soft_window,
     )
-    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
+    choice = CachePolicy(store, memory_budget, None if store_dir is None else local_path(store_dir))
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
     counts = {"decodes": 0, "forwards": 0}
     if skip_bad:

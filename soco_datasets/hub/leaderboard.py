@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import unknown_name
-from ..reporting.style import clean
+from ..utils.text import clean
 from .record_type import OVERALL, RANKED_SUBSETS, RecordType
 from .record_types import RANKED_TASKS, RECORD_TYPES, kind_of_task
 

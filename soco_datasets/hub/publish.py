@@ -16,7 +16,7 @@ from ..data.schema import CONFIGS
 from ..errors import UsageError
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
-from .client import check_repo_name, connect, make_repo, retrying
+from .client import check_repo_name, connect, hub_progress_on_terminals, make_repo, retrying
 from .sync import Changes, Content, Synced, Target
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Published:
     tag: str | None = None
 
 
+@hub_progress_on_terminals()
 def publish_dataset(
     folder: str | Path, repo: str, *, private: bool = False, create_pr: bool = False, tag: str | None = None
 ) -> Published:

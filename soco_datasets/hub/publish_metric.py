@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..loading.registration import METRIC, metric_script
 from ..utils.hub_errors import HubError, repo_url
-from .client import check_repo_name, connect, make_repo, retrying
+from .client import check_repo_name, connect, hub_progress_on_terminals, make_repo, retrying
 from .sync import Content, Synced, Target
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ALWAYS_THERE = (".gitattributes", "README.md", "app.py", "requirements.txt")
 
 
+@hub_progress_on_terminals()
 def publish_metric(repo: str, *, private: bool = False, create_pr: bool = False) -> tuple[str, Synced]:
     """Create or update the Space of the metric; gives its address and what was sent.
 

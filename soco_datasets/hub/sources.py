@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..reporting.probe_records import is_probe
-from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
+from ..utils.paths import local_path
+from ..utils.text import clean
 from .client import retrying
 from .hosted_leaderboard import read_board
 from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status
@@ -63,7 +64,7 @@ def collect(
         )
         remarks += found.remarks
     if local is not None:
-        mine = local_entries(Path(local), board, check=check, data=data)
+        mine = local_entries(local_path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
     kinds = [kind for kind in RECORD_TYPES if paper is not False and (paper or board is None or kind.is_papers(board))]

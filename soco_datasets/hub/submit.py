@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
-from .client import check_repo_name, connect, make_repo, retrying
+from ..utils.paths import local_path
+from ..utils.text import clean
+from .client import check_repo_name, connect, hub_progress_on_terminals, make_repo, retrying
 from .hosted_leaderboard import read_board
 from .recompute import check_result
 from .record_type import RECORD_FILE, Record, RecordType
@@ -87,7 +88,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
         PredictionsError: see `check_result`.
         SubmissionError: the record is not of the leaderboard's dataset and protocol, or incomplete.
     """
-    path = Path(path)
+    path = local_path(path)
     found = check_result(path)
     kind, result, rules = found.kind, found.record, board.rules[found.kind.name]
     if reasons := [*kind.violations(result, board), *kind.missing(found.table)[:_LISTED]]:
@@ -130,6 +131,7 @@ def describe_submission(submission: Submission) -> str:
     return "\n".join([*lines, f"   file {submission.kind.yaml_file}:", "", submission.yaml])
 
 
+@hub_progress_on_terminals()
 def submit(
     path: str | Path,
     model_repo: str,
@@ -153,7 +155,7 @@ def submit(
         HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
-    check_result(Path(path))
+    check_result(local_path(path))
     api, me = connect()
     board = read_board(api, dataset_repo)
     submission = prepare(path, model_repo, artifacts_repo or f"{me}/{ARTIFACTS_NAME}", board)

@@ -11,6 +11,7 @@ from ..benchmarks.resolve import MINI, find_data, resolve_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..utils.files import sha256_file
+from ..utils.paths import local_path
 from .recompute import LeafComparison, compare_records, read_data
 from .record_type import Record, RecordType
 from .record_types import kind_of_record, record_beside
@@ -148,7 +149,7 @@ def verify_file(path: str, data: str | None = None) -> Verdict:
         UsageError: neither a record nor its data, or `data` is wrong.
         PredictionsError: there is no record to compare with.
     """
-    record = Path(record_beside(Path(path).as_posix()))
+    record = local_path(record_beside(local_path(path).as_posix()))
     if not record.is_file():
         raise PredictionsError(f"{record} is not there, so there is nothing to compare with. Put the record there.")
     kind = kind_of_record(record)

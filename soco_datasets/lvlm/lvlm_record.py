@@ -17,7 +17,8 @@ from ..data.questions.prompts import DEFAULT_TEMPLATE, load_template
 from ..errors import PredictionsError, SocoError
 from ..records.header import check_provenance, is_counts
 from ..records.intervals import LEVEL, RESAMPLES
-from ..utils.files import atomic_write
+from ..utils.files import atomic_files, atomic_write
+from ..utils.paths import local_path
 from .answer_store import ANSWERED
 from .answer_table import answers_of, judged_of, questions_of, read_answers_header, write_answers
 from .prompted import PromptedQuestions
@@ -95,13 +96,13 @@ class LvlmResult:
 
     def write(self, path: str | Path) -> None:
         """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        atomic_write(local_path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> LvlmResult:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(local_path(path).read_bytes())
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a record JSON.") from error
         except SocoError as error:
@@ -153,8 +154,9 @@ def record_from_answers(
 
 def write_lvlm_evaluation(out: Path, table: pa.Table, result: LvlmResult) -> None:
     """Write `RECORD.json`, and `RECORD.answers.parquet` beside it. Raises `SocoError` when that is not possible."""
-    write_answers(answers_beside(out), table)
-    result.write(out)
+    with atomic_files(out, answers_beside(out)) as (new_record, new_table):
+        write_answers(new_table, table)
+        result.write(new_record)
 
 
 def answers_beside(record: Path) -> Path:

@@ -18,7 +18,8 @@ import pyarrow as pa
 from .. import __version__
 from ..config import Protocol, alpha_key
 from ..errors import PredictionsError, SocoError, UsageError
-from ..utils.files import atomic_write
+from ..utils.files import atomic_files, atomic_write
+from ..utils.paths import local_path
 from .diagnosis import OPTIONAL, check_diagnosis
 from .error_analysis import error_analysis
 from .header import check_provenance, read_protocol
@@ -123,13 +124,13 @@ class EvaluationResult:
 
     def write(self, path: str | Path) -> None:
         """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        atomic_write(local_path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> EvaluationResult:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(local_path(path).read_bytes())
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a result JSON.") from error
         except SocoError as error:
@@ -195,9 +196,10 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
         SocoError: the folder cannot be written.
     """
     stem = _stem(result.model)
-    record, table = Path(out) / f"{stem}.json", Path(out) / f"{stem}.predictions.parquet"
-    write_predictions(table, predictions)
-    result.write(record)
+    record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
+        write_predictions(new_table, predictions)
+        result.write(new_record)
     return record, table
 
 
@@ -207,7 +209,7 @@ def write_record(out: str | Path, result: EvaluationResult) -> Path:
     Raises:
         SocoError: the folder cannot be written.
     """
-    record = Path(out) / f"{_stem(result.model)}.all.json"
+    record = local_path(out) / f"{_stem(result.model)}.all.json"
     result.write(record)
     return record
 
@@ -225,7 +227,7 @@ def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
         UsageError: a record in the folder says that it is of other weights.
     """
     for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
-        path = Path(out) / name
+        path = local_path(out) / name
         with contextlib.suppress(PredictionsError):  # no record, or one that nobody can read
             before = EvaluationResult.read(path).model.get("weights_hash")
             if before is not None and "plugin" not in model and before != model.get("weights_hash"):

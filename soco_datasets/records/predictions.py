@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from ..config import Protocol
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
+from ..utils.paths import local_path
 from .annotated_points import IMAGES_KEY, AnnotatedPoints, Images, images_from_json, images_to_json
 from .header import Header, TaskExpectation
 from .validation import (
@@ -302,7 +303,7 @@ def write_predictions(path: str | Path, table: pa.Table) -> None:
         SocoError: the place cannot be written.
     """
     table = check_predictions(table)
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(local_path(path)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
@@ -313,7 +314,7 @@ def read_predictions(path: str | Path) -> pa.Table:
         PredictionsError: no such file, not Parquet or truncated, not predictions, another format version, or anything
             `check_predictions` finds. The file is named.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.is_file():
         raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
     try:

@@ -12,6 +12,7 @@ from ..config import Protocol
 from ..errors import PredictionsError, UsageError
 from ..features.linear_probe import ProbeRecipe
 from ..utils.files import atomic_write
+from ..utils.paths import local_path
 
 PROBE_FORMAT = "soco_probe"
 PROBE_SCHEMA_VERSION = 1
@@ -103,13 +104,13 @@ class ProbeRecord:
 
     def write(self, path: str | Path) -> None:
         """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        atomic_write(local_path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> ProbeRecord:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(local_path(path).read_bytes())
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a probe JSON.") from error
         except PredictionsError as error:

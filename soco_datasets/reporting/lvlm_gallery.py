@@ -10,7 +10,7 @@ from typing import Any
 from ..data.questions.generation import LETTERS
 from ..lvlm.answers import PARSERS, status_of
 from ..lvlm.scores import Answer, AnswerRow, Key, group_rows
-from .style import clean
+from ..utils.text import clean
 
 LVLM_GALLERY_KINDS = {
     "right": "right in all four orderings",

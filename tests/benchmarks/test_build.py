@@ -285,7 +285,7 @@ def test_an_interrupted_build_leaves_nothing_or_is_cleaned_up(release: Path, tmp
     place.mkdir()
     command = [sys.executable, "-m", "soco_datasets.cli", "build", str(release), "--out", str(place / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not list(place.glob(".out.building-*")):
+    while not list(place.glob(".out.*.part")):
         assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
         time.sleep(0.01)
     process.send_signal(kill)
