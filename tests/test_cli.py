@@ -84,7 +84,7 @@ def test_commands_run_outside_the_main_thread_and_leave_signals_alone(
     assert capsys.readouterr().err.count("no such file") == 2
 
 
-@pytest.mark.parametrize("out", ["--out=~/r", "--out=run:1", "--out=[a]*?{b}", "--out=s3://r"])
+@pytest.mark.parametrize("out", ["--out=~/r", "--out=s3://[a]*?{b}"])
 def test_results_lie_where_they_were_asked_for(tmp_path: Path, out: str) -> None:
     options = ["--model", "dense_sift", "--data", "mini", "--tasks", "soc", "--image-size", "64"]
     user, here = tmp_path / "user", tmp_path / "here"

@@ -20,8 +20,8 @@ from soco_datasets.data.pairs import PairIndex
 from soco_datasets.data.queries import pair_queries
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DatasetFolderError
+from soco_datasets.loading.dataset import expand_pairs
 from soco_datasets.loading.feature_types import StoredImage
-from soco_datasets.loading.splits import expand_pairs
 
 PAIR_SPLITS = [("soc", "test"), ("soc", "all"), ("cross_cc", "all"), ("soc_geo", "all")]
 

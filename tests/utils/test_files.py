@@ -176,9 +176,12 @@ def test_files_that_belong_together_move_together(tmp_path: Path) -> None:
         other.write_text("new")
     assert [path.read_text() for path in pair] == ["new", "new"]
     full = OSError(errno.ENOSPC, "full")
-    with pytest.raises(SocoError, match=f"Cannot write {pair[1]}: the disk is full"), atomic_files(*pair) as (_, other):
-        with atomic_file(other):
-            raise full
+    with (
+        pytest.raises(SocoError, match=f"Cannot write {pair[1]}: the disk is full"),
+        atomic_files(*pair) as (_, b),
+        atomic_file(b),
+    ):
+        raise full
     assert names(tmp_path) == ["a", "b"]
 
 
