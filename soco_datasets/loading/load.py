@@ -45,7 +45,7 @@ def load_dataset(
 
     in_memory = options.pop("keep_in_memory", None)
     verification = options.pop("verification_mode", None)
-    module = DatasetModule("soco_datasets.loading_script.soco", dataset_hash())
+    module = DatasetModule("soco_datasets.loading_script.soco", dataset_hash(), builder_kwargs={})
     builder = get_dataset_builder_class(module)(
         cache_dir=None if cache_dir is None else os.fspath(cache_dir),
         config_name=config,

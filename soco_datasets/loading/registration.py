@@ -35,6 +35,8 @@ from typing import Any
 
 DATASET = "soco"
 METRIC = "soco_pck"
+_ORIGINAL = "_soco_original"  # attribute of our wrappers
+_registered = False
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -56,6 +58,8 @@ class Hook:
 
 def register() -> None:
     """Register both names. Called by `import soco_datasets`; calling it again changes nothing."""
+    global _registered
+    _registered = True
     _map_checkout("loading_script")
     for hook in HOOKS:
         module = sys.modules.get(hook.module)
@@ -70,13 +74,15 @@ def unregister() -> None:
 
     Datasets that are loaded already keep working.
     """
+    global _registered
+    _registered = False
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _HookingFinder)]
     for hook in HOOKS:
         for name in (hook.module, *hook.copies):
             module = sys.modules.get(name)
             function = getattr(module, hook.function, None)
-            if isinstance(function, _Wrapper):
-                setattr(module, hook.function, function.__wrapped__)
+            if hasattr(function, _ORIGINAL):
+                setattr(module, hook.function, getattr(function, _ORIGINAL))
     features = sys.modules.get(f"{__package__}.feature_types")
     if features is not None:
         features.unregister_features()
@@ -146,23 +152,19 @@ HOOKS = (
 )
 
 
-class _Wrapper:
-    """A hooked function: has the signature of the original, which is its `__wrapped__`."""
-
-    def __init__(self, original: Callable[..., Any], around: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, original)
-        self._original, self._around = original, around
-
-    def __call__(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        return self._around(self._original, path, args, kwargs)
-
-
 def _apply(hook: Hook, module: ModuleType) -> None:
     """Wrap a function, once, wherever it is bound already."""
     original = getattr(module, hook.function)
-    if isinstance(original, _Wrapper):
+    if hasattr(original, _ORIGINAL):
         return
-    wrapper = _Wrapper(original, hook.around)
+
+    @functools.wraps(original)
+    def wrapper(path: str, *args: Any, **kwargs: Any) -> Any:
+        if not _registered:  # somebody holds on to it
+            return original(path, *args, **kwargs)
+        return hook.around(original, path, args, kwargs)
+
+    setattr(wrapper, _ORIGINAL, original)
     setattr(module, hook.function, wrapper)
     for name in hook.copies:
         copy = sys.modules.get(name)
