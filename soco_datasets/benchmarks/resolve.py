@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.folder import open_folder
 from ..data.manifest import is_built
 from ..data.remote_folder import HubAddress, fetch_folder, hub_address, is_published, one_revision
-from ..errors import DataNotFoundError, UsageError
+from ..errors import DataNotFoundError, SocoError, UsageError
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
@@ -99,9 +99,12 @@ def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool
 
     if source != MINI:
         _refuse_offline()
-    with explain_write_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
+    try:
+        with explain_write_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(target.parent / f".{target.name}.lock").acquire()
+    except SocoError as error:
+        raise SocoError(f"{error} The environment variable SOCO_CACHE names the folder for built data.") from error
     with lock:
         if is_built(target) and not rebuild:  # another process made it while this one waited
             return open_folder(target).path

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features
 from datasets.features import Image
+from datasets.splits import NamedSplit
 
 from ..data.all_pairs import all_pairs
 from ..errors import UsageError
@@ -22,6 +24,9 @@ from .feature_types import NOT_WRITTEN_OUT, PairField, StoredImage, is_derived, 
 
 _T = TypeVar("_T")
 
+PUSHED_ALL = "all_pairs"
+_ALL = "all"
+_RESERVED = "on the Hub, `datasets` takes 'all' for the union of all splits and loads no split of that name"
 MOST_ROWS = 10_000  # of `all`, or with images into memory, that are written out without being asked for
 _TRANSFORMS = (
     *("add_column", "align_labels_with_mapping", "batch", "cast", "cast_column", "class_encode_column", "filter"),
@@ -72,8 +77,11 @@ class SocoDatasetDict(DatasetDict):
     """All splits of a config."""
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
-        """As of `datasets.DatasetDict`, every split written out first: they have the same features then."""
-        return self._written_out("push_to_hub").push_to_hub(*args, **kwargs)
+        """As of `datasets.DatasetDict`, every split written out first; "all" is pushed as "all_pairs"."""
+        written = self._written_out("push_to_hub")
+        return DatasetDict({str(split.split or name): split for name, split in written.items()}).push_to_hub(
+            *args, **kwargs
+        )
 
     def save_to_disk(self, *args: Any, **kwargs: Any) -> None:
         """As of `datasets.DatasetDict`, every split written out first."""
@@ -140,6 +148,9 @@ def write_out(dataset: Dataset, what: str, where: str = "") -> Dataset:
             for name, feature in written.features.items()
         }
     )
+    if "push" in what and str(written.split) == _ALL:
+        warnings.warn(f"The split 'all' is pushed as {PUSHED_ALL!r}: {_RESERVED}.", UserWarning, stacklevel=3)
+        written._split = NamedSplit(PUSHED_ALL)
     return written
 
 
@@ -211,6 +222,8 @@ def _export(name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def method(self: SocoDataset, *args: Any, **kwargs: Any) -> Any:
+        if name == "push_to_hub" and str(kwargs.get("split")) == _ALL:
+            raise UsageError(f"split='all' cannot be pushed: {_RESERVED}. Give another name, such as {PUSHED_ALL!r}.")
         return original(write_out(self, name), *args, **kwargs)
 
     return method

@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny_folder import write_manifest
 
 from soco_datasets.benchmarks.resolve import cache_root, cached_folder, find_data, resolve_data
-from soco_datasets.errors import DataNotFoundError, DatasetFolderError, UsageError
+from soco_datasets.errors import DataNotFoundError, DatasetFolderError, SocoError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,13 @@ def test_nothing_found_names_the_three_ways(tmp_path: Path) -> None:
         assert part in message
     assert message.endswith("HF_HUB_OFFLINE is set")
     assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_cache_that_cannot_be_written_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SOCO_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(SocoError, match=r"Cannot write .*is a file.*SOCO_CACHE"):
+        resolve_data("mini")
 
 
 def test_network_failure_gives_its_reason_in_short(run_python: Callable[..., str], tmp_path: Path) -> None:
