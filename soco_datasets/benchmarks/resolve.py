@@ -14,6 +14,7 @@ from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
 
+LOCAL_FOLDER = "soco"  # of the working directory: plain `datasets` takes it for load_dataset("soco") too
 _RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zip")
 
 
@@ -25,6 +26,7 @@ def find_data(data_dir: str | Path | None = None, revision: str | None = None) -
         DatasetFolderError: the folder is damaged.
         UsageError: `revision` together with a folder.
     """
+    data_dir = _chosen(data_dir, revision)
     if _on_hub(data_dir, revision) is not None:
         return None
     named = "data_dir" if data_dir is not None else "SOCO_HOME" if os.environ.get("SOCO_HOME") else None
@@ -55,7 +57,8 @@ def resolve_data(
 ) -> Path:
     """The built dataset folder to use; downloads it, or builds the mini set or the Hub release, where needed.
 
-    Looks at, in order: `data_dir`; the environment variable SOCO_HOME; what `soco build` put into the cache; the
+    Looks at, in order: `data_dir`; a built folder called `soco` in the working directory; the environment variable
+    SOCO_HOME; what `soco build` put into the cache; the
     release on the Hub, downloaded and (unless it is a published folder already) built once. Processes that do this at
     the same time wait for one another.
 
@@ -71,6 +74,7 @@ def resolve_data(
         HubError: the Hub refuses what `data_dir` names, or cannot be reached.
         DatasetFolderError, ReleaseError, UsageError: what was found cannot be used.
     """
+    data_dir = _chosen(data_dir, revision)
     address = _on_hub(data_dir, revision)
     if address is not None:
         return open_folder(fetch_folder(address, images=images, force=rebuild)).path
@@ -83,6 +87,12 @@ def resolve_data(
     if not mini and is_published(HUB_RELEASE, revision):
         return open_folder(fetch_folder(HubAddress(HUB_RELEASE, revision), images=images, force=rebuild)).path
     return _build_cached(MINI if mini else HUB_RELEASE, target, revision, rebuild)
+
+
+def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
+    """`data_dir`; where nothing is asked for, a built folder called "soco" in the working directory."""
+    here = Path(LOCAL_FOLDER)
+    return here.absolute() if data_dir is None and revision is None and is_built(here) else data_dir
 
 
 def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | None:

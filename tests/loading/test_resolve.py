@@ -33,6 +33,29 @@ def test_order_is_data_dir_then_soco_home_then_cache(
     assert resolve_data(folder) == folder.resolve()
 
 
+def test_a_built_folder_called_soco_in_the_working_directory_comes_first(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from soco_datasets import load_dataset
+
+    monkeypatch.chdir(tmp_path)
+    home = Path(shutil.copytree(folder, tmp_path / "home"))
+    monkeypatch.setenv("SOCO_HOME", str(home))
+    (tmp_path / "soco").mkdir()
+    (tmp_path / "soco" / "train.jsonl").write_text("{}")
+    assert find_data() == home  # a folder of something else is passed over
+    shutil.rmtree(tmp_path / "soco")
+    shutil.copytree(folder, tmp_path / "soco")
+    assert find_data() == resolve_data() == tmp_path / "soco"
+    pairs = load_dataset("soc", split="test", cache_dir=tmp_path / "hf")
+    monkeypatch.chdir("/")
+    assert pairs[0]["source_image"].mode == "RGB"
+    assert str(tmp_path / "soco").removeprefix("/") in pairs.data["source_image"][0]["path"].as_py()
+    assert resolve_data() == home
+    monkeypatch.chdir(tmp_path)
+    assert resolve_data(home) == home
+
+
 def test_cache_lies_in_the_hugging_face_home_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_root() == tmp_path / "cache"
     monkeypatch.delenv("SOCO_CACHE")
