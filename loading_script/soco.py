@@ -25,6 +25,7 @@ from soco_datasets.errors import DataNotFoundError, SocoError, UsageError, unkno
 from soco_datasets.loading.dataset import SocoDatasetDict
 from soco_datasets.loading.feature_types import joined_features, register_features, value_features
 from soco_datasets.loading.splits import ALL, LVLM_CONFIG, SplitOptions, load_split, split_names, split_rows
+from soco_datasets.loading.stream import adopt_stream
 
 if TYPE_CHECKING:  # `datasets` would patch this name too
     import pyarrow as pa
@@ -263,7 +264,7 @@ def _stream(dataset: datasets.Dataset) -> datasets.IterableDataset:
     stream = dataset.to_iterable_dataset(num_shards=min(_STREAM_SHARDS, len(dataset)))
     info = dataset.info.copy()
     info.features = features
-    return datasets.IterableDataset(stream._ex_iterable, info=info, split=dataset.split)
+    return adopt_stream(datasets.IterableDataset(stream._ex_iterable, info=info, split=dataset.split))
 
 
 def _nothing() -> Iterator[dict[str, Any]]:

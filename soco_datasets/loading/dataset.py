@@ -61,9 +61,11 @@ class SocoDataset(Dataset):
 
     def to_iterable_dataset(self, num_shards: int | None = 1) -> Any:
         """As of `datasets.Dataset`; the stream has values, none of its columns is derived."""
+        from .stream import adopt_stream
+
         stream = super().to_iterable_dataset(num_shards)
         stream.info.features = value_features(self.features)
-        return stream
+        return adopt_stream(stream)
 
     def _derived(self) -> dict[str, PairField]:
         return {name: feature for name, feature in self._info.features.items() if is_derived(feature)}
@@ -110,7 +112,7 @@ def expand_pairs(dataset: Dataset, *, embed_images: bool = False) -> Dataset:
         )
     if embed_images and (images := _addressed(expanded, features)):
         expanded = expanded.map(
-            _with_bytes,
+            with_bytes,
             batched=True,
             batch_size=100,
             features=features,
@@ -142,16 +144,29 @@ def write_out(dataset: Dataset, what: str, where: str = "") -> Dataset:
         )
     written = plain(expand_pairs(dataset, embed_images=True))
     written._info = written._info.copy()
-    written._info.features = Features(
-        {
-            name: Image(mode=feature.mode, decode=feature.decode) if isinstance(feature, StoredImage) else feature
-            for name, feature in written.features.items()
-        }
-    )
+    written._info.features = plain_features(written.features)
     if "push" in what and str(written.split) == _ALL:
         warnings.warn(f"The split 'all' is pushed as {PUSHED_ALL!r}: {_RESERVED}.", UserWarning, stacklevel=3)
         written._split = NamedSplit(PUSHED_ALL)
     return written
+
+
+def plain_features(features: Features) -> Features:
+    """The same features, images as the library's own."""
+    return Features(
+        {
+            name: Image(mode=feature.mode, decode=feature.decode) if isinstance(feature, StoredImage) else feature
+            for name, feature in features.items()
+        }
+    )
+
+
+def with_bytes(table: pa.Table, images: list[str]) -> pa.Table:
+    """The table with the bytes of these image columns embedded."""
+    for name in images:
+        column = StoredImage().embed_storage(table[name].combine_chunks())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def adopt(result: _T, features: Mapping[str, Any]) -> _T:
@@ -197,13 +212,6 @@ def _addressed(dataset: Dataset, features: Features) -> list[str]:
         if name not in derived
         and any(chunk.field("bytes").null_count > chunk.null_count for chunk in dataset.data.column(name).chunks)
     ]
-
-
-def _with_bytes(table: pa.Table, images: list[str]) -> pa.Table:
-    for name in images:
-        column = StoredImage().embed_storage(table[name].combine_chunks())
-        table = table.set_column(table.column_names.index(name), name, column)
-    return table
 
 
 def _transform(name: str) -> Callable[..., Any]:

@@ -373,6 +373,30 @@ def test_every_export_gives_values_and_images(
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected["source_image"]))
 
 
+@pytest.mark.parametrize("change", ["none", "take", "columns", "filter", "iterable"])
+def test_exports_of_streams_give_values_and_images(
+    load: Callable[..., Any], pairs: Dataset, tmp_path: Path, change: str
+) -> None:
+    import pyarrow.parquet as pq
+
+    stream = load(pairs.info.config_name, str(pairs.split), streaming=True)
+    chosen = {
+        "none": lambda: stream,
+        "take": lambda: stream.take(2),
+        "columns": lambda: stream.remove_columns(["target_image"]).take(1),
+        "filter": lambda: stream.filter(lambda row: row["pair_id"] == pairs[1]["pair_id"]),
+        "iterable": lambda: pairs.select([1, 0]).to_iterable_dataset(),
+    }[change]()
+    rows = list(chosen)
+    chosen.to_parquet(tmp_path / "x.parquet")
+    for found in (chosen.to_pandas().to_dict("records"), pq.read_table(tmp_path / "x.parquet").to_pylist()):
+        assert len(found) == len(rows)
+        for one, row in zip(found, rows, strict=True):
+            assert (one["pair_id"], one["pair_group"]) == (row["pair_id"], row["pair_group"])
+            picture = Image.open(io.BytesIO(one["source_image"]["bytes"])).convert("RGB")
+            np.testing.assert_array_equal(np.asarray(picture), np.asarray(row["source_image"]))
+
+
 def test_exports_of_many_rows_stop_and_name_the_way_out(
     load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
