@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shlex
 from pathlib import Path
 
 from ..data.folder import open_folder
-from ..data.manifest import is_built
+from ..data.manifest import FORMAT_NAME, MANIFEST, is_built
 from ..data.remote_folder import HubAddress, fetch_folder, hub_address, is_published, one_revision
 from ..errors import DataNotFoundError, SocoError, UsageError
 from .locations import MINI, cached_folder
@@ -91,8 +93,13 @@ def resolve_data(
 
 def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
     """`data_dir`; where nothing is asked for, a built folder called "soco" in the working directory."""
-    here = Path(LOCAL_FOLDER)
-    return here.absolute() if data_dir is None and revision is None and is_built(here) else data_dir
+    here = Path(LOCAL_FOLDER).absolute()
+    if data_dir is not None or revision is not None or not is_built(here):
+        return data_dir
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # a manifest of something else is not meant
+        if json.loads((here / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT_NAME:
+            return here
+    return data_dir
 
 
 def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | None:

@@ -42,8 +42,9 @@ def test_a_built_folder_called_soco_in_the_working_directory_comes_first(
     home = Path(shutil.copytree(folder, tmp_path / "home"))
     monkeypatch.setenv("SOCO_HOME", str(home))
     (tmp_path / "soco").mkdir()
-    (tmp_path / "soco" / "train.jsonl").write_text("{}")
-    assert find_data() == home  # a folder of something else is passed over
+    for manifest in ("{}", "[]", "no json", '{"format": "web"}'):
+        (tmp_path / "soco" / "manifest.json").write_text(manifest)
+        assert find_data() == home  # a folder of something else is passed over
     shutil.rmtree(tmp_path / "soco")
     shutil.copytree(folder, tmp_path / "soco")
     assert find_data() == resolve_data() == tmp_path / "soco"
