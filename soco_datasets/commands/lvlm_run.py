@@ -11,7 +11,7 @@ from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
     from ..lvlm.run import AskOptions
 
 
@@ -73,7 +73,7 @@ def add_asking_options(parser: argparse.ArgumentParser) -> None:
 
 def asking_options(arguments: argparse.Namespace) -> tuple[ModelOptions, AskOptions]:
     """The model and how it is asked, from the options of `add_asking_options` and `--model`."""
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
     from ..lvlm.run import AskOptions
 
     given = vars(arguments)

@@ -16,8 +16,19 @@ from ..data.schema import CONFIGS
 from ..errors import UsageError
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
-from .client import check_repo_name, connect, hub_progress_on_terminals, make_repo, retrying
-from .sync import Changes, Content, Synced, Target
+from .client import (
+    check_repo_name,
+    connect,
+    hub_progress_on_terminals,
+    make_repo,
+    retrying,
+)
+from .sync import (
+    Changes,
+    Content,
+    Synced,
+    Target,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -53,7 +64,7 @@ def publish_dataset(
     Raises:
         UsageError: a wrong name, no token, a tag or a repository that is taken.
         DatasetFolderError, DataNotFoundError: the folder is not a complete built folder.
-        HubError: the Hub refuses or cannot be reached. Nothing is published by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial publication is never visible; run it again to resume.
     """
     check_repo_name(repo)
     if create_pr and tag:

@@ -1,4 +1,4 @@
-"""Finding and downloading somebody's submission. Only from the Hub that is configured, only files of bounded size."""
+"""Finding and downloading a submission. Only from the Hub that is configured, only files of bounded size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from .record_type import RECORD_FILE, RecordType
 from .record_types import RECORD_TYPES, kind_of_record, record_beside
 from .rules import Leaderboard
 from .submission import SubmissionError, parse_entries, place_of
-from .verify import Verdict, check_files, check_submission, find_folder, joined, stated_content, verify_file
+from .verify import (
+    Verdict,
+    check_files,
+    check_submission,
+    find_folder,
+    joined,
+    stated_content,
+    verify_file,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi

@@ -16,7 +16,13 @@ from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
 from ..utils.text import clean
-from .client import check_repo_name, connect, hub_progress_on_terminals, make_repo, retrying
+from .client import (
+    check_repo_name,
+    connect,
+    hub_progress_on_terminals,
+    make_repo,
+    retrying,
+)
 from .hosted_leaderboard import read_board
 from .recompute import check_result
 from .record_type import RECORD_FILE, Record, RecordType
@@ -152,7 +158,7 @@ def submit(
     Raises:
         PredictionsError, SubmissionError: see `prepare`; nothing was sent.
         UsageError: no token, one that can only read, or a wrong name; nothing was sent.
-        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
     check_result(local_path(path))

@@ -135,7 +135,7 @@ class Target:
             try:
                 return self._send(changes, message, create_pr)
             except HubError as error:
-                if error.status != 412 or left == 0:  # 412: somebody has committed since we looked
+                if error.status != 412 or left == 0:  # 412: another commit was made since
                     raise
                 print(f"{self.repo} was changed meanwhile; comparing again", file=sys.stderr)
                 changes = None

@@ -1,4 +1,4 @@
-"""`soco verify`: somebody's result computed again from its data, and compared number by number."""
+"""`soco verify`: recompute a submission from its data and compare every number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from .recompute import LeafComparison, compare_records, read_data
 from .record_type import Record, RecordType
 from .record_types import kind_of_record, record_beside
 from .rules import Leaderboard
-from .submission import Checksums, SubmissionError, make_entries, pins_of, place_of
+from .submission import (
+    Checksums,
+    SubmissionError,
+    make_entries,
+    pins_of,
+    place_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

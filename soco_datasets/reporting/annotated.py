@@ -11,7 +11,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from .sheet import GAP, INK, PAPER, font
+from .sheet import (
+    GAP,
+    INK,
+    PAPER,
+    font,
+)
 
 # One colour a concept, in the order in which they come: readable on light and dark, apart for the colour-blind.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 51, 119), (230, 159, 0), (86, 140, 220), (102, 102, 51))
@@ -73,7 +78,7 @@ def asked_question(row: Mapping[str, Any]) -> Image.Image:
     lines = [(line, INK) for line in textwrap.wrap(" ".join(row["question"].split()), 110)]
     for letter, option in zip("ABCD", row["options"], strict=True):
         right = letter == row["answer"]
-        lines.append((f"{letter}. {option}" + ("   (right)" if right else ""), _COLOURS[2] if right else INK))
+        lines.append((f"{letter}. {option}" + ("   (correct)" if right else ""), _COLOURS[2] if right else INK))
     return _panel(f"{row['setting']} {row['index']}", [_small(image)[0] for image in shown], lines)
 
 

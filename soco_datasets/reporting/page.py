@@ -21,12 +21,19 @@ from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
 from .report_charts import ChartMaker
 from .report_tables import anatomy_shares, headline_tasks, report_tables
-from .score_access import main_alpha, main_reduction, model_names, score_of, task_title, tasks_of
+from .score_access import (
+    main_alpha,
+    main_reduction,
+    model_names,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import OUTCOME_TITLES, SERIES
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 _SECTIONS = {
-    "summary": "Summary", "errors": "What goes wrong", "thresholds": "Alpha", "protocols": "Protocols",
+    "summary": "Summary", "errors": "Error analysis", "thresholds": "Alpha", "protocols": "Protocols",
     "supercategories": "Supercategories", "categories": "Categories", "swaps": "Swaps", "viewpoint": "Viewpoint",
     "matches": "Matches", "numbers": "All numbers", "terms": "Terms",
 }  # fmt: skip
@@ -89,7 +96,7 @@ def render_page(
         css=page_style(),
         alpha=f"{main_alpha(results):g}",
         reduction=main_reduction(results),
-        normaliser=results[0].protocol.normaliser,
+        normaliser=results[0].protocol.scoring.normalizer,
         models=models,
         any_interval=any(tile["low"] is not None for model in models for tile in model["tiles"]),
         any_paper=any(tile["paper"] is not None for model in models for tile in model["tiles"]),
@@ -183,8 +190,8 @@ def _facts(results: Sequence[EvaluationResult]) -> list[tuple[str, str]]:
         ("images", f"{max(result.counts.get('images', 0) for result in results):,}"),
         ("pairs", f"{max(result.counts.get('pairs', 0) for result in results):,}"),
         ("queries", f"{max(result.counts.get('keypoints', 0) for result in results):,}"),
-        ("convention", protocol.convention),
-        ("image size", f"{protocol.image_size} px"),
+        ("convention", protocol.scoring.convention),
+        ("image size", f"{protocol.features.image_size} px"),
         ("tasks", tasks),
     ]
 
@@ -218,8 +225,8 @@ def _told(result: EvaluationResult) -> list[str]:
         total = sum(lost.values())
         if total > 0 and found["drop"] > 0:
             sentences.append(
-                f"Asking for the very part instead of any of its kind costs {100 * found['drop']:.1f} points; "
-                f"{100 * lost['swap'] / total:.0f} % of the hits lost are swaps."
+                f"Requiring the exact keypoint instead of any instance lowers PCK by {100 * found['drop']:.1f} points "
+                f"(CC to SOC); {100 * lost['swap'] / total:.0f} % of the lost hits are swaps."
             )
     for (task, _), shares in anatomy_shares([result]).items():
         missed = 1 - shares["hit"]

@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import stat
-import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +22,12 @@ from typing import Any
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import is_text
-from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
+from ...errors import (
+    DataNotFoundError,
+    ReleaseError,
+    SocoError,
+    UsageError,
+)
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
@@ -126,11 +130,13 @@ def open_release(
     """
     with contextlib.ExitStack() as stack:
         if source == "mini":
-            from ...synthetic import write_mini_release
+            from ...synthetic import MINI_ARCHIVE
 
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soco-mini-")))
-            write_mini_release(root)
+            root = MINI_ARCHIVE
             files = ReleaseFiles("mini", "mini")
+            archive = stack.enter_context(_open_zip(MINI_ARCHIVE))
+            for member in archive.infolist():
+                files.add(member.filename, (archive, member), findings)
         elif (local := _local_release(source)) is not None:
             if revision is not None:
                 raise UsageError(f"revision={revision!r} is of a Hub release, but {source} is a folder. Leave it out.")

@@ -19,7 +19,12 @@ from ...errors import BackboneError, missing_extra
 from ...utils.process_state import ProcessSetting
 from ..diffusion_checkpoint import MODEL_TYPE, PipelineCheckpoint
 from .base import Backbone, LoadRequest
-from .maps import MapPlan, cast_except, map_backbone, output_of
+from .maps import (
+    MapPlan,
+    cast_except,
+    map_backbone,
+    output_of,
+)
 from .tokens import check_layer, load_model
 
 if TYPE_CHECKING:
