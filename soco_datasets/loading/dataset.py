@@ -20,7 +20,16 @@ from datasets.splits import NamedSplit
 
 from ..data.all_pairs import all_pairs
 from ..errors import UsageError
-from .feature_types import NOT_WRITTEN_OUT, PairField, StoredImage, is_derived, value_features
+from .feature_types import (
+    NOT_WRITTEN_OUT,
+    PairField,
+    StoredImage,
+    is_derived,
+    plain_features,
+    value_features,
+    with_bytes,
+)
+from .stream import adopt_stream
 
 _T = TypeVar("_T")
 
@@ -61,8 +70,6 @@ class SocoDataset(Dataset):
 
     def to_iterable_dataset(self, num_shards: int | None = 1) -> Any:
         """As of `datasets.Dataset`; the stream has values, none of its columns is derived."""
-        from .stream import adopt_stream
-
         stream = super().to_iterable_dataset(num_shards)
         stream.info.features = value_features(self.features)
         return adopt_stream(stream)
@@ -149,24 +156,6 @@ def write_out(dataset: Dataset, what: str, where: str = "") -> Dataset:
         warnings.warn(f"The split 'all' is pushed as {PUSHED_ALL!r}: {_RESERVED}.", UserWarning, stacklevel=3)
         written._split = NamedSplit(PUSHED_ALL)
     return written
-
-
-def plain_features(features: Features) -> Features:
-    """The same features, images as the library's own."""
-    return Features(
-        {
-            name: Image(mode=feature.mode, decode=feature.decode) if isinstance(feature, StoredImage) else feature
-            for name, feature in features.items()
-        }
-    )
-
-
-def with_bytes(table: pa.Table, images: list[str]) -> pa.Table:
-    """The table with the bytes of these image columns embedded."""
-    for name in images:
-        column = StoredImage().embed_storage(table[name].combine_chunks())
-        table = table.set_column(table.column_names.index(name), name, column)
-    return table
 
 
 def adopt(result: _T, features: Mapping[str, Any]) -> _T:

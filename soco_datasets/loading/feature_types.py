@@ -208,6 +208,24 @@ def value_features(features: Features) -> Features:
     )
 
 
+def plain_features(features: Features) -> Features:
+    """The same features, images as the library's own."""
+    return Features(
+        {
+            name: Image(mode=feature.mode, decode=feature.decode) if isinstance(feature, StoredImage) else feature
+            for name, feature in features.items()
+        }
+    )
+
+
+def with_bytes(table: pa.Table, images: list[str]) -> pa.Table:
+    """The table with the bytes of these image columns embedded."""
+    for name in images:
+        column = StoredImage().embed_storage(table[name].combine_chunks())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
 def _is_address(path: object) -> bool:
     return isinstance(path, str) and path.startswith(PREFIX)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from datasets import IterableDataset
 
-from .dataset import plain_features, with_bytes
-from .feature_types import StoredImage
+from .feature_types import StoredImage, plain_features, with_bytes
 
 _TRANSFORMS = (
     *("add_column", "batch", "cast", "cast_column", "filter", "map", "remove_columns", "rename_column"),

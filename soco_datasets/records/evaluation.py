@@ -197,6 +197,7 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
     """
     stem = _stem(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    predictions = check_predictions(predictions)  # before a folder is made
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
         write_predictions(new_table, predictions)
         result.write(new_record)
