@@ -271,7 +271,7 @@ def test_full_disk_leaves_nothing(release: Path, tmp_path: Path) -> None:
 
 def test_unwritable_place_is_one_clear_error(release: Path, tmp_path: Path) -> None:
     with pytest.raises(SocoError, match="the name is too long"):
-        build_dataset(str(release), tmp_path / ("x" * 250))
+        build_dataset(str(release), tmp_path / ("x" * 300))
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="Cannot write"):
         build_dataset(str(release), tmp_path / "file" / "out")
