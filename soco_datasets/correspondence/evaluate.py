@@ -95,6 +95,9 @@ def evaluate_backbone(
 ) -> Evaluation:
     """Evaluate one backbone on the pairs of some tasks, all from one set of features.
 
+    While it runs, Arrow takes memory for the whole process from the system's allocator; the last of several concurrent
+    calls puts the former one back.
+
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
             `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..errors import BackboneError, UsageError
 from ..geometry import effective_size
+from ..utils.process_state import ProcessSetting
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
@@ -229,7 +230,7 @@ class DenseFeatureExtractor:
                 found.append(part.extract_pixels(own, names))
             return self.backbone.combine(found)
         batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
-        with _tf32(self._tf32):
+        with _tf32_allowed() if self._tf32 else contextlib.nullcontext():
             return self.backbone.forward(batch) if self._run is None else self._run(batch)
 
     def describe(self) -> dict[str, Any]:
@@ -307,19 +308,19 @@ def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tens
     return compiled
 
 
-@contextlib.contextmanager
-def _tf32(wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
+def _allow_tf32() -> Callable[[], None]:
     import torch
 
-    before = torch.get_float32_matmul_precision()
+    products = torch.get_float32_matmul_precision()
     convolutions = torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+
+    def restore() -> None:
+        torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+    return restore
+
+
+_tf32_allowed = ProcessSetting(_allow_tf32)

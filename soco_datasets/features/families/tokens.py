@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
+from ...utils.process_state import ProcessSetting
 from ..checkpoint import Checkpoint
 from .base import Backbone, LoadRequest
 
@@ -304,17 +304,20 @@ def _cast_output(dtype: torch.dtype) -> Callable[..., Any]:
     return hook
 
 
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No load report and no progress bar: what matters of them is raised as an error."""
+def _silence_transformers() -> Callable[[], None]:
     from transformers.utils import logging
 
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
+
+    return restore
+
+
+quiet_transformers = ProcessSetting(_silence_transformers)
+"""No load report and no progress bar: what matters of them is raised as an error."""
