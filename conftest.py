@@ -18,6 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: torch's thre
 collect_ignore_glob = []
 if find_spec("inspect_ai") is None:  # extra `lvlm`
     collect_ignore_glob += ["soco_datasets/lvlm/inspect_*.py", "soco_datasets/lvlm/hf_provider.py"]
+if find_spec("sqlalchemy") is None or find_spec("starlette") is None:  # extra `annotation`
+    collect_ignore_glob += ["soco_datasets/annotation/*.py", "tests/annotation/*"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
