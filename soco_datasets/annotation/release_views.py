@@ -76,7 +76,7 @@ def read_release_parts(root: Path) -> ReleaseParts:
         DataNotFoundError: not a release folder.
         SocoError: a file that is not as the release has it.
     """
-    if not (root / "Images").is_dir() or not (root / "PairAnnotations").is_dir():
+    if not (root / "Images").is_dir() or not any((root / f"{one}Annotations").is_dir() for one in ("Pair", "Keypoint")):
         raise DataNotFoundError(f"{root} has no Images/ and PairAnnotations/: neither a release folder nor a project.")
     parts = ReleaseParts()
     seen: set[tuple[str, str]] = set()

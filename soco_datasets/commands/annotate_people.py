@@ -1,4 +1,4 @@
-"""`soco annotate invite | people | mturk | simulate`: who annotates."""
+"""`soco annotate invite | people | mturk | practice | simulate`: who annotates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from .annotate_common import opened, project_command
-from .common import Commands
+from .common import Commands, command
 
 
 def add(parts: Commands) -> None:
@@ -14,6 +14,7 @@ def add(parts: Commands) -> None:
     _add_invite(parts)
     _add_people(parts)
     _add_mturk(parts)
+    _add_practice(parts)
     _add_simulate(parts)
 
 
@@ -119,3 +120,24 @@ def run_simulate(arguments: argparse.Namespace) -> None:
         people = {f"simulated {n + 1}": Habits(noise=arguments.noise) for n in range(arguments.annotators)}
         simulate(bench, truth, people, arguments.seed)
         print(f"{len(truth)} images annotated by {len(people)} simulated annotators")
+
+
+def _add_practice(parts: Commands) -> None:
+    example = "soco annotate practice practice --category bus --name minibus"
+    parser = command(parts, "practice", "write rendered photographs and their true points, to try the tools with", example)
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--category", default="bus", help="what is drawn: a category of the mini set (default bus)")
+    parser.add_argument("--name", default="minibus", help="what it is called (default minibus)")
+    parser.add_argument("--count", type=int, default=5, help="photographs (default 5)")
+    parser.add_argument("--seed", type=int, default=7, help="of the drawing (default 7)")
+    parser.set_defaults(run=run_practice)
+
+
+def run_practice(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from .annotate_common import require_annotation
+
+    require_annotation()
+    from ..annotation.practice import write_practice
+
+    print(write_practice(arguments.out, arguments.category, arguments.name, arguments.count, arguments.seed))

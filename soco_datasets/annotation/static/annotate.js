@@ -111,7 +111,7 @@ function render() {
     const button = list.children[index].firstChild, [mark, text] = button.children;
     const kind = answerOf(keypoint.name)?.state || (suggestionOf(keypoint.name) ? "suggested" : "empty");
     mark.className = `mark ${kind}`; mark.textContent = MARKS[kind];
-    text.textContent = keypoint.text;
+    text.textContent = `${index + 1}. ${keypoint.text}`;
     button.setAttribute("aria-current", index === state.chosen);
     button.setAttribute("aria-label", `${keypoint.text}: ${kind}`);
   });

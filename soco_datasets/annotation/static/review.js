@@ -68,7 +68,7 @@ function render() {
     const said = answerOf(keypoint.name)?.state || "empty";
     mark.className = `mark ${keypoint.verdict ? "visible" : keypoint.disputes.length ? "disputed" : said}`;
     mark.textContent = keypoint.verdict ? MARKS[keypoint.verdict] : keypoint.disputes.length ? "!" : said === "visible" ? "●" : said === "hidden" ? "–" : "?";
-    text.className = "text"; text.textContent = keypoint.text;
+    text.className = "text"; text.textContent = `${index + 1}. ${keypoint.text}`;
     button.append(mark, text);
     button.setAttribute("aria-current", index === state.chosen);
     button.onclick = () => { choose(index); $("canvas").focus(); };
