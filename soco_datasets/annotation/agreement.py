@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .aggregation import Consensus, points_of, spread_of
+from .project import BOX_POINTS
 
 PAPER_SPREAD = 0.0085  # median normalized standard deviation of SOCO's annotation (paper, supplement E)
 
@@ -64,9 +65,9 @@ def krippendorff_alpha(units: Sequence[Sequence[object]]) -> float | None:
 def agreement_report(results: Sequence[ImageResult]) -> dict[str, Any]:
     """All statistics as JSON values; shares are 0..1, lengths are shares of the longest image side.
 
-    Nothing to measure is null with count 0.
+    The corners of boxes that annotators gave are left out. Nothing to measure is null with count 0.
     """
-    flat = [(result, name, point) for result in results for name, point in result.points.items()]
+    flat = [(result, name, point) for result in results for name, point in result.points.items() if name not in BOX_POINTS]
     spreads = [point.spread for _, _, point in flat if point.spread is not None]
     raw = [
         value
@@ -103,6 +104,8 @@ def annotator_statistics(person: str, results: Sequence[ImageResult]) -> dict[st
     answered = unsure = outliers = judged = against = pairs = confused = 0
     for result in results:
         for name, point in result.points.items():
+            if name in BOX_POINTS:
+                continue
             own = next((vote for vote in point.votes if vote.annotator == person), None)
             if own is None:
                 continue
@@ -139,7 +142,7 @@ def annotator_statistics(person: str, results: Sequence[ImageResult]) -> dict[st
 
 
 def _category(category: str, results: Sequence[ImageResult]) -> dict[str, Any]:
-    points = [point for result in results if result.category == category for point in result.points.values()]
+    points = [point for result in results if result.category == category for name, point in result.points.items() if name not in BOX_POINTS]
     spreads = [point.spread for point in points if point.spread is not None]
     units = [[v.state for v in point.votes if v.state in ("visible", "hidden")] for point in points]
     return {

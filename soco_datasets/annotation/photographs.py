@@ -82,7 +82,7 @@ def decode_photograph(data: bytes, upright: bool = False) -> Photograph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG", "WEBP")) as image:
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadPhotographError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
                 ending = FORMATS[image.format or ""]

@@ -154,21 +154,37 @@ def _picture(bench: Workbench, row: ImageRow, point: Consensus) -> str:
 
     with Image.open(bench.project.folder / row.file) as opened:
         picture = opened.convert("RGB")
-    scale = min(1.0, _CROP * 2 / max(picture.size))
-    picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    left, top, right, bottom = _around(row, point)
+    scale = 2 * _CROP / max(right - left, bottom - top)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    picture = picture.resize(size, box=(left, top, right, bottom))
     draw = ImageDraw.Draw(picture)
     people = sorted(vote.annotator for vote in point.votes)
     for vote in point.votes:
         if vote.state == "visible" and vote.x is not None and vote.y is not None:
-            x, y = vote.x * scale, vote.y * scale
+            x, y = (vote.x - left) * scale, (vote.y - top) * scale
             color = _COLORS[people.index(vote.annotator) % len(_COLORS)]
             draw.ellipse((x - 6, y - 6, x + 6, y + 6), outline="white", width=4)
             draw.ellipse((x - 6, y - 6, x + 6, y + 6), outline=color, width=2)
     if point.x is not None and point.y is not None:
-        x, y = point.x * scale, point.y * scale
+        x, y = (point.x - left) * scale, (point.y - top) * scale
         for width, color in ((4, "white"), (2, "black")):
             draw.line((x - 9, y, x + 9, y), fill=color, width=width)
             draw.line((x, y - 9, x, y + 9), fill=color, width=width)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _around(row: ImageRow, point: Consensus) -> tuple[float, float, float, float]:
+    """The part of the image to show: all votes with room around them, at least 0.4 of the longest side."""
+    places = [(vote.x, vote.y) for vote in point.votes if vote.x is not None and vote.y is not None]
+    places = places or [(row.width / 2, row.height / 2)]
+    reach = 0.2 * max(row.width, row.height)
+    xs, ys = [x for x, _ in places], [y for _, y in places]
+    return (
+        max(0.0, min(xs) - reach),
+        max(0.0, min(ys) - reach),
+        min(float(row.width), max(xs) + reach),
+        min(float(row.height), max(ys) + reach),
+    )
