@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, insert, select
+from sqlalchemy import Connection, insert, select
 
 from ..errors import UsageError
 from ..files import atomic_file
@@ -54,10 +54,11 @@ def _copy_rows(source: Database, target: Path) -> None:
             for table in Base.metadata.sorted_tables:
                 writing.execute(table.delete())
                 _copy_table(table, reading, writing)
-        with create_engine(f"sqlite:///{target}").connect() as closing:
-            closing.exec_driver_sql("PRAGMA journal_mode=DELETE")
     finally:
         copy.close()
+    plain = sqlite3.connect(target)  # one file, without the write-ahead log beside it
+    plain.execute("PRAGMA journal_mode=DELETE")
+    plain.close()
 
 
 def _copy_table(table: object, reading: Connection, writing: Connection) -> None:
