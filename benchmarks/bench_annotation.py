@@ -2,9 +2,9 @@
 
     python benchmarks/bench_annotation.py --people 50 --seconds 600 [--database postgresql://...] [--think 1.0]
 
-The server is a process of its own. Each person opens an image, places its 20 points with a pause before each (`--think`,
-seconds on average), finishes it and takes the next. Prints saves, their latency, and what the database holds afterwards:
-every acknowledged save must be there once. The pace of the paper's page, an image of 20 points a minute, is --think 3.
+The server is a process of its own. Each person opens an image, places its 20 points with a pause before each
+(`--think`, seconds on average), finishes it and takes the next. Prints saves, their latency, and what the database
+holds afterwards: every acknowledged save must be there once. An image of 20 points a minute is --think 3.
 """
 
 from __future__ import annotations

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "soco_datasets"
-STAGES = ("data", "features", "correspondence", "analysis", "lvlm", "distributed", "reporting", "hub", "commands")
+STAGES = (
+    "data",
+    "features",
+    "correspondence",
+    "analysis",
+    "lvlm",
+    "distributed",
+    "reporting",
+    "hub",
+    "annotation",
+    "commands",
+)
 HEAVY = {"torch", "transformers", "matplotlib", "ray", "timm", "diffusers", "gradio", "kornia", "inspect_ai", "openai"}
 WITHOUT_TORCH = ("data", "analysis", "reporting", "hub")  # not even inside a function
 

@@ -67,7 +67,9 @@ def agreement_report(results: Sequence[ImageResult]) -> dict[str, Any]:
 
     The corners of boxes that annotators gave are left out. Nothing to measure is null with count 0.
     """
-    flat = [(result, name, point) for result in results for name, point in result.points.items() if name not in BOX_POINTS]
+    flat = [
+        (result, name, point) for result in results for name, point in result.points.items() if name not in BOX_POINTS
+    ]
     spreads = [point.spread for _, _, point in flat if point.spread is not None]
     raw = [
         value
@@ -142,7 +144,13 @@ def annotator_statistics(person: str, results: Sequence[ImageResult]) -> dict[st
 
 
 def _category(category: str, results: Sequence[ImageResult]) -> dict[str, Any]:
-    points = [point for result in results if result.category == category for name, point in result.points.items() if name not in BOX_POINTS]
+    points = [
+        point
+        for result in results
+        if result.category == category
+        for name, point in result.points.items()
+        if name not in BOX_POINTS
+    ]
     spreads = [point.spread for point in points if point.spread is not None]
     units = [[v.state for v in point.votes if v.state in ("visible", "hidden")] for point in points]
     return {

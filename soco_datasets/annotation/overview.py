@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .agreement import agreement_report
-from .database import Assignment, Event, ImageRow, Person
+from .database import Assignment, Event, ImageRow, Person, now
 from .results import consensus_of
 from .review import correction_statistics
 from .work import Workbench
@@ -34,6 +35,7 @@ def overview(bench: Workbench, session: Session) -> dict[str, Any]:
             "wanted": len(work) * settings.annotators_per_image,
             "done": sum(a.image_id in set(work) for a in done),
             "open": sum(a.status == "open" for a in assignments),
+            "last_hour": sum(a.finished is not None and a.finished > now() - timedelta(hours=1) for a in done),
         },
         "agreement": {k: v for k, v in agreement.items() if k not in ("per_annotator", "per_keypoint")},
         "corrections": correction_statistics(bench, session),

@@ -49,14 +49,19 @@ def replay(steps: Iterable[Step]) -> dict[str, Answer]:
     return {name: answer for name, answer in found.items() if answer.state != "empty"}
 
 
-def undoable(steps: Sequence[Step]) -> tuple[Step, Answer] | None:
-    """The last step that is neither an undo nor undone, and the answer that stood before it."""
+def last_step(steps: Sequence[Step]) -> int | None:
+    """Index of the last step that is neither an undo nor undone; None where there is nothing to take back."""
     undone = {step.undoes for step in steps if step.undoes is not None}
     for index in range(len(steps) - 1, -1, -1):
-        step = steps[index]
-        if step.undoes is None and step.id not in undone:
-            return step, replay(steps[:index]).get(step.keypoint, EMPTY)
+        if steps[index].undoes is None and steps[index].id not in undone:
+            return index
     return None
+
+
+def undoable(steps: Sequence[Step]) -> tuple[Step, Answer] | None:
+    """The step that an undo takes back, and the answer that stood before it."""
+    index = last_step(steps)
+    return None if index is None else (steps[index], replay(steps[:index]).get(steps[index].keypoint, EMPTY))
 
 
 def checked_answer(state: object, x: object, y: object, size: tuple[int, int]) -> Answer:

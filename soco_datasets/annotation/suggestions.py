@@ -80,6 +80,15 @@ def add_suggestions(
     return counts
 
 
+def suggest_once(bench: Workbench, extractor: Extractor, model: str) -> None:
+    """As `add_suggestions` with its defaults, unless this model has suggested points for every image already."""
+    with bench.database.reading() as session:
+        done = select(Suggestion.image_id).where(Suggestion.model == model)
+        waiting = session.scalars(select(ImageRow.id).where(ImageRow.role == "work", ImageRow.id.not_in(done))).first()
+    if waiting is not None:
+        add_suggestions(bench, extractor, model)
+
+
 def _card_descriptors(bench: Workbench, extractor: Extractor, cards: Mapping[str, Card]) -> dict[str, Map]:
     """Keypoint -> (C,) descriptor at its card's point; each card image is forwarded once."""
     found: dict[str, Map] = {}

@@ -15,7 +15,7 @@ from .database import Assignment, Database, ImageRow, Person, Placement, Suggest
 from .project import Project, asked_points
 from .qualification import after_finishing
 from .refusals import RefusedError
-from .state import Answer, checked_answer, replay, undoable
+from .state import Answer, checked_answer, last_step, replay, undoable
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LONGEST_NOTE = 500
@@ -78,7 +78,7 @@ class Workbench:
             "points": {name: answer.to_json() for name, answer in replay(steps).items()},
             "suggestions": {s.keypoint: {"x": s.x, "y": s.y} for s in shown},
             "seen": steps[-1].id if steps else 0,
-            "can_undo": undoable(steps) is not None,
+            "can_undo": last_step(steps) is not None,
             "seconds": assignment.seconds or 0.0,
             "status": assignment.status,
         }
@@ -237,5 +237,5 @@ def _reply(steps: list[Placement]) -> dict[str, Any]:
     return {
         "seen": steps[-1].id if steps else 0,
         "points": {name: answer.to_json() for name, answer in replay(steps).items()},
-        "can_undo": undoable(steps) is not None,
+        "can_undo": last_step(steps) is not None,
     }

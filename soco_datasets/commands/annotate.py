@@ -81,6 +81,9 @@ def _add_serve(parts: Commands) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default 127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port (default 8000; 0 = a free one)")
     parser.add_argument("--public-url", help="the address that people open, where a proxy is in front of the server")
+    parser.add_argument(
+        "--suggest", metavar="MODEL", help="first pre-place points with this model, as soco annotate suggest"
+    )
     parser.add_argument("--mturk", action="store_true", help="let Mechanical Turk show the page in a HIT")
     parser.add_argument("--mturk-site", action="append", help="origin that counts as Mechanical Turk (for a stand-in)")
     parser.set_defaults(run=run_serve)
@@ -95,6 +98,14 @@ def run_serve(arguments: argparse.Namespace) -> None:
     sites = tuple(arguments.mturk_site) if arguments.mturk_site else TURK_SITES
     options = ServeOptions(arguments.host, arguments.port, arguments.public_url, arguments.mturk, sites)
     with opened(arguments) as bench:
+        if arguments.suggest:
+            from ..annotation.suggestions import suggest_once
+            from ..features.backbones import load_backbone
+            from ..features.extractor import DenseFeatureExtractor
+
+            suggest_once(
+                bench, DenseFeatureExtractor(load_backbone(arguments.suggest, device="auto")), arguments.suggest
+            )
         link = first_owner_link(bench, arguments.public_url or f"http://{arguments.host}:{arguments.port}")
         if link:
             print(f"Your own page, shown once (keep the link secret): {link}", file=sys.stderr, flush=True)

@@ -124,7 +124,9 @@ def run_simulate(arguments: argparse.Namespace) -> None:
 
 def _add_practice(parts: Commands) -> None:
     example = "soco annotate practice practice --category bus --name minibus"
-    parser = command(parts, "practice", "write rendered photographs and their true points, to try the tools with", example)
+    parser = command(
+        parts, "practice", "write rendered photographs and their true points, to try the tools with", example
+    )
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--category", default="bus", help="what is drawn: a category of the mini set (default bus)")
     parser.add_argument("--name", default="minibus", help="what it is called (default minibus)")

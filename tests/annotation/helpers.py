@@ -130,7 +130,10 @@ class Client:
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """(status, JSON or bytes)."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        given = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        given = {
+            "content-type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         if self.token is not None:
             given.setdefault("authorization", f"Bearer {self.token}")
         request = urllib.request.Request(self.url + path, data, given, method=method)
@@ -152,7 +155,9 @@ class Client:
         task: dict[str, Any] = answer["task"]
         return task
 
-    def step(self, keypoint: str = NAMES[0], state: str = "visible", x: Any = 10.0, y: Any = 20.0, **more: Any) -> dict[str, Any]:
+    def step(
+        self, keypoint: str = NAMES[0], state: str = "visible", x: Any = 10.0, y: Any = 20.0, **more: Any
+    ) -> dict[str, Any]:
         body = {"key": secrets.token_hex(8), "tab": self.tab, "seen": 2**40, "keypoint": keypoint, "state": state}
         return {**body, **({"x": x, "y": y} if state == "visible" else {}), **more}
 

@@ -37,7 +37,9 @@ class PersonsPage(LivePage):
 
     def screen(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the picture is on the screen (the view as the page first shows it)."""
-        box = self.run("(r => [r.x, r.y, r.width, r.height])(document.getElementById('canvas').getBoundingClientRect())")
+        box = self.run(
+            "(r => [r.x, r.y, r.width, r.height])(document.getElementById('canvas').getBoundingClientRect())"
+        )
         width, height = self.run("window.testImageSize || [200, 150]")
         scale = 0.96 * min(box[2] / width, box[3] / height)
         return box[0] + (box[2] - scale * width) / 2 + x * scale, box[1] + (box[3] - scale * height) / 2 + y * scale

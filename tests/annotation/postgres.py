@@ -39,7 +39,9 @@ def postgres_server() -> Iterator[str]:
     def run(*command: str) -> None:
         as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TMPDIR": str(root)}
-        subprocess.run(command, check=True, cwd=root, env=environment, stdout=subprocess.DEVNULL, timeout=120, **as_user)  # type: ignore[call-overload]
+        subprocess.run(
+            command, check=True, cwd=root, env=environment, stdout=subprocess.DEVNULL, timeout=120, **as_user
+        )  # type: ignore[call-overload]
 
     data, log = str(root / "data"), str(root / "log")
     options = f"-p {port} -k {root} -c listen_addresses=127.0.0.1 -c fsync=off"

@@ -58,7 +58,9 @@ places = st.tuples(st.floats(0, 200), st.floats(0, 150))
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(places, min_size=1, max_size=7), st.floats(0, 20))
-def test_the_rule_keeps_a_majority_and_does_not_depend_on_order(points: list[tuple[float, float]], floor: float) -> None:
+def test_the_rule_keeps_a_majority_and_does_not_depend_on_order(
+    points: list[tuple[float, float]], floor: float
+) -> None:
     array = points_of(votes(*points))
     kept = keep_inliers(array, floor)
     assert 2 * kept.sum() > len(points)
@@ -130,7 +132,9 @@ def test_statistics_of_annotators_equal_a_slow_computation() -> None:
         point = aggregate_keypoint(own, LONGEST, DISPUTE)
         assert not point.outliers
         others = [(v.x, v.y) for v in own if v.annotator != "b"]
-        offsets.append([(getattr(own[1], axis) - statistics.median(o[i] for o in others)) / LONGEST for i, axis in enumerate("xy")])
+        offsets.append(
+            [(getattr(own[1], axis) - statistics.median(o[i] for o in others)) / LONGEST for i, axis in enumerate("xy")]
+        )
         results.append(ImageResult(f"i{number}", "cup", LONGEST, {}, {"k": point}))
     report = agreement_report(results)
     found = report["per_annotator"]["b"]

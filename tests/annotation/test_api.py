@@ -189,7 +189,12 @@ def test_requests_from_elsewhere_and_too_large_ones(tmp_path: Path) -> None:
             assert ada.request("POST", path, b" " * 10_000_000)[0] == 413
         assert log_size(bench) == 0
         assert ada.post(path, step, origin=server.url)[0] == 200
-        for wild in ("/static/../server.py", "/static/%2e%2e/server.py", "/api/tasks/1%2f..%2f2/image", "/api/tasks/٣/image"):
+        for wild in (
+            "/static/../server.py",
+            "/static/%2e%2e/server.py",
+            "/api/tasks/1%2f..%2f2/image",
+            "/api/tasks/٣/image",
+        ):
             assert ada.request("GET", quote(wild, safe="/%"))[0] == 404
         with urllib.request.urlopen(f"{server.url}/annotate") as page:
             headers = page.headers
@@ -259,7 +264,10 @@ class TestAnything:
             assert stored == 0
 
     @settings(max_examples=30, deadline=None)
-    @given(body=JSON, path=st.sampled_from(("/api/next", "/api/tasks/1/finish", "/api/mturk/session", "/api/review/1/judge")))
+    @given(
+        body=JSON,
+        path=st.sampled_from(("/api/next", "/api/tasks/1/finish", "/api/mturk/session", "/api/review/1/judge")),
+    )
     def test_any_body(self, body: Any, path: str) -> None:
         status, _ = self.ada.request("POST", path, body)
         assert status < 500

@@ -130,7 +130,9 @@ def test_backup_and_export_while_people_work(tmp_path: Path, url: str | None) ->
             assert votes_of(there) == votes_of(here)
             assert there.scalar(select(func.count()).select_from(Placement)) == 3 * len(NAMES) + 1
             assert {e.kind for e in there.scalars(select(Event))} >= {"invited", "exported"}
-            assert [i.sha256 for i in there.scalars(select(ImageRow))] == [i.sha256 for i in here.scalars(select(ImageRow))]
+            assert [i.sha256 for i in there.scalars(select(ImageRow))] == [
+                i.sha256 for i in here.scalars(select(ImageRow))
+            ]
 
 
 def test_urls_that_cannot_be_used(tmp_path: Path) -> None:

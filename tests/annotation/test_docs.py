@@ -17,10 +17,16 @@ PAGE = (ROOT / "docs" / "annotation.md").read_text(encoding="utf-8")
 
 
 def run(script: str, folder: Path) -> str:
-    soco = f"soco() {{ {shlex.quote(sys.executable)} -m soco_datasets.cli \"$@\"; }}\nset -e\n"
+    soco = f'soco() {{ {shlex.quote(sys.executable)} -m soco_datasets.cli "$@"; }}\nset -e\n'
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SOCO_CACHE": str(folder / "cache")}
     done = subprocess.run(
-        ["bash", "-c", soco + script], cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
+        ["bash", "-c", soco + script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stderr[-3000:]}"
     return done.stdout

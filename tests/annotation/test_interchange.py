@@ -89,7 +89,9 @@ def test_bad_files_are_refused_whole(tmp_path: Path, name: str, text: str, messa
 
 
 def test_images_that_the_project_does_not_have_are_listed(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text("image,keypoint,state\nnone.jpg,cup_rim_left,hidden\n../cup_0.JPEG,cup_rim_left,hidden\n")
+    (tmp_path / "in.csv").write_text(
+        "image,keypoint,state\nnone.jpg,cup_rim_left,hidden\n../cup_0.JPEG,cup_rim_left,hidden\n"
+    )
     with cup_project(tmp_path / "p", images=1) as bench:
         result = import_answers(bench, read_answers("csv", tmp_path / "in.csv"), "annotator:Ada")
         assert (result.images, result.skipped) == (1, ["none.jpg: no such image in the project"])
@@ -117,7 +119,7 @@ def test_animal3d_comes_in_through_a_mapping_file(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="--keypoint-map"):
             import_answers(bench, read_answers("animal3d", source), "annotator:other")
     (tmp_path / "map.yaml").write_text("zebra:\n  left_eye: 3\n")
-    with pytest.raises(ProjectError, match="line 2: zebra.left_eye"):
+    with pytest.raises(ProjectError, match=r"line 2: zebra\.left_eye"):
         read_keypoint_map(tmp_path / "map.yaml")
 
 
@@ -136,7 +138,9 @@ def test_qualification_gold_and_pause(tmp_path: Path) -> None:
             for image_id, role in ((1, "qualification"), (2, "gold"), (3, "gold"), (4, "gold")):
                 import_gold(session, bench.project, session.get_one(ImageRow, image_id), role, gold)
         with Server(bench) as server:
-            good, bad, tired = (Client(server.url, token_of(bench, name, qualify=True)) for name in ("Good", "Bad", "Tired"))
+            good, bad, tired = (
+                Client(server.url, token_of(bench, name, qualify=True)) for name in ("Good", "Bad", "Tired")
+            )
             bad.answer_all(bad.task(), {})
             status, answer = bad.post("/api/next")
             assert (status, answer["error"]) == (403, "failed")
@@ -166,7 +170,13 @@ def test_qualification_gold_and_pause(tmp_path: Path) -> None:
 
 def test_corrections_are_classified(tmp_path: Path) -> None:
     """Untouched, minor, left for right, another concept, misplaced, visibility: one of each."""
-    truth = {NAMES[0]: (30.0, 40.0), NAMES[1]: (40.0, 100.0), NAMES[2]: (60.0, 50.0), NAMES[3]: (150.0, 52.0), NAMES[4]: (100.0, 120.0)}
+    truth = {
+        NAMES[0]: (30.0, 40.0),
+        NAMES[1]: (40.0, 100.0),
+        NAMES[2]: (60.0, 50.0),
+        NAMES[3]: (150.0, 52.0),
+        NAMES[4]: (100.0, 120.0),
+    }
     with cup_project(tmp_path, images=2, annotators_per_image=1) as bench:
         simulate(bench, {1: truth, 2: truth}, {"Ada": Habits(noise=0)})
         token_of(bench, "Rae", "reviewer")
@@ -177,7 +187,9 @@ def test_corrections_are_classified(tmp_path: Path) -> None:
         def say(image: int, keypoint: str, verdict: str, **more: Any) -> None:
             nonlocal seen
             key = f"{image}-{keypoint}-{verdict}"
-            seen = judge(bench, rae, image, Verdict(key, seen if image == 1 else 2**40, keypoint, verdict, **more))["seen"]
+            seen = judge(bench, rae, image, Verdict(key, seen if image == 1 else 2**40, keypoint, verdict, **more))[
+                "seen"
+            ]
 
         say(1, NAMES[0], "accept")
         say(1, NAMES[1], "move", x=44.0, y=100.0)  # 4 of 160 pixels
@@ -195,7 +207,10 @@ def test_corrections_are_classified(tmp_path: Path) -> None:
             NAMES[0]: ("untouched", None), NAMES[1]: ("minor", None), NAMES[2]: ("larger", "left for right"),
             NAMES[3]: ("larger", "left for right"), NAMES[4]: ("larger", "visibility"),
         }  # fmt: skip
-        assert classify(second, cup, NAMES[0]) == ("larger", "another of its concept" if NAMES[0] not in cup.ends else "front for rear")
+        assert classify(second, cup, NAMES[0]) == (
+            "larger",
+            "another of its concept" if NAMES[0] not in cup.ends else "front for rear",
+        )
         assert found["counts"] == {"untouched": 1, "minor": 1, "larger": 5}
         assert sum(found["shares"].values()) == pytest.approx(1)
         with pytest.raises(SocoError, match="Somebody else judged"):

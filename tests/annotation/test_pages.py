@@ -13,6 +13,8 @@ from reporting.browser import needs_browser
 from sqlalchemy import select
 
 from soco_datasets.annotation.database import Assignment, ImageRow, Placement, Suggestion
+from soco_datasets.annotation.project import load_project
+from soco_datasets.annotation.report import build_report, render_page
 from soco_datasets.annotation.results import final_images
 from soco_datasets.annotation.work import Workbench, answers_of
 
@@ -82,40 +84,48 @@ def test_with_the_mouse(tmp_path: Path) -> None:
 
 def test_with_the_keyboard_alone_at_a_pleasant_pace(tmp_path: Path) -> None:
     """20 points in about 20 x (a few arrows and Enter): what a practiced person needs is counted, not timed."""
-    with cup_project(tmp_path, images=1) as bench, Server(bench) as server:
-        with PersonsPage(f"{server.url}/annotate#{token_of(bench, 'Ada')}") as page:
-            page.ready(NAMES[0])
-            for number, name in enumerate(NAMES[:3]):
-                page.ready(name)
-                page.key("ArrowRight", times=3 + number)
-                page.key("ArrowDown", shift=True)
-                page.key("Enter")
-            page.ready(NAMES[3])
-            page.key("h")
-            page.ready(NAMES[4])
-            page.key("u")
-            page.saved()
-            placed = answers(bench)
-            assert [placed[name][0] for name in NAMES] == ["visible"] * 3 + ["hidden", "unsure"]
-            assert placed[NAMES[1]][1] > placed[NAMES[0]][1]  # type: ignore[operator]
-            page.key("k")
-            page.key("k")
-            page.ready(NAMES[2])
-            page.key("ArrowLeft", times=4)
-            page.saved()
-            assert answers(bench)[NAMES[2]][1] == pytest.approx((placed[NAMES[2]][1] or 0) - 4)
-            page.key("z")
-            page.saved()
-            page.wait_for("document.getElementById('status').textContent === 'Saved'")
-            assert answers(bench)[NAMES[2]][1] == pytest.approx((placed[NAMES[2]][1] or 0) - 3)
-            page.key("n")
-            page.wait_for("!document.getElementById('message').hidden")
-            assert "no more images" in page.text()
+    with (
+        cup_project(tmp_path, images=1) as bench,
+        Server(bench) as server,
+        PersonsPage(f"{server.url}/annotate#{token_of(bench, 'Ada')}") as page,
+    ):
+        page.ready(NAMES[0])
+        for number, name in enumerate(NAMES[:3]):
+            page.ready(name)
+            page.key("ArrowRight", times=3 + number)
+            page.key("ArrowDown", shift=True)
+            page.key("Enter")
+        page.ready(NAMES[3])
+        page.key("h")
+        page.ready(NAMES[4])
+        page.key("u")
+        page.saved()
+        placed = answers(bench)
+        assert [placed[name][0] for name in NAMES] == ["visible"] * 3 + ["hidden", "unsure"]
+        assert placed[NAMES[1]][1] > placed[NAMES[0]][1]  # type: ignore[operator]
+        page.key("k")
+        page.key("k")
+        page.ready(NAMES[2])
+        page.key("ArrowLeft", times=4)
+        page.saved()
+        assert answers(bench)[NAMES[2]][1] == pytest.approx((placed[NAMES[2]][1] or 0) - 4)
+        page.key("z")
+        page.saved()
+        page.wait_for("document.getElementById('status').textContent === 'Saved'")
+        assert answers(bench)[NAMES[2]][1] == pytest.approx((placed[NAMES[2]][1] or 0) - 3)
+        page.key("n")
+        page.wait_for("!document.getElementById('message').hidden")
+        assert "no more images" in page.text()
 
 
 @pytest.mark.parametrize(
     ("name", "width", "height", "dark"),
-    [("tablet", 1024, 768, False), ("tablet-upright", 768, 1024, False), ("phone", 390, 844, False), ("dark", 1300, 850, True)],
+    [
+        ("tablet", 1024, 768, False),
+        ("tablet-upright", 768, 1024, False),
+        ("phone", 390, 844, False),
+        ("dark", 1300, 850, True),
+    ],
 )
 def test_on_other_screens(tmp_path: Path, name: str, width: int, height: int, dark: bool) -> None:
     with cup_project(tmp_path, images=1) as bench, Server(bench) as server:
@@ -170,6 +180,21 @@ def test_a_crash_of_browser_and_server(tmp_path: Path) -> None:
         assert [round(answers(bench)[name][1] or 0) for name in NAMES[:3]] == [50, 70, 90]
         with bench.database.reading() as session:
             assert len(session.scalars(select(Placement)).all()) == 3
+
+
+def test_a_picture_that_does_not_decode_and_a_title_with_script(tmp_path: Path) -> None:
+    with cup_project(tmp_path, images=1) as bench:
+        (tmp_path / "images" / "cup" / "cup_0.JPEG").write_bytes(b"\xff\xd8 cut short")
+        path = tmp_path / "project.yaml"
+        path.write_text(path.read_text().replace("title: Cups", "title: <img src=x onerror=alert(1)>"))
+        bench.project = load_project(tmp_path)
+        with Server(bench) as server, PersonsPage(f"{server.url}/annotate#{token_of(bench, 'Ada')}") as page:
+            page.wait_for("document.getElementById('message-text').textContent.includes('cannot be shown')")
+            assert page.run("document.querySelectorAll('header img').length") == 0
+            assert page.run("document.getElementById('title').textContent").startswith("<img")
+        assert not page.dialogs
+        report, _ = build_report(bench)
+        assert "<img src=x" not in render_page(report, [])
 
 
 def test_refusals_are_said_in_words_and_script_stays_text(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from soco_datasets.errors import DataNotFoundError, UsageError
 def test_the_example_is_valid_and_commented(tmp_path: Path) -> None:
     path = init_project(tmp_path / "p")
     project = load_project(tmp_path / "p")
-    assert [k.name for k in project.categories[0].keypoints][0] == "mug_handle_top"
+    assert project.categories[0].keypoints[0].name == "mug_handle_top"
     assert project.settings.annotators_per_image == 3
     assert project.categories[0].mirrors == {"mug_rim_left": "mug_rim_right", "mug_rim_right": "mug_rim_left"}
     assert path.read_text().count("#") > 15

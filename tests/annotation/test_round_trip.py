@@ -76,7 +76,12 @@ def test_medians_lie_within_what_the_noise_implies(world: World) -> None:
     errors = []
     for image_id, result in consensus(world).items():
         for name, point in result.points.items():
-            if (image_id, name) not in wrong and point.state == "visible" and len(point.votes) == 3 and not point.outliers:
+            if (
+                (image_id, name) not in wrong
+                and point.state == "visible"
+                and len(point.votes) == 3
+                and not point.outliers
+            ):
                 true = world.truth[image_id][name]
                 errors.append([(point.x - true[0]) / result.longest, (point.y - true[1]) / result.longest])
     found = np.array(errors)
@@ -189,7 +194,12 @@ def test_a_backup_and_an_earlier_time(world: World, tmp_path: Path) -> None:
 def test_a_category_joins_a_release(world: World, tmp_path: Path) -> None:
     base = tmp_path / "base"
     write_mini_release(base)
-    text = (world.bench.project.folder / "project.yaml").read_text().replace("name: zebra", "name: okapi").replace("name: car\n", "name: van\n")
+    text = (
+        (world.bench.project.folder / "project.yaml")
+        .read_text()
+        .replace("name: zebra", "name: okapi")
+        .replace("name: car\n", "name: van\n")
+    )
     backup(world.bench, tmp_path / "p" / "annotations.sqlite")
     (tmp_path / "p" / "project.yaml").write_text(text)
     (tmp_path / "p" / "images").symlink_to(world.bench.project.folder / "images")
@@ -207,8 +217,16 @@ def test_a_category_joins_a_release(world: World, tmp_path: Path) -> None:
     assert any(group == "zebra" and source == "okapi" for group, source in groups)
     assert any(group == "bus" and source == "van" for group, source in groups)
     assert {row["category"] for row in folder.table("lvlm", "vis").to_pylist()} >= {"okapi", "van"}
-    ids = {row["keypoint"]: row["keypoint_id"] for row in folder.table("taxonomy").to_pylist() if row["category"] == "zebra"}
-    theirs = {row["keypoint"]: row["keypoint_id"] for row in folder.table("taxonomy").to_pylist() if row["category"] == "okapi"}
+    ids = {
+        row["keypoint"]: row["keypoint_id"]
+        for row in folder.table("taxonomy").to_pylist()
+        if row["category"] == "zebra"
+    }
+    theirs = {
+        row["keypoint"]: row["keypoint_id"]
+        for row in folder.table("taxonomy").to_pylist()
+        if row["category"] == "okapi"
+    }
     assert ids == theirs
 
 

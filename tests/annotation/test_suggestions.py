@@ -55,7 +55,9 @@ def test_cards_are_found_again_and_a_share_is_held_out(tmp_path: Path) -> None:
         for image_id in ids:
             with bench.database.reading() as session:
                 file = session.get_one(ImageRow, image_id).file
-            truth[image_id] = {name: (28 + 8 * (image_id % 5) + 48 * n, 44 + 8 * (image_id % 7)) for n, name in enumerate(NAMES[:3])}
+            truth[image_id] = {
+                name: (28 + 8 * (image_id % 5) + 48 * n, 44 + 8 * (image_id % 7)) for n, name in enumerate(NAMES[:3])
+            }
             paint(tmp_path / file, truth[image_id])
         text = (tmp_path / "project.yaml").read_text()
         for old, new in (("30\n", "28\n"), ("50\n", "52\n"), ("70\n", "68\n")):

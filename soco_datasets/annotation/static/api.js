@@ -22,7 +22,9 @@ export const post = async (path, body) => (await request("POST", path, body)).js
 
 export async function picture(path) {
   const blob = await (await request("GET", path)).blob();
-  return createImageBitmap(blob, { imageOrientation: "none" });
+  return createImageBitmap(blob, { imageOrientation: "none" }).catch(() => {
+    throw new Refusal(0, "undecodable", "This picture is damaged and cannot be shown. Tell the owner of the project.");
+  });
 }
 
 export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");

@@ -33,7 +33,7 @@ function show({ title, progress, agreement, corrections, people, disputed, event
   $("title").textContent = title;
   document.title = `Owner: ${title}`;
   $("tiles").replaceChildren(
-    tile("Annotations", `${progress.done} / ${progress.wanted}`, `${progress.images} images, ${progress.open} open now`),
+    tile("Annotations", `${progress.done} / ${progress.wanted}`, `${progress.images} images, ${progress.open} open now, ${progress.last_hour} done in the last hour`),
     tile("Median spread", percent(agreement.spread_median, 2), `of the longest side; the paper: ${percent(agreement.paper_spread_median, 2)}`),
     tile("Visibility alpha", plain(agreement.visibility_alpha), `${agreement.visibility_units} keypoints judged by two or more`),
     tile("Disputed keypoints", String(agreement.disputed), `of ${agreement.keypoints}`),
