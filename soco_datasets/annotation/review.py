@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .database import ImageRow, Person, Review
+from .database import Assignment, ImageRow, Person, Review
 from .describe import describe_point
 from .project import BOX_POINTS, Category
 from .refusals import RefusedError
-from .results import FinalImage, consensus_of, final_images, present_answers, reviews_of
+from .results import FinalImage, consensus_of, final_images, present_answers
 from .state import EMPTY, Answer, checked_answer
 from .work import Workbench
 
 MINOR = 0.05  # a correction within this share of the box's longest side is minor (PCK 0.05, as in the paper)
 PAPER = {"minor": 0.654, "larger": 0.068}  # the paper's shares of corrections
+_LOOK_AHEAD = 25  # images among which the most disputed one is chosen
 VERDICTS = ("accept", "move", "hide", "swap")
 
 
@@ -37,19 +38,35 @@ class Verdict:
     y: object = None
 
 
-def next_review(bench: Workbench, session: Session, person: Person, after: int = 0) -> dict[str, Any] | None:
-    """The next image that is annotated by enough people and not completely judged: disputed ones first."""
-    reviews = reviews_of(session)
-    waiting = []
-    for row, result in consensus_of(session, bench.project):
-        answers = present_answers(result, reviews.get(row.id, ()))
-        judged = {review.keypoint for review in reviews.get(row.id, ())}
-        votes = max((len(point.votes) for point in result.points.values()), default=0)
-        open_points = [n for n, a in answers.items() if a.state in ("visible", "unknown") and n not in judged]
-        if row.role == "work" and votes >= bench.project.settings.annotators_per_image and open_points:
-            disputes = sum(bool(point.disputes) for point in result.points.values())
-            waiting.append((row.id == after, not judged, -disputes, row.id))
-    return review_task(bench, session, min(waiting)[3]) if waiting else None
+def next_review(bench: Workbench, session: Session) -> dict[str, Any] | None:
+    """The next image that enough people have annotated and that is not completely judged.
+
+    Images nobody has judged come first; among the next few of them the one with the most disputes.
+    """
+    finished = select(Assignment.image_id).where(Assignment.status == "done", Assignment.purpose != "qualification")
+    enough = finished.group_by(Assignment.image_id).having(func.count() >= bench.project.settings.annotators_per_image)
+    query = select(ImageRow.id).where(ImageRow.role == "work", ImageRow.id.in_(enough)).order_by(ImageRow.id)
+    judged: dict[int, set[str]] = {}
+    for image_id, keypoint in session.execute(select(Review.image_id, Review.keypoint)):
+        judged.setdefault(image_id, set()).add(keypoint)
+    waiting: list[tuple[int, int]] = []
+    for image_id in sorted(session.scalars(query), key=lambda one: (one in judged, one)):
+        disputes = _open_disputes(bench, session, image_id, judged.get(image_id, set()))
+        if disputes is not None:
+            waiting.append((-disputes, image_id))
+        if len(waiting) == _LOOK_AHEAD or (waiting and image_id in judged):
+            break
+    return review_task(bench, session, min(waiting)[1]) if waiting else None
+
+
+def _open_disputes(bench: Workbench, session: Session, image_id: int, judged: set[str]) -> int | None:
+    """Number of disputed keypoints of an image; None where nothing of it waits for a verdict."""
+    for row, result in consensus_of(session, bench.project, image_id=image_id):
+        reviews = list(session.scalars(select(Review).where(Review.image_id == row.id).order_by(Review.id)))
+        answers = present_answers(result, reviews)
+        if any(answer.state in ("visible", "unknown") and name not in judged for name, answer in answers.items()):
+            return sum(bool(point.disputes) for point in result.points.values())
+    return None
 
 
 def review_task(bench: Workbench, session: Session, image_id: int) -> dict[str, Any]:

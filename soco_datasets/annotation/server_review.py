@@ -42,9 +42,9 @@ class _ReviewApi:
         return person
 
     def next(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        person = self.person(request)
+        self.person(request)
         with self.bench.database.reading() as session:
-            task = next_review(self.bench, session, person)
+            task = next_review(self.bench, session)
             if task is None:
                 message = "Everything that is annotated so far is reviewed."
                 return {"task": None, "message": message, "statistics": correction_statistics(self.bench, session)}
