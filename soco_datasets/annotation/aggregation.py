@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 RULE = "median-distance: max(dispute x longest side, 3 x 1.4826 x median distance to the coordinate-wise median)"
 MAD_TO_STD = 1.4826
 _CUTOFF = 3.0
-_NEAR_PARTNER = 0.35  # of the distance between the partners
 
 Points = NDArray[np.float64]
 
@@ -125,9 +124,10 @@ def find_swaps(
 ) -> dict[str, tuple[str, ...]]:
     """Keypoint -> annotators whose point is where the others see its left-right partner.
 
-    Somebody has exchanged a pair when both points lie near the others' partner (within 0.35 of the distance between
-    the partners, which must be more than `floor` pixels), or when the others see one of the two only and that one's
-    place was given to the partner. The others are the annotators without this one; they must agree among themselves.
+    Somebody has exchanged a pair when both points lie nearer to the others' partner than to their own place, and within
+    half the distance between the partners (or half of `floor`, if that is more) of it; the partners must be more than
+    half of `floor` pixels apart, and the others within half of their distance of each other. Or the others see one of
+    the two only, and its place was given to the partner. The others are the annotators without this one.
     """
     found: dict[str, list[str]] = {}
     for name, partner in mirrors.items():
@@ -142,25 +142,32 @@ def find_swaps(
 
 def _is_swapped(annotator: str, sides: tuple[dict[str, Vote], dict[str, Vote]], floor: float) -> bool:
     own = sides[0][annotator], sides[1][annotator]
-    first, second = (_others(side, annotator, floor) for side in sides)
+    first, second = (_others(side, annotator) for side in sides)
     if first is None:
         return False
     if own[0].state == own[1].state == "visible" and second is not None:
-        apart = float(np.hypot(*(first - second)))
+        apart = float(np.hypot(*(first[0] - second[0])))
         mine = points_of(own)
-        near = float(np.hypot(*(mine[0] - second))), float(np.hypot(*(mine[1] - first)))
-        return apart > floor and max(near) < _NEAR_PARTNER * apart
+        to_partner = float(np.hypot(*(mine[0] - second[0]))), float(np.hypot(*(mine[1] - first[0])))
+        to_own = float(np.hypot(*(mine[0] - first[0]))), float(np.hypot(*(mine[1] - second[0])))
+        return (
+            apart > 0.5 * floor
+            and max(first[1], second[1]) <= 0.5 * apart
+            and max(to_partner) < max(0.5 * apart, 0.5 * floor)
+            and to_partner[0] < to_own[0]
+            and to_partner[1] < to_own[1]
+        )
     unseen = [vote.state for name, vote in sides[1].items() if name != annotator]
     if own[0].state == "hidden" and own[1].state == "visible" and unseen and set(unseen) == {"hidden"}:
-        return float(np.hypot(*(points_of(own[1:])[0] - first))) < floor
+        return first[1] <= floor and float(np.hypot(*(points_of(own[1:])[0] - first[0]))) < floor
     return False
 
 
-def _others(side: Mapping[str, Vote], annotator: str, floor: float) -> Points | None:
-    """Median (2,) of the other annotators' points, where a majority of them see it and they agree."""
+def _others(side: Mapping[str, Vote], annotator: str) -> tuple[Points, float] | None:
+    """Median (2,) of the other annotators' points and the largest distance to it, where a majority of them see it."""
     others = [vote for name, vote in side.items() if name != annotator and vote.state in ("visible", "hidden")]
     visible = points_of([vote for vote in others if vote.state == "visible"])
     if len(others) < 2 or 2 * len(visible) <= len(others):
         return None
     center: Points = np.median(visible, axis=0)
-    return center if float(np.hypot(*(visible - center).T).max()) <= 2 * floor else None
+    return center, float(np.hypot(*(visible - center).T).max())
