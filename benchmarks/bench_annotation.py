@@ -33,10 +33,10 @@ def make_project(folder: Path, url: str | None, people: int, images: int) -> lis
     """A project of noise pictures; returns the tokens."""
     from PIL import Image
 
-    from soco_datasets.annotation.images import NewImage, add_image
+    from soco_datasets.annotation.invitations import invite
     from soco_datasets.annotation.opened import open_project
-    from soco_datasets.annotation.photographs import read_photograph
-    from soco_datasets.annotation.tokens import invite
+    from soco_datasets.annotation.photo_files import read_photograph
+    from soco_datasets.annotation.project_images import NewImage, add_image
 
     keypoints = "".join(f"      - point_{n}\n" for n in range(POINTS))
     settings = "settings: {annotators_per_image: 3, gold_every: 0}\n"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .aggregation import Consensus, points_of, spread_of
+from .consensus import Consensus, points_of, spread_of
 from .project import BOX_POINTS
 
 PAPER_SPREAD = 0.0085  # median normalized standard deviation of SOCO's annotation (paper, supplement E)

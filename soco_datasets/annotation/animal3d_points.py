@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .interchange import AnsweredImage
 from .source_animal3d import read_animal3d
-from .state import Answer
+from .state import PointAnswer
 
 
 def animal3d_import(folder: Path) -> Iterator[AnsweredImage]:
@@ -16,7 +16,7 @@ def animal3d_import(folder: Path) -> Iterator[AnsweredImage]:
         if candidate.error is None:
             size = (candidate.width, candidate.height)
             points = {
-                name: Answer("visible", x, y) if 0 <= x <= size[0] and 0 <= y <= size[1] else Answer("hidden")
+                name: PointAnswer("visible", x, y) if 0 <= x <= size[0] and 0 <= y <= size[1] else PointAnswer("hidden")
                 for name, (x, y, _) in candidate.points.items()
             }
             yield AnsweredImage(candidate.name, candidate.category, points, size)

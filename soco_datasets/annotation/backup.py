@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from ..errors import UsageError
 from ..files import atomic_file
 from .database import Base, Database
-from .migrations import upgrade
+from .migrations import upgrade_schema
 from .project import PROJECT_FILE
 from .work import Workbench
 
@@ -48,7 +48,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 def _copy_rows(source: Database, target: Path) -> None:
     copy = Database(f"sqlite:///{target}")
     try:
-        upgrade(copy)
+        upgrade_schema(copy)
         snapshot = source.engine.connect().execution_options(isolation_level="REPEATABLE READ")
         with snapshot as reading, reading.begin(), copy.connection() as writing:
             for table in Base.metadata.sorted_tables:

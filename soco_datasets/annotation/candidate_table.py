@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import select
 
 from ..files import atomic_write
-from .candidates import FilterOptions, Judged, KnownImages, open_candidate, options_record
+from .candidate_filters import FilterOptions, JudgedCandidate, KnownImages, open_candidate, options_record
 from .database import Event, ImageRow
-from .images import NewImage, add_image
+from .project_images import NewImage, add_image
 from .work import Workbench
 
 TABLE = "candidates.csv"
@@ -37,7 +37,11 @@ def known_images(bench: Workbench) -> KnownImages:
 
 
 def add_candidates(
-    bench: Workbench, source: Path, judged: Sequence[Judged], options: FilterOptions, license: str | None = None
+    bench: Workbench,
+    source: Path,
+    judged: Sequence[JudgedCandidate],
+    options: FilterOptions,
+    license: str | None = None,
 ) -> dict[str, int]:
     """Copy the chosen pictures into the project and write `candidates.csv` (all runs) and `candidates.json` (options).
 
@@ -73,7 +77,7 @@ def add_candidates(
     return counts
 
 
-def _add(bench: Workbench, one: Judged, license: str | None) -> str:
+def _add(bench: Workbench, one: JudgedCandidate, license: str | None) -> str:
     candidate = one.candidate
     main = candidate.objects[0] if candidate.objects else None
     radians = (main.azimuth, main.elevation, main.theta) if main else (None, None, None)

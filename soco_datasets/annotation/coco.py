@@ -10,7 +10,7 @@ from .interchange import AnsweredImage, hidden_points
 from .project import Project
 from .results import FinalImage
 from .source_coco import read_coco
-from .state import Answer
+from .state import PointAnswer
 
 
 def coco_export(project: Project, images: Sequence[FinalImage]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def coco_import(file: Path) -> Iterator[AnsweredImage]:
     """The answers of a COCO keypoint file."""
     for candidate in read_coco(file):
         points = {
-            name: Answer("visible", x, y) if flag == 2 else Answer("hidden")
+            name: PointAnswer("visible", x, y) if flag == 2 else PointAnswer("hidden")
             for name, (x, y, flag) in candidate.points.items()
         }
         size = (candidate.width, candidate.height) if candidate.width else None

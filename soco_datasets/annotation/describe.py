@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 
-from .project import Category
+from .project import ProjectCategory
 
 _BOX_TEXT = {
     "box_top_left": "Top left corner of the tightest box around the whole object",
@@ -13,11 +13,11 @@ _BOX_TEXT = {
 }
 
 
-def describe_point(category: Category, name: str) -> str:
+def describe_point(category: ProjectCategory, name: str) -> str:
     """A sentence for a keypoint: its description, else the category's template, else its name as words.
 
     >>> from soco_datasets.annotation.project import Keypoint
-    >>> describe_point(Category("cup", keypoints=(Keypoint("cup_handle_top"),)), "cup_handle_top")
+    >>> describe_point(ProjectCategory("cup", keypoints=(Keypoint("cup_handle_top"),)), "cup_handle_top")
     'Cup handle top'
     """
     if name in _BOX_TEXT:

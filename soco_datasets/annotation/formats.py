@@ -26,13 +26,13 @@ _READERS = {
 WRITTEN = ("coco", "label-studio", "csv")
 
 
-def read_answers(name: str, file: Path) -> Iterable[AnsweredImage]:
+def read_answer_file(name: str, file: Path) -> Iterable[AnsweredImage]:
     """The answers in a file of a format.
 
     Raises:
         UsageError: an unknown format.
         DataNotFoundError: no such file.
-        BadFileError: not of that format.
+        AnnotationFileError: not of that format.
     """
     check_format(name)
     if not file.exists():

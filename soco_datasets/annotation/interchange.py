@@ -13,7 +13,7 @@ from ..errors import UsageError, unknown_name
 from .database import ImageRow
 from .point_import import import_gold, import_votes, mapped
 from .results import FinalImage
-from .state import Answer
+from .state import PointAnswer
 from .work import Workbench
 
 FORMATS = ("coco", "label-studio", "csv", "animal3d")
@@ -33,7 +33,7 @@ class AnsweredImage:
 
     file: str
     category: str | None
-    points: Mapping[str, Answer]
+    points: Mapping[str, PointAnswer]
     size: tuple[int, int] | None = None
     annotator: str | None = None
 
@@ -67,7 +67,7 @@ def import_answers(
     """
     result = ImportResult()
     with bench.database.writing(exclusive=True) as session:
-        index = image_index(session)
+        index = images_by_stem(session)
         for one in answered:
             row = find_image(index, one)
             if row is None:
@@ -87,13 +87,13 @@ def import_answers(
     return result
 
 
-def _completed(bench: Workbench, row: ImageRow, points: Mapping[str, Answer]) -> dict[str, Answer]:
+def _completed(bench: Workbench, row: ImageRow, points: Mapping[str, PointAnswer]) -> dict[str, PointAnswer]:
     """The answers with a "hidden" for each of the category's keypoints that the file does not place."""
     category = bench.project.category(row.category)
-    return {**{name: Answer("hidden") for name in category.by_name}, **points}
+    return {**{name: PointAnswer("hidden") for name in category.by_name}, **points}
 
 
-def image_index(session: Session) -> dict[str, list[ImageRow]]:
+def images_by_stem(session: Session) -> dict[str, list[ImageRow]]:
     """Stem of the file, or of the place it came from -> images."""
     found: dict[str, list[ImageRow]] = {}
     for row in session.scalars(select(ImageRow).order_by(ImageRow.id)):

@@ -11,22 +11,22 @@ from ..errors import DataNotFoundError, SocoError
 _MAX_BYTES = 2_000_000_000
 
 
-class BadFileError(SocoError, ValueError):
+class AnnotationFileError(SocoError, ValueError):
     """A file that is not what it should be."""
 
 
-def read_json(path: Path) -> Any:
+def read_outside_json(path: Path) -> Any:
     """Parse a file.
 
     Raises:
         DataNotFoundError: it is not there.
-        BadFileError: too large, not UTF-8 or not JSON.
+        AnnotationFileError: too large, not UTF-8 or not JSON.
     """
     if not path.is_file():
         raise DataNotFoundError(f"{path} is not there.")
     if path.stat().st_size > _MAX_BYTES:
-        raise BadFileError(f"{path} is larger than {_MAX_BYTES // 10**9} GB.")
+        raise AnnotationFileError(f"{path} is larger than {_MAX_BYTES // 10**9} GB.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise BadFileError(f"{path} is not valid JSON ({error}).") from None
+        raise AnnotationFileError(f"{path} is not valid JSON ({error}).") from None

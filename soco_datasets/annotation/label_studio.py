@@ -10,10 +10,10 @@ from urllib.parse import unquote
 from xml.sax.saxutils import quoteattr
 
 from .interchange import AnsweredImage, hidden_points
-from .json_files import BadFileError, read_json
+from .json_files import AnnotationFileError, read_outside_json
 from .project import Project
 from .results import FinalImage
-from .state import Answer
+from .state import PointAnswer
 
 _POINT, _IMAGE, _HIDDEN = "kp", "image", "not_visible"
 
@@ -67,16 +67,16 @@ def label_studio_import(file: Path) -> Iterator[AnsweredImage]:
     """The answers of an export; each annotation of a task is another annotator's.
 
     Raises:
-        BadFileError: not such a file.
+        AnnotationFileError: not such a file.
     """
-    tasks = read_json(file)
+    tasks = read_outside_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise BadFileError(f"{file} is no list of tasks: not an export of Label Studio in its JSON format.")
+        raise AnnotationFileError(f"{file} is no list of tasks: not an export of Label Studio in its JSON format.")
     for number, task in enumerate(tasks):
         data = task.get("data")
         image = data.get("image") if isinstance(data, dict) else None
         if not isinstance(image, str) or not isinstance(task.get("annotations"), list):
-            raise BadFileError(f"{file}: task {number} has no data.image or no annotations.")
+            raise AnnotationFileError(f"{file}: task {number} has no data.image or no annotations.")
         name = unquote(image.partition("?d=")[2] or image)
         for annotation in task["annotations"]:
             if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
@@ -90,8 +90,8 @@ def label_studio_import(file: Path) -> Iterator[AnsweredImage]:
                 yield AnsweredImage(name, category if isinstance(category, str) else None, points, size, annotator)
 
 
-def _answers(results: object, where: str) -> tuple[dict[str, Answer], tuple[int, int] | None]:
-    points: dict[str, Answer] = {}
+def _answers(results: object, where: str) -> tuple[dict[str, PointAnswer], tuple[int, int] | None]:
+    points: dict[str, PointAnswer] = {}
     size: tuple[int, int] | None = None
     for result in results if isinstance(results, list) else ():
         try:
@@ -101,9 +101,9 @@ def _answers(results: object, where: str) -> tuple[dict[str, Answer], tuple[int,
                 x, y = float(value["x"]), float(value["y"])
                 if not (math.isfinite(x) and math.isfinite(y)):
                     raise ValueError("a position that is not finite")
-                points[str(value["keypointlabels"][0])] = Answer("visible", x * size[0] / 100, y * size[1] / 100)
+                points[str(value["keypointlabels"][0])] = PointAnswer("visible", x * size[0] / 100, y * size[1] / 100)
             elif result["type"] == "choices":
-                points.update({str(name): Answer("hidden") for name in value["choices"]})
+                points.update({str(name): PointAnswer("hidden") for name in value["choices"]})
         except (TypeError, KeyError, ValueError, IndexError, OverflowError) as error:
-            raise BadFileError(f"{where} has a malformed result ({type(error).__name__}: {error}).") from None
+            raise AnnotationFileError(f"{where} has a malformed result ({type(error).__name__}: {error}).") from None
     return points, size

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .database import Database
-from .migrations import upgrade
+from .migrations import upgrade_schema
 from .project import load_project
 from .work import Workbench
 
@@ -30,7 +30,7 @@ def open_project(folder: Path, url: str | None = None) -> Iterator[Workbench]:
     project = load_project(Path(folder))
     database = Database(url or os.environ.get(URL_VARIABLE) or project.database_url)
     try:
-        upgrade(database)
+        upgrade_schema(database)
         yield Workbench(project, database)
     finally:
         database.close()

@@ -14,10 +14,10 @@ from ..errors import UsageError
 from .database import Assignment, GoldPoint, ImageRow, Person, Placement, now
 from .project import Project, asked_points
 from .refusals import RefusedError
-from .state import Answer, checked_answer
+from .state import PointAnswer, checked_answer
 from .yaml_lines import ProjectError, parse_yaml
 
-Points = Mapping[str, Answer]
+Points = Mapping[str, PointAnswer]
 
 
 def import_votes(session: Session, project: Project, image: ImageRow, annotator: str, points: Points) -> int:
@@ -69,7 +69,7 @@ def import_gold(session: Session, project: Project, image: ImageRow, role: str, 
         raise UsageError(f"{image.file} is being annotated already; make gold images of fresh ones.")
     image.role = role
     for name in asked:
-        answer = checked.get(name, Answer("hidden"))
+        answer = checked.get(name, PointAnswer("hidden"))
         if answer.state in ("visible", "hidden"):
             session.merge(GoldPoint(image_id=image.id, keypoint=name, state=answer.state, x=answer.x, y=answer.y))
     return len(checked)
@@ -88,7 +88,7 @@ def import_person(session: Session, annotator: str) -> Person:
     return person
 
 
-def _checked(image: ImageRow, name: str, answer: Answer, asked: list[str]) -> Answer:
+def _checked(image: ImageRow, name: str, answer: PointAnswer, asked: list[str]) -> PointAnswer:
     if name not in asked:
         raise UsageError(f"{image.file}: {name!r} is no keypoint of {image.category!r}; give --keypoint-map FILE.")
     try:
@@ -119,7 +119,9 @@ def read_keypoint_map(path: Path) -> dict[str, dict[str, str]]:
     return value
 
 
-def mapped(points: Mapping[str, Answer], category: str, names: Mapping[str, Mapping[str, str]]) -> dict[str, Answer]:
+def mapped(
+    points: Mapping[str, PointAnswer], category: str, names: Mapping[str, Mapping[str, str]]
+) -> dict[str, PointAnswer]:
     """Answers under our names; keypoints that the mapping does not have are left out. An empty mapping keeps all."""
     if not names:
         return dict(points)

@@ -42,7 +42,7 @@ def write_practice(out: Path, category: str = "bus", name: str = "minibus", coun
 
 
 def _keep(release: Path, folder: Path, names: tuple[str, str], count: int) -> None:
-    from .json_files import read_json
+    from .json_files import read_outside_json
 
     category, name = names
     for number in range(1, count + 2):
@@ -54,6 +54,6 @@ def _keep(release: Path, folder: Path, names: tuple[str, str], count: int) -> No
         for target in (folder / "photos" / name / f"{stem}.jpg", folder / "truth" / "Images" / name / f"{stem}.jpg"):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(image, target)
-        record = read_json(release / "KeypointAnnotations" / category / f"{category}_{number}.json")
+        record = read_outside_json(release / "KeypointAnnotations" / category / f"{category}_{number}.json")
         record.update(image=f"{stem}.jpg", category=name)
         write_json(folder / "truth" / "KeypointAnnotations" / name / f"{stem}.json", record)

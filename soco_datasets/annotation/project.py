@@ -43,7 +43,7 @@ class Keypoint:
 
 
 @dataclass(frozen=True)
-class Category:
+class ProjectCategory:
     """A category. `template` describes keypoints without a description of their own ("{concept} of a {category}")."""
 
     name: str
@@ -60,7 +60,9 @@ class Category:
     def mirrors(self) -> dict[str, str]:
         """Keypoint -> its left-right partner, stated or by its name; both directions."""
         return {
-            k.name: m for k in self.keypoints if (m := k.mirror or swapped(k.name, "left", "right")) in self.by_name
+            k.name: m
+            for k in self.keypoints
+            if (m := k.mirror or swapped_words(k.name, "left", "right")) in self.by_name
         }
 
     @cached_property
@@ -69,7 +71,7 @@ class Category:
         pairs = (("front", "rear"), ("front", "back"), ("fore", "hind"), ("top", "bottom"))
         found = {}
         for name in self.by_name:
-            other = next((o for a, b in pairs if (o := swapped(name, a, b)) in self.by_name), None)
+            other = next((o for a, b in pairs if (o := swapped_words(name, a, b)) in self.by_name), None)
             if other:
                 found[name] = other
         return found
@@ -111,13 +113,13 @@ class Project:
     license: str | None
     instructions: str
     settings: Settings
-    categories: tuple[Category, ...]
-    by_name: dict[str, Category] = field(default_factory=dict, compare=False)
+    categories: tuple[ProjectCategory, ...]
+    by_name: dict[str, ProjectCategory] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         self.by_name.update({category.name: category for category in self.categories})
 
-    def category(self, name: str) -> Category:
+    def category(self, name: str) -> ProjectCategory:
         """Raises `UsageError` for an unknown name."""
         if name not in self.by_name:
             raise unknown_name("category", name, self.by_name)
@@ -129,10 +131,10 @@ class Project:
         return f"sqlite:///{self.folder / DATABASE_FILE}"
 
 
-def swapped(name: str, first: str, second: str) -> str | None:
+def swapped_words(name: str, first: str, second: str) -> str | None:
     """The name with two words exchanged; None where neither occurs.
 
-    >>> swapped("wheel_front_left", "left", "right"), swapped("nose", "left", "right")
+    >>> swapped_words("wheel_front_left", "left", "right"), swapped_words("nose", "left", "right")
     ('wheel_front_right', None)
     """
     words = re.split(r"([_\s-])", name)
@@ -140,7 +142,7 @@ def swapped(name: str, first: str, second: str) -> str | None:
     return None if exchanged == words else "".join(exchanged)
 
 
-def asked_points(category: Category, has_box: bool, settings: Settings) -> list[str]:
+def asked_points(category: ProjectCategory, has_box: bool, settings: Settings) -> list[str]:
     """Names that an annotator is asked for, in order."""
     names = [keypoint.name for keypoint in category.keypoints]
     return names if has_box or not settings.ask_box else [*names, *BOX_POINTS]
@@ -220,7 +222,7 @@ class _Reader:
             self.parsed.report((*path, "name"), f"{value!r} is reserved")
         return value
 
-    def category(self, node: Any, path: FieldPath) -> Category:
+    def category(self, node: Any, path: FieldPath) -> ProjectCategory:
         top = self.mapping(node, path, {"name", "supercategory", "template", "keypoints"})
         nodes = top.get("keypoints")
         if not isinstance(nodes, list) or not nodes:
@@ -232,7 +234,7 @@ class _Reader:
         for index, point in enumerate(points):
             if point.mirror is not None and point.mirror not in names:
                 self.parsed.report((*path, "keypoints", index, "mirror"), f"{point.mirror!r} is no keypoint here")
-        return Category(
+        return ProjectCategory(
             self.name(top, path), self.text(top, "supercategory", path), self.text(top, "template", path), tuple(points)
         )
 
@@ -298,7 +300,7 @@ class _Reader:
             if name and name.casefold() in (other.casefold() for other in names[:index]):
                 self.parsed.report((*path, index, "name"), f"{name!r} is there twice")
 
-    def same_concepts(self, categories: list[Category]) -> None:
+    def same_concepts(self, categories: list[ProjectCategory]) -> None:
         """One keypoint name has one concept in all categories: the release cannot say otherwise."""
         first: dict[str, tuple[str | None, str]] = {}
         for number, category in enumerate(categories):

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 
 from .database import Assignment, Event, GoldPoint, ImageRow, Person
 from .project import Project
-from .state import Answer
+from .state import PointAnswer
 
 
-def grade(answers: Mapping[str, Answer], gold: Mapping[str, Answer], length: float, tolerance: float) -> float | None:
+def grade(
+    answers: Mapping[str, PointAnswer], gold: Mapping[str, PointAnswer], length: float, tolerance: float
+) -> float | None:
     """Share of the gold points that are right, 0..1; None where there is nothing to grade.
 
     Args:
@@ -36,13 +38,13 @@ def grade(answers: Mapping[str, Answer], gold: Mapping[str, Answer], length: flo
     return right / len(gold) if gold else None
 
 
-def gold_of(session: Session, image_id: int) -> dict[str, Answer]:
+def gold_of(session: Session, image_id: int) -> dict[str, PointAnswer]:
     """The known answers of an image."""
     rows = session.scalars(select(GoldPoint).where(GoldPoint.image_id == image_id))
-    return {row.keypoint: Answer(row.state, row.x, row.y, "gold") for row in rows}
+    return {row.keypoint: PointAnswer(row.state, row.x, row.y, "gold") for row in rows}
 
 
-def reference_length(image: ImageRow, gold: Mapping[str, Answer]) -> float:
+def reference_length(image: ImageRow, gold: Mapping[str, PointAnswer]) -> float:
     """The longest side of the image's box; without one, of the extent of the gold points, else of the image."""
     if image.box is not None:
         left, top, right, bottom = image.box
@@ -54,7 +56,7 @@ def reference_length(image: ImageRow, gold: Mapping[str, Answer]) -> float:
 
 
 def after_finishing(
-    session: Session, project: Project, assignment: Assignment, image: ImageRow, answers: Mapping[str, Answer]
+    session: Session, project: Project, assignment: Assignment, image: ImageRow, answers: Mapping[str, PointAnswer]
 ) -> None:
     """Grade a gold or qualification image and draw the conclusion: passed, failed or paused, with an event."""
     if assignment.purpose not in ("gold", "qualification"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, SocoError
-from .json_files import read_json
+from .json_files import read_outside_json
 from .results import FinalImage
 
 Box = tuple[float, float, float, float]
@@ -114,7 +114,7 @@ def _sides(root: Path) -> Iterator[tuple[Path, dict[str, Any], str]]:
         sorted((root / "KeypointAnnotations").glob("*/*.json")), sorted((root / "PairAnnotations").rglob("*.json"))
     )
     for path in files:
-        node = read_json(path)
+        node = read_outside_json(path)
         if not isinstance(node, dict):
             raise SocoError(f"{path} is not a JSON object.")
         if "src_image" in node:

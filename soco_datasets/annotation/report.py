@@ -12,8 +12,8 @@ from typing import Any
 
 from ..errors import missing_extra
 from ..files import atomic_write
-from .aggregation import RULE, Consensus
 from .agreement import ImageResult, agreement_report
+from .consensus import RULE, Consensus
 from .database import ImageRow
 from .results import consensus_of
 from .review import correction_statistics
@@ -84,14 +84,14 @@ def aggregate_json(results: Sequence[tuple[ImageRow, ImageResult]]) -> list[dict
     ]
 
 
-def write_report(bench: Workbench, out: Path, at: datetime | None = None) -> list[Path]:
+def write_agreement_report(bench: Workbench, out: Path, at: datetime | None = None) -> list[Path]:
     """Write `report.json`, `consensus.json` and `report.html` into a folder.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
     report, results = build_report(bench, at)
-    page = render_page(report, worst_pictures(bench, results))
+    page = render_report_page(report, worst_pictures(bench, results))
     files = {
         "report.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
         "consensus.json": json.dumps(aggregate_json(results), indent=1, allow_nan=False) + "\n",
@@ -102,7 +102,7 @@ def write_report(bench: Workbench, out: Path, at: datetime | None = None) -> lis
     return [out / name for name in files]
 
 
-def render_page(report: dict[str, Any], pictures: Sequence[dict[str, Any]]) -> str:
+def render_report_page(report: dict[str, Any], pictures: Sequence[dict[str, Any]]) -> str:
     """The HTML page; every text is escaped, pictures are inside."""
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined

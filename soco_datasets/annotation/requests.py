@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .photographs import displayed
+from .photo_files import displayed
 from .refusals import RefusedError
 
 _MOST_DIGITS = 15
@@ -27,7 +27,7 @@ def number(request: Request, name: str) -> int:
     return int(text)
 
 
-def picture(folder: Path, file: str) -> Response:
+def picture_response(folder: Path, file: str) -> Response:
     """A picture of the project, never one outside its folder; cached by this browser only."""
     path = (folder / file).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():

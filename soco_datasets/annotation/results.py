@@ -9,12 +9,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .aggregation import Consensus, Vote, aggregate_image
 from .agreement import ImageResult
+from .consensus import Consensus, Vote, aggregate_image
 from .database import Assignment, ImageRow, Person, Placement, Review
 from .project import BOX_POINTS, Project
 from .qualification import gold_of
-from .state import Answer, replay
+from .state import PointAnswer, replay
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ def reviews_of(session: Session, at: datetime | None = None) -> dict[int, list[R
     return found
 
 
-def present_answers(result: ImageResult, reviews: Iterable[Review]) -> dict[str, Answer]:
+def present_answers(result: ImageResult, reviews: Iterable[Review]) -> dict[str, PointAnswer]:
     """Keypoint -> what stands now: the consensus, over it the last verdict."""
-    found = {name: Answer(point.state, point.x, point.y, "consensus") for name, point in result.points.items()}
+    found = {name: PointAnswer(point.state, point.x, point.y, "consensus") for name, point in result.points.items()}
     for review in reviews:
-        found[review.keypoint] = Answer(review.state, review.x, review.y, "review")
+        found[review.keypoint] = PointAnswer(review.state, review.x, review.y, "review")
     return found
 
 

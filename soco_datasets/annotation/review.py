@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from .database import Assignment, ImageRow, Person, Review
 from .describe import describe_point
-from .project import BOX_POINTS, Category
+from .project import BOX_POINTS, ProjectCategory
 from .refusals import RefusedError
 from .results import FinalImage, consensus_of, final_images, present_answers
-from .state import EMPTY, Answer, checked_answer
+from .state import EMPTY, PointAnswer, checked_answer
 from .work import Workbench
 
 MINOR = 0.05  # a correction within this share of the box's longest side is minor (PCK 0.05, as in the paper)
@@ -26,7 +26,7 @@ VERDICTS = ("accept", "move", "hide", "swap")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ReviewVerdict:
     """A verdict as a request gives it."""
 
     key: str
@@ -109,7 +109,7 @@ def review_task(bench: Workbench, session: Session, image_id: int) -> dict[str, 
     }
 
 
-def judge(bench: Workbench, person: Person, image_id: int, verdict: Verdict) -> dict[str, Any]:
+def judge(bench: Workbench, person: Person, image_id: int, verdict: ReviewVerdict) -> dict[str, Any]:
     """Store a verdict (a swap stores one for both keypoints); the same again is stored once.
 
     Raises:
@@ -152,12 +152,12 @@ def _second_key(key: str) -> str:
     return hashlib.sha256(f"{key}/other".encode()).hexdigest()
 
 
-def _changes(task: Mapping[str, Any], verdict: Verdict) -> list[tuple[str, Answer, Answer]]:
+def _changes(task: Mapping[str, Any], verdict: ReviewVerdict) -> list[tuple[str, PointAnswer, PointAnswer]]:
     """(keypoint, before, after) of a verdict."""
 
-    def present(name: str | None) -> Answer:
+    def present(name: str | None) -> PointAnswer:
         found = task["points"].get(name)
-        return Answer(found["state"], found["x"], found["y"]) if found else EMPTY
+        return PointAnswer(found["state"], found["x"], found["y"]) if found else EMPTY
 
     before = present(verdict.keypoint)
     if verdict.verdict == "accept":
@@ -165,7 +165,7 @@ def _changes(task: Mapping[str, Any], verdict: Verdict) -> list[tuple[str, Answe
             raise RefusedError(422, "nothing_to_accept", "People did not agree here: move the point, or hide it.")
         return [(verdict.keypoint, before, before)]
     if verdict.verdict == "hide":
-        return [(verdict.keypoint, before, Answer("hidden"))]
+        return [(verdict.keypoint, before, PointAnswer("hidden"))]
     if verdict.verdict == "move":
         return [
             (verdict.keypoint, before, checked_answer("visible", verdict.x, verdict.y, (task["width"], task["height"])))
@@ -185,7 +185,7 @@ def correction_statistics(bench: Workbench, session: Session) -> dict[str, Any]:
     for image in final_images(session, bench.project):
         category = bench.project.category(image.row.category)
         for name in {review.keypoint for review in image.reviews} - set(BOX_POINTS):
-            size, kind = classify(image, category, name)
+            size, kind = classify_correction(image, category, name)
             counts[size] += 1
             if kind:
                 kinds[kind] = kinds.get(kind, 0) + 1
@@ -194,10 +194,10 @@ def correction_statistics(bench: Workbench, session: Session) -> dict[str, Any]:
     return {"judged": total, "counts": counts, "shares": shares, "kinds": dict(sorted(kinds.items())), "paper": PAPER}
 
 
-def classify(image: FinalImage, category: Category, name: str) -> tuple[str, str | None]:
+def classify_correction(image: FinalImage, category: ProjectCategory, name: str) -> tuple[str, str | None]:
     """("untouched", "minor" or "larger", kind of a larger one) of a keypoint: the consensus against what stands now."""
     point = image.result.points.get(name)
-    before = Answer(point.state, point.x, point.y) if point else EMPTY
+    before = PointAnswer(point.state, point.x, point.y) if point else EMPTY
     after = present_answers(image.result, image.reviews)[name]
     if before.state != after.state:
         last = [review for review in image.reviews if review.keypoint == name][-1]
@@ -228,7 +228,7 @@ def _nearest_other(image: FinalImage, name: str, place: tuple[float, float], len
     return others[0][1] if others and others[0][0] < MINOR * length else None
 
 
-def _partner_kind(category: Category, name: str, other: str | None) -> str:
+def _partner_kind(category: ProjectCategory, name: str, other: str | None) -> str:
     if other is None:
         return "misplaced"
     if category.mirrors.get(name) == other:

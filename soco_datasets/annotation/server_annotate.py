@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from .assignment import next_assignment
 from .database import Assignment, ImageRow, Person
+from .invitations import authenticate
 from .refusals import RefusedError
-from .requests import bearer, number, picture
-from .tokens import authenticate
+from .requests import bearer, number, picture_response
 from .turk_sessions import turk_person
 from .work import Workbench, step_from
 
@@ -91,7 +91,7 @@ class _AnnotateApi:
 
     def image(self, request: Request, body: dict[str, Any]) -> Response:
         with self.bench.database.reading() as session:
-            return picture(self.bench.project.folder, self.own_image(request, session).file)
+            return picture_response(self.bench.project.folder, self.own_image(request, session).file)
 
     def card(self, request: Request, body: dict[str, Any]) -> Response:
         with self.bench.database.reading() as session:
@@ -101,7 +101,7 @@ class _AnnotateApi:
         card = keypoints[index].card if index < len(keypoints) else None
         if card is None:
             raise RefusedError(404, "no_card", "This keypoint has no reference card.")
-        return picture(self.bench.project.folder, card.image)
+        return picture_response(self.bench.project.folder, card.image)
 
     def own_image(self, request: Request, session: Session) -> ImageRow:
         person, turk = self.person(request)

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from ..errors import UsageError
 from .assignment import set_status
 from .database import Person
+from .invitations import authenticate, invite
 from .overview import overview
 from .refusals import RefusedError
-from .requests import bearer, number, picture
+from .requests import bearer, number, picture_response
 from .review import image_row
 from .server_annotate import Routes
-from .tokens import authenticate, invite
 from .work import Workbench
 
 
@@ -70,4 +70,4 @@ class _OwnerApi:
     def image(self, request: Request, body: dict[str, Any]) -> Response:
         self.owner(request)
         with self.bench.database.reading() as session:
-            return picture(self.bench.project.folder, image_row(session, number(request, "id")).file)
+            return picture_response(self.bench.project.folder, image_row(session, number(request, "id")).file)

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .database import Person
+from .invitations import authenticate
 from .refusals import RefusedError
-from .requests import bearer, number, picture
-from .review import Verdict, correction_statistics, image_row, judge, next_review
+from .requests import bearer, number, picture_response
+from .review import ReviewVerdict, correction_statistics, image_row, judge, next_review
 from .server_annotate import Routes
-from .tokens import authenticate
 from .work import Workbench
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -61,13 +61,13 @@ class _ReviewApi:
         seen, other = body.get("seen", 0), body.get("other")
         if not isinstance(seen, int) or isinstance(seen, bool) or not (other is None or isinstance(other, str)):
             raise RefusedError(422, "bad_field", "seen must be a number, other a keypoint.")
-        given = Verdict(key, seen, keypoint, verdict, other, body.get("x"), body.get("y"))
+        given = ReviewVerdict(key, seen, keypoint, verdict, other, body.get("x"), body.get("y"))
         return {"task": judge(self.bench, person, number(request, "id"), given)}
 
     def image(self, request: Request, body: dict[str, Any]) -> Response:
         self.person(request)
         with self.bench.database.reading() as session:
-            return picture(self.bench.project.folder, image_row(session, number(request, "id")).file)
+            return picture_response(self.bench.project.folder, image_row(session, number(request, "id")).file)
 
     def card(self, request: Request, body: dict[str, Any]) -> Response:
         self.person(request)
@@ -77,4 +77,4 @@ class _ReviewApi:
         card = category.keypoints[index].card if index < len(category.keypoints) else None
         if card is None:
             raise RefusedError(404, "no_card", "This keypoint has no reference card.")
-        return picture(self.bench.project.folder, card.image)
+        return picture_response(self.bench.project.folder, card.image)

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from .assignment import next_assignment
 from .database import ImageRow, Person
 from .interchange import stem
+from .invitations import invite
 from .project import BOX_POINTS
 from .release_views import ReleaseParts
-from .state import Answer
-from .tokens import invite
+from .state import PointAnswer
 from .work import Step, Workbench
 
 Truth = Mapping[int, Mapping[str, tuple[float, float]]]  # image id -> keypoint -> pixels of the visible ones
@@ -73,7 +73,7 @@ def simulate(bench: Workbench, truth: Truth, people: Mapping[str, Habits], seed:
                 asked = bench.asked(image)
             draw = random.Random(f"{seed}/{name}/{image.file}")
             answers = answers_of_habits(bench, image, truth.get(image.id, {}), (name, people[name]), draw, planted)
-            _give(bench, persons[name], assignment.id, {key: answers.get(key, Answer("hidden")) for key in asked})
+            _give(bench, persons[name], assignment.id, {key: answers.get(key, PointAnswer("hidden")) for key in asked})
     return planted
 
 
@@ -88,7 +88,7 @@ def answers_of_habits(
     who: tuple[str, Habits],
     draw: random.Random,
     planted: Planted,
-) -> dict[str, Answer]:
+) -> dict[str, PointAnswer]:
     """One annotator's answers for one image; the mistakes are added to `planted`."""
     name, habits = who
     category = bench.project.category(image.category)
@@ -102,13 +102,13 @@ def answers_of_habits(
     for key, (x, y) in places.items():
         if key not in BOX_POINTS and draw.random() < habits.misses:
             planted.misses.append((name, image.id, key))
-            answers[key] = Answer("hidden")
+            answers[key] = PointAnswer("hidden")
             continue
         shift = [longest * (draw.gauss(0.0, habits.noise) + bias) for bias in habits.bias]
         if key not in BOX_POINTS and draw.random() < habits.outliers:
             planted.outliers.append((name, image.id, key))
             shift = _far(draw, (x, y), size, longest)
-        answers[key] = Answer("visible", _inside(x + shift[0], size[0]), _inside(y + shift[1], size[1]))
+        answers[key] = PointAnswer("visible", _inside(x + shift[0], size[0]), _inside(y + shift[1], size[1]))
     return answers
 
 
@@ -126,7 +126,7 @@ def _inside(value: float, side: int) -> float:
     return round(min(max(value, 0.0), float(side)), 3)
 
 
-def _give(bench: Workbench, person: Person, assignment_id: int, answers: Mapping[str, Answer]) -> None:
+def _give(bench: Workbench, person: Person, assignment_id: int, answers: Mapping[str, PointAnswer]) -> None:
     tab, seen = secrets.token_hex(8), 0
     for name, answer in answers.items():
         step = Step(secrets.token_hex(8), tab, seen, name, answer.state, answer.x, answer.y)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .candidate import Candidate, measured
-from .json_files import read_json
+from .json_files import read_outside_json
 
 POINTS = (
     "left_eye",
@@ -57,7 +57,7 @@ def read_animal3d(folder: Path) -> Iterator[Candidate]:
     for name in ("train.json", "test.json"):
         if not (folder / name).is_file():
             continue
-        data = read_json(folder / name)
+        data = read_outside_json(folder / name)
         entries = data.get("data") if isinstance(data, dict) else None
         categories = _names(data.get("categories") if isinstance(data, dict) else None)
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .candidate import Candidate, ObjectMeasures, measured
-from .json_files import BadFileError, read_json
+from .json_files import AnnotationFileError, read_outside_json
 
 _FOLDERS = ("", "images", "data", "JPEGImages", "train2017", "val2017")
 
@@ -22,11 +22,11 @@ def read_coco(file: Path, images: Path | None = None) -> Iterator[Candidate]:
         images: folder of the pictures; default: beside the file, in one of the usual folders.
 
     Raises:
-        BadFileError: not COCO.
+        AnnotationFileError: not COCO.
     """
-    data = read_json(file)
+    data = read_outside_json(file)
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in ("images", "annotations")):
-        raise BadFileError(f"{file} has no lists 'images' and 'annotations': not a COCO file.")
+        raise AnnotationFileError(f"{file} has no lists 'images' and 'annotations': not a COCO file.")
     roots = [images] if images else [root / name for root in (file.parent, file.parent.parent) for name in _FOLDERS]
     licenses = {n.get("id"): str(n.get("name")) for n in data.get("licenses") or [] if isinstance(n, dict)}
     categories = {n.get("id"): n for n in data.get("categories") or [] if isinstance(n, dict)}

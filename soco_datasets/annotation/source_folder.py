@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .candidate import Candidate
-from .photographs import ENDINGS
+from .photo_files import ENDINGS
 
 
 def read_folder(folder: Path, category: str | None = None) -> Iterator[Candidate]:

@@ -11,7 +11,7 @@ from ..data.metadata import read_metadata
 from ..data.names import parse_name
 from ..errors import DataNotFoundError, UsageError, unknown_name
 from ..files import atomic_write
-from .project import PROJECT_FILE, Category, Keypoint
+from .project import PROJECT_FILE, Keypoint, ProjectCategory
 
 _AP10K = (
     "left_eye",
@@ -114,11 +114,11 @@ def init_project(folder: Path, taxonomy: str | None = None, categories: Sequence
     return path
 
 
-def load_taxonomy(source: str, names: Sequence[str] = ()) -> list[Category]:
+def load_taxonomy(source: str, names: Sequence[str] = ()) -> list[ProjectCategory]:
     """The categories of a known taxonomy, see `init_project`."""
     if source in TAXONOMIES:
         default, points = TAXONOMIES[source]
-        return [Category(name, default, None, _with_concepts(points)) for name in names or (default,)]
+        return [ProjectCategory(name, default, None, _with_concepts(points)) for name in names or (default,)]
     path = Path(source)
     for inner in ("Metadata/keypoint_taxonomy.json", "keypoint_taxonomy.json"):
         path = path / inner if (path / inner).is_file() else path
@@ -152,14 +152,15 @@ def concept_by_name(name: str) -> str:
     return "_".join(words) or name
 
 
-def _from_coco(data: Mapping[str, Any]) -> list[Category]:
+def _from_coco(data: Mapping[str, Any]) -> list[ProjectCategory]:
     nodes = [node for node in data.get("categories") or [] if isinstance(node, dict) and node.get("keypoints")]
     return [
-        Category(str(n["name"]), n.get("supercategory"), None, _with_concepts(map(str, n["keypoints"]))) for n in nodes
+        ProjectCategory(str(n["name"]), n.get("supercategory"), None, _with_concepts(map(str, n["keypoints"])))
+        for n in nodes
     ]
 
 
-def _from_soco(data: object) -> list[Category]:
+def _from_soco(data: object) -> list[ProjectCategory]:
     stated = read_metadata(data)
     found: dict[str, list[Keypoint]] = {}
     for (category, name), values in stated.keypoints.items():
@@ -177,12 +178,12 @@ def _from_soco(data: object) -> list[Category]:
             )
         )
     return [
-        Category(name, stated.categories.get(name, {}).get("supercategory"), None, tuple(points))
+        ProjectCategory(name, stated.categories.get(name, {}).get("supercategory"), None, tuple(points))
         for name, points in found.items()
     ]
 
 
-def project_text(title: str, categories: Sequence[Category]) -> str:
+def project_text(title: str, categories: Sequence[ProjectCategory]) -> str:
     """`project.yaml` for some categories."""
     import yaml
 
@@ -205,7 +206,9 @@ def project_text(title: str, categories: Sequence[Category]) -> str:
     )
 
 
-def propose_concepts(categories: Sequence[Category], known: Sequence[Category] = ()) -> list[dict[str, str]]:
+def propose_concepts(
+    categories: Sequence[ProjectCategory], known: Sequence[ProjectCategory] = ()
+) -> list[dict[str, str]]:
     """Concepts for keypoints that have none, and shared ones that are spelled otherwise, by name.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from .database import Person
-from .tokens import invite
+from .invitations import invite
 from .work import Workbench
 
 PAGES = {"annotator": "annotate", "reviewer": "review", "owner": "owner"}

@@ -12,7 +12,7 @@ from .refusals import RefusedError
 STATES = ("visible", "hidden", "unsure", "empty")
 
 
-class Step(Protocol):
+class LoggedStep(Protocol):
     """What of a row of `placements` is replayed."""
 
     id: int
@@ -25,7 +25,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
+class PointAnswer:
     """What one person says of one keypoint. `x`, `y` are stored pixels; None where nothing is placed."""
 
     state: str
@@ -38,18 +38,18 @@ class Answer:
         return {"state": self.state, "x": self.x, "y": self.y, "source": self.source}
 
 
-EMPTY = Answer("empty")
+EMPTY = PointAnswer("empty")
 
 
-def replay(steps: Iterable[Step]) -> dict[str, Answer]:
+def replay(steps: Iterable[LoggedStep]) -> dict[str, PointAnswer]:
     """Keypoint -> its last answer; those that were cleared again are left out."""
-    found: dict[str, Answer] = {}
+    found: dict[str, PointAnswer] = {}
     for step in steps:
-        found[step.keypoint] = Answer(step.state, step.x, step.y, step.source)
+        found[step.keypoint] = PointAnswer(step.state, step.x, step.y, step.source)
     return {name: answer for name, answer in found.items() if answer.state != "empty"}
 
 
-def last_step(steps: Sequence[Step]) -> int | None:
+def last_step(steps: Sequence[LoggedStep]) -> int | None:
     """Index of the last step that is neither an undo nor undone; None where there is nothing to take back."""
     undone = {step.undoes for step in steps if step.undoes is not None}
     for index in range(len(steps) - 1, -1, -1):
@@ -58,13 +58,13 @@ def last_step(steps: Sequence[Step]) -> int | None:
     return None
 
 
-def undoable(steps: Sequence[Step]) -> tuple[Step, Answer] | None:
+def undoable(steps: Sequence[LoggedStep]) -> tuple[LoggedStep, PointAnswer] | None:
     """The step that an undo takes back, and the answer that stood before it."""
     index = last_step(steps)
     return None if index is None else (steps[index], replay(steps[:index]).get(steps[index].keypoint, EMPTY))
 
 
-def checked_answer(state: object, x: object, y: object, size: tuple[int, int]) -> Answer:
+def checked_answer(state: object, x: object, y: object, size: tuple[int, int]) -> PointAnswer:
     """An answer from a request.
 
     Raises:
@@ -76,7 +76,7 @@ def checked_answer(state: object, x: object, y: object, size: tuple[int, int]) -
     if x is None and y is None:
         if state == "visible":
             raise RefusedError(422, "no_position", "A visible point needs x and y.")
-        return Answer(state)
+        return PointAnswer(state)
     if state in ("hidden", "empty"):
         raise RefusedError(422, "extra_position", f"A point that is {state} has no position.")
     values = []
@@ -86,4 +86,4 @@ def checked_answer(state: object, x: object, y: object, size: tuple[int, int]) -
         if not 0 <= value <= side:
             raise RefusedError(422, "outside", f"The point is outside the image of {size[0]} x {size[1]} pixels.")
         values.append(round(float(value), 3))
-    return Answer(state, values[0], values[1])
+    return PointAnswer(state, values[0], values[1])

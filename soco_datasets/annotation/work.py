@@ -15,7 +15,7 @@ from .database import Assignment, Database, ImageRow, Person, Placement, Suggest
 from .project import Project, asked_points
 from .qualification import after_finishing
 from .refusals import RefusedError
-from .state import Answer, checked_answer, last_step, replay, undoable
+from .state import PointAnswer, checked_answer, last_step, replay, undoable
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LONGEST_NOTE = 500
@@ -187,7 +187,7 @@ class Workbench:
         return assignment, _steps(session, assignment.id)
 
 
-def answers_of(session: Session, assignment_id: int) -> dict[str, Answer]:
+def assignment_answers(session: Session, assignment_id: int) -> dict[str, PointAnswer]:
     """The present answers of an assignment."""
     return replay(_steps(session, assignment_id))
 

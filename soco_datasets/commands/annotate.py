@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     parts = parser.add_subparsers(dest="part", metavar="COMMAND", required=True)
     _add_init(parts)
     _add_check(parts)
-    annotate_data.add_candidates(parts)
+    annotate_data.add_candidates_command(parts)
     annotate_people.add(parts)
     _add_serve(parts)
     annotate_results.add(parts)

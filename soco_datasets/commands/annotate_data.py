@@ -11,7 +11,7 @@ from .common import Commands, command
 _FORMATS = "coco, label-studio, csv or animal3d"
 
 
-def add_candidates(parts: Commands) -> None:
+def add_candidates_command(parts: Commands) -> None:
     """Add `candidates`."""
     example = "soco annotate candidates ImageNet3D --out my-beds --quota 40 --exclude soco-data"
     parser = command(parts, "candidates", "choose photographs for a project; each rejection has its reason", example)
@@ -40,8 +40,8 @@ def run_candidates(arguments: argparse.Namespace) -> None:
     """Run it."""
     arguments.project = arguments.out
     with opened(arguments) as bench:
+        from ..annotation.candidate_filters import FilterOptions, excluded_images, judge_candidates, read_source
         from ..annotation.candidate_table import TABLE, add_candidates, known_images
-        from ..annotation.candidates import FilterOptions, excluded_images, judge_candidates, read_source
 
         options = FilterOptions(
             arguments.min_area,
@@ -80,18 +80,18 @@ def _add_import(parts: Commands) -> None:
     who = "annotator:NAME, gold (mixed into the work) or qualification (the test before it)"
     parser.add_argument("--as", dest="role", required=True, help=who)
     parser.add_argument("--keypoint-map", type=Path, help="YAML: category or '*', then their keypoint: our keypoint")
-    parser.set_defaults(run=run_import)
+    parser.set_defaults(run=run_import_answers)
 
 
-def run_import(arguments: argparse.Namespace) -> None:
+def run_import_answers(arguments: argparse.Namespace) -> None:
     """Run it."""
     with opened(arguments) as bench:
-        from ..annotation.formats import read_answers
+        from ..annotation.formats import read_answer_file
         from ..annotation.interchange import import_answers
         from ..annotation.point_import import read_keypoint_map
 
         names = read_keypoint_map(arguments.keypoint_map) if arguments.keypoint_map else {}
-        result = import_answers(bench, read_answers(arguments.format, arguments.file), arguments.role, names)
+        result = import_answers(bench, read_answer_file(arguments.format, arguments.file), arguments.role, names)
         print(f"{result.images} images, {result.points} answers; {result.already} images answered before")
         for line in result.skipped:
             print(f"skipped: {line}")
@@ -107,7 +107,7 @@ def _add_export(parts: Commands) -> None:
     )
     parser.add_argument("--format", default="release", help="release (default), coco, label-studio or csv")
     _add_release_options(parser)
-    parser.set_defaults(run=run_export)
+    parser.set_defaults(run=run_export_release)
     example = "soco annotate merge soco-release my-tools my-plants --out merged"
     parser = command(parts, "merge", "one release from several projects, and a release they are added to", example)
     parser.add_argument("sources", nargs="+", type=Path, help="project folders, and at most one release folder")
@@ -125,7 +125,7 @@ def _add_release_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
 
 
-def run_export(arguments: argparse.Namespace) -> None:
+def run_export_release(arguments: argparse.Namespace) -> None:
     """Run it."""
     if arguments.format != "release":
         with opened(arguments) as bench:
@@ -146,7 +146,7 @@ def _export(sources: list[Path], arguments: argparse.Namespace, url: str | None)
     from .annotate_common import require_annotation
 
     require_annotation()
-    from ..annotation.export import ExportOptions, export_release, result_lines
+    from ..annotation.release_export import ExportOptions, export_release, result_lines
 
     options = ExportOptions(
         arguments.pairs,

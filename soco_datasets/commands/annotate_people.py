@@ -33,8 +33,8 @@ def _add_invite(parts: Commands) -> None:
 def run_invite(arguments: argparse.Namespace) -> None:
     """Run it."""
     with opened(arguments) as bench:
+        from ..annotation.invitations import invite
         from ..annotation.starting import link
-        from ..annotation.tokens import invite
 
         with bench.database.writing(exclusive=True) as session:
             tokens = [
@@ -108,7 +108,7 @@ def _add_simulate(parts: Commands) -> None:
 def run_simulate(arguments: argparse.Namespace) -> None:
     """Run it."""
     with opened(arguments) as bench:
-        from ..annotation.images import images_of
+        from ..annotation.project_images import images_of
         from ..annotation.release_views import read_release_parts
         from ..annotation.simulation import Habits, simulate, truth_with_boxes
         from ..errors import UsageError

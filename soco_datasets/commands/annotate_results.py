@@ -51,9 +51,9 @@ def run_aggregate(arguments: argparse.Namespace) -> None:
 def run_report(arguments: argparse.Namespace) -> None:
     """Run it."""
     with opened(arguments) as bench:
-        from ..annotation.report import write_report
+        from ..annotation.report import write_agreement_report
 
-        for path in write_report(bench, arguments.out or arguments.project / "report", moment(arguments.at)):
+        for path in write_agreement_report(bench, arguments.out or arguments.project / "report", moment(arguments.at)):
             print(path)
 
 

@@ -25,11 +25,11 @@ from PIL import Image
 
 from soco_datasets.annotation.database import ImageRow
 from soco_datasets.annotation.guard import GuardOptions
-from soco_datasets.annotation.images import NewImage, add_image
+from soco_datasets.annotation.invitations import invite
 from soco_datasets.annotation.opened import open_project
-from soco_datasets.annotation.photographs import read_photograph
+from soco_datasets.annotation.photo_files import read_photograph
+from soco_datasets.annotation.project_images import NewImage, add_image
 from soco_datasets.annotation.server import create_app
-from soco_datasets.annotation.tokens import invite
 from soco_datasets.annotation.work import Workbench
 
 NAMES = ["cup_handle_top", "cup_handle_bottom", "cup_rim_left", "cup_rim_right", "cup_base_center"]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.annotation.aggregation import Vote, aggregate_image, aggregate_keypoint, keep_inliers, points_of
 from soco_datasets.annotation.agreement import ImageResult, agreement_report, krippendorff_alpha
+from soco_datasets.annotation.consensus import Vote, aggregate_image, aggregate_keypoint, keep_inliers, points_of
 
 LONGEST, DISPUTE = 200.0, 0.05
 

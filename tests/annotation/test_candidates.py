@@ -19,8 +19,7 @@ from annotation.helpers import BOX, NAMES, picture, write_project
 from PIL import Image
 
 from soco_datasets.annotation.candidate import Candidate
-from soco_datasets.annotation.candidate_table import add_candidates, known_images
-from soco_datasets.annotation.candidates import (
+from soco_datasets.annotation.candidate_filters import (
     FilterOptions,
     KnownImages,
     excluded_images,
@@ -28,9 +27,10 @@ from soco_datasets.annotation.candidates import (
     read_source,
     spread_over_azimuth,
 )
+from soco_datasets.annotation.candidate_table import add_candidates, known_images
 from soco_datasets.annotation.database import ImageRow
 from soco_datasets.annotation.opened import open_project
-from soco_datasets.annotation.photographs import safe_stem
+from soco_datasets.annotation.photo_files import safe_stem
 from soco_datasets.annotation.safe_pickle import UnsafeFileError, read_pickled_annotations
 from soco_datasets.annotation.source_animal3d import read_animal3d
 from soco_datasets.annotation.source_imagenet3d import read_imagenet3d

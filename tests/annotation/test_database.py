@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 
 from soco_datasets.annotation.backup import backup
 from soco_datasets.annotation.database import APPEND_ONLY, Assignment, Base, Database, Event, ImageRow, Placement
-from soco_datasets.annotation.export import ExportOptions, export_release
-from soco_datasets.annotation.migrations import upgrade
+from soco_datasets.annotation.migrations import upgrade_schema
 from soco_datasets.annotation.opened import open_project
+from soco_datasets.annotation.release_export import ExportOptions, export_release
 from soco_datasets.annotation.results import votes_of
 from soco_datasets.annotation.simulation import Habits, simulate
 from soco_datasets.errors import SocoError, UsageError
@@ -50,8 +50,8 @@ def url(request: pytest.FixtureRequest) -> str | None:
 
 def test_migrations_give_the_schema_of_the_models(tmp_path: Path, url: str | None) -> None:
     database = Database(url or f"sqlite:///{tmp_path / 'a.sqlite'}")
-    upgrade(database)
-    upgrade(database)
+    upgrade_schema(database)
+    upgrade_schema(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         if url is None:
@@ -59,7 +59,7 @@ def test_migrations_give_the_schema_of_the_models(tmp_path: Path, url: str | Non
     with database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SocoError, match="another version"):
-        upgrade(database)
+        upgrade_schema(database)
     database.close()
 
 
@@ -141,9 +141,9 @@ def test_urls_that_cannot_be_used(tmp_path: Path) -> None:
             Database(wrong)
     unreachable = Database("postgresql://soco:secret@127.0.0.1:9/none")
     with pytest.raises(SocoError, match="cannot be used") as caught:
-        upgrade(unreachable)
+        upgrade_schema(unreachable)
     assert "secret" not in str(caught.value)
     broken = tmp_path / "broken.sqlite"
     broken.write_bytes(b"no database at all, whatever its name says" * 100)
     with pytest.raises(SocoError, match="cannot be used"):
-        upgrade(Database(f"sqlite:///{broken}"))
+        upgrade_schema(Database(f"sqlite:///{broken}"))

@@ -11,19 +11,19 @@ from annotation.helpers import NAMES, Client, Server, cup_project, token_of
 from annotation.test_candidates import MINIATURES, needs_benchmarks
 from sqlalchemy import select
 
+from soco_datasets.annotation.candidate_filters import FilterOptions, judge_candidates, read_source
 from soco_datasets.annotation.candidate_table import add_candidates
-from soco_datasets.annotation.candidates import FilterOptions, judge_candidates, read_source
 from soco_datasets.annotation.database import Event, ImageRow, Person
-from soco_datasets.annotation.formats import read_answers, write_points
+from soco_datasets.annotation.formats import read_answer_file, write_points
 from soco_datasets.annotation.interchange import import_answers
 from soco_datasets.annotation.opened import open_project
 from soco_datasets.annotation.point_import import import_gold, read_keypoint_map
 from soco_datasets.annotation.qualification import grade
 from soco_datasets.annotation.results import final_images
-from soco_datasets.annotation.review import Verdict, classify, correction_statistics, judge
+from soco_datasets.annotation.review import ReviewVerdict, classify_correction, correction_statistics, judge
 from soco_datasets.annotation.simulation import Habits, simulate
 from soco_datasets.annotation.starters import init_project
-from soco_datasets.annotation.state import Answer
+from soco_datasets.annotation.state import PointAnswer
 from soco_datasets.annotation.work import Workbench
 from soco_datasets.annotation.yaml_lines import ProjectError
 from soco_datasets.errors import SocoError, UsageError
@@ -44,14 +44,14 @@ def test_there_and_back(tmp_path: Path, name: str) -> None:
         paths = write_points(first, name, tmp_path / "points.json")
     assert all(path.stat().st_size for path in paths)
     with cup_project(tmp_path / "b") as second:
-        result = import_answers(second, read_answers(name, paths[0]), "annotator:Ada")
+        result = import_answers(second, read_answer_file(name, paths[0]), "annotator:Ada")
         assert (result.images, result.already, result.skipped) == (2, 0, [])
         for got, want in zip(finals(second), wanted, strict=True):
             assert got.keys() == want.keys()
             assert all(got[key] == pytest.approx(want[key], abs=0.002) for key in want)
-        assert import_answers(second, read_answers(name, paths[0]), "annotator:Ada").already == 2
+        assert import_answers(second, read_answer_file(name, paths[0]), "annotator:Ada").already == 2
     with cup_project(tmp_path / "c") as third:
-        import_answers(third, read_answers(name, paths[0]), "gold")
+        import_answers(third, read_answer_file(name, paths[0]), "gold")
         assert finals(third)[0].keys() == wanted[0].keys()
 
 
@@ -84,7 +84,7 @@ def test_bad_files_are_refused_whole(tmp_path: Path, name: str, text: str, messa
     (tmp_path / "in.file").write_text(text)
     with cup_project(tmp_path / "p", images=1) as bench:
         with pytest.raises(SocoError, match=message):
-            import_answers(bench, read_answers(name, tmp_path / "in.file"), "annotator:Ada")
+            import_answers(bench, read_answer_file(name, tmp_path / "in.file"), "annotator:Ada")
         assert finals(bench) == []
 
 
@@ -93,10 +93,10 @@ def test_images_that_the_project_does_not_have_are_listed(tmp_path: Path) -> Non
         "image,keypoint,state\nnone.jpg,cup_rim_left,hidden\n../cup_0.JPEG,cup_rim_left,hidden\n"
     )
     with cup_project(tmp_path / "p", images=1) as bench:
-        result = import_answers(bench, read_answers("csv", tmp_path / "in.csv"), "annotator:Ada")
+        result = import_answers(bench, read_answer_file("csv", tmp_path / "in.csv"), "annotator:Ada")
         assert (result.images, result.skipped) == (1, ["none.jpg: no such image in the project"])
         with pytest.raises(UsageError, match="--as takes"):
-            import_answers(bench, read_answers("csv", tmp_path / "in.csv"), "golden")
+            import_answers(bench, read_answer_file("csv", tmp_path / "in.csv"), "golden")
 
 
 @needs_benchmarks
@@ -110,22 +110,22 @@ def test_animal3d_comes_in_through_a_mapping_file(tmp_path: Path) -> None:
         judged = judge_candidates(read_source(source), FilterOptions(), bench.project.by_name)
         assert add_candidates(bench, source, judged, FilterOptions())["chosen"] == 7
         names = read_keypoint_map(tmp_path / "map.yaml")
-        result = import_answers(bench, read_answers("animal3d", source), "annotator:Animal3D", names)
+        result = import_answers(bench, read_answer_file("animal3d", source), "annotator:Animal3D", names)
         assert result.images == 7
         assert len(result.skipped) == 2  # filtered out
         keys = {row_name for points in finals(bench) for row_name in points}
         assert "root_of_tail" in keys
         assert "tail_base" not in keys
         with pytest.raises(UsageError, match="--keypoint-map"):
-            import_answers(bench, read_answers("animal3d", source), "annotator:other")
+            import_answers(bench, read_answer_file("animal3d", source), "annotator:other")
     (tmp_path / "map.yaml").write_text("zebra:\n  left_eye: 3\n")
     with pytest.raises(ProjectError, match=r"line 2: zebra\.left_eye"):
         read_keypoint_map(tmp_path / "map.yaml")
 
 
 def test_grading() -> None:
-    gold = {"a": Answer("visible", 10, 10), "b": Answer("hidden"), "c": Answer("visible", 50, 50)}
-    said = {"a": Answer("visible", 14, 10), "b": Answer("hidden"), "c": Answer("visible", 55, 50)}
+    gold = {"a": PointAnswer("visible", 10, 10), "b": PointAnswer("hidden"), "c": PointAnswer("visible", 50, 50)}
+    said = {"a": PointAnswer("visible", 14, 10), "b": PointAnswer("hidden"), "c": PointAnswer("visible", 55, 50)}
     assert grade(said, gold, 50, 0.1) == pytest.approx(2 / 3)  # 5 pixels are not strictly within 0.1 x 50
     assert grade({}, gold, 50, 0.1) == 0
     assert grade({}, {}, 50, 0.1) is None
@@ -133,7 +133,7 @@ def test_grading() -> None:
 
 def test_qualification_gold_and_pause(tmp_path: Path) -> None:
     with cup_project(tmp_path, images=8, gold_every=1, gold_window=2, annotators_per_image=3) as bench:
-        gold = {name: Answer("visible", *TRUTH[name]) for name in TRUTH}
+        gold = {name: PointAnswer("visible", *TRUTH[name]) for name in TRUTH}
         with bench.database.writing() as session:
             for image_id, role in ((1, "qualification"), (2, "gold"), (3, "gold"), (4, "gold")):
                 import_gold(session, bench.project, session.get_one(ImageRow, image_id), role, gold)
@@ -187,9 +187,9 @@ def test_corrections_are_classified(tmp_path: Path) -> None:
         def say(image: int, keypoint: str, verdict: str, **more: Any) -> None:
             nonlocal seen
             key = f"{image}-{keypoint}-{verdict}"
-            seen = judge(bench, rae, image, Verdict(key, seen if image == 1 else 2**40, keypoint, verdict, **more))[
-                "seen"
-            ]
+            seen = judge(
+                bench, rae, image, ReviewVerdict(key, seen if image == 1 else 2**40, keypoint, verdict, **more)
+            )["seen"]
 
         say(1, NAMES[0], "accept")
         say(1, NAMES[1], "move", x=44.0, y=100.0)  # 4 of 160 pixels
@@ -202,18 +202,18 @@ def test_corrections_are_classified(tmp_path: Path) -> None:
             found = correction_statistics(bench, session)
             first, second = final_images(session, bench.project)
         cup = bench.project.category("cup")
-        sizes = {name: classify(first, cup, name) for name in NAMES}
+        sizes = {name: classify_correction(first, cup, name) for name in NAMES}
         assert sizes == {
             NAMES[0]: ("untouched", None), NAMES[1]: ("minor", None), NAMES[2]: ("larger", "left for right"),
             NAMES[3]: ("larger", "left for right"), NAMES[4]: ("larger", "visibility"),
         }  # fmt: skip
-        assert classify(second, cup, NAMES[0]) == (
+        assert classify_correction(second, cup, NAMES[0]) == (
             "larger",
             "another of its concept" if NAMES[0] not in cup.ends else "front for rear",
         )
         assert found["counts"] == {"untouched": 1, "minor": 1, "larger": 5}
         assert sum(found["shares"].values()) == pytest.approx(1)
         with pytest.raises(SocoError, match="Somebody else judged"):
-            judge(bench, rae, 1, Verdict("a-new-key", 0, NAMES[0], "accept"))
+            judge(bench, rae, 1, ReviewVerdict("a-new-key", 0, NAMES[0], "accept"))
         with pytest.raises(SocoError, match="outside"):
-            judge(bench, rae, 1, Verdict("a-new-key", 2**40, NAMES[0], "move", x=999.0, y=1.0))
+            judge(bench, rae, 1, ReviewVerdict("a-new-key", 2**40, NAMES[0], "move", x=999.0, y=1.0))

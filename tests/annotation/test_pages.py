@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from soco_datasets.annotation.database import Assignment, ImageRow, Placement, Suggestion
 from soco_datasets.annotation.project import load_project
-from soco_datasets.annotation.report import build_report, render_page
+from soco_datasets.annotation.report import build_report, render_report_page
 from soco_datasets.annotation.results import final_images
-from soco_datasets.annotation.work import Workbench, answers_of
+from soco_datasets.annotation.work import Workbench, assignment_answers
 
 pytestmark = [needs_browser, pytest.mark.browser]
 SHOTS = os.environ.get("SOCO_SCREENSHOTS")  # a folder: keep the pictures to look at
@@ -30,7 +30,7 @@ def shot(page: PersonsPage, name: str) -> None:
 
 def answers(bench: Workbench, assignment: int = 1) -> dict[str, tuple[str, float | None, float | None]]:
     with bench.database.reading() as session:
-        return {name: (a.state, a.x, a.y) for name, a in answers_of(session, assignment).items()}
+        return {name: (a.state, a.x, a.y) for name, a in assignment_answers(session, assignment).items()}
 
 
 def close(got: tuple[str, float | None, float | None], x: float, y: float) -> bool:
@@ -194,7 +194,7 @@ def test_a_picture_that_does_not_decode_and_a_title_with_script(tmp_path: Path) 
             assert page.run("document.getElementById('title').textContent").startswith("<img")
         assert not page.dialogs
         report, _ = build_report(bench)
-        assert "<img src=x" not in render_page(report, [])
+        assert "<img src=x" not in render_report_page(report, [])
 
 
 def test_refusals_are_said_in_words_and_script_stays_text(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from annotation.helpers import cup_project, write_project
 from sqlalchemy import update
 
 from soco_datasets.annotation.backup import backup
+from soco_datasets.annotation.candidate_filters import FilterOptions, judge_candidates, read_source
 from soco_datasets.annotation.candidate_table import add_candidates
-from soco_datasets.annotation.candidates import FilterOptions, judge_candidates, read_source
 from soco_datasets.annotation.database import Assignment, ImageRow
-from soco_datasets.annotation.export import ExportOptions, export_release
-from soco_datasets.annotation.images import images_of
 from soco_datasets.annotation.opened import open_project
+from soco_datasets.annotation.project_images import images_of
+from soco_datasets.annotation.release_export import ExportOptions, export_release
 from soco_datasets.annotation.release_views import read_release_parts
-from soco_datasets.annotation.report import build_report, write_report
+from soco_datasets.annotation.report import build_report, write_agreement_report
 from soco_datasets.annotation.results import consensus_of, final_images, votes_of
 from soco_datasets.annotation.simulation import Habits, Planted, Truth, simulate, truth_with_boxes
 from soco_datasets.annotation.starters import init_project
@@ -143,7 +143,7 @@ def test_statistics_equal_an_independent_computation(world: World) -> None:
     assert report["agreement"]["spread_count"] == len(spreads)
     assert report["agreement"]["keypoints"] == total
     assert 0.9 < report["agreement"]["visibility_alpha"] < 1 or agreeing == total
-    files = write_report(world.bench, world.bench.project.folder / "report")
+    files = write_agreement_report(world.bench, world.bench.project.folder / "report")
     page = files[2].read_text()
     assert page.count("<figure>") == 12
     assert "<script" not in page

@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from soco_datasets.annotation.assignment import next_assignment
 from soco_datasets.annotation.database import ImageRow, Person, Placement, Suggestion
+from soco_datasets.annotation.invitations import invite
 from soco_datasets.annotation.project import load_project
 from soco_datasets.annotation.suggestions import add_suggestions, pull_report, sample
-from soco_datasets.annotation.tokens import invite
 from soco_datasets.annotation.work import Step, Workbench
 from soco_datasets.errors import UsageError
 

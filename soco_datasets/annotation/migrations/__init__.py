@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..database import Database
 
 
-def upgrade(database: Database) -> None:
+def upgrade_schema(database: Database) -> None:
     """Bring a database to the newest schema; an empty one gets a project id.
 
     Raises:

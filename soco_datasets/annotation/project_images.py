@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .database import ImageRow
-from .photographs import Photograph, store_photograph
+from .photo_files import PhotoFile, store_photograph
 
 Box = tuple[float, float, float, float]
 
@@ -29,7 +29,7 @@ class NewImage:
     license: str | None = None
 
 
-def add_image(session: Session, folder: Path, new: NewImage, photograph: Photograph) -> ImageRow:
+def add_image(session: Session, folder: Path, new: NewImage, photograph: PhotoFile) -> ImageRow:
     """Store a picture and its row; one that the category has already is returned as it is."""
     query = select(ImageRow).where(ImageRow.sha256 == photograph.sha256, ImageRow.category == new.category)
     known = session.scalars(query).first()

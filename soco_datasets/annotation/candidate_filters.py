@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import DataNotFoundError, UsageError
 from ..files import progress
 from .candidate import Candidate
-from .photographs import BadPhotographError, Photograph, decode_photograph, hash_distance, read_photograph
+from .photo_files import BadPhotographError, PhotoFile, decode_photograph, hash_distance, read_photograph
 from .source_animal3d import is_animal3d, read_animal3d
 from .source_coco import find_coco, read_coco
 from .source_folder import read_folder
@@ -47,7 +47,7 @@ class FilterOptions:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedCandidate:
     """A candidate with the decision: `reason` is "" for a chosen one, hashes are "" where it does not decode."""
 
     candidate: Candidate
@@ -135,7 +135,7 @@ def judge_candidates(
     categories: Iterable[str] | None = None,
     excluded: KnownImages | None = None,
     existing: KnownImages | None = None,
-) -> list[Judged]:
+) -> list[JudgedCandidate]:
     """Every candidate with its decision, in the order of the source. A broken file is a row, never an error.
 
     Args:
@@ -146,32 +146,32 @@ def judge_candidates(
         existing: images of the project.
     """
     excluded, existing = excluded or KnownImages(), existing or KnownImages()
-    judged: list[Judged] = []
+    judged: list[JudgedCandidate] = []
     wanted = None if categories is None else set(categories)
     for candidate in progress(candidates, "Judging pictures", unit="image"):
         reason = filter_reason(candidate, options)
         if reason is None and wanted is not None and candidate.category not in wanted:
             reason = f"category: {candidate.category!r} is not in project.yaml"
         if reason is not None:
-            judged.append(Judged(candidate, reason))
+            judged.append(JudgedCandidate(candidate, reason))
             continue
         try:
             photograph = open_candidate(candidate)
         except BadPhotographError as error:
-            judged.append(Judged(candidate, f"unreadable: {error}"))
+            judged.append(JudgedCandidate(candidate, f"unreadable: {error}"))
             continue
         hashes = (photograph.sha256, photograph.phash)
         if (match := excluded.find(*hashes, options.hash_distance)) is not None:
-            judged.append(Judged(candidate, f"excluded: {match}", *hashes))
+            judged.append(JudgedCandidate(candidate, f"excluded: {match}", *hashes))
         elif (match := existing.find(*hashes, options.hash_distance)) is not None:
-            judged.append(Judged(candidate, f"duplicate: {match}", *hashes))
+            judged.append(JudgedCandidate(candidate, f"duplicate: {match}", *hashes))
         else:
             existing.add(*hashes, candidate.name)
-            judged.append(Judged(candidate, "", *hashes))
+            judged.append(JudgedCandidate(candidate, "", *hashes))
     return _apply_quota(judged, options.quota)
 
 
-def open_candidate(candidate: Candidate) -> Photograph:
+def open_candidate(candidate: Candidate) -> PhotoFile:
     """Decode a candidate's picture; its size must be what the source's annotation says.
 
     Raises:
@@ -204,7 +204,7 @@ def filter_reason(candidate: Candidate, options: FilterOptions) -> str | None:
     return None
 
 
-def _apply_quota(judged: Sequence[Judged], quota: int) -> list[Judged]:
+def _apply_quota(judged: Sequence[JudgedCandidate], quota: int) -> list[JudgedCandidate]:
     if quota == 0:
         return list(judged)
     by_category: dict[str, list[int]] = {}

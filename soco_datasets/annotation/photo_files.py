@@ -30,7 +30,7 @@ class BadPhotographError(SocoError, ValueError):
 
 
 @dataclass(frozen=True)
-class Photograph:
+class PhotoFile:
     """A decoded file.
 
     Attributes:
@@ -51,7 +51,7 @@ class Photograph:
     turned: bool
 
 
-def read_photograph(path: Path, upright: bool) -> Photograph:
+def read_photograph(path: Path, upright: bool) -> PhotoFile:
     """Read a file.
 
     Args:
@@ -74,7 +74,7 @@ def read_photograph(path: Path, upright: bool) -> Photograph:
     return decode_photograph(data, upright)
 
 
-def decode_photograph(data: bytes, upright: bool = False) -> Photograph:
+def decode_photograph(data: bytes, upright: bool = False) -> PhotoFile:
     """As `read_photograph`, of bytes."""
     from PIL import Image, ImageOps
 
@@ -99,7 +99,7 @@ def decode_photograph(data: bytes, upright: bool = False) -> Photograph:
         buffer = io.BytesIO()
         picture.save(buffer, format="JPEG", quality=95)
         data, ending = buffer.getvalue(), ".JPEG"
-    return Photograph(data, ending, *picture.size, digest, perceptual_hash(picture), turned and upright)
+    return PhotoFile(data, ending, *picture.size, digest, perceptual_hash(picture), turned and upright)
 
 
 def perceptual_hash(picture: Image.Image) -> str:
@@ -136,7 +136,7 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:80] or "image"
 
 
-def store_photograph(folder: Path, category: str, name: str, photograph: Photograph) -> str:
+def store_photograph(folder: Path, category: str, name: str, photograph: PhotoFile) -> str:
     """Write a photograph to `images/<category>/` of the project; returns its path below the folder.
 
     The same bytes get the same name; another picture of the same name gets a number.
