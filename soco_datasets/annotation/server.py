@@ -66,14 +66,14 @@ async def _health(request: Request) -> Response:
 
 def _endpoint(handler: Handler, has_body: bool) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        body = parse_json(await read_body(request)) if has_body else {}
+        body = parse_request(await read_body(request)) if has_body else {}
         result = await run_in_threadpool(handler, request, body)
         return result if isinstance(result, Response) else JSONResponse(result)
 
     return endpoint
 
 
-def parse_json(raw: bytes) -> dict[str, Any]:
+def parse_request(raw: bytes) -> dict[str, Any]:
     """A JSON object from a request's body. Raises `RefusedError` (400) for anything else, NaN and Infinity included."""
 
     def refuse(text: str) -> None:
