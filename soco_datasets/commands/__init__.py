@@ -14,6 +14,7 @@ COMMANDS = (
     "report",
     "correlate",
     "probe",
+    "annotate",
     "lvlm",
     "models",
     "cache",
