@@ -82,7 +82,7 @@ def run_probe(
     protocol = protocol_of(model, convention, check_alphas(alphas))
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
-    with MemoryFeatureCache(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
+    with MemoryFeatureCache(shape[0], shape[1:], memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
         maps = FeatureLoader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)
