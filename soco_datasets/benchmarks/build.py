@@ -16,7 +16,14 @@ from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import Release
 from ..data.schema import TableSpec
-from ..data.shards import SHARD_FORMATS, ContentHash, Format, WrittenShard, batch_rows, write_batches
+from ..data.shards import (
+    SHARD_FORMATS,
+    ContentHash,
+    Format,
+    WrittenShard,
+    batch_rows,
+    write_batches,
+)
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, parse_size, progress
@@ -24,8 +31,20 @@ from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
 from .soco.release import read_release
-from .soco.source import HUB_RELEASE, REQUIRED, ReleaseFiles, open_release
-from .tables import Row, draw_missing_pairs, image_rows, keypoint_rows, pairs_of, stored_configs
+from .soco.source import (
+    HUB_RELEASE,
+    REQUIRED,
+    ReleaseFiles,
+    open_release,
+)
+from .tables import (
+    Row,
+    draw_missing_pairs,
+    image_rows,
+    keypoint_rows,
+    pairs_of,
+    stored_configs,
+)
 
 _LISTED_FINDINGS = 1000
 _SHOWN_FINDINGS = 5

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from ..data.folder import open_folder
 from ..data.manifest import is_built
-from ..data.remote_folder import HubAddress, fetch_folder, hub_address, is_published, one_revision
+from ..data.remote_folder import (
+    HubAddress,
+    fetch_folder,
+    hub_address,
+    is_published,
+    one_revision,
+)
 from ..errors import DataNotFoundError, UsageError
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root

@@ -7,7 +7,12 @@ from typing import Any
 
 from ..data.pairs import PairIndex, draw_pairs
 from ..data.queries import pair_queries
-from ..data.release_types import ImageRecord, ImageView, PairRecord, Release
+from ..data.release_types import (
+    ImageRecord,
+    ImageView,
+    PairRecord,
+    Release,
+)
 from ..data.schema import CONFIGS, TableSpec
 from .soco.source import ReleaseFiles
 

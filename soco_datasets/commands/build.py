@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .common import Commands, command
-from .engine_options import add_engine_options, open_mapper
+from .engine_options import add_engine_options, engine_config, open_mapper
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.build import build_dataset
 
-    with open_mapper(arguments) as mapper:
+    with open_mapper(engine_config(arguments)) as mapper:
         result = build_dataset(
             arguments.source,
             arguments.out,

@@ -10,7 +10,7 @@ from ..lvlm.prompted import IMAGE_FORMATS
 from .common import Commands, command
 
 if TYPE_CHECKING:
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
     from ..lvlm.run import AskOptions
 
 
@@ -70,7 +70,7 @@ def add_asking_options(parser: argparse.ArgumentParser) -> None:
 
 def asking_options(arguments: argparse.Namespace) -> tuple[ModelOptions, AskOptions]:
     """The model and how it is asked, from the options of `add_asking_options` and `--model`."""
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
     from ..lvlm.run import AskOptions
 
     given = vars(arguments)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..benchmarks.tasks import TASKS, Task, get_tasks
 from ..errors import DatasetFolderError, unknown_name
+from ..geometry import Convention
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Preset:
     tasks: tuple[str, ...]
     alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
     reductions: tuple[str, ...] = ("pair", "keypoint")
-    convention: str = "reference"
+    convention: Convention = "reference"
     probe: bool = False
 
 

@@ -16,7 +16,13 @@ from ..errors import DatasetFolderError, unknown_name
 from ..utils.files import sha256_file
 from .image_index import index_rows
 from .images import ImageStore
-from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, read_manifest
+from .manifest import (
+    MANIFEST,
+    REBUILD,
+    ShardEntry,
+    checked_shards,
+    read_manifest,
+)
 from .remote_folder import Snapshot
 from .schema import CONFIGS
 from .taxonomy import Taxonomy

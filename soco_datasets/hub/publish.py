@@ -16,8 +16,18 @@ from ..data.schema import CONFIGS
 from ..errors import UsageError
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
-from .client import check_repo_name, connect, make_repo, retrying
-from .sync import Changes, Content, Synced, Target
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
+from .sync import (
+    Changes,
+    Content,
+    Synced,
+    Target,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

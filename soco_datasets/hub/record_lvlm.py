@@ -16,7 +16,12 @@ from ..lvlm.answers import PARSERS
 from ..lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
 from ..lvlm.tsv import FILE_NAMES
 from ..reporting.paper_lvlm import paper_rows
-from .record_type import OVERALL, PublishedScore, RecordType, bootstrap_of
+from .record_type import (
+    OVERALL,
+    PublishedScore,
+    RecordType,
+    bootstrap_of,
+)
 from .rules import Leaderboard
 
 if TYPE_CHECKING:

@@ -8,7 +8,12 @@ from pathlib import Path
 from ..errors import UsageError
 from .record_lvlm import LvlmRecordType
 from .record_pck import PckRecordType
-from .record_type import OVERALL, RANKED_SUBSETS, RECORD_FILE, RecordType
+from .record_type import (
+    OVERALL,
+    RANKED_SUBSETS,
+    RECORD_FILE,
+    RecordType,
+)
 
 RECORD_TYPES: tuple[RecordType, ...] = (PckRecordType(), LvlmRecordType())
 RANKED_TASKS = {task: title for kind in RECORD_TYPES for task, title in kind.tasks.items()}

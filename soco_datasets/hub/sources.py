@@ -14,9 +14,23 @@ from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
 from .client import retrying
 from .hosted_leaderboard import read_board
-from .leaderboard import MISMATCH, PROPOSED, UNVERIFIED, VERIFIED, Collected, Entry, paper_entries, with_status
+from .leaderboard import (
+    MISMATCH,
+    PROPOSED,
+    UNVERIFIED,
+    VERIFIED,
+    Collected,
+    Entry,
+    paper_entries,
+    with_status,
+)
 from .record_type import RANKED_SUBSETS, RecordType
-from .record_types import RECORD_TYPES, find_ranked_task, kind_of_record, kind_of_task
+from .record_types import (
+    RECORD_TYPES,
+    find_ranked_task,
+    kind_of_record,
+    kind_of_task,
+)
 from .rules import Leaderboard
 from .submission import SubmissionError
 from .submissions import Address, entries_of, verify_kind

@@ -17,7 +17,15 @@ from .record_type import RECORD_FILE, RecordType
 from .record_types import RECORD_TYPES, kind_of_record, record_beside
 from .rules import Leaderboard
 from .submission import SubmissionError, parse_entries, place_of
-from .verify import Verdict, check_files, check_submission, find_folder, joined, stated_content, verify_file
+from .verify import (
+    Verdict,
+    check_files,
+    check_submission,
+    find_folder,
+    joined,
+    stated_content,
+    verify_file,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi

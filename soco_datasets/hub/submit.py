@@ -15,7 +15,12 @@ from ..errors import UsageError
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
-from .client import check_repo_name, connect, make_repo, retrying
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
 from .hosted_leaderboard import read_board
 from .recompute import check_result
 from .record_type import RECORD_FILE, Record, RecordType

@@ -15,7 +15,13 @@ from .recompute import LeafComparison, compare_records, read_data
 from .record_type import Record, RecordType
 from .record_types import kind_of_record, record_beside
 from .rules import Leaderboard
-from .submission import Checksums, SubmissionError, make_entries, pins_of, place_of
+from .submission import (
+    Checksums,
+    SubmissionError,
+    make_entries,
+    pins_of,
+    place_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

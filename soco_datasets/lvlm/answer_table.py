@@ -23,8 +23,14 @@ from ..errors import PredictionsError
 from ..records.header import check_provenance
 from ..utils.files import atomic_file
 from .answer_store import ANSWERED
+from .circular_scores import (
+    Answer,
+    AnswerRow,
+    Key,
+    check_known,
+    first_items,
+)
 from .question_rows import read_rows, stored_settings
-from .scores import Answer, AnswerRow, Key, check_known, first_items
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder

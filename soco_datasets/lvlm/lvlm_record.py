@@ -19,9 +19,20 @@ from ..records.header import check_provenance, is_counts
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import atomic_write
 from .answer_store import ANSWERED
-from .answer_table import answers_of, judged_of, questions_of, read_answers_header, write_answers
+from .answer_table import (
+    answers_of,
+    judged_of,
+    questions_of,
+    read_answers_header,
+    write_answers,
+)
+from .circular_scores import (
+    MEASURES,
+    SCORES_VERSION,
+    first_items,
+    score_answers,
+)
 from .prompted import PromptedQuestions
-from .scores import MEASURES, SCORES_VERSION, first_items, score_answers
 
 _REPORT = ("questions_hash", "orderings", "left_out", "bootstrap", "parsers")  # fields that `score_answers` gives
 

@@ -16,7 +16,7 @@ from .. import __version__
 from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, FAILED, AnswerStore
-from .models import ModelOptions, folder_name
+from .model_choice import ModelOptions, folder_name
 from .prompted import PromptedQuestions
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def run_questions(
     options = options or AskOptions()
     if not questions or not all(len(part) for part in questions):
         raise UsageError("There are no questions to ask. Check --setting and --limit.")
-    from .models import open_model
+    from .model_choice import open_model
 
     loaded = open_model(model)
     folder = out / folder_name(model.model)
@@ -111,7 +111,7 @@ def run_questions(
 
 def _run_setting(asked: PromptedQuestions, model: Model, folder: Path, options: AskOptions) -> RunResult:
     from .failures import Gate
-    from .models import model_identity
+    from .model_choice import model_identity
 
     local = hasattr(model.api, "record")
     image_format = options.image_format
@@ -154,7 +154,7 @@ def _evaluate(
     from tqdm import tqdm
 
     from .inspect_task import make_task
-    from .models import check_endpoint
+    from .model_choice import check_endpoint
 
     local = hasattr(model.api, "record")
     if model.api.base_url:

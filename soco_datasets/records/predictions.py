@@ -22,7 +22,13 @@ from numpy.typing import ArrayLike
 from ..config import Protocol
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
-from .annotated_points import IMAGES_KEY, AnnotatedPoints, Images, images_from_json, images_to_json
+from .annotated_points import (
+    IMAGES_KEY,
+    AnnotatedPoints,
+    Images,
+    images_from_json,
+    images_to_json,
+)
 from .header import Header, TaskExpectation
 from .validation import (
     check_annotated,

@@ -18,8 +18,8 @@ from soco_datasets.features.backbones import load_backbone, own_statistics
 from soco_datasets.features.families.base import Backbone
 from soco_datasets.features.model_list import BACKBONES
 from soco_datasets.features.preprocess import NAMED_STATISTICS
+from soco_datasets.features.selfcheck.check_model import SelfCheckReport, check_backbone, check_model, default_sizes
 from soco_datasets.features.selfcheck.locality import measure, probe_cells
-from soco_datasets.features.selfcheck.run import SelfCheckReport, check_backbone, check_model, default_sizes
 
 TinyModel = Callable[[str], Path]
 BUILDERS = {**TOKEN_MODELS, **MAP_MODELS}

@@ -25,11 +25,11 @@ from soco_datasets.lvlm.answer_table import (
     read_answers_table,
     write_answers,
 )
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
 from soco_datasets.lvlm.prompted import PromptedQuestions
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.utils.files import sha256_file
 
 HEADER = AnswersHeader(

@@ -23,7 +23,7 @@ from soco_datasets.errors import BackboneError, SocoError, UsageError
 from soco_datasets.lvlm import hf_provider
 from soco_datasets.lvlm.hf_model import Chat, Reply, VisionLanguageModel, load_vision_language_model, shrink
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
-from soco_datasets.lvlm.models import ModelOptions, open_model
+from soco_datasets.lvlm.model_choice import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
 from soco_datasets.lvlm.run import AskOptions, run_questions
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from ...data.diagnostics import BuildReport
-from ...data.release_types import PAIR_SUBSETS, ImageRecord, ImageView, PairRecord, Release
+from ...data.release_types import (
+    PAIR_SUBSETS,
+    ImageRecord,
+    ImageView,
+    PairRecord,
+    Release,
+)
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
 from ...utils.files import progress
 from ..image_files import read_images
 from .categories import supercategory_of
 from .descriptions import build_descriptions
-from .merge import compare_annotations, deduplicate_pairs, distinct_views, fill_pairs, merge_views
+from .merge import (
+    compare_annotations,
+    deduplicate_pairs,
+    distinct_views,
+    fill_pairs,
+    merge_views,
+)
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import read_side_files

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import check_text, finite, is_json, nfc
+from ...data.json_values import (
+    check_text,
+    finite,
+    is_json,
+    nfc,
+)
 from ...data.release_types import ImageRecord, ImageView
 from .metadata import METADATA_FILE
 from .source import ReleaseFiles, read_error

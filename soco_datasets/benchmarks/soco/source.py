@@ -22,7 +22,12 @@ from typing import Any
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import is_text
-from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
+from ...errors import (
+    DataNotFoundError,
+    ReleaseError,
+    SocoError,
+    UsageError,
+)
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")

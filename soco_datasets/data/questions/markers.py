@@ -17,7 +17,14 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import UsageError, unknown_name
-from .label_layout import Canvas, LabelBox, _Point, arrow_tail, mark_radius, place_labels
+from .label_layout import (
+    Canvas,
+    LabelBox,
+    _Point,
+    arrow_tail,
+    mark_radius,
+    place_labels,
+)
 
 SHAPES = ("arrow", "circle", "cross", "square")
 COLORS = {

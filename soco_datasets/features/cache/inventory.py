@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.files import explain_write_errors
-from .disk import KEY, MAPS, USE, default_directory
+from .disk import (
+    KEY,
+    MAPS,
+    USE,
+    default_directory,
+)
 from .index import count_marks
 from .vectors import count_vectors
 
