@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from soco_datasets.errors import UsageError
-from soco_datasets.features.resampling import resample_pixels
+from soco_datasets.features.pixel_filters import resample_pixels
 from soco_datasets.features.transforms import (
     Crop,
     CropBox,
