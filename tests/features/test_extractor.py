@@ -113,6 +113,7 @@ def test_the_record_is_json_and_whole(save_model: SaveModel) -> None:
         "layer": 1,
         "num_layers": 3,
         "norm": "final",
+        "recipe": "checkpoint",
         "num_prefix_tokens": 5,
         "patch_size": 14,
         "channels": 32,

@@ -142,11 +142,6 @@ def test_sine_positions_equal_the_definition(grid: tuple[int, int]) -> None:
         frequencies = [10000 ** (-2 * index / (WIDTH / 2)) for index in range(WIDTH // 4)]
         expected = [f(place * w) for place in (column, row) for f in (math.sin, math.cos) for w in frequencies]
         np.testing.assert_allclose(found[1 + row * grid[1] + column], expected, atol=1e-6)
-    config = tf.ViTMAEConfig(hidden_size=48, num_hidden_layers=1, num_attention_heads=2, image_size=224)
-    embeddings = tf.ViTMAEModel(config).embeddings
-    embeddings.initialize_weights()
-    stored = embeddings.position_embeddings  # what the class makes for its own grid
-    torch.testing.assert_close(sincos_table(48, 1, 14, 14), stored.detach(), atol=1e-6, rtol=0)
 
 
 WIDE: dict[str, Any] = {
@@ -255,7 +250,7 @@ def test_adapters_at_true_width_and_800_pixels(
 def test_perception_at_true_width_is_rotated_by_whole_cells(tmp_path: Path) -> None:
     """Against attention with coordinates of whole cells: at twice the grid the first block must see 0, 1, 2 ..."""
     timm = import_timm()
-    arguments = {"depth": 2, "img_size": 512}
+    arguments: dict[str, Any] = {"depth": 2, "img_size": 512}
     model = timm.create_model("vit_pe_spatial_base_patch16_512", pretrained=False, num_classes=0, **arguments)
     from timm.models import save_for_hf
 
@@ -274,7 +269,7 @@ def test_perception_at_true_width_is_rotated_by_whole_cells(tmp_path: Path) -> N
         name="pe", checkpoint=checkpoint, device="cpu", dtype="float32", positions="rotary_fixed", **options
     )
     backbone = family_of("timm_wrapper", "pe").load(request)
-    arguments["img_size"] = 800
+    arguments |= {"img_size": 800, "ref_feat_shape": (50, 50)}  # 50 cells over 50: whole cells
     large = timm.create_model("vit_pe_spatial_base_patch16_512", pretrained=False, num_classes=0, **arguments).eval()
     state = {name: tensor for name, tensor in model.state_dict().items() if name in large.state_dict()}
     prefix = 0 if large.no_embed_class else large.num_prefix_tokens
@@ -283,9 +278,6 @@ def test_perception_at_true_width_is_rotated_by_whole_cells(tmp_path: Path) -> N
     grid = np.einsum("ri,cj,ijk->rck", matrix, matrix, table[prefix:].double().numpy().reshape(32, 32, -1))
     state["pos_embed"] = torch.cat([table[:prefix], torch.from_numpy(grid.reshape(2500, -1)).float()])[None]
     large.load_state_dict(state, strict=False)
-    large.rope.ref_feat_shape, large.rope.feat_shape = (50, 50), None  # 50 cells over 50: whole cells
-    large.dynamic_img_size = large.patch_embed.dynamic_img_pad = False
-    large.rope.get_embed = lambda shape=None, rope=large.rope: type(rope).get_embed(rope, [50, 50])
     pixels = torch.rand(1, 3, 800, 800, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = large.forward_intermediates(pixels, indices=[1], intermediates_only=True, output_fmt="NCHW")[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,20 @@ from helpers.tiny_models import TOKEN_MODELS
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone, own_statistics
 from soco_datasets.features.families.base import Backbone
-from soco_datasets.features.model_list import BACKBONES
-from soco_datasets.features.preprocess import NAMED_STATISTICS
+from soco_datasets.features.model_list import BACKBONES, listed
+from soco_datasets.features.preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
 from soco_datasets.features.selfcheck.check_model import SelfCheckReport, check_backbone, check_model, default_sizes
+from soco_datasets.features.selfcheck.checks import Check
+from soco_datasets.features.selfcheck.expected import agrees_with_recipe, known_statistics
 from soco_datasets.features.selfcheck.locality import measure, probe_cells
 
 TinyModel = Callable[[str], Path]
 BUILDERS = {**TOKEN_MODELS, **MAP_MODELS}
 SLOW = ("stable_diffusion",)  # eight forwards an image
+
+
+def detail_of(report: SelfCheckReport, name: str) -> str:
+    return next(check.detail for check in report.checks if check.name == name)
 
 
 def status(report: SelfCheckReport) -> dict[str, str]:
@@ -179,7 +185,7 @@ def test_a_model_that_raises_is_a_finding(backbone: Backbone) -> None:
 
     report = check_backbone(bent(backbone, explode))
     assert status(report)["map shape"] == "fail"
-    assert "shapes cannot be multiplied" in report.checks[1].detail
+    assert "shapes cannot be multiplied" in detail_of(report, "map shape")
 
 
 def test_a_model_that_refuses_small_images_is_checked_at_larger_ones(backbone: Backbone) -> None:
@@ -190,7 +196,7 @@ def test_a_model_that_refuses_small_images_is_checked_at_larger_ones(backbone: B
 
     report = check_backbone(bent(backbone, refuse))
     assert report.passed
-    assert "12x12" in report.checks[1].detail
+    assert "12x12" in detail_of(report, "map shape")
 
 
 def test_wrong_statistics_are_caught(tiny_model: TinyModel) -> None:
@@ -327,3 +333,74 @@ class TestLocality:
             assert len(set(probes)) == len(probes)
             assert {(0, 0), (cells[0] - 1, cells[1] - 1)} <= set(probes)
             assert all(0 <= row < cells[0] and 0 <= column < cells[1] for row, column in probes)
+
+
+def statistics(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    return Statistics(tuple(mean), tuple(std), "checkpoint")  # type: ignore[arg-type]  # of three
+
+
+IMAGENET = NAMED_STATISTICS["imagenet"]
+
+
+@pytest.mark.parametrize(
+    ("used", "expected", "text"),
+    [
+        (IMAGENET, "pass", "imagenet"),
+        (NAMED_STATISTICS["half"], "pass", "half"),
+        (statistics((0.498,) * 3, (0.502,) * 3), "pass", "half"),
+        (statistics(IMAGENET.std, IMAGENET.mean), "fail", "exchanged: they are those of imagenet"),
+        (statistics(IMAGENET.mean[::-1], IMAGENET.std[::-1]), "fail", "imagenet in the order of BGR"),
+        (statistics(IMAGENET.mean, (0.005,) * 3), "fail", "too small"),
+        (statistics((0.24, 0.21, 0.2), (0.44, 0.42, 0.41)), "fail", "look exchanged"),
+        (statistics((0.6, 0.5, 0.5), (0.2, 0.2, 0.2)), "info", "none of the known sets"),
+        (NO_STATISTICS, "info", "normalizes them itself"),
+    ],
+)
+def test_statistics_are_compared_with_the_known_sets(
+    tiny_model: TinyModel, used: Statistics, expected: str, text: str
+) -> None:
+    found = known_statistics(replace(load_backbone(tiny_model("vit")), statistics=used))
+    assert found.status == expected
+    assert text in found.detail
+
+
+class TestTheRecipeOfAListedModel:
+    """A DINO of the right width, depth and heads whose files are changed one at a time."""
+
+    def check(self, folder: Path, **config: object) -> Check:
+        import transformers as tf
+
+        options = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "image_size": 32}
+        settings = {**options, "intermediate_size": 32, "layer_norm_eps": 1e-12, "hidden_act": "gelu", **config}
+        tf.ViTModel(tf.ViTConfig(**settings)).save_pretrained(folder)
+        backbone = load_backbone(folder, statistics="imagenet")
+        backbone.recipe = "paper"
+        return agrees_with_recipe(backbone, listed("dino_s16"))
+
+    def test_the_right_one_passes(self, tmp_path: Path) -> None:
+        found = self.check(tmp_path)
+        assert (found.status, found.detail) == (
+            "pass",
+            "recipe paper: channels, blocks, heads, eps, activation, statistics",
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "text"),
+        [
+            ({"num_attention_heads": 12}, "heads is 12, expected 6"),
+            ({"layer_norm_eps": 1e-3}, "eps is 0.001"),
+            ({"hidden_act": "quick_gelu"}, "activation is quick_gelu, expected gelu"),
+            ({"num_hidden_layers": 11}, "blocks is 11, expected 12"),
+        ],
+    )
+    def test_another_architecture_fails(self, tmp_path: Path, changes: dict[str, object], text: str) -> None:
+        found = self.check(tmp_path, **changes)
+        assert found.status == "fail"
+        assert text in found.detail
+
+    def test_other_statistics_fail(self, tiny_model: TinyModel) -> None:
+        half = load_backbone(tiny_model("dinov2"), statistics="half")
+        half.recipe = "paper"
+        found = agrees_with_recipe(half, listed("dinov2_b14"))
+        assert "statistics is [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]], expected [[0.485" in found.detail
+        assert agrees_with_recipe(half, None).status == "skipped"

@@ -42,7 +42,7 @@ class QwenVlFamily(MapFamily):
         from transformers import Qwen3VLVisionModel
         from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
 
-        if "vision_config" not in checkpoint.config and "depth" not in checkpoint.config:
+        if checkpoint.config.get("vision_config") is None and "depth" not in checkpoint.config:
             check_tower(checkpoint)  # a tower that transformers 4.57 saved alone says "qwen2_5_vl" too
         third = checkpoint.model_type.startswith("qwen3")
         tower = Qwen3VLVisionModel if third else Qwen2_5_VisionTransformerPretrainedModel
