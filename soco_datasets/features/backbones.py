@@ -21,6 +21,7 @@ from .checkpoint import Checkpoint
 from .device import usable_device
 from .families import family_of
 from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm, Positions
+from .methods import refuse_method
 from .model_list import BACKBONES, BackboneSpec, listed
 from .opening import open_checkpoint_folder, open_hub
 from .plugin import is_plugin, load_plugin
@@ -203,6 +204,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
         return folder.name, "", folder  # `open_checkpoint_folder` says that it is not there
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
+    refuse_method(model)
     error = unknown_name("model", model, (spec.name for spec in BACKBONES))
     raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
 
