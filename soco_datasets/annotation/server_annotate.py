@@ -14,7 +14,7 @@ from .assignment import next_assignment
 from .database import Assignment, ImageRow, Person
 from .invitations import authenticate
 from .refusals import RefusedError
-from .requests import bearer, number, picture_response
+from .request_fields import bearer, number, picture_response
 from .turk_sessions import turk_person
 from .work import Workbench, step_from
 

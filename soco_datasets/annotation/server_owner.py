@@ -13,7 +13,7 @@ from .database import Person
 from .invitations import authenticate, invite
 from .overview import overview
 from .refusals import RefusedError
-from .requests import bearer, number, picture_response
+from .request_fields import bearer, number, picture_response
 from .review import image_row
 from .server_annotate import Routes
 from .work import Workbench

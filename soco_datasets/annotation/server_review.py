@@ -11,7 +11,7 @@ from starlette.responses import Response
 from .database import Person
 from .invitations import authenticate
 from .refusals import RefusedError
-from .requests import bearer, number, picture_response
+from .request_fields import bearer, number, picture_response
 from .review import ReviewVerdict, correction_statistics, image_row, judge, next_review
 from .server_annotate import Routes
 from .work import Workbench
