@@ -21,7 +21,7 @@ from .invitations import invite
 from .project import BOX_POINTS
 from .release_views import ReleaseParts
 from .state import PointAnswer
-from .work import Step, Workbench
+from .work import AnnotationStep, Workbench
 
 Truth = Mapping[int, Mapping[str, tuple[float, float]]]  # image id -> keypoint -> pixels of the visible ones
 
@@ -129,7 +129,7 @@ def _inside(value: float, side: int) -> float:
 def _give(bench: Workbench, person: Person, assignment_id: int, answers: Mapping[str, PointAnswer]) -> None:
     tab, seen = secrets.token_hex(8), 0
     for name, answer in answers.items():
-        step = Step(secrets.token_hex(8), tab, seen, name, answer.state, answer.x, answer.y)
+        step = AnnotationStep(secrets.token_hex(8), tab, seen, name, answer.state, answer.x, answer.y)
         seen = bench.place(person, assignment_id, step)["seen"]
     bench.finish(person, assignment_id, float(2 * len(answers)))
 

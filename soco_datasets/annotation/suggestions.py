@@ -31,7 +31,7 @@ Map = NDArray[np.float32]
 class Extractor(Protocol):
     """What is needed of a feature extractor: `DenseFeatureExtractor` has it."""
 
-    def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> Any:
+    def extract_normalized(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> Any:
         """(B, C, grid, grid) features of unit length over C, a torch tensor, of images padded to squares."""
         ...
 
@@ -139,7 +139,7 @@ def sample(features: Map, point: tuple[float, float], side: float) -> Map:
 
 
 def _features(extractor: Extractor, picture: Image.Image, name: str) -> Map:
-    maps = extractor.extract_normalised([picture], [name])
+    maps = extractor.extract_normalized([picture], [name])
     result: Map = np.asarray(maps[0].cpu().numpy(), dtype=np.float32)
     return result
 

@@ -22,7 +22,7 @@ _LONGEST_NOTE = 500
 
 
 @dataclass(frozen=True)
-class Step:
+class AnnotationStep:
     """A step as a request gives it, unchecked but for its types."""
 
     key: str
@@ -36,7 +36,7 @@ class Step:
     note: str | None = None
 
 
-def step_from(body: Mapping[str, Any]) -> Step:
+def step_from(body: Mapping[str, Any]) -> AnnotationStep:
     """Raises `RefusedError` (422) where a field has the wrong type."""
     texts = {name: body.get(name, "") for name in ("key", "tab", "keypoint")}
     for name, value in texts.items():
@@ -53,7 +53,9 @@ def step_from(body: Mapping[str, Any]) -> Step:
     source = body.get("source", "hand")
     if source not in ("hand", "suggestion"):
         raise RefusedError(422, "bad_field", "source must be hand or suggestion.")
-    return Step(**texts, seen=seen, state=body.get("state"), x=body.get("x"), y=body.get("y"), source=source, note=note)
+    return AnnotationStep(
+        **texts, seen=seen, state=body.get("state"), x=body.get("x"), y=body.get("y"), source=source, note=note
+    )
 
 
 class Workbench:
@@ -101,7 +103,7 @@ class Workbench:
             "card": None if card is None else {"x": card.point[0], "y": card.point[1]},
         }
 
-    def place(self, person: Person, assignment_id: int, step: Step) -> dict[str, Any]:
+    def place(self, person: Person, assignment_id: int, step: AnnotationStep) -> dict[str, Any]:
         """Store one step; the same step again is stored once and answered the same.
 
         Raises:
@@ -134,7 +136,7 @@ class Workbench:
             )
             return _add(session, assignment, steps, new)
 
-    def undo(self, person: Person, assignment_id: int, step: Step) -> dict[str, Any]:
+    def undo(self, person: Person, assignment_id: int, step: AnnotationStep) -> dict[str, Any]:
         """Take back the last step: a new row with what stood before. With nothing to take back, nothing happens."""
         with self.database.writing() as session:
             assignment, steps = self._own_open(session, person, assignment_id, step)
@@ -181,7 +183,7 @@ class Workbench:
             return {"status": "done"}
 
     def _own_open(
-        self, session: Session, person: Person, assignment_id: int, step: Step
+        self, session: Session, person: Person, assignment_id: int, step: AnnotationStep
     ) -> tuple[Assignment, list[Placement]]:
         assignment = _own(session, person, assignment_id, lock=True)
         return assignment, _steps(session, assignment.id)
@@ -213,7 +215,7 @@ def _check_open(assignment: Assignment) -> None:
         raise RefusedError(409, assignment.status, f"This image {why}; your steps so far are kept. Reload the page.")
 
 
-def _check_tab(steps: list[Placement], step: Step) -> None:
+def _check_tab(steps: list[Placement], step: AnnotationStep) -> None:
     if any(old.id > step.seen and old.tab != step.tab for old in steps):
         raise RefusedError(409, "other_tab", "This image was changed in another tab. Reload the page to see both.")
 

@@ -18,7 +18,7 @@ from soco_datasets.annotation.database import ImageRow, Person, Placement, Sugge
 from soco_datasets.annotation.invitations import invite
 from soco_datasets.annotation.project import load_project
 from soco_datasets.annotation.suggestions import add_suggestions, pull_report, sample
-from soco_datasets.annotation.work import Step, Workbench
+from soco_datasets.annotation.work import AnnotationStep, Workbench
 from soco_datasets.errors import UsageError
 
 torch = pytest.importorskip("torch")
@@ -28,7 +28,7 @@ GRID = 25  # cells of 8 pixels in a square of 200
 class Colors:
     """The mean color of each cell, centered and of unit length: finds a patch of the same color."""
 
-    def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> Any:
+    def extract_normalized(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> Any:
         maps = []
         for image in images:
             square = Image.new("RGB", (max(image.size),) * 2, "white")
@@ -107,11 +107,17 @@ def answer_with_pull(bench: Workbench) -> None:
             shown = session.get_one(ImageRow, assignment.image_id).suggest
         for index, name in enumerate(NAMES):
             if shown and index < 2:
-                step = Step(secrets.token_hex(8), "tab00000", 2**40, name, "visible", 100.0, 60.0, "suggestion")
+                step = AnnotationStep(
+                    secrets.token_hex(8), "tab00000", 2**40, name, "visible", 100.0, 60.0, "suggestion"
+                )
                 bench.place(ada, assignment.id, step)
             if not shown or index > 0:
                 x = 104.0 if shown else 110.0
-                bench.place(ada, assignment.id, Step(secrets.token_hex(8), "tab00000", 2**40, name, "visible", x, 60.0))
+                bench.place(
+                    ada,
+                    assignment.id,
+                    AnnotationStep(secrets.token_hex(8), "tab00000", 2**40, name, "visible", x, 60.0),
+                )
         bench.finish(ada, assignment.id, 1.0)
 
 
