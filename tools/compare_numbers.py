@@ -36,7 +36,6 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ class Recorder:
         self._checkout, self._shared, self._old = checkout, shared, old
         start = out / "start"
         for folder in (self.files, self.facts, start):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         (start / "sitecustomize.py").write_text(_NO_EDITABLE)
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SOCO_", "HF_"))},
@@ -86,13 +85,14 @@ class Recorder:
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
         }
         places = {out: "<out>", old: "<out>", checkout: "<checkout>", shared: "<shared>"}
-        self._places = {str(path): places[path] for path in sorted(places, key=lambda path: -len(str(path)))}
+        self._places = {f"{self.files}/": "", f"{old / 'files'}/": ""}  # as if named by relative paths
+        self._places |= {str(path): places[path] for path in sorted(places, key=lambda path: -len(str(path)))}
 
     def run(self, only: str, jobs: int) -> list[str]:
         """Run all steps whose name matches `only`; the names of those that left a Python traceback."""
-        make_inputs(self.files, self._shared)
-        own = self._old == self.files.parent
-        steps = [step for step in all_steps(self._shared, "." if own else str(self._old / "files"))]
+        if not (self.files / "models").is_dir():
+            make_inputs(self.files, self._shared)
+        steps = all_steps(self._shared, str(self._old / "files"))
         steps.append(Step(_OPTIONS, 0, ("options", *self._known_options()), prints="json", snippet=True))
         wanted = [step for step in steps if re.search(only, step.name)]
         crashed: list[str] = []
@@ -137,9 +137,9 @@ class Recorder:
 def record(arguments: argparse.Namespace) -> int:
     """Make a record; 1 when a step ended with a traceback, which no refused step does."""
     out = arguments.out.resolve()
-    if out.exists():
+    if out.exists() and not arguments.update:
         if not arguments.overwrite:
-            raise SystemExit(f"{out} exists: give another folder, or --overwrite.")
+            raise SystemExit(f"{out} exists: give another folder, --overwrite or --update.")
         shutil.rmtree(out)
     checkout, shared = arguments.checkout.resolve(), arguments.shared.resolve()
     if not (shared / "data" / "oracle").is_dir():
@@ -195,19 +195,21 @@ def main() -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    path = partial(Path)
     recording = commands.add_parser("record", help="keep a record of a checkout")
-    recording.add_argument("out", type=path, help="folder to make")
-    recording.add_argument("--checkout", type=path, default=_TOOLS.parent, help="default: that of this file")
-    recording.add_argument("--shared", type=path, default=_TOOLS.parent / ".." / "shared", help="default: ../shared")
-    recording.add_argument("--old", type=path, help="a record whose folders and records are read again")
-    recording.add_argument("--only", default="", metavar="REGEX", help="only steps of these names (and their inputs)")
+    recording.add_argument("out", type=Path, help="folder to make")
+    recording.add_argument("--checkout", type=Path, default=_TOOLS.parent, help="default: that of this file")
+    recording.add_argument("--shared", type=Path, default=_TOOLS.parent / ".." / "shared", help="default: ../shared")
+    recording.add_argument("--old", type=Path, help="a record whose folders and records are read again")
+    recording.add_argument("--only", default="", metavar="REGEX", help="only steps of these names")
     recording.add_argument("--jobs", type=int, default=2, help="steps at a time (default 2)")
     recording.add_argument("--overwrite", action="store_true", help="replace the folder")
+    recording.add_argument(
+        "--update", action="store_true", help="run --only these steps again in a record that is there"
+    )
     recording.set_defaults(run=record)
     comparing = commands.add_parser("compare", help="print what differs between two records")
-    comparing.add_argument("old", type=path)
-    comparing.add_argument("new", type=path)
+    comparing.add_argument("old", type=Path)
+    comparing.add_argument("new", type=Path)
     comparing.add_argument("--allow", action="append", default=[], choices=KINDS[1:], help="pass over this kind")
     comparing.add_argument("--accept", action="append", default=[], metavar="REGEX", help="pass over these")
     comparing.add_argument("--only", default="", metavar="REGEX", help="only steps of these names")

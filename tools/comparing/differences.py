@@ -84,7 +84,7 @@ def _renamed(text: str) -> str:
 def _same(before: Any, after: Any) -> bool:
     if isinstance(before, str) and isinstance(after, str):
         return _renamed(before) == _renamed(after)
-    return type(before) is type(after) and (before == after or before != before and after != after)
+    return type(before) is type(after) and (before == after or (before != before and after != after))
 
 
 def _shown(value: Any, limit: int = 100) -> str:

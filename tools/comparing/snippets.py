@@ -105,7 +105,7 @@ def metric(folder: str) -> dict[str, Any]:
 
     choices: list[dict[str, Any]] = [
         {},
-        {"convention": "centered", "alphas": [0.2, 0.05], "reductions": ["image", "pair"], "image_size": 140},
+        {"convention": "centered", "alphas": [0.2, 0.05], "reductions": ["keypoint"], "image_size": 140},
         {"normaliser": "image", "image_size": 280},
     ]
     found: dict[str, Any] = {}
@@ -158,7 +158,7 @@ def _help(path: Sequence[str]) -> str:
 
 
 def _accepted(path: Sequence[str], option: str) -> bool:
-    """Whether a command knows an option: it then complains of the missing or superfluous argument, not of the option."""
+    """Whether a command knows an option: it then complains of the argument, not of the option."""
     complaints = _run([*path, option]) + _run([*path, f"{option}=x"])
     return f"{option}: expected" in complaints or "ignored explicit argument" in complaints or option == "--help"
 

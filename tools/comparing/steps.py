@@ -67,7 +67,7 @@ def all_steps(shared: Path, old: str) -> list[Step]:
 
     Args:
         shared: the folder that holds data/oracle and data/real_sample.
-        old: the files of the record whose data, records and answers are read again, relative or absolute.
+        old: the files of the record whose data, records and answers are read again; absolute.
     """
     return [
         *_builds(shared / "data"),
