@@ -209,4 +209,4 @@ def _check_origin() -> None:
 if __name__ == "__main__":
     functions = {function.__name__: function for function in (load, metric, options, script_answers)}
     result = functions[sys.argv[1]](*sys.argv[2:])
-    sys.stdout.write(json.dumps(result, sort_keys=True, ensure_ascii=False))
+    sys.stdout.write(json.dumps(result, sort_keys=True, ensure_ascii=False, default=repr))
