@@ -144,13 +144,14 @@ def tasks_asked(arguments: argparse.Namespace, folder: DatasetFolder | None = No
 
     Without a folder the names are only checked.
     """
+    from ..benchmarks.base import benchmark_of
     from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    there, absent = tasks_for(preset, folder.configs)
+    there, absent = tasks_for(preset, folder.configs, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..benchmarks.soco.paper import paper_scores
 from ..benchmarks.soco.source import HUB_RELEASE
 from ..benchmarks.tasks import TASKS, get_tasks
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..records.evaluation import EvaluationResult, record_from_predictions
 from ..records.predictions import check_against_dataset, read_header, read_predictions
-from ..benchmarks.soco.paper import paper_scores
 from ..reporting.paper_match import is_soco
 from .record_type import (
     OVERALL,

@@ -65,7 +65,9 @@ def mini_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(mini_release: Path) -> DatasetFolder:
-    return open_folder(build_dataset(str(mini_release), mini_release.with_name("built"), options=BuildOptions(skip_bad=True)).path)
+    return open_folder(
+        build_dataset(str(mini_release), mini_release.with_name("built"), options=BuildOptions(skip_bad=True)).path
+    )
 
 
 @pytest.fixture(scope="module")

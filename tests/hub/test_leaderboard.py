@@ -14,6 +14,7 @@ from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soco_datasets.benchmarks.soco.paper import headline
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
 from soco_datasets.hub.leaderboard import (
@@ -28,7 +29,6 @@ from soco_datasets.hub.leaderboard import (
 )
 from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.sources import local_entries
-from soco_datasets.benchmarks.soco.paper import headline
 
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m=1+1"
 
