@@ -160,7 +160,7 @@ class Pairs:
         rows = rows.filter(pc.equal(rows["pair_id"], pair_id))
         protocol = read_header(table).protocol
         answers = dict(zip(rows["keypoint"].to_pylist(), rows["prediction"].to_pylist(), strict=True))
-        return answers or None, {"convention": protocol.convention, "size": protocol.size}
+        return answers or None, {"convention": protocol.scoring.convention, "size": protocol.features.size}
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .common import Commands, command
-from .engine_options import add_engine_options, open_mapper
+from .engine_options import add_engine_options, engine_config, open_mapper
 
 
 def add(commands: Commands) -> None:
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         pair_list=arguments.pair_list,
         fields=_field_mapping(arguments.field or ()),
     )
-    with open_mapper(arguments) as mapper:
+    with open_mapper(engine_config(arguments)) as mapper:
         result = build_dataset(arguments.source, arguments.out, options=options, mapper=mapper)
     for item in result.findings:
         if item.severity != "note":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.tasks import Task
-from ..config import Protocol
+from ..config import POINTS_PER_BLOCK, Protocol
 from ..data.folder import DatasetFolder
 from ..data.pairs import PairIndex
 from ..data.query_blocks import BlockQueries, PointTable
@@ -28,8 +28,6 @@ from .plan import (
     rows_of,
     with_queries,
 )
-
-POINTS_PER_BLOCK = 2**16  # source points of the pairs of a block: bounds its queries, and so the memory it takes
 
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]  # sources and targets, as rows of the `PointTable`
 

@@ -207,9 +207,9 @@ def with_queries(
     cells = candidate_cells(
         candidates.points,
         np.repeat(plan.sides[target[candidates.query]], candidates.counts),
-        size=protocol.size,
+        size=protocol.features.size,
         grid=grid,
-        convention=protocol.convention,
+        convention=protocol.scoring.convention,
     )
     order = np.argsort(query_match[candidates.query], kind="stable")
     return replace(

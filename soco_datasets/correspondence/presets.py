@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..benchmarks.base import SOCO, Benchmark, Task
 from ..benchmarks.soco.benchmark import BENCHMARK, TASKS
 from ..errors import DatasetFolderError, unknown_name
+from ..geometry import Convention
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Preset:
     tasks: tuple[str, ...]
     alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
     reductions: tuple[str, ...] = ("pair", "keypoint")
-    convention: str = "reference"
+    convention: Convention = "reference"
     probe: bool = False
 
 

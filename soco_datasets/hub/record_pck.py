@@ -73,16 +73,16 @@ class PckRules:
 
     def violations(self, record: EvaluationResult) -> list[str]:
         """Why a record does not fit, one sentence a reason; empty where it does."""
-        protocol, found = record.protocol, []
+        scoring, stored, found = record.protocol.scoring, record.protocol.to_dict(), []
         if record.split == "all":
             found.append("it is of all pairs, the leaderboard is of the released ones")
         for name in ("convention", "image_size", "normaliser", "matcher", "padding", "resize", "valid_area"):
-            ours, theirs = getattr(self, name), getattr(protocol, name)
+            ours, theirs = getattr(self, name), stored[name]
             if ours != theirs:
                 found.append(f"the {name.replace('_', ' ')} is {theirs!r}, the leaderboard's is {ours!r}")
-        if self.alpha not in protocol.alphas:
-            found.append(f"it was not scored at alpha {self.alpha:g}, only at {', '.join(map(str, protocol.alphas))}")
-        if self.reduction not in protocol.reductions:
+        if self.alpha not in scoring.alphas:
+            found.append(f"it was not scored at alpha {self.alpha:g}, only at {', '.join(map(str, scoring.alphas))}")
+        if self.reduction not in scoring.reductions:
             found.append(f"it lacks the reduction {self.reduction!r}")
         if missing := [task for task in self.tasks if task not in record.metrics]:
             found.append(f"the evaluation is incomplete: it lacks the task(s) {', '.join(missing)}")
@@ -149,11 +149,11 @@ class PckRecordType(RecordType):
         check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder))
 
     def notes(self, record: EvaluationResult, rules: PckRules) -> str:
-        protocol = record.protocol
-        inner = "" if protocol.size is None else f" (network {protocol.size}, grid {protocol.grid})"
-        layer = "no layer" if protocol.layer is None else f"layer {protocol.layer}"
-        norm = "" if protocol.norm is None else ", after the final norm" if protocol.norm else ", before the final norm"
-        return f"{protocol.convention} convention, {protocol.image_size} px{inner}, {layer}{norm}, {protocol.dtype}"
+        scoring, features = record.protocol.scoring, record.protocol.features
+        inner = "" if features.size is None else f" (network {features.size}, grid {features.grid})"
+        layer = "no layer" if features.layer is None else f"layer {features.layer}"
+        norm = "" if features.norm is None else ", after the final norm" if features.norm else ", before the final norm"
+        return f"{scoring.convention} convention, {features.image_size} px{inner}, {layer}{norm}, {features.dtype}"
 
     def is_headline(self, leaf: str) -> bool:
         return leaf.startswith("metrics/") and leaf.endswith("/overall/pck")

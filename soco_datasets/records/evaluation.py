@@ -118,7 +118,7 @@ class EvaluationResult:
         if stated is not None and not (isinstance(stated, str) and re.fullmatch("[0-9a-f]{64}", stated)):
             raise PredictionsError("the result record's predictions_sha256 must be 64 hexadecimal digits or null")
         _check_metrics(result)
-        check_diagnosis(vars(result), result.protocol.alphas)
+        check_diagnosis(vars(result), result.protocol.scoring.alphas)
         return result
 
     def write(self, path: str | Path) -> None:
@@ -289,7 +289,10 @@ def _dataset(result: EvaluationResult) -> str:
 
 def _check_metrics(result: EvaluationResult) -> None:
     """Check that every task has every reduction and threshold of the protocol, and every score its counts."""
-    wanted = {name: {alpha_key(alpha) for alpha in result.protocol.alphas} for name in result.protocol.reductions}
+    wanted = {
+        name: {alpha_key(alpha) for alpha in result.protocol.scoring.alphas}
+        for name in result.protocol.scoring.reductions
+    }
     if not isinstance(result.metrics, dict) or not result.metrics:
         raise PredictionsError("the result record's metrics must be a mapping of at least one task")
     for task, metrics in result.metrics.items():
@@ -298,7 +301,7 @@ def _check_metrics(result: EvaluationResult) -> None:
             if found != wanted:
                 raise PredictionsError(
                     f"metrics of task {task!r} must be those of the protocol, {sorted(wanted)} at "
-                    f"{list(result.protocol.alphas)}"
+                    f"{list(result.protocol.scoring.alphas)}"
                 )
             for place, value in _values(metrics):
                 _check_value(f"{task}/{place}", value)

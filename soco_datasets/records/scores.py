@@ -76,7 +76,7 @@ def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
         apart = azimuths_of(rows, images)
         if not np.isnan(apart).all():
             errors = _errors(rows, header.protocol)
-            curve = azimuth_curve(errors, apart, header.protocol.alphas, pair=codes(rows, ("pair_id",)))
+            curve = azimuth_curve(errors, apart, header.protocol.scoring.alphas, pair=codes(rows, ("pair_id",)))
             found[task] = {"azimuth": curve}
     return found
 
@@ -99,9 +99,9 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
         points_array(rows["target_points"]),
         np.concatenate([[0], np.cumsum(counts)]),
         np.maximum(*sizes.T),
-        normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser),
-        convention=protocol.convention,
-        size=protocol.size,
+        normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer),
+        convention=protocol.scoring.convention,
+        size=protocol.features.size,
     )
 
 
@@ -117,8 +117,8 @@ def _score_task(
         _errors(rows, header.protocol),
         pair,
         rows["pair_group"].take(first).to_pylist(),
-        alphas=header.protocol.alphas,
-        reductions=header.protocol.reductions,
+        alphas=header.protocol.scoring.alphas,
+        reductions=header.protocol.scoring.reductions,
         target_images=rows["target_image_id"].take(first).to_pylist(),
         total_pairs=header.tasks[task].pairs,
         supercategories=header.supercategories,

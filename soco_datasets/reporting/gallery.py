@@ -167,7 +167,9 @@ def _picture(analysed: Analysed, numbers: Sequence[int], photographs: Photograph
     rows = table.to_pylist()
     source, target = (photographs.add(rows[0][f"{side}_image_id"]) for side in ("source", "target"))
     protocol = read_header(analysed.rows).protocol
-    length = normalisers(boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), protocol.normaliser)[0]
+    length = normalisers(
+        boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), protocol.scoring.normalizer
+    )[0]
     marks = []
     for number, (place, row) in enumerate(zip(numbers, rows, strict=True), start=1):
         prediction = row["prediction"]

@@ -86,10 +86,10 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
         found.append(f"the data is {first.dataset['id']}, not SOCO")
     if first.split == "all":
         found.append("every pair was evaluated, not the released ones")
-    if first.protocol.convention != "reference":
-        found.append(f"the convention is {first.protocol.convention}, not reference")
-    if first.protocol.image_size != 800:
-        found.append(f"images are {first.protocol.image_size} px, not 800 px")
-    if first.protocol.normaliser != "bbox":
-        found.append(f"errors are divided by the {first.protocol.normaliser}, not by the box")
+    if first.protocol.scoring.convention != "reference":
+        found.append(f"the convention is {first.protocol.scoring.convention}, not reference")
+    if first.protocol.features.image_size != 800:
+        found.append(f"images are {first.protocol.features.image_size} px, not 800 px")
+    if first.protocol.scoring.normalizer != "bbox":
+        found.append(f"errors are divided by the {first.protocol.scoring.normalizer}, not by the box")
     return found

@@ -150,7 +150,7 @@ def _bar(ax: Axes, y: float, height: float, scored: Any, colour: str) -> None:
 def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, reduction: str | None = None) -> Figure:
     """PCK against the threshold alpha, a line a model, a band for the interval. Arguments as `plot_categories`."""
     check_task(results, task)
-    alphas = sorted(results[0].protocol.alphas)
+    alphas = sorted(results[0].protocol.scoring.alphas)
     how = reduction or main_reduction(results)
     figure, ax = new_figure(2.7)
     highest = 0.0

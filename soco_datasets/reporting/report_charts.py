@@ -115,7 +115,7 @@ class ChartMaker:
             yield self._chart(plots.plot_anatomy(rows), "Outcomes of each task, stacked to 100 percent")
 
     def _thresholds(self, tasks: Sequence[str]) -> Iterator[Chart]:
-        if len(self.results[0].protocol.alphas) > 1:
+        if len(self.results[0].protocol.scoring.alphas) > 1:
             for task in tasks:
                 yield self._chart(plots.plot_thresholds(self.results, task), f"{task_title(task)} PCK against alpha")
 

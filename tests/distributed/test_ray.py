@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.pair_tables import run_config
+
+from soco_datasets.config import RunConfig, ScoringConfig
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
@@ -35,7 +38,6 @@ from soco_datasets.cli import main
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.local_engine import CachePolicy
 from soco_datasets.correspondence.plan import make_plan, task_pairs
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
@@ -125,7 +127,7 @@ class TestTwoWorkers:
         monkeypatch.setattr(shares, "_IMAGES", images)
         monkeypatch.setattr(shares, "_SHARES", IMAGES)
         place = tmp_path if store == "disk" else None
-        found = evaluate_backbone(remote, folder, TASKS, store=store, store_dir=place)
+        found = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
         assert_same(found, usual)
         counts = found.result.counts
         assert counts["redone"] == 0
@@ -134,13 +136,15 @@ class TestTwoWorkers:
         else:
             assert counts["forwards"] == counts["decodes"] == counts["images"] == IMAGES
         if store == "disk":
-            again = evaluate_backbone(remote, folder, TASKS, store=store, store_dir=place)
+            again = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
             assert_same(again, usual)
             assert (again.result.counts["forwards"], again.result.counts["reused"]) == (0, IMAGES)
 
     def test_all_pairs_are_the_same_too(self, remote: RayExtractor, folder: DatasetFolder, spec: ExtractorSpec) -> None:
         tasks = get_tasks(["soc", "soc_geo"])
-        ours, theirs = (evaluate_all_pairs(model, folder, tasks, block=500) for model in (remote, spec.load()))
+        ours, theirs = (
+            evaluate_all_pairs(model, folder, tasks, run=RunConfig(block_points=500)) for model in (remote, spec.load())
+        )
         assert ours.counts.pop("redone") == 0
         assert dataclasses.replace(ours, created="") == dataclasses.replace(theirs, created="")
 
@@ -154,11 +158,10 @@ class TestTwoWorkers:
     ) -> None:
         monkeypatch.setattr(shares, "_IMAGES", 8)
         model = remote.describe()
-        protocol = protocol_of(model, "reference", (0.1,))
+        protocol = protocol_of(model, ScoringConfig())
         plan = make_plan(TASKS, {task.name: task_pairs(folder, task) for task in TASKS}, folder, protocol, remote.grid)
         counts = {"decodes": 0, "forwards": 0}
-        options: dict[str, Any] = {"choice": CachePolicy(), "workers": 1, "counts": counts}
-        with open_engine(remote, folder, protocol, **options) as engine:
+        with open_engine(remote, folder, protocol, RunConfig(workers=1), counts) as engine:
             engine.sample(plan)
             assert counts == {"decodes": IMAGES, "forwards": IMAGES, "redone": 0}
             first = engine.match(plan)
@@ -202,7 +205,7 @@ def test_one_worker_with_two_threads_and_no_memory_gives_the_same(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with RayExtractor(spec, workers=1) as extractor:
-        found = evaluate_backbone(extractor, folder, TASKS, memory_budget=1, workers=0)
+        found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
     assert_same(found, usual)
     assert found.result.counts["forwards"] == IMAGES
 

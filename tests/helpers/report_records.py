@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from helpers.pair_tables import pairs_table
 from soco_datasets.benchmarks.tasks import TASKS
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.correspondence.plan import task_pairs
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.records.annotated_points import image_annotations
@@ -137,7 +137,7 @@ def _table(
     named = {"id": dataset, "revision": None, "content_hash": dataset} if isinstance(dataset, str) else dataset
     return predictions_table(
         tasks,
-        protocol=protocol or Protocol(convention="centered"),
+        protocol=protocol or Protocol(ScoringConfig(convention="centered")),
         model={"name": model, "revision": None, "weights_hash": None},
         dataset=named,
         supercategories={name: supercategories.get(name) for name in categories},

@@ -20,7 +20,7 @@ from helpers.pair_tables import (
 )
 from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.evaluation import (
     EvaluationResult,
@@ -116,7 +116,7 @@ def test_a_task_without_any_query_is_null_not_zero():
 
 
 def test_the_image_can_be_the_normaliser():
-    protocol = Protocol(convention="centered", normaliser="image", alphas=(0.1,))
+    protocol = Protocol(ScoringConfig(convention="centered", normalizer="image", alphas=(0.1,)))
     small = [pair("car/1", "car", {"wheel": [[50, 60]]}, box=[0, 0, 10, 10])]
     table = build({"soc": TaskPredictions(pairs_table(small), [[60, 60]])}, protocol)
     assert score(table)["soc"]["pair"]["0.1"]["overall"]["pck"] == 1.0  # 10 px of 200
@@ -129,7 +129,7 @@ def test_the_order_of_the_rows_changes_no_digit():
         for i in range(60)
     ]
     points = rng.random((sum(len(row["keypoints"]) for row in rows), 2)) * 100
-    protocol = Protocol(convention="centered", alphas=(0.3, 0.2, 0.1))
+    protocol = Protocol(ScoringConfig(convention="centered", alphas=(0.3, 0.2, 0.1)))
     table = build({"cc": TaskPredictions(pairs_table(rows), points)}, protocol)
     want = record_from_predictions(table).to_json()
     for _ in range(5):
@@ -256,7 +256,9 @@ def test_what_is_no_record_is_refused(tmp_path, content):
 def test_results_are_comparable_only_on_the_same_data_and_scoring():
     first = record_from_predictions(small_table())
     other_model = record_from_predictions(small_table(model={"name": "other"}))
-    finer = record_from_predictions(small_table(protocol=Protocol(convention="centered", grid=50, size=800)))
+    finer = record_from_predictions(
+        small_table(protocol=Protocol(ScoringConfig(convention="centered"), FeatureConfig(grid=50, size=800)))
+    )
     check_comparable([first, other_model, finer])
     check_comparable([])
     other_data = record_from_predictions(small_table(dataset={"id": "else", "content_hash": "1"}))
