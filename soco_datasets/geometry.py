@@ -67,6 +67,26 @@ def network_points(points: ArrayLike, side: ArrayLike, size: int) -> NDArray[np.
     return np.trunc((whole * size).astype(np.float32) / divisor).astype(np.int32)
 
 
+def centered_offset(extent: ArrayLike, convention: Convention) -> NDArray[np.float64]:
+    """Where images lie in squares that pad them evenly on both sides, in pixels: what is added to their points.
+
+    Args:
+        extent: (I, 2) [width, height].
+        convention: "reference" = half the padding, a fraction where it is odd although the picture moves by whole
+            pixels, as the released evaluation of AP-10K has it; "centered" = the whole pixels by which it moves.
+
+    Returns:
+        (I, 2) float64.
+
+    >>> centered_offset([[100, 61]], "reference").tolist(), centered_offset([[100, 61]], "centered").tolist()
+    ([[0.0, 19.5]], [[0.0, 19.0]])
+    """
+    check_convention(convention)
+    sizes = np.asarray(extent, dtype=np.float64).reshape(-1, 2)
+    half = (sizes.max(axis=1, keepdims=True, initial=0) - sizes) / 2
+    return np.floor(half) if convention == "centered" else half
+
+
 def pixels_to_unit(points: ArrayLike, side: ArrayLike) -> NDArray[np.float32]:
     """(N, 2) pixel points to float32 unit points: point / side. The inverse of `unit_to_pixels`."""
     divisor = np.asarray(side, dtype=np.float64).reshape(-1, 1)

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..benchmarks.tasks import Task
-from ..config import FeatureConfig, Protocol, RunConfig, ScoringConfig
+from ..benchmarks.base import SOCO, Task, benchmark_of
+from ..config import CENTERED_PADDING, FeatureConfig, Protocol, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
+from ..features.transforms import Anchor
 from ..geometry import Convention, cells_to_unit, unit_to_pixels
 from ..records.annotated_points import AnnotatedPoints, image_annotations
 from ..records.candidate_names import with_candidates
@@ -44,8 +45,13 @@ def evaluate_backbone(
     *,
     scoring: ScoringConfig = ScoringConfig(),
     run: RunConfig = RunConfig(),
+    split: str = "test",
 ) -> Evaluation:
-    """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
+    """Evaluate one backbone on the pairs of some tasks, all from one set of features.
+
+    A benchmark's own protocol says whether images are padded on all sides and whether points are truncated (see
+    `Benchmark.point_rule`): the extractor and the scoring follow it, unless `scoring.truncated` says otherwise or the
+    extractor was made with `anchored`.
 
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
@@ -54,6 +60,7 @@ def evaluate_backbone(
         tasks: from `tasks.get_tasks`.
         scoring: how predictions are made and scored.
         run: where and how the work is done.
+        split: of the pairs.
 
     Returns:
         The predictions and the result record. `counts` in the record holds the number of images, pairs, keypoints,
@@ -67,9 +74,10 @@ def evaluate_backbone(
         UsageError: a choice that no protocol has; the normaliser "mask", since SOCO has no masks; a memory budget that
             does not suffice even without feature maps.
     """
+    extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
-    pairs = {task.name: task_pairs(folder, task) for task in tasks}
+    pairs = {task.name: task_pairs(folder, task, split) for task in tasks}
     counts = {"decodes": 0, "forwards": 0}
     if run.skip_bad:
         pairs, left_out = without_bad_images(folder, pairs, run.workers)
@@ -88,7 +96,7 @@ def evaluate_backbone(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
         protocol=protocol,
         model=model,
-        dataset=dataset_provenance(folder),
+        dataset=dataset_provenance(folder, tasks, split),
         supercategories=supercategories_of(folder),
         versions=library_versions(),
         device=model["device"],
@@ -118,10 +126,52 @@ def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> Protocol:
     return Protocol(scoring, FeatureConfig.of_model(model))
 
 
-def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:
-    """What a record says of its data: id and revision of the source, and the hash of the rows and images."""
+def by_benchmark(
+    extractor: Extractor, folder: DatasetFolder, scoring: ScoringConfig
+) -> tuple[Extractor, ScoringConfig]:
+    """The extractor and the scoring as the benchmark of a folder has them, where nothing else was asked for.
+
+    Raises:
+        UsageError: an extractor on a cluster with another padding.
+    """
+    rule = benchmark_of(folder).point_rule
+    anchor: Anchor = "center" if rule.centered else "corner"
+    if scoring.truncated is None and not rule.truncated:
+        scoring = replace(scoring, truncated=False)
+    elif scoring.truncated:
+        scoring = replace(scoring, truncated=None)  # as records have it
+    if isinstance(extractor, DenseFeatureExtractor):
+        follows = extractor.anchor_is_fixed or extractor.anchor == anchor
+        return (extractor if follows else extractor.anchored(anchor)), scoring
+    padding = extractor.describe().get("padding", FeatureConfig.padding)
+    if padding != (CENTERED_PADDING if rule.centered else FeatureConfig.padding):
+        raise UsageError(
+            f"{folder.path} is evaluated with images at the {anchor} of their square: load the model with "
+            f"anchor={anchor!r}."
+        )
+    return extractor, scoring
+
+
+def dataset_provenance(folder: DatasetFolder, tasks: Sequence[Task] = (), split: str = "test") -> dict[str, Any]:
+    """What a record says of its data: id and revision of the source, and the hash of the rows and images.
+
+    For a benchmark other than SOCO also its name, the scored points, the scale, and the hash of each pair list.
+    """
     source = folder.manifest["source"]
-    return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    found = {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    if split != "test":
+        found["split"] = split
+    if folder.benchmark != SOCO:
+        rule, hashes = benchmark_of(folder).point_rule, folder.manifest["pair_lists"]
+        lists = dict.fromkeys(f"{task.config}/{split}" for task in tasks)
+        found |= {
+            "benchmark": folder.benchmark,
+            "points": rule.points,
+            "scale": rule.scale,
+            "pair_lists": {name: hashes[name] for name in lists if name in hashes},
+            "pair_origins": {name: origin for name, origin in folder.manifest["pairs"].items() if origin != "released"},
+        }
+    return found
 
 
 def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
@@ -144,5 +194,8 @@ def predicted_points(
         rows = plan.rows[task.name]
         place = found.soft[plan.query_match[rows]] if task.matcher == "soft" else cell[rows]
         unit = cells_to_unit(place[:, 0], place[:, 1], grid, convention)
-        answers[task.name] = unit_to_pixels(unit, sides[rows]), similarity[rows]
+        pixels = unit_to_pixels(unit, sides[rows])
+        if plan.offsets is not None:
+            pixels -= plan.offsets[plan.match_target[plan.query_match[rows]]]
+        answers[task.name] = pixels, similarity[rows]
     return answers

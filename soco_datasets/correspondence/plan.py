@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..benchmarks.tasks import Task
 from ..config import Protocol
 from ..data.folder import DatasetFolder
-from ..errors import DatasetFolderError
+from ..errors import DatasetFolderError, UsageError
+from ..geometry import centered_offset
 from ..metrics.candidate_choice import candidate_cells, padded_candidates
 from ..records.validation import points_array
 from .similarity import content_cells
@@ -29,12 +30,13 @@ class Plan:
         sides: (I,) side of each one's padded square, pixels.
         content: (I, 2) columns and rows of the patch grid that hold any of the image.
         point_image: (D,) position in `images` of each distinct query point, ascending.
-        points: (D, 2) float64, pixels of the source image.
+        points: (D, 2) float64, pixels of the source image's padded square.
         match_point, match_target: (M,) query point and position in `images` of the target, ordered by target.
         soft: whether a task needs the soft position of the matches.
         query_match: (Q,) which match answers each query.
         rows: task -> its queries among the Q; tasks with the same queries share them.
         choice_query: (G,) queries of the geo tasks, ordered by their match, so by target.
+        offsets: (I, 2) where each image lies in its padded square, pixels; None where all lie at the top left.
         choices: (G, K) int64 candidate cells, see `geo.padded_candidates`.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     rows: dict[str, slice]
     choice_query: NDArray[np.int64]
     choices: NDArray[np.int64]
+    offsets: NDArray[np.float64] | None = None
 
 
 class QueryKey(NamedTuple):
@@ -60,14 +63,15 @@ class QueryKey(NamedTuple):
     choosing: bool
 
 
-def task_pairs(folder: DatasetFolder, task: Task) -> pa.Table:
-    """The `test` rows of a task, without the queries that it leaves out.
+def task_pairs(folder: DatasetFolder, task: Task, split: str = "test") -> pa.Table:
+    """The rows of one split of a task, without the queries that it leaves out.
 
     Raises:
         DatasetFolderError: the folder has no such config.
+        UsageError: the config has no such split.
     """
     check_config(folder, task)
-    pairs = folder.table(task.config, "test")
+    pairs = folder.table(task.config, split)
     if task.min_candidates > 1:
         counts = pc.list_value_length(pairs["candidate_points"].combine_chunks().flatten())
         pairs = keep_queries(pairs, counts.to_numpy(zero_copy_only=False) >= task.min_candidates)
@@ -131,8 +135,14 @@ def make_plan(
     distinct, point = distinct_points(source, flat)
     extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
     choosing = {task.name: tables[task.name] for task in tasks if task.matcher == "candidates" and task.name in tables}
+    points, offsets = flat[distinct], None
+    if protocol.is_centered_padding:
+        if protocol.scoring.valid_area:
+            raise UsageError("The valid area is not defined for images in the middle of their square.")
+        offsets = centered_offset(extent, protocol.scoring.convention)
+        points = points + offsets[source[distinct]]
     return with_queries(
-        image_plan(images, extent, source[distinct], flat[distinct], tasks, grid),
+        replace(image_plan(images, extent, source[distinct], points, tasks, grid), offsets=offsets),
         point,
         target,
         {task.name: spans[first[query_key(task)]] for task in tasks},
@@ -204,10 +214,13 @@ def with_queries(
     """
     points = max(len(plan.points), 1)
     matches, query_match = np.unique(target * points + point, return_inverse=True)
+    where = candidates.points
+    if plan.offsets is not None:
+        where = where + np.repeat(plan.offsets[target[candidates.query]], candidates.counts, axis=0)
     cells = candidate_cells(
-        candidates.points,
+        where,
         np.repeat(plan.sides[target[candidates.query]], candidates.counts),
-        size=protocol.features.size,
+        size=protocol.point_size,
         grid=grid,
         convention=protocol.scoring.convention,
     )

@@ -111,8 +111,8 @@ def check_provenance(fields: Mapping[str, Any]) -> None:
         value = fields.get(name)
         if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in keys):
             raise PredictionsError(f"{name} must be a mapping with {' and '.join(keys)}, got {value!r}")
-    if (split := fields["dataset"].get("split", "test")) not in ("test", "all"):
-        raise PredictionsError(f"dataset must be of the split test or all, got {split!r}")
+    if not isinstance(split := fields["dataset"].get("split", "test"), str):
+        raise PredictionsError(f"dataset must name its split, got {split!r}")
     if not _is_mapping(fields.get("versions"), str):
         raise PredictionsError(f"versions must map names to strings, got {fields.get('versions')!r}")
     if not isinstance(fields.get("device"), str | dict):

@@ -101,7 +101,7 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
         np.maximum(*sizes.T),
         normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer),
         convention=protocol.scoring.convention,
-        size=protocol.features.size,
+        size=protocol.point_size,
     )
 
 

@@ -41,7 +41,7 @@ def feature_key(
                 "A plug-in declares them with @plugin(weights=FILE). Or take --store auto, memory or none."
             )
     if plan is None:
-        kept: dict[str, Any] = {"transform": soco_transform(extractor.size).describe()}
+        kept: dict[str, Any] = {"transform": soco_transform(extractor.size, extractor.anchor).describe()}
         model = _without(model, ("requested_size",))
     else:
         kept = {"transform": plan.transform.describe(), "maps": plan.maps, "vectors": plan.vectors}
