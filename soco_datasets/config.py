@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from .errors import UsageError, unknown_name
-from .geometry import Convention, check_convention
+from .geometry import Convention, centered_offset, check_convention
 
 CENTERED_PADDING = "white, centered"
 NORMALIZERS = ("bbox", "image", "mask")
@@ -169,14 +172,21 @@ class Protocol:
         return flat if self.scoring.truncated is not False else {**flat, "truncated": False}
 
     @property
-    def point_size(self) -> int | None:
-        """The network size that annotated points are truncated in, None where they stay exact."""
-        return None if self.scoring.truncated is False else self.features.size
+    def point_convention(self) -> Convention:
+        """How annotated points reach the unit frame: the convention, and whether `reference` truncates."""
+        is_exact = self.scoring.convention == "reference" and self.scoring.truncated is False
+        return "untruncated" if is_exact else self.scoring.convention
 
     @property
     def is_centered_padding(self) -> bool:
         """Whether images lie in the middle of their padded square."""
         return self.features.padding == CENTERED_PADDING
+
+    def to_square(self, points: NDArray[np.float64], sizes: ArrayLike) -> NDArray[np.float64]:
+        """(N, 2) pixel points to the frame of the padded square, for images of (N, 2) `sizes` [width, height]."""
+        if not self.is_centered_padding:
+            return points
+        return points + centered_offset(sizes, self.scoring.convention)
 
     @classmethod
     def from_dict(cls, fields: Any) -> Protocol:

@@ -173,7 +173,8 @@ class Assembly:
             message = f"states {list(found.size)} for {record.image_id}, but the picture has {list(record.size)} pixels"
             self.findings.error(found.where, "width", "size_disagrees", message, "restore the original picture")
         width, height = record.size
-        out = sum(not (-_BORDER <= x <= width + _BORDER and -_BORDER <= y <= height + _BORDER) for *_, x, y in found.points)
+        low, right, bottom = -_BORDER, width + _BORDER, height + _BORDER
+        out = sum(not (low <= x <= right and low <= y <= bottom) for *_, x, y in found.points)
         if out:
             message = f"{out} point(s) of {record.image_id} lie outside the picture: kept as they are"
             self.findings.note(found.where, "keypoints", "point_outside", message)
@@ -280,5 +281,5 @@ def _is_inside(box: Box | None, size: tuple[int, int]) -> bool:
         return True
     left, top, right, bottom = box
     width, height = size
-    inside = -_BORDER <= left and -_BORDER <= top and right <= width + _BORDER and bottom <= height + _BORDER
+    inside = left >= -_BORDER and top >= -_BORDER and right <= width + _BORDER and bottom <= height + _BORDER
     return inside and right > left and bottom > top

@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
@@ -22,12 +21,14 @@ from ..data.release_types import Release
 from ..data.schema import PAIRS, PAIRS_GEO, TableSpec, general_configs
 from ..errors import UsageError
 from ..utils.chunks import Mapper
-from .ap10k_raw import FLAG_VISIBLE, POINTS, find_raw_root, read_raw
 from .annotations import Annotated, Assembly, Listed, Point, checked_root, corners, find_folder, overlap_notes
+from .ap10k_raw import FLAG_VISIBLE, POINTS, find_raw_root, read_raw
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .published import PaperScore, read_scores
 
-_LOOKED_FOR = "JPEGImages, ImageAnnotation and PairAnnotation/{trn,val,test,...}, or annotations/ap10k-*-split1.json and data"
+_LOOKED_FOR = (
+    "JPEGImages, ImageAnnotation and PairAnnotation/{trn,val,test,...}, or annotations/ap10k-*-split1.json and data"
+)
 _CAP, _CAP_SEED = 5_000, 20  # of the framework: pairs of one category that are evaluated
 _LISTS = {  # folder below PairAnnotation -> pair list of the release
     "trn": "soc_trn",
@@ -97,9 +98,7 @@ def _add_image(assembly: Assembly, file: Path) -> None:
     try:
         flat = [float(value) for value in fields["keypoints"]]
         triples = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
-        points: list[Point] = [
-            (POINTS[n], n, x, y) for n, (x, y, flag) in enumerate(triples) if flag == FLAG_VISIBLE
-        ]
+        points: list[Point] = [(POINTS[n], n, x, y) for n, (x, y, flag) in enumerate(triples) if flag == FLAG_VISIBLE]
         family, species = file.parent.parent.name, file.parent.name
         picture = assembly.root / "JPEGImages" / family / species / str(fields["file_name"])
         size = (int(fields["width"]), int(fields["height"]))
@@ -136,7 +135,9 @@ def _pairs(assembly: Assembly, folder: str) -> list[Listed]:
         by_label[label] = sorted(by_label[label][:_CAP], key=lambda pair: pair.pair_id)
     if capped:
         assembly.facts.setdefault("capped", {})[_LISTS[folder]] = {"pairs_per_category": _CAP, "listed": capped}
-        message = f"{capped} pairs; {_CAP:,} of a category are evaluated, drawn with seed {_CAP_SEED} as the framework does"
+        message = (
+            f"{capped} pairs; {_CAP:,} of a category are evaluated, drawn with seed {_CAP_SEED} as the framework does"
+        )
         assembly.findings.note(f"PairAnnotation/{folder}", "", "pairs_capped", message)
     return [pair for label in sorted(by_label) for pair in by_label[label]]
 
@@ -163,18 +164,17 @@ def _counts(folder: DatasetFolder, all_pairs: bool) -> list[CountRow]:
     counts = folder.manifest["counts"]
     rows = [CountRow("images", counts["images"], 10_015, 0.2), CountRow("species", counts["categories"], 54)]
     for config in ("soc", "cross_species", "cross_family"):
-        rows += [CountRow(f"pairs of {config} ({split})", n, None) for split, n in counts["rows"].get(config, {}).items()]
+        rows += [
+            CountRow(f"pairs of {config} ({split})", n, None) for split, n in counts["rows"].get(config, {}).items()
+        ]
     return rows
 
 
 def _origins(release: Release, options: BuildOptions) -> dict[str, str]:
-    origin: Callable[[str], str] = lambda name: "released"  # noqa: E731
-    if "generated" in release.facts:
-        generated: Mapping[str, Any] = release.facts  # type: ignore[assignment]
-        origin = lambda name: str(generated["generated"])  # noqa: E731
-    for config, source in (("cc", "soc"), ("soc_geo", "soc")):
-        release.pairs[f"{config}_test"] = release.pairs.get(f"{source}_test", [])
-    return {name: origin(name) for name, pairs in release.pairs.items() if pairs}
+    for config in ("cc", "soc_geo"):  # the same pairs with other queries
+        release.pairs[f"{config}_test"] = release.pairs.get("soc_test", [])
+    origin = str(release.facts.get("generated", "released"))
+    return {name: origin for name, pairs in release.pairs.items() if pairs}
 
 
 def _published() -> tuple[PaperScore, ...]:
@@ -218,7 +218,7 @@ BENCHMARK = Benchmark(
     published=_published,
     license="CC-BY-4.0 (read-me) or MIT (annotation file), as stated by its authors",
     homepage="https://github.com/AlexTheBad/AP-10K",
-    get_data="https://github.com/AlexTheBad/AP-10K; the correspondence version is made from it by the GeoAware-SC notebook",
+    get_data="https://github.com/AlexTheBad/AP-10K; the GeoAware-SC notebook makes the correspondence version from it",
     citation="""\
 @inproceedings{yu2021ap10k,
   title     = {AP-10K: A Benchmark for Animal Pose Estimation in the Wild},

@@ -81,7 +81,7 @@ def keypoint_file(path: Path, names: Mapping[str, str] | None = None) -> Path | 
     """The only COCO keypoint file of a folder or its `annotations`; None where there is none or more than one."""
     if not path.is_dir():
         return None
-    found = [file for file in (*sorted(path.glob("*.json")), *sorted((path / "annotations").glob("*.json")))]
+    found = [*sorted(path.glob("*.json")), *sorted((path / "annotations").glob("*.json"))]
     wanted = (names or {}).get("keypoints", "keypoints")
     fitting = [file for file in found if file.name != "manifest.json" and _has_keypoints(file, wanted)]
     return fitting[0] if len(fitting) == 1 else None
@@ -138,10 +138,10 @@ def _add_images(assembly: Assembly, content: CocoFile) -> None:
             continue
         groups.setdefault(key, []).append(annotation)
     single: Counter[str] = Counter()
-    for (category, image), annotations in sorted(groups.items()):
-        if len(annotations) > 1 or annotations[0].get(content.names.get("iscrowd", "iscrowd"), 0):
+    for (category, image), group in sorted(groups.items()):
+        if len(group) > 1 or group[0].get(content.names.get("iscrowd", "iscrowd"), 0):
             continue
-        found = _annotated(assembly, content, image, category, annotations[0])
+        found = _annotated(assembly, content, image, category, group[0])
         if found is not None:
             single[found.category] += 1
             assembly.add(found)

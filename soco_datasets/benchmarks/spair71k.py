@@ -1,6 +1,7 @@
 """SPair-71k: VOC pictures of 18 categories with pair files; SPair-U's annotations are read the same way.
 
-Layout: JPEGImages/<category>/, ImageAnnotation/<category>/*.json, PairAnnotation/<split>/*.json, Layout/<size>/<split>.txt.
+Layout: JPEGImages/<category>/, ImageAnnotation/<category>/*.json, PairAnnotation/<split>/*.json and, where it is there,
+Layout/<size>/<split>.txt.
 The scored points are those of both ImageAnnotation files, the box and its scale are the pair file's.
 """
 
@@ -161,9 +162,7 @@ def _shown(assembly: Assembly, pair: Listed) -> dict[str, dict[str, tuple[float,
         return {}
     both = [dict(_xy(assembly.annotated(image_id).points)) for image_id in (pair.source, pair.target)]
     shared = both[0].keys() & both[1].keys()
-    return {
-        side: {name: points[name] for name in shared} for side, points in zip(("src", "trg"), both, strict=True)
-    }
+    return {side: {name: points[name] for name in shared} for side, points in zip(("src", "trg"), both, strict=True)}
 
 
 def _layout(assembly: Assembly, size: str, split: str) -> set[str] | None:

@@ -220,9 +220,9 @@ def with_queries(
     cells = candidate_cells(
         where,
         np.repeat(plan.sides[target[candidates.query]], candidates.counts),
-        size=protocol.point_size,
+        size=protocol.features.size,
         grid=grid,
-        convention=protocol.scoring.convention,
+        convention=protocol.point_convention,
     )
     order = np.argsort(query_match[candidates.query], kind="stable")
     return replace(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from ..config import Protocol
 from ..errors import PredictionsError
-from ..geometry import centered_offset
 from ..metrics.candidate_choice import random_hits
 from ..metrics.pck import normalisers
 from .annotated_points import AnnotatedPoints
@@ -89,12 +88,9 @@ def random_baseline(
             f"task {task!r}, pair {asked['pair_id'][bad]}, keypoint {asked['keypoint'][bad]}: its candidates are not "
             "annotated in the target image; evaluate the model again"
         )
-    candidates, targets = annotated.points[found], points_array(asked["target_points"])
-    if protocol.is_centered_padding:
-        offsets = centered_offset(sizes[first], protocol.scoring.convention)
-        lengths = pc.list_value_length(asked["target_points"]).to_numpy()
-        candidates = candidates + np.repeat(offsets, counts, axis=0)
-        targets = targets + np.repeat(offsets, lengths, axis=0)
+    lengths = pc.list_value_length(asked["target_points"]).to_numpy()
+    candidates = protocol.to_square(annotated.points[found], np.repeat(sizes[first], counts, axis=0))
+    targets = protocol.to_square(points_array(asked["target_points"]), np.repeat(sizes[first], lengths, axis=0))
     chance = random_hits(
         candidates,
         counts,
@@ -102,8 +98,8 @@ def random_baseline(
         sides[first],
         scales[first],
         alphas=protocol.scoring.alphas,
-        convention=protocol.scoring.convention,
-        size=protocol.point_size,
+        convention=protocol.point_convention,
+        size=protocol.features.size,
         grid=protocol.features.grid,
     )
     return {"random_pck": chance[:, inverse], "random_choice": 1 / counts[inverse]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,9 +91,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "split"), CASES)
-def test_scores_and_cells(
-    name: str, split: str, built: Built, extractor: DenseFeatureExtractor
-) -> None:
+def test_scores_and_cells(name: str, split: str, built: Built, extractor: DenseFeatureExtractor) -> None:
     scoring: dict[str, Any] = {}
     if name == "ap-10k_corner":
         extractor, scoring = extractor.anchored("corner"), {"truncated": True}
