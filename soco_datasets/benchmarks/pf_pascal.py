@@ -22,6 +22,7 @@ from ..utils.chunks import Mapper
 from .annotations import Annotated, Assembly, Listed, Point, checked_root, find_folder, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .mat_files import read_mat
+from .published import PaperScore, read_scores
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -176,6 +177,10 @@ def _counts(folder: DatasetFolder, all_pairs: bool) -> list[CountRow]:
     ]
 
 
+def _published() -> tuple[PaperScore, ...]:
+    return read_scores("soco_datasets.benchmarks", "pf_pascal_scores.csv")
+
+
 BENCHMARK = Benchmark(
     name="pf_pascal",
     title="PF-PASCAL",
@@ -195,6 +200,7 @@ BENCHMARK = Benchmark(
         scale="longest side of the target's bbox in the .mat file (the field's papers divide by the picture)",
     ),
     counts=_counts,
+    published=_published,
     splits={f"soc {split}": number for split, number in _REAL_PAIRS.items()},
     license="academic use only",
     homepage="https://www.di.ens.fr/willow/research/proposalflow/",

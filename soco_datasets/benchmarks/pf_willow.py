@@ -20,6 +20,7 @@ from ..utils.chunks import Mapper
 from .annotations import Annotated, Assembly, Listed, Point, checked_root
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .pf_pascal import find_list, read_rows
+from .published import PaperScore, read_scores
 
 _POINTS = 10
 _LISTS = ("test_pairs_pf.csv", "test_pairs.csv", "test_pairs_pf_willow.csv")
@@ -108,6 +109,10 @@ def _counts(folder: DatasetFolder, all_pairs: bool) -> list[CountRow]:
     ]
 
 
+def _published() -> tuple[PaperScore, ...]:
+    return read_scores("soco_datasets.benchmarks", "pf_willow_scores.csv")
+
+
 BENCHMARK = Benchmark(
     name="pf_willow",
     title="PF-WILLOW",
@@ -127,6 +132,7 @@ BENCHMARK = Benchmark(
         scale="longest side of the extent of the target's ten points (never padded with -1)",
     ),
     counts=_counts,
+    published=_published,
     splits={"soc test": 900},
     license="academic use only",
     homepage="https://www.di.ens.fr/willow/research/proposalflow/",

@@ -108,12 +108,12 @@ def _pairs(assembly: Assembly, split: str, points: str, differing: list[str]) ->
         where = assembly.relative(file)
         try:
             pair = None if fields is None else _pair(assembly, fields, where, small)
+            own = {} if fields is None else {side: _own_points(fields, side) for side in ("src", "trg")}
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             _bad_field(assembly, where, error)
             continue
         if pair is None:
             continue
-        own = {side: _own_points(fields, side) for side in ("src", "trg")}
         if any(dict(_xy(own[side])) != shown for side, shown in _shown(assembly, pair).items()):
             differing.append(where)
         if points == "pair":

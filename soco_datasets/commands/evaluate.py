@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
 from ..utils.files import check_writable
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
     from ..records.evaluation import EvaluationResult
 
-_SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below win over it"
-_SPLIT = "test (default): the released pairs; all: every pair there is, which gives a record but no predictions"
+_SPLIT = "test (default) or another stored split; all: every possible pair, which gives a record but no predictions"
 _STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 
@@ -63,9 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
-    if arguments.split not in _SPLITS:
-        raise unknown_name("split", arguments.split, _SPLITS)
     folder = open_folder(resolve_data(arguments.data))
+    scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
     probe = requested_probe(arguments, folder)
     from ..records.evaluation import check_replaces_own
@@ -105,23 +103,27 @@ def _evaluated(
     from ..correspondence.evaluate import evaluate_backbone
     from ..records.evaluation import write_evaluation
 
-    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how)
+    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
     record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
     return evaluation.result, f"record       {record}\npredictions  {predictions}"
 
 
-def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
-    """The scoring options: the preset's, where no option says otherwise."""
+def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
+    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
+    from ..benchmarks.base import SOCO, benchmark_of
     from ..config import ScoringConfig
     from ..correspondence.presets import get_preset
 
     preset = get_preset(arguments.protocol)
     reductions = arguments.reductions
+    defaults: dict[str, Any] = {"alphas": preset.alphas, "reductions": preset.reductions}
+    if folder is not None and folder.benchmark != SOCO:
+        defaults |= benchmark_of(folder).scoring
     return ScoringConfig(
         convention=arguments.convention or preset.convention,
-        alphas=preset.alphas if arguments.alphas is None else numbers("--alphas", arguments.alphas),
+        alphas=defaults["alphas"] if arguments.alphas is None else numbers("--alphas", arguments.alphas),
         normalizer=arguments.normalizer,
-        reductions=preset.reductions if reductions is None else tuple(reductions.split(",")),
+        reductions=defaults["reductions"] if reductions is None else tuple(reductions.split(",")),
         valid_area=arguments.valid_area,
         soft_beta=arguments.soft_beta,
         soft_window=arguments.soft_window,
@@ -148,7 +150,11 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
     preset = get_preset(arguments.protocol)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    there, absent = tasks_for(preset, folder.configs, benchmark_of(folder))
+    stored = [name for name in folder.configs if arguments.split in (*folder.splits(name), "all")]
+    if not any(folder.specs[name].is_pairs for name in stored):
+        splits = dict.fromkeys(s for name in folder.configs if folder.specs[name].is_pairs for s in folder.splits(name))
+        raise unknown_name("split", arguments.split, [*splits, "all"])
+    there, absent = tasks_for(preset, stored, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,3 +139,61 @@ def check_cells(evaluation: Evaluation, pairs: list[dict[str, Any]]) -> None:
 def point_id(name: str) -> str:
     """The id of a point in the expected files: its place in the data set's order."""
     return str(POINTS.index(name)) if name in POINTS else name.rpartition("_")[2]
+
+
+# set in deviations.json -> expected file, split
+DEVIATIONS = {
+    "SPair-71k test": ("SPair-71k", "test"),
+    "ap-10k test": ("ap-10k", "test"),
+    "PF-PASCAL test": ("PF-PASCAL", "test"),
+    "PF-WILLOW test": ("PF-WILLOW", "test"),
+    "MISC210K test, at least 3": ("MISC210K_min3", "test"),
+}
+
+
+@pytest.mark.parametrize("case", DEVIATIONS)
+def test_no_wrong_choice_gives_these_scores(case: str, built: Built, extractor: DenseFeatureExtractor) -> None:
+    """Every wrong choice of deviations.json moves the score by more than the tolerance, so a reader cannot make it."""
+    wrong: dict[str, float] = json.loads((EXPECTED / "deviations.json").read_text())[case]
+    name, split = DEVIATIONS[case]
+    here = overall(evaluated(extractor, built(name), split))
+    assert here == pytest.approx(wrong.pop("none"), abs=1e-4)
+    assert {choice for choice, score in wrong.items() if abs(score - here) < 1e-2} == set()
+
+
+def test_choices_that_are_options_give_the_deviating_scores(
+    built: Built, extractor: DenseFeatureExtractor, tmp_path: Path
+) -> None:
+    wrong: dict[str, float] = json.loads((EXPECTED / "deviations.json").read_text())["SPair-71k test"]
+    folder = built("SPair-71k")
+    by_pair_file = open_folder(
+        build_dataset(MINIATURES / "SPair-71k", tmp_path / "out", options=BuildOptions(points="pair")).path
+    )
+    found = {
+        "points of the pair file": evaluated(extractor, by_pair_file, "test"),
+        "points not truncated": evaluated(extractor, folder, "test", truncated=False),
+        "normalised by the image": evaluated(extractor, folder, "test", "image"),
+    }
+    assert {choice: overall(one) for choice, one in found.items()} == pytest.approx(
+        {choice: wrong[choice] for choice in found}, abs=1e-4
+    )
+
+
+def overall(evaluation: Evaluation) -> float:
+    """PCK@0.1 in percent, per keypoint within a category, then the mean over categories."""
+    return float(100 * evaluation.result.metrics["soc"]["keypoint"]["0.1"]["overall"]["pck"])
+
+
+def test_a_record_states_its_protocol(built: Built, extractor: DenseFeatureExtractor, tmp_path: Path) -> None:
+    evaluation = evaluated(extractor, built("ap-10k"), "test")
+    record = json.loads(evaluation.result.to_json())
+    assert record["protocol"]["padding"] == "white, centered"
+    assert record["protocol"]["truncated"] is False
+    dataset = record["dataset"]
+    assert (dataset["benchmark"], dataset["points"]) == ("ap10k", "both flags equal 2, exact")
+    assert len(dataset["pair_lists"]["soc/test"]) == 64
+    centered = evaluated(extractor, built("ap-10k"), "test", convention="centered")
+    assert overall(centered) > 0
+    again = json.loads(evaluated(extractor, built("SPair-71k"), "test").result.to_json())
+    assert "truncated" not in again["protocol"]
+    assert again["protocol"]["padding"] == "white, right and bottom"
