@@ -217,6 +217,8 @@ class Assembly:
         if box is None and points is None:
             return view
         own = view.points if points is None else self._keypoints(points)
+        if own != view.points:
+            self.facts["points_per_pair"] = True  # so that no image has one set of annotated points
         return ImageView(view.image_id, view.bbox if box is None else box, True, own)
 
     def _taxonomy(self, supercategories: Mapping[str, str]) -> Taxonomy:

@@ -91,7 +91,9 @@ def evaluate_backbone(
         engine.sample(plan)
         found = engine.match(plan)
     answers = predicted_points(tasks, plan, found, extractor.grid, protocol.scoring.convention)
-    images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
+    images = None
+    if not folder.manifest.get("facts", {}).get("points_per_pair"):
+        images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
         protocol=protocol,
@@ -111,7 +113,8 @@ def evaluate_backbone(
     )
     choosing = [task.name for task in tasks if task.matcher == "candidates"]
     candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}
-    predictions = with_candidates(predictions, candidates, AnnotatedPoints.of(images))
+    if images is not None:
+        predictions = with_candidates(predictions, candidates, AnnotatedPoints.of(images))
     return Evaluation(predictions, record_of_checked(predictions))
 
 
