@@ -15,8 +15,7 @@ from .engine_options import add_engine_options, engine_config, open_mapper
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = (
-        "soco build ~/Downloads/SOCO --out soco-data\n"
-        "  soco build mini --out mini-data\n"
+        "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data\n"
         "  soco build ~/SPair-71k --out spair-data"
     )
     parser = command(commands, "build", "build a dataset folder from SOCO or another benchmark", example)

@@ -1,36 +1,32 @@
-"""Named sets of choices for `soco evaluate --protocol`. Adding a preset touches only this file."""
+"""Named sets of options for `soco evaluate --protocol`. Adding a preset touches only this file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..benchmarks.base import SOCO, Benchmark, Task
 from ..benchmarks.soco.benchmark import BENCHMARK, TASKS
+from ..config import ScoringConfig
 from ..errors import DatasetFolderError, unknown_name
-from ..geometry import Convention
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a run computes and how it is scored; the image size and everything about the model stay as they are.
+    """What a run computes and how it is scored; it does not set the image size or anything about the model.
 
     Attributes:
         name: what users type.
         about: one line for the help.
         tasks: names of tasks.
-        alphas: PCK thresholds.
-        reductions: see `protocol.Protocol`.
-        convention: see `geometry`.
+        scoring: how predictions are made and scored.
         probe: whether a linear probe is trained and tested too, where the dataset has pairs for it.
     """
 
     name: str
     about: str
     tasks: tuple[str, ...]
-    alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
-    reductions: tuple[str, ...] = ("pair", "keypoint")
-    convention: Convention = "reference"
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
     probe: bool = False
 
 
@@ -44,7 +40,7 @@ PRESETS: dict[str, Preset] = {
             tuple(task.name for task in TASKS),
             probe=True,
         ),
-        Preset("fast", "SOC at 0.1 alone", ("soc",), alphas=(0.1,), reductions=("pair",)),
+        Preset("fast", "SOC at 0.1 alone", ("soc",), ScoringConfig(alphas=(0.1,), reductions=("pair",))),
     )
 }
 
@@ -65,7 +61,7 @@ def preset_tasks(preset: Preset, benchmark: Benchmark) -> tuple[Task, ...]:
 def tasks_for(
     preset: Preset, configs: Iterable[str], benchmark: Benchmark = BENCHMARK
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    """(tasks of a preset that a dataset has pairs for, tasks that it has none for).
+    """(tasks of a preset that a dataset has pairs for, tasks without pairs).
 
     Args:
         preset: from `get_preset`.
@@ -77,11 +73,11 @@ def tasks_for(
     """
     stored = set(configs)
     wanted = preset_tasks(preset, benchmark)
-    there = tuple(task for task in wanted if task.config in stored)
-    if not there:
+    available = tuple(task for task in wanted if task.config in stored)
+    if not available:
         needed = ", ".join(dict.fromkeys(task.config for task in wanted))
         raise DatasetFolderError(
             f"The dataset has no pairs for any task of the protocol {preset.name} (it needs one of the configs "
             f"{needed}). Configs here: {', '.join(sorted(stored))}."
         )
-    return there, tuple(task for task in wanted if task.config not in stored)
+    return available, tuple(task for task in wanted if task.config not in stored)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-from downstream_oracles.cases import COMMITTED, FOLDER, case_names, differences, load_case
-from downstream_oracles.solvers import SOLVERS
+from helpers.downstream_oracles.cases import COMMITTED, FOLDER, case_names, differences, load_case
+from helpers.downstream_oracles.solvers import SOLVERS
 
 NAMES = case_names(FOLDER)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from downstream_oracles.cases import Case
-from downstream_oracles.inputs import maps_of, number, tensors, weights_of
+from helpers.downstream_oracles.cases import Case
+from helpers.downstream_oracles.inputs import maps_of, number, tensors, weights_of
 from soco_datasets.downstream import losses, schedules
 from soco_datasets.downstream.heads import dpt, linear
 from soco_datasets.downstream.training import OptimizerConfig, Recipe, TrainingResult, given_batches, train

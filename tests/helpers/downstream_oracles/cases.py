@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COMMITTED = Path(__file__).resolve().parents[1] / "data" / "downstream" / "oracles"
+COMMITTED = Path(__file__).resolve().parents[2] / "data" / "downstream" / "oracles"
 FOLDER = Path(os.environ.get("SOCO_ORACLES") or COMMITTED)
 
 

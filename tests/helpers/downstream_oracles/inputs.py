@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from downstream_oracles.cases import Case
+from helpers.downstream_oracles.cases import Case
 
 
 def number(case: Case, name: str, pattern: str, default: float) -> float:

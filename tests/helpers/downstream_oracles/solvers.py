@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from downstream_oracles.cases import Case, Solver
-from downstream_oracles.inputs import maps_of, number, tensors, weights_of
-from downstream_oracles.training import depth_training, pose_training, segmentation_training
+from helpers.downstream_oracles.cases import Case, Solver
+from helpers.downstream_oracles.inputs import maps_of, number, tensors, weights_of
+from helpers.downstream_oracles.training import depth_training, pose_training, segmentation_training
 from soco_datasets.downstream import losses, schedules
 from soco_datasets.downstream.heads import cuboids, dpt, linear, pyramid, roi_align
 from soco_datasets.downstream.zero_shot_tracking import zero_shot_tracks
