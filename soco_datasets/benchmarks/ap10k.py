@@ -21,8 +21,8 @@ from ..data.release_types import Release
 from ..data.schema import PAIRS, PAIRS_GEO, TableSpec, general_configs
 from ..errors import UsageError
 from ..utils.chunks import Mapper
-from .annotations import Annotated, Assembly, Listed, Point, checked_root, corners, find_folder, overlap_notes
 from .ap10k_raw import FLAG_VISIBLE, POINTS, find_raw_root, read_raw
+from .assembly import Annotated, Assembly, Listed, Point, checked_root, corners, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .published import PaperScore, read_scores
 
@@ -78,13 +78,13 @@ def read_ap10k(source: str, options: BuildOptions, findings: BuildReport, mapper
     yield assembly.release(mapper, "left, top, width, height")
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder of either version."""
     return _find_pairs_root(path) or find_raw_root(path)
 
 
 def _find_pairs_root(path: Path) -> Path | None:
-    root = find_folder(path, "JPEGImages", "ImageAnnotation", "PairAnnotation")
+    root = folder_with(path, "JPEGImages", "ImageAnnotation", "PairAnnotation")
     if root is None:
         return None
     first = next((root / "PairAnnotation").glob("*/*.json"), None)
@@ -187,7 +187,7 @@ BENCHMARK = Benchmark(
     about="animal poses: pairs of one species, of species of one family, and of families, by 17 named points.",
     aliases=("ap-10k",),
     reader=read_ap10k,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for=_LOOKED_FOR,
     tasks=(
         Task("soc", "soc", "SOC"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReleaseError
-from .annotations import Annotated, Assembly, Listed, Point, corners, find_folder
+from .assembly import Annotated, Assembly, Listed, Point, corners, folder_with
 
 POINTS = (
     *("left_eye", "right_eye", "nose", "neck", "root_of_tail", "left_shoulder", "left_elbow", "left_front_paw"),
@@ -34,7 +34,7 @@ _CROWD_FILE = "ap-10k_is_crowd.txt"
 
 def find_raw_root(path: Path) -> Path | None:
     """The folder with `annotations/ap10k-*-split1.json` and `data`."""
-    root = find_folder(path, "annotations", "data")
+    root = folder_with(path, "annotations", "data")
     return root if root is not None and any((root / "annotations").glob("ap10k-*-split1.json")) else None
 
 

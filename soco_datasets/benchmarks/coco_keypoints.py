@@ -23,7 +23,7 @@ from ..data.release_types import Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
-from .annotations import Annotated, Assembly, Listed, Point, checked_root, corners
+from .assembly import Annotated, Assembly, Listed, Point, checked_root, corners
 from .base import Benchmark, BuildOptions, PointRule, Task
 
 FLAG_VISIBLE = 2
@@ -87,7 +87,7 @@ def keypoint_file(path: Path, names: Mapping[str, str] | None = None) -> Path | 
     return fitting[0] if len(fitting) == 1 else None
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder of the only keypoint file."""
     file = keypoint_file(path)
     return None if file is None else _root_of(file)
@@ -253,7 +253,7 @@ BENCHMARK = Benchmark(
     about="any keypoint file in COCO's format, with a pair list or generated pairs.",
     aliases=("coco",),
     reader=read_coco,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for=LOOKED_FOR,
     tasks=(Task("soc", "soc", "SOC"),),
     default_tasks=("soc",),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
-from .annotations import Assembly
+from .assembly import Assembly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

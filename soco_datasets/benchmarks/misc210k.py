@@ -15,7 +15,7 @@ from .coco_keypoints import CONFIGS, POINT_RULE, keypoint_file, pair_origins, re
 from .published import PaperScore, read_scores
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder of the only keypoint file, if that is named `misc*.json`."""
     file = keypoint_file(path)
     if file is None or not file.name.casefold().startswith("misc"):
@@ -43,7 +43,7 @@ BENCHMARK = Benchmark(
     about="COCO pictures of 34 classes with 5 to 52 points; only the single-instance correspondences.",
     aliases=("misc", "misc*"),
     reader=read_coco,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for="misc*.json, a COCO keypoint file (in it or in annotations/), and images/",
     tasks=(Task("soc", "soc", "SOC"),),
     default_tasks=("soc",),

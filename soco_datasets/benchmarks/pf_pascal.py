@@ -19,7 +19,7 @@ from ..data.release_types import Box, Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper
-from .annotations import Annotated, Assembly, Listed, Point, checked_root, find_folder, overlap_notes
+from .assembly import Annotated, Assembly, Listed, Point, checked_root, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .mat_files import read_mat
 from .published import PaperScore, read_scores
@@ -51,7 +51,7 @@ def read_pf_pascal(source: str, options: BuildOptions, findings: BuildReport, ma
     path = Path(source).expanduser()
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
-    assembly = Assembly(checked_root(path, find_root(path), "PF-PASCAL", _LOOKED_FOR), findings)
+    assembly = Assembly(checked_root(path, _find_root(path), "PF-PASCAL", _LOOKED_FOR), findings)
     for file in sorted((assembly.root / "Annotations").glob("*/*.mat")):
         _add_image(assembly, file)
     lists = {split: find_list(assembly.root, names) for split, names in _LIST_NAMES.items()}
@@ -78,9 +78,9 @@ def read_pf_pascal(source: str, options: BuildOptions, findings: BuildReport, ma
     yield assembly.release(mapper)
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder with pictures and annotations of classes."""
-    root = find_folder(path, "JPEGImages", "Annotations")
+    root = folder_with(path, "JPEGImages", "Annotations")
     return root if root is not None and any((root / "Annotations").glob("*/*.mat")) else None
 
 
@@ -90,7 +90,7 @@ def find_list(root: Path, names: Sequence[str]) -> Path | None:
     return next((place / name for place in places for name in names if (place / name).is_file()), None)
 
 
-def read_rows(assembly: Assembly, file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def csv_rows(assembly: Assembly, file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV list. Raises `ReleaseError` where a column is missing."""
     try:
         reader = csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines())
@@ -120,7 +120,7 @@ def _add_image(assembly: Assembly, file: Path) -> None:
 
 def _pairs(assembly: Assembly, file: Path, split: str) -> tuple[list[Listed], int]:
     """(pairs that are not mirrored, number of all rows)."""
-    rows = read_rows(assembly, file, ("source_image", "target_image", "class"))
+    rows = csv_rows(assembly, file, ("source_image", "target_image", "class"))
     pairs: list[Listed] = []
     for number, row in enumerate(rows):
         where = f"{file.name} (row {number + 2})"
@@ -187,7 +187,7 @@ BENCHMARK = Benchmark(
     about="299 test pairs of VOC pictures of 20 classes with 4 to 17 points.",
     aliases=("pf-pascal", "pfpascal"),
     reader=read_pf_pascal,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for=_LOOKED_FOR,
     tasks=(Task("soc", "soc", "SOC"),),
     default_tasks=("soc",),

@@ -17,9 +17,9 @@ from ..data.release_types import Box, Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper
-from .annotations import Annotated, Assembly, Listed, Point, checked_root
+from .assembly import Annotated, Assembly, Listed, Point, checked_root
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
-from .pf_pascal import find_list, read_rows
+from .pf_pascal import csv_rows, find_list
 from .published import PaperScore, read_scores
 
 _POINTS = 10
@@ -34,7 +34,7 @@ def read_pf_willow(source: str, options: BuildOptions, findings: BuildReport, ma
     path = Path(source).expanduser()
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
-    assembly = Assembly(checked_root(path, find_root(path), "PF-WILLOW", _LOOKED_FOR), findings)
+    assembly = Assembly(checked_root(path, _find_root(path), "PF-WILLOW", _LOOKED_FOR), findings)
     file = find_list(assembly.root, _LISTS)
     if file is None:
         raise ReleaseError(
@@ -42,7 +42,7 @@ def read_pf_willow(source: str, options: BuildOptions, findings: BuildReport, ma
             "does not come with the pictures."
         )
     pairs = []
-    for number, row in enumerate(read_rows(assembly, file, ("imageA", "imageB", *_COLUMNS))):
+    for number, row in enumerate(csv_rows(assembly, file, ("imageA", "imageB", *_COLUMNS))):
         pair = _pair(assembly, row, number, f"{file.name} (row {number + 2})")
         if pair is not None:
             pairs.append(pair)
@@ -50,7 +50,7 @@ def read_pf_willow(source: str, options: BuildOptions, findings: BuildReport, ma
     yield assembly.release(mapper)
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder whose sub-folders hold PNG pictures beside .mat files of the same name."""
 
     def fits(folder: Path) -> bool:
@@ -119,7 +119,7 @@ BENCHMARK = Benchmark(
     about="900 ordered pairs of 100 pictures in ten folders, ten points each.",
     aliases=("pf-willow", "pfwillow"),
     reader=read_pf_willow,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for=_LOOKED_FOR,
     tasks=(Task("soc", "soc", "SOC"),),
     default_tasks=("soc",),

@@ -21,7 +21,7 @@ from ..data.release_types import Box, Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import UsageError, unknown_name
 from ..utils.chunks import Mapper
-from .annotations import Annotated, Assembly, Listed, Point, checked_root, find_folder, overlap_notes
+from .assembly import Annotated, Assembly, Listed, Point, checked_root, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .published import PaperScore, read_scores
 
@@ -43,7 +43,7 @@ def read_spair(source: str, options: BuildOptions, findings: BuildReport, mapper
     path = Path(source).expanduser()
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
-    assembly = Assembly(checked_root(path, find_root(path), "SPair-71k", _LOOKED_FOR), findings)
+    assembly = Assembly(checked_root(path, _find_root(path), "SPair-71k", _LOOKED_FOR), findings)
     for file in sorted((assembly.root / "ImageAnnotation").glob("*/*.json")):
         _add_image(assembly, file)
     differing: list[str] = []
@@ -64,9 +64,9 @@ def read_spair(source: str, options: BuildOptions, findings: BuildReport, mapper
     yield assembly.release(mapper)
 
 
-def find_root(path: Path) -> Path | None:
+def _find_root(path: Path) -> Path | None:
     """The folder with pictures, image annotations and pair annotations by split."""
-    root = find_folder(path, "JPEGImages", "ImageAnnotation", "PairAnnotation")
+    root = folder_with(path, "JPEGImages", "ImageAnnotation", "PairAnnotation")
     if root is None or not any((root / "PairAnnotation" / split).is_dir() for split in SPLITS):
         return None
     first = next((root / "PairAnnotation").glob("*/*.json"), None)  # AP-10K has folders of these names too
@@ -204,7 +204,7 @@ BENCHMARK = Benchmark(
     about="70,958 pairs of VOC pictures of 18 categories, with variations of viewpoint, scale and occlusion.",
     aliases=("spair", "spair-71k"),
     reader=read_spair,
-    find_root=find_root,
+    find_root=_find_root,
     looked_for=_LOOKED_FOR,
     tasks=(Task("soc", "soc", "SOC"),),
     default_tasks=("soc",),

@@ -120,6 +120,20 @@ def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None =
     return replace(get_preset(arguments.protocol).scoring, **changed)
 
 
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
+    """The configs of tasks that store a split; raises `UsageError` where none does."""
+    from ..benchmarks.base import benchmark_of
+
+    if split in ("test", "all"):
+        return folder.configs
+    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
+    splits = {name: folder.splits(name) for name in names}
+    stored = [name for name, own in splits.items() if split in own]
+    if not stored:
+        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
+    return stored
+
+
 def run_config(arguments: argparse.Namespace) -> RunConfig:
     """The options of where and how the work is done."""
     from ..config import CachePolicy
@@ -138,12 +152,9 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
+    stored = [] if folder is None else _configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    stored = [name for name in folder.configs if arguments.split in (*folder.splits(name), "all")]
-    if not any(folder.specs[name].is_pairs for name in stored):
-        splits = dict.fromkeys(s for name in folder.configs if folder.specs[name].is_pairs for s in folder.splits(name))
-        raise unknown_name("split", arguments.split, [*splits, "all"])
     available, absent = tasks_for(preset, stored, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)

@@ -241,7 +241,7 @@ def corners(box: Sequence[float]) -> Box:
     return left, top, left + width, top + height
 
 
-def find_folder(path: Path, *parts: str) -> Path | None:
+def folder_with(path: Path, *parts: str) -> Path | None:
     """The folder that has all these parts: `path` itself or its only such sub-folder; None where there is none."""
 
     def has_parts(folder: Path) -> bool:
@@ -254,7 +254,7 @@ def find_folder(path: Path, *parts: str) -> Path | None:
 
 
 def checked_root(path: Path, root: Path | None, title: str, looked_for: str) -> Path:
-    """The root that `find_folder` gave; raises `ReleaseError` saying what was looked for."""
+    """The root that `folder_with` gave; raises `ReleaseError` saying what was looked for."""
     if root is None:
         raise ReleaseError(f"{path} is not {title} as it is after unpacking. Expected {looked_for}.")
     return root
