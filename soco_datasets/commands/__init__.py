@@ -15,6 +15,7 @@ COMMANDS = (
     "report",
     "correlate",
     "probe",
+    "annotate",
     "lvlm",
     "models",
     "cache",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 _SIGNS = {1: "+", -1: "-", 0: "", None: ""}
@@ -17,12 +17,14 @@ def add(commands: Commands) -> None:
     example = "soco compare results/dinov2_b14.json results/dinov3_b16.json"
     parser = command(commands, "compare", "compare two results on the same pairs: B minus A, with intervals", example)
     for side in ("a", "b"):
-        parser.add_argument(side, type=Path, help="a record with its predictions beside it, or a predictions file")
+        parser.add_argument(
+            side, type=local_path, help="a record with its predictions beside it, or a predictions file"
+        )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the images (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default 0)")
     parser.add_argument("--per-supercategory", action="store_true", help="add a row per supercategory")
     parser.add_argument("--per-category", action="store_true", help="add a row per category")
-    parser.add_argument("--out", type=Path, help="write the comparison here as JSON")
+    parser.add_argument("--out", type=local_path, help="write the comparison here as JSON")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead of a table")
     parser.set_defaults(run=run)
 

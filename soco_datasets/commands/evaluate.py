@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
 from ..utils.files import check_writable
+from ..utils.paths import local_path
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, engine_config, open_extractor
 from .model_options import add_model_options, extractor_spec, memory_budget
@@ -47,10 +48,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--soft-beta", type=float, default=0.02, help="temperature of soft tasks (default 0.02)")
     parser.add_argument("--soft-window", type=int, default=7, help="window of soft tasks (default 7, 0 = whole map)")
     parser.add_argument("--store", default="auto", help=_STORE)
-    parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
+    parser.add_argument(
+        "--store-dir", type=local_path, help="folder of the stores of --store disk (default: in SOCO_CACHE)"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="skip images that do not decode, and count them")
     add_engine_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for record and predictions")
+    parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for record and predictions")
     parser.set_defaults(run=run)
 
 

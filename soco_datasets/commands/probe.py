@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.files import check_writable
+from ..utils.paths import local_path
 from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
@@ -35,7 +36,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--seed", type=int, default=8, help="of the order of the pairs (default 8)")
     parser.add_argument("--convention", default="reference", help="reference (default) or centered")
     parser.add_argument("--alphas", default="0.1,0.05,0.02", help="PCK thresholds (default 0.1,0.05,0.02)")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the record and the heads")
+    parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for the record and the heads")
     parser.set_defaults(run=run)
 
 

@@ -103,6 +103,9 @@ def evaluate_backbone(
     `Benchmark.point_rule`): the extractor and the scoring follow it, unless `scoring.truncated` says otherwise or the
     extractor was made with `anchored`.
 
+    While it runs, Arrow takes memory for the whole process from the system's allocator; the last of several concurrent
+    calls puts the former one back.
+
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
             `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers.

@@ -29,7 +29,8 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..utils.files import sha256_file
+from ..utils.files import atomic_files, sha256_file
+from ..utils.paths import local_path
 from .evaluate import dataset_provenance, protocol_of, supercategories_of
 from .probe_pairs import (
     CC,
@@ -102,9 +103,10 @@ def run_probe(
     protocol = protocol_of(model, scoring)
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
-    budget, workers = run.cache.memory_budget, run.workers
-    with MemoryFeatureCache(shape[0], shape[1:], memory_budget=budget, dtype=extractor.backbone.dtype) as store:
-        maps = FeatureLoader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
+    with MemoryFeatureCache(
+        shape[0], shape[1:], memory_budget=run.cache.memory_budget, dtype=extractor.backbone.dtype
+    ) as store:
+        maps = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, {"decodes": 0, "forwards": 0})
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
@@ -151,14 +153,15 @@ def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
         SocoError: the folder cannot be written.
     """
     stem = re.sub(r"[^\w.-]+", "_", str(run.record.model["name"])).strip("._") or "model"
-    variants, paths = {}, {}
-    for name, head in run.heads.items():
-        paths[name] = Path(out) / f"{stem}.probe-{name}.safetensors"
-        save_head(paths[name], head, run.backbone)
-        written = {"file": paths[name].name, "sha256": sha256_file(paths[name])}
-        variants[name] = {**run.record.variants[name], "head": written}
-    path = Path(out) / f"{stem}.probe.json"
-    run.record.replace(variants=variants).write(path)
+    paths = {name: local_path(out) / f"{stem}.probe-{name}.safetensors" for name in run.heads}
+    path = local_path(out) / f"{stem}.probe.json"
+    variants = {}
+    with atomic_files(path, *paths.values()) as (new_record, *new_heads):
+        for (name, head), new_head in zip(run.heads.items(), new_heads, strict=True):
+            save_head(new_head, head, run.backbone)
+            written = {"file": paths[name].name, "sha256": sha256_file(new_head)}
+            variants[name] = {**run.record.variants[name], "head": written}
+        run.record.replace(variants=variants).write(new_record)
     return path, paths
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
 from .network_input import network_input, tf32_products
 from .requests import ForwardPlan, PlannedFeatures
-from .transforms import ANCHORS, Anchor, InputTransform, PixelArray, soco_transform
+from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,8 @@ class DenseFeatureExtractor:
         backbone: the model.
         requested_size: the image size asked for.
         size: the network size used: the backbone's fixed size if it has one, else the nearest multiple it takes, ties
-            down.
+            down; with a recipe that pads with zeros, the size asked for.
+        transform: from an image to network pixels; of a derived backbone that of its finest part.
         grid: cells on a side of the map.
         batch_size: images in one forward, as asked for; where that is chosen, the most there may be.
         forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
@@ -81,7 +83,11 @@ class DenseFeatureExtractor:
         self.requested_size = image_size
         nearest = effective_size(image_size, backbone.size_multiple)
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
-        self.grid = self.size // backbone.patch_size
+        self.transform = soco_transform(self.size)
+        if backbone.zero_padded:  # the map is read as if it covered the image without its zeros, as the reference does
+            self.size = image_size
+            self.transform = soco_transform(image_size).then(PadToMultiple(backbone.size_multiple))
+        self.grid = self.transform.size((1, 1))[0] // backbone.patch_size
         shared = backbone.device != "cpu" if together is None else together
         self.is_overlapping = shared
         if batch_size is None:
@@ -105,7 +111,8 @@ class DenseFeatureExtractor:
             DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
         )
         grids = [(part.grid, part.grid) for part in self.parts]
-        self.size = self.parts[finest(grids)].size
+        frame = self.parts[finest(grids)]
+        self.size, self.transform = frame.size, frame.transform
         self.grid = backbone.grid_size(grids)[0]
 
     def anchored(self, anchor: Anchor) -> DenseFeatureExtractor:
@@ -114,6 +121,8 @@ class DenseFeatureExtractor:
             raise unknown_name("anchor", anchor, ANCHORS)
         changed = copy.copy(self)
         changed.anchor, changed.anchor_is_fixed = anchor, True
+        steps = (replace(step, anchor=anchor) if isinstance(step, PadSquare) else step for step in self.transform.steps)
+        changed.transform = InputTransform(tuple(steps))
         changed.parts = tuple(part.anchored(anchor) for part in self.parts)
         return changed
 
@@ -306,7 +315,7 @@ class DenseFeatureExtractor:
                 own = pixels if part.parts else [sizes[part.size] for sizes in pixels]
                 found.append(part.extract_pixels(own, names))
             return self.backbone.combine(found)
-        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
+        batch = self._normalized(pixels, self.transform)
         with tf32_products(self._tf32):
             return self.backbone.forward(batch) if self._run is None else self._run(batch)
 
@@ -322,6 +331,7 @@ class DenseFeatureExtractor:
             "layer": model.layer,
             "num_layers": model.num_layers,
             "norm": model.norm,
+            "recipe": model.recipe,
             "num_prefix_tokens": model.num_prefix_tokens,
             "patch_size": model.patch_size,
             "channels": model.channels,
@@ -335,8 +345,11 @@ class DenseFeatureExtractor:
             "grid": self.grid,
             "dtype": "tf32" if self._tf32 else model.dtype,
             "device": model.device,
+            **model.variant,
             **model.details(),
         }
+        if model.zero_padded:
+            described["zero_padding"] = f"{self.size} px to {self.grid} x {self.grid} cells"
         if self._compiled:
             described["compiled"] = True
         if self.anchor == "center":

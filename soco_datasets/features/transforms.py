@@ -22,7 +22,7 @@ from PIL import Image
 
 from ..errors import UsageError, unknown_name
 from ..geometry import ImageSize, PointMap
-from .resampling import FILTERS, Filter, resample_pixels
+from .pixel_filters import FILTERS, Filter, resample_pixels
 
 Anchor = Literal["corner", "center"]
 ANCHORS: tuple[str, ...] = get_args(Anchor)
@@ -96,7 +96,7 @@ class Resize(Step):
 
     Attributes:
         width, height: of the result, pixels.
-        filter: one of `resampling.FILTERS`.
+        filter: one of `pixel_filters.FILTERS`.
     """
 
     kind: ClassVar[str] = "resize"
@@ -119,7 +119,7 @@ class ResizeShorter(Step):
 
     Attributes:
         side: of the result, pixels.
-        filter: one of `resampling.FILTERS`.
+        filter: one of `pixel_filters.FILTERS`.
     """
 
     kind: ClassVar[str] = "resize_shorter"

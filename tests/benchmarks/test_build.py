@@ -274,7 +274,7 @@ def test_full_disk_leaves_nothing(release: Path, tmp_path: Path) -> None:
 
 def test_unwritable_place_is_one_clear_error(release: Path, tmp_path: Path) -> None:
     with pytest.raises(SocoError, match="the name is too long"):
-        build_dataset(str(release), tmp_path / ("x" * 250))
+        build_dataset(str(release), tmp_path / ("x" * 300))
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="Cannot write"):
         build_dataset(str(release), tmp_path / "file" / "out")
@@ -288,7 +288,7 @@ def test_an_interrupted_build_leaves_nothing_or_is_cleaned_up(release: Path, tmp
     place.mkdir()
     command = [sys.executable, "-m", "soco_datasets.cli", "build", str(release), "--out", str(place / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not list(place.glob(".out.building-*")):
+    while not list(place.glob(".out.*.part")):
         assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
         time.sleep(0.01)
     process.send_signal(kill)

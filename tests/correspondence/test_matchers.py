@@ -81,7 +81,7 @@ def test_a_toy_matcher_is_a_class_and_a_task(folder: DatasetFolder, tmp_path: Pa
     assert all(record.metrics[name] == alone.result.metrics[name] for name in alone.result.metrics)
 
     model, ids = extractor(), list(folder.images)
-    maps = dict(zip(ids, model.extract_normalised([folder.images.decode(name) for name in ids]), strict=True))
+    maps = dict(zip(ids, model.extract_normalized([folder.images.decode(name) for name in ids]), strict=True))
     rows = [row for row in evaluation.predictions.to_pylist() if row["task"] == "soc_rows"]
     assert len(rows) > 200
     for row in rows[::9]:

@@ -245,7 +245,9 @@ class TestByName:
 
     def test_statistics_of_the_paper_and_of_the_checkpoint(self, cache: Path) -> None:
         folder = self.put(cache, "siglip_b16", "siglip")
-        assert load_backbone("siglip_b16").statistics.std == (0.5, 0.5, 0.5)
+        assert load_backbone("siglip_b16").statistics == NAMED_STATISTICS["imagenet"]
+        assert load_backbone("siglip_b16", recipe="checkpoint").statistics.std == (0.5, 0.5, 0.5)
+        assert load_backbone("siglip_b16", statistics="checkpoint").statistics.std == (0.5, 0.5, 0.5)
         assert load_backbone("siglip_b16", statistics="paper").statistics == NAMED_STATISTICS["imagenet"]
         assert own_statistics("siglip_b16").mean == (0.5, 0.5, 0.5)
         with pytest.raises(UsageError, match="Which statistics the paper takes"):
