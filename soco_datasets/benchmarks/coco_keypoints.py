@@ -49,7 +49,7 @@ class CocoFile:
 
 
 @contextlib.contextmanager
-def read_coco(source: str, options: BuildOptions, findings: BuildReport, mapper: Mapper) -> Iterator[Release]:
+def read_keypoint_file(source: str, options: BuildOptions, findings: BuildReport, mapper: Mapper) -> Iterator[Release]:
     """Read a folder or the file itself.
 
     Raises:
@@ -252,7 +252,7 @@ BENCHMARK = Benchmark(
     title="COCO keypoints",
     about="any keypoint file in COCO's format, with a pair list or generated pairs.",
     aliases=("coco",),
-    reader=read_coco,
+    reader=read_keypoint_file,
     find_root=_find_root,
     looked_for=LOOKED_FOR,
     tasks=(Task("soc", "soc", "SOC"),),

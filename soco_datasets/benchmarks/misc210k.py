@@ -11,7 +11,7 @@ from pathlib import Path
 from ..data.folder import DatasetFolder
 from ..data.schema import general_configs
 from .base import Benchmark, CountRow, Task
-from .coco_keypoints import CONFIGS, POINT_RULE, keypoint_file, pair_origins, read_coco
+from .coco_keypoints import CONFIGS, POINT_RULE, keypoint_file, pair_origins, read_keypoint_file
 from .published import PaperScore, read_scores
 
 
@@ -42,7 +42,7 @@ BENCHMARK = Benchmark(
     title="MISC210K (single instance)",
     about="COCO pictures of 34 classes with 5 to 52 points; only the single-instance correspondences.",
     aliases=("misc", "misc*"),
-    reader=read_coco,
+    reader=read_keypoint_file,
     find_root=_find_root,
     looked_for="misc*.json, a COCO keypoint file (in it or in annotations/), and images/",
     tasks=(Task("soc", "soc", "SOC"),),
