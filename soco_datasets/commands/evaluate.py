@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
 
-_SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below take precedence"
-_SPLIT = "test (default): the released pairs; all: all pairs, streamed; gives a record but no predictions"
+_SPLIT = "test (default) or another stored split; all: all pairs, streamed; gives a record but no predictions"
 _STORE = "feature cache: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 
@@ -66,9 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
-    if arguments.split not in _SPLITS:
-        raise unknown_name("split", arguments.split, _SPLITS)
     folder = open_folder(resolve_data(arguments.data))
+    scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
     probe = requested_probe(arguments, folder)
     from ..correspondence.evaluate import evaluate_backbone
@@ -103,11 +101,14 @@ def _write(out: Path, evaluation: Evaluation) -> str:
     return f"record       {record}\npredictions  {kept}"
 
 
-def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
-    """The scoring options: the preset's, where no option says otherwise."""
+def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
+    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
+    from ..benchmarks.base import SOCO, benchmark_of
     from ..correspondence.presets import get_preset
 
+    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
     changed: dict[str, Any] = {
+        **own,
         "normalizer": arguments.normalizer,
         "valid_area": arguments.valid_area,
         "soft_beta": arguments.soft_beta,
@@ -120,6 +121,20 @@ def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
     if arguments.reductions is not None:
         changed["reductions"] = tuple(arguments.reductions.split(","))
     return replace(get_preset(arguments.protocol).scoring, **changed)
+
+
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
+    """The configs of tasks that store a split; raises `UsageError` where none does."""
+    from ..benchmarks.base import benchmark_of
+
+    if split in ("test", "all"):
+        return folder.configs
+    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
+    splits = {name: folder.splits(name) for name in names}
+    stored = [name for name, own in splits.items() if split in own]
+    if not stored:
+        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
+    return stored
 
 
 def run_config(arguments: argparse.Namespace) -> RunConfig:
@@ -135,13 +150,15 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
 
     Without a folder the names are only checked.
     """
+    from ..benchmarks.base import benchmark_of
     from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
+    stored = [] if folder is None else _configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    available, absent = tasks_for(preset, folder.configs)
+    available, absent = tasks_for(preset, stored, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))
