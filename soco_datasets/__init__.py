@@ -30,8 +30,10 @@ _PUBLIC = {
     "Taxonomy": "data.taxonomy",
     "load_backbone": "features.backbones",
     "Protocol": "config",
+    "ScoringConfig": "config",
+    "RunConfig": "config",
+    "CachePolicy": "config",
     "evaluate_backbone": "correspondence.evaluate",
-    "evaluate_all_pairs": "correspondence.all_run",
 }
 
 __all__ = ["__version__", "register", *sorted(_PUBLIC)]

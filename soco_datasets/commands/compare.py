@@ -1,4 +1,4 @@
-"""`soco compare`: two results on the same pairs, and whether their difference is real."""
+"""`soco compare`: two results on the same pairs, with intervals of their difference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """The comparison in percent, aligned: a row per task, reduction and threshold, and the parts asked for below it."""
+    """The comparison in percent, aligned: a row per task, reduction and threshold, and the requested parts below it."""
     from ..reporting.terminal_tables import align
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(arguments, name)]
@@ -55,12 +55,12 @@ def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
         f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
         f"seed {comparison['seed']}\n\n"
     )
-    alone = [
+    not_shared = [
         f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"
         for side in ("a", "b")
         if comparison[f"only_in_{side}"]
     ]
-    return heading + align(rows) + "".join(alone)
+    return heading + align(rows) + "".join(not_shared)
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str]) -> Iterator[list[str]]:
@@ -80,13 +80,13 @@ def _cells(value: Mapping[str, Any]) -> list[str]:
     from ..reporting.terminal_tables import format_percent
 
     ends = value["interval"]
-    told = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"
-    apart = value["difference"]
+    interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"
+    difference = value["difference"]
     return [
         format_percent(value["a"]),
         format_percent(value["b"]),
-        "-" if apart is None else f"{100 * apart:+.2f}",
-        told,
+        "-" if difference is None else f"{100 * difference:+.2f}",
+        interval,
         _SIGNS[value["sign"]],
         str(value["pairs"]),
     ]

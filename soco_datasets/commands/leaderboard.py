@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         help="with the paper's models (default: where the data is SOCO)",
     )
     parser.add_argument("--check", action="store_true", help="compute results again and say which ones match")
-    parser.add_argument("--data", help="dataset folder for --check (default: the one at hand)")
+    parser.add_argument("--data", help="dataset folder for --check (default: an available one)")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print JSON: an object for each number")
     shown.add_argument("--csv", action="store_true", help="print CSV: a line for each number")
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..errors import SocoError
     from ..hub import leaderboard as board
     from ..hub.hosted_leaderboard import BOARD_VARIABLE, dataset_repo_of
-    from ..hub.record_types import RECORD_TYPES
     from ..hub.sources import collect, print_notes
+    from ..records.registry import ranked_types
     from ..reporting.terminal_tables import align
 
     board.check_choice(arguments.task or "soc", arguments.supercategory)
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     there = [arguments.task] if arguments.task else board.tasks_in(entries)
     tables = []
-    for kind in RECORD_TYPES:
+    for kind in ranked_types():
         if tasks := [task for task in there if task in kind.tasks]:
             sort = kind.main_task if kind.main_task in tasks else tasks[0]
             rows = board.table_rows(entries, tasks, sort=sort, supercategory=arguments.supercategory)

@@ -1,4 +1,4 @@
-"""The options that say which model sees the images and how; `evaluate`, `probe` and others share them."""
+"""The options of the model and its input; `evaluate`, `probe` and others share them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:functi
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--model` and everything that decides its features."""
+    """Declare `--model` and everything that determines its features."""
     parser.add_argument("--model", required=True, help=_MODEL)
     parser.add_argument("--image-size", type=int, default=800, help="requested network size in pixels (default 800)")
     parser.add_argument("--layer", type=int, help="block whose output is taken (default: the last, -1)")
@@ -34,7 +34,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
-    parser.add_argument("--workers", type=int, help="decoding threads (default: one a core, from 2 to 8)")
+    parser.add_argument("--workers", type=int, help="decoding threads (default: one per core, from 2 to 8)")
     parser.add_argument("--memory-budget", help=_BUDGET)
 
 

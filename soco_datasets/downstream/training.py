@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SocoError, UsageError
-from .parameters import Parameters, load_head, save_head, trainable
+from .parameters import Parameters, load_parameters, save_parameters, trainable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -257,7 +257,7 @@ def _save(
                 tensors[f"optimizer/{moment}/{name}"] = torch.as_tensor(tensor)
     tensors |= {f"generators/{name}": one.get_state() for name, one in checkpoints.generators.items()}
     state = {"position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs}
-    save_head(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
+    save_parameters(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
 
 
 def _resume(
@@ -272,7 +272,7 @@ def _resume(
 
     if not checkpoints.path.exists():
         return 0, 0
-    tensors, metadata = load_head(checkpoints.path)
+    tensors, metadata = load_parameters(checkpoints.path)
     if metadata.get("identity") != _identity(recipe):
         raise UsageError(
             f"The checkpoint {checkpoints.path} belongs to another training run (its recipe, data or model differs). "

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.manifest import MANIFEST
 from ..errors import UsageError
+from ..records.ranking import Leaderboard, Rules, read_rules
+from ..records.registry import ranked_types
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
 from .client import check_repo_name, retrying
-from .record_types import RECORD_TYPES
-from .rules import Leaderboard, Rules, read_rules
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -46,7 +46,8 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
     for needed in (MANIFEST, benchmark.FILE):
         if needed not in there:
             raise UsageError(
-                f"{repo_url(repo)} is no SOCO leaderboard: it has no {needed}. Give a dataset that `soco publish` made."
+                f"{repo_url(repo)} is not a SOCO leaderboard: it has no {needed}. Give a dataset that `soco publish` "
+                "made."
             )
     texts = {
         name: _text(api, repo, str(info.sha), name) for name in (MANIFEST, benchmark.FILE, BOARD_FILE) if name in there
@@ -84,8 +85,9 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
     """
     try:
         fields = json.loads(text)
-        named = {kind.name: fields.pop(kind.name, {}) for kind in RECORD_TYPES[1:]}
-        return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in RECORD_TYPES}
+        first, *further = ranked_types()
+        named = {kind.kind: read_rules(kind.rules, fields.pop(kind.kind, {})) for kind in further}
+        return {first.kind: read_rules(first.rules, fields), **named}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
 

@@ -1,7 +1,7 @@
 """`soco submit`: a result as a pull request on its model's repository, checked and recomputable.
 
 Files first, the file of `.eval_results` last: whatever fails in between leaves nothing on any leaderboard, and the same
-command goes on where it stopped.
+command resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..records.base import Record
+from ..records.ranking import RECORD_FILE, Leaderboard
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
@@ -23,8 +25,6 @@ from .client import (
 )
 from .hosted_leaderboard import read_board
 from .recompute import check_result
-from .record_type import RECORD_FILE, Record, RecordType
-from .rules import Leaderboard
 from .submission import (
     ArtifactLocation,
     Checksums,
@@ -53,7 +53,6 @@ class Submission:
         yaml: content of the file of `.eval_results`.
     """
 
-    kind: RecordType
     result: Record
     model_repo: str
     place: ArtifactLocation
@@ -67,7 +66,10 @@ class Submission:
     def artifacts(self) -> dict[str, Content]:
         """Path in the dataset repository -> file."""
         folder = self.place.folder
-        return {f"{folder}/{self.kind.data_file}": Content(self.data), f"{folder}/{RECORD_FILE}": Content(self.record)}
+        return {
+            f"{folder}/{self.result.data_file()}": Content(self.data),
+            f"{folder}/{RECORD_FILE}": Content(self.record),
+        }
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,13 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
     """
     path = Path(path)
     found = check_result(path)
-    kind, result, rules = found.kind, found.record, board.rules[found.kind.name]
-    if reasons := [*kind.violations(result, board), *kind.missing(found.table)[:_LISTED]]:
+    result, rules = found.record, board.rules_for(found.record)
+    if reasons := [*result.violations(board), *result.missing(found.table)[:_LISTED]]:
         listed = "".join(f"\n  {reason}" for reason in reasons)
         raise SubmissionError(f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n{rules.advice}")
-    pins = Checksums(sha256_file(path), sha256_file(found.data))
+    pins = Checksums(sha256_file(path), sha256_file(found.files.data))
     place = artifact_location(artifacts_repo, model_repo, board, pins)
-    entries = make_entries(kind, result, board, model_repo, artifacts_repo, pins)
+    entries = make_entries(result, board, model_repo, artifacts_repo, pins)
     if not entries:
         raise SubmissionError(f"{path} has no number for any task of the leaderboard of {board.repo}.")
     values = [f"| {entry.task_id} | {entry.value} |" for entry in entries]
@@ -108,7 +110,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
         [
             f"Results on [{board.repo}]({repo_url(board.repo)}): {rules.measure}, for "
             f"`{_code(result.model['name'])}`, weights `{_code(result.model.get('weights_hash') or 'unknown')[:16]}`.",
-            f"{kind.data.capitalize()} and record: {place.url}",
+            f"{result.data.capitalize()} and record: {place.url}",
             "",
             "| task | value |",
             "|---|--:|",
@@ -118,7 +120,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
             f"`soco verify {model_repo} --dataset-repo {board.repo}` (before the merge: `{model_repo}@refs/pr/N`).",
         ]
     )
-    return Submission(kind, result, model_repo, place, path, found.data, pins, description, entries_yaml(entries))
+    return Submission(result, model_repo, place, path, found.files.data, pins, description, entries_yaml(entries))
 
 
 def describe_submission(submission: Submission) -> str:
@@ -129,10 +131,10 @@ def describe_submission(submission: Submission) -> str:
         lines.append(f"   {name}  {content.size:,} bytes  sha256 {sha}")
     lines += [
         f"2. to the model repository {submission.model_repo}, as a pull request:",
-        f"   title: {submission.kind.title}",
+        f"   title: {submission.result.title}",
     ]
     lines += ["   description:", *(f"   | {line}" for line in submission.description.splitlines())]
-    return "\n".join([*lines, f"   file {submission.kind.yaml_file}:", "", submission.yaml])
+    return "\n".join([*lines, f"   file {submission.result.yaml_file}:", "", submission.yaml])
 
 
 def submit(
@@ -155,7 +157,7 @@ def submit(
     Raises:
         PredictionsError, SubmissionError: see `prepare`; nothing was sent.
         UsageError: no token, one that can only read, or a wrong name; nothing was sent.
-        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
     check_result(Path(path))
@@ -208,7 +210,7 @@ def _check_model_repo(api: HfApi, model_repo: str, create: bool) -> bool:
         ) from error
     if info.private:
         raise UsageError(
-            f"{repo_url(model_repo, 'model')} is private, so nobody would see the results. Make it public first."
+            f"{repo_url(model_repo, 'model')} is private, so the results would not be visible. Make it public first."
         )
     return False
 
@@ -219,13 +221,13 @@ def _upload(api: HfApi, submission: Submission) -> None:
     try:
         if not _public_dataset(api, repo):
             raise UsageError(
-                f"{repo_url(repo)} is private, so nobody could recompute the numbers. Make it public, or give another "
+                f"{repo_url(repo)} is private, so the numbers could not be recomputed. Make it public, or give another "
                 "--artifacts. Nothing was sent."
             )
         Target(api, repo, "dataset").sync(
             submission.artifacts,
             _none_of_ours,
-            f"SOCO {submission.kind.data} of {clean(submission.result.model['name'])}",
+            f"SOCO {submission.result.data} of {clean(submission.result.model['name'])}",
         )
     except HubError as error:
         if error.status != 403:
@@ -290,14 +292,14 @@ def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
     from huggingface_hub import CommitOperationAdd
 
     repo, text = submission.model_repo, submission.yaml.encode()
-    file = submission.kind.yaml_file
+    file = submission.result.yaml_file
     target, wanted = Target(api, repo, "model"), {file: Content(text)}
     artifacts = submission.place.url
     changes = target.compare(wanted, _none_of_ours)
     if changes.is_empty:
         return Submitted("merged already", None, artifacts)
     addition = CommitOperationAdd(path_in_repo=file, path_or_fileobj=text)
-    title, text_below = submission.kind.title, submission.description
+    title, text_below = submission.result.title, submission.description
     ours = _open_proposal(api, repo, me, title)
     if ours is None:
         made = api.create_commit(
@@ -352,7 +354,7 @@ def _code(text: object) -> str:
 def summary(submission: Submission, submitted: Submitted) -> Mapping[str, str]:
     """What to tell the submitter."""
     return {
-        f"{submission.kind.data} and record": submitted.artifacts,
+        f"{submission.result.data} and record": submitted.artifacts,
         "pull request": submitted.pull_request or f"none needed: {submission.model_repo} has exactly these results",
         "state": submitted.state,
     }

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..benchmarks.soco.source import HUB_RELEASE
+from ..benchmarks.soco.paper import paper_scores
 from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
-from .paper import paper_scores
 
-_CATEGORIES = 100  # of SOCO
 _ROUNDED = "2"  # the table with one decimal; the others have two
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
 
@@ -70,14 +68,7 @@ def paper_average(result: EvaluationResult) -> float | None:
 
 def is_soco(result: EvaluationResult) -> bool:
     """Whether a record is of the whole SOCO: the release on the Hub, or data of as many categories."""
-    if result.dataset["id"] == HUB_RELEASE:
-        return True
-    return any(
-        len(breakdown["per_category"]) == _CATEGORIES
-        for task in result.metrics.values()
-        for by_alpha in task.values()
-        for breakdown in by_alpha.values()
-    )
+    return result.is_benchmark(result.dataset["id"], result)
 
 
 def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:

@@ -37,7 +37,7 @@ def test_every_preset_is_a_protocol_of_known_tasks(name: str) -> None:
 def test_the_paper_needs_every_task_threshold_and_reduction() -> None:
     paper = get_preset("paper")
     assert {TASKS[name].matcher for name in paper.tasks} == {"argmax", "soft", "candidates"}
-    assert (paper.alphas, paper.reductions, paper.convention) == ((0.1, 0.05, 0.02), ("pair", "keypoint"), "reference")
+    assert paper.scoring == ScoringConfig()
     assert "soc_geo_multi" in paper.tasks
 
 

@@ -14,12 +14,12 @@ from helpers.loopback_hub import LoopbackHub
 from helpers.shared_data import DATA
 from helpers.tiny_models import TOKEN_MODELS
 
+from soco_datasets.benchmarks.soco.paper import headline, paper_scores
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone, own_statistics, preflight
 from soco_datasets.features.families import ADAPTERS, family_of
 from soco_datasets.features.model_list import BACKBONES, ID_CHECKED, BackboneSpec, listed
 from soco_datasets.features.preprocess import NAMED_STATISTICS
-from soco_datasets.reporting.paper import headline, paper_scores
 
 # Table r5 of the paper.
 NAMES = [

@@ -76,7 +76,7 @@ def _found(backbone: Backbone) -> dict[str, Any]:
 
 def _architecture(backbone: Backbone) -> Architecture:
     config = getattr(getattr(backbone, "module", None), "config", None)
-    values: Mapping[str, Any] = config.to_dict() if hasattr(config, "to_dict") else {}
+    values: Mapping[str, Any] = config.to_dict() if config is not None and hasattr(config, "to_dict") else {}
     activation = backbone.variant.get("activation") or values.get("hidden_act")
     return Architecture(
         channels=values.get("hidden_size"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -22,10 +21,9 @@ from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
 from soco_datasets.config import RunConfig, ScoringConfig
-from soco_datasets.correspondence.all_plan import AllPairsWork, CategoryPairs
-from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.local_engine import LocalEngine
+from soco_datasets.correspondence.pair_stream import CategoryPairs, PairStream
 from soco_datasets.correspondence.plan import Plan
 from soco_datasets.data.all_pairs import AllPairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
@@ -44,7 +42,7 @@ EVERY = ScoringConfig(reductions=("pair", "keypoint", "image"))
 
 
 class RowsOfAll(DatasetFolder):
-    """A folder whose pair configs hold every pair there is as rows."""
+    """A folder whose pair configs hold all pairs as rows."""
 
     def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
         if not CONFIGS[config].is_pairs:
@@ -68,6 +66,12 @@ def by_rows(oracle: Path) -> EvaluationResult:
     return evaluate_backbone(extractor(), RowsOfAll(oracle), get_tasks(), scoring=EVERY).result
 
 
+def evaluate_all(*arguments: Any, **options: Any) -> EvaluationResult:
+    evaluation = evaluate_backbone(*arguments, **options, split="all")
+    assert evaluation.predictions is None
+    return evaluation.result
+
+
 def assert_same(found: EvaluationResult, wanted: EvaluationResult) -> None:
     assert found.metrics == wanted.metrics
     assert found.intervals == wanted.intervals
@@ -84,7 +88,7 @@ def assert_same(found: EvaluationResult, wanted: EvaluationResult) -> None:
 def test_every_task_has_the_numbers_of_its_rows(
     oracle: Path, by_rows: EvaluationResult, options: dict[str, Any]
 ) -> None:
-    found = evaluate_all_pairs(extractor(), open_folder(oracle), get_tasks(), scoring=EVERY, run=run_config(**options))
+    found = evaluate_all(extractor(), open_folder(oracle), get_tasks(), scoring=EVERY, run=run_config(**options))
     assert_same(found, by_rows)
     assert found.counts["keypoints"] > 5000
     scores = [part["image"]["0.1"]["overall"]["pck"] for part in found.metrics.values()]
@@ -98,7 +102,7 @@ def test_other_choices_of_the_protocol_have_the_numbers_of_their_rows(tmp_path: 
     path = build_dataset(str(REAL_SAMPLE), tmp_path / "built").path
     choices = ScoringConfig("centered", (0.3, 0.15), "image", valid_area=True, soft_window=1)
     tasks = get_tasks(["cross_soc_geo_multi", "cc_soft", "cross_cc"])
-    found = evaluate_all_pairs(extractor(), open_folder(path), tasks, scoring=choices, run=RunConfig(block_points=40))
+    found = evaluate_all(extractor(), open_folder(path), tasks, scoring=choices, run=RunConfig(block_points=40))
     assert_same(found, evaluate_backbone(extractor(), RowsOfAll(path), tasks, scoring=choices).result)
 
 
@@ -115,8 +119,8 @@ def test_bad_images_are_left_out_as_by_rows(
     monkeypatch.setattr(ImageStore, "decode", decode)
     tasks = get_tasks(["soc", "cross_cc"])
     with pytest.raises(DatasetFolderError, match="does not decode"):
-        evaluate_all_pairs(extractor(), open_folder(oracle), tasks)
-    found = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=RunConfig(skip_bad=True))
+        evaluate_all(extractor(), open_folder(oracle), tasks)
+    found = evaluate_all(extractor(), open_folder(oracle), tasks, run=RunConfig(skip_bad=True))
     assert bad in caplog.text
     wanted = evaluate_backbone(extractor(), RowsOfAll(oracle), tasks, run=RunConfig(skip_bad=True)).result
     assert_same(found, wanted)
@@ -194,13 +198,11 @@ def test_each_map_is_made_once_and_loaded_once(oracle: Path, monkeypatch: pytest
 
     monkeypatch.setattr(MemoryFeatureCache, "get", get)
     tasks = get_tasks(["soc", "cc", "cross_soc", "cross_cc"])
-    counts = evaluate_all_pairs(
-        extractor(), open_folder(oracle), tasks, run=run_config("memory", block_points=50)
-    ).counts
+    counts = evaluate_all(extractor(), open_folder(oracle), tasks, run=run_config("memory", block_points=50)).counts
     assert counts["forwards"] == counts["decodes"] == counts["images"]
     assert len(loaded) > 20
     assert set(loaded.values()) == {1}
-    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=run_config("none", block_points=50)).counts
+    counts = evaluate_all(extractor(), open_folder(oracle), tasks, run=run_config("none", block_points=50)).counts
     assert counts["images"] < counts["forwards"] == counts["decodes"] <= 2 * counts["images"]
 
 
@@ -214,7 +216,7 @@ def test_no_more_queries_are_planned_at_a_time_than_a_block_has(oracle: Path, mo
 
     monkeypatch.setattr(LocalEngine, "match", match)
     tasks, block = get_tasks(["soc"]), 120  # of one way of asking: a source point is one query at most
-    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=RunConfig(block_points=block)).counts
+    counts = evaluate_all(extractor(), open_folder(oracle), tasks, run=RunConfig(block_points=block)).counts
     assert sum(queries for _, queries in planned) == counts["keypoints"] > 4 * block
     assert all(queries <= block or targets == 1 for targets, queries in planned)
 
@@ -246,7 +248,7 @@ def test_blocks_are_whole_targets_within_their_bound(intra: list[tuple[int, int]
 
 
 class Shown:
-    """What `AllPairsWork` needs of a folder, with so many images of one category that all show the same points."""
+    """What `PairStream` needs of a folder, with so many images of one category that all show the same points."""
 
     path, configs = Path("made-up"), ("soc", "cc")
 
@@ -268,13 +270,13 @@ class Shown:
 
 def test_memory_takes_a_few_bytes_a_pair() -> None:
     def peak(images: int) -> int:
-        work = AllPairsWork(Shown(images), get_tasks(["soc", "cc"]))  # type: ignore[arg-type]
+        stream = PairStream(Shown(images), get_tasks(["soc", "cc"]), 5000)  # type: ignore[arg-type]
         tracemalloc.start()
-        asked = work.survey(5000)
+        usage = stream.usage()
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         pairs = images * (images - 1) // 2
-        assert [(part.pairs, part.queries) for part in asked.values()] == [(pairs, 10 * pairs)] * 2
+        assert [(part.pairs, part.queries) for part in usage.values()] == [(pairs, 10 * pairs)] * 2
         return most
 
     few, many = peak(150), peak(450)
@@ -310,6 +312,6 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
 
 
 def test_a_split_that_is_neither_is_refused(by_rows: EvaluationResult) -> None:
-    other = dataclasses.replace(by_rows, dataset={**by_rows.dataset, "split": "train"})
+    other = by_rows.model_copy(update={"dataset": {**by_rows.dataset, "split": "train"}})
     with pytest.raises(PredictionsError, match="split test or all"):
         EvaluationResult.from_json(other.to_json())

@@ -9,12 +9,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import check_soft
+from ...config import check_soft
+from .matcher import CandidateQueries, Matcher, TargetScores
 
 if TYPE_CHECKING:
     import torch
 
 _NOTHING = -1e9  # the score of a cell outside the window, as in the reference: its weight underflows to 0
+
+
+class SoftArgmax(Matcher):
+    """See the module. Its similarity is that of the best cell."""
+
+    name = "soft"
+    is_subcell = True
+
+    def match(self, scores: TargetScores, candidates: CandidateQueries | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Matcher.match`."""
+        cells, similarity = scores.best
+        beta, window = self.scoring.soft_beta, self.scoring.soft_window
+        return soft_argmax(scores.values, cells, beta=beta, window=window, valid=scores.valid), similarity
+
+    def values_per_query(self, cells: int) -> int:
+        """See `Matcher.values_per_query`."""
+        return 8 * min(cells, (2 * max(self.scoring.soft_window, 0) + 1) ** 2)
 
 
 def soft_argmax(
@@ -28,8 +46,8 @@ def soft_argmax(
     """The expected cell of each query, in cells, not divided by the grid.
 
     Args:
-        scores: (Q, h, w), from `matching.similarities`.
-        peak: (Q,) int64 raster index of the hard maximum, from `matching.best_cells`.
+        scores: (Q, h, w), from `similarity.similarities`.
+        peak: (Q,) int64 raster index of the hard maximum, from `similarity.best_cells`.
         beta: temperature; the smaller, the nearer to the hard maximum.
         window: cells on each side of the maximum that count, less at the border; 0 = the whole map; -s = the whole
             map, scores multiplied first by a gaussian of sigma s cells around the maximum.
