@@ -1,4 +1,4 @@
-"""Which model `--model` names: a local one behind `soco_hf`, or a remote one of inspect-ai's providers."""
+"""Which model `--model` names: a local one (provider `soco_hf`), or a remote one of inspect-ai's providers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ REMOTE = (
 )  # fmt: skip
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
 _CONNECT = 10  # seconds a server may take to accept a connection
-_IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "processor")
+_IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "min_pixels", "processor")
+_LOCAL_OPTIONS = ("device", "dtype", "batch_size", "min_pixels", "max_pixels", "revision")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ModelOptions:
         model: a folder, a Hub id, "PROVIDER/NAME" of inspect-ai, or with `base_url` the name the endpoint knows.
         base_url: of an OpenAI-compatible endpoint.
         api_key_env: name of the environment variable that holds the endpoint's key; the key itself is never an option.
-        device, dtype, batch_size, max_pixels, revision: of a local model, see `SocoHuggingFaceAPI`.
+        device, dtype, batch_size, min_pixels, max_pixels, revision: of a local model, see `hf_model.LoadOptions`.
     """
 
     model: str
@@ -44,6 +45,7 @@ class ModelOptions:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = 8
+    min_pixels: int | None = None
     max_pixels: int | None = None
     revision: str | None = None
 
@@ -77,11 +79,11 @@ def open_model(options: ModelOptions) -> Model:
         from . import hf_provider  # noqa: F401 - registers the provider
 
         _refuse(options, ("base_url", "api_key_env"), "a remote model")
-        arguments: dict[str, Any] = {
-            field: getattr(options, field) for field in ("device", "dtype", "batch_size", "max_pixels", "revision")
-        }
-        return get_model(name, memoize=False, config=GenerateConfig(), **arguments)
-    _refuse(options, ("device", "dtype", "batch_size", "max_pixels", "revision"), "a local model")
+        arguments: dict[str, Any] = {field: getattr(options, field) for field in _LOCAL_OPTIONS}
+        model = get_model(name, memoize=False, config=GenerateConfig(), **arguments)
+        model.api.load()  # before the first question, so that what is wrong with it is reported once
+        return model
+    _refuse(options, _LOCAL_OPTIONS, "a local model")
     key = _key(options, name)
     client = {"max_retries": 0} if name.startswith(f"{_ENDPOINT}/") else {}  # else each of ours is three requests
     try:
@@ -95,7 +97,7 @@ def model_identity(model: Model) -> dict[str, Any]:
     """What of a model decides its answers; answers of two identities are never mixed in one file."""
     record = getattr(model.api, "record", None)
     if record is not None:
-        return {name: record[name] for name in _IDENTITY}
+        return {name: record[name] for name in _IDENTITY if name in record}
     return {"name": str(model), "base_url": model.api.base_url}
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError
 from soco_datasets.lvlm import hf_provider
-from soco_datasets.lvlm.hf_model import Chat, Reply, VisionLanguageModel, load_vision_language_model, shrink
+from soco_datasets.lvlm.hf_model import Chat, Reply, Sampling, VisionLanguageModel, enlarge, load_vision_language_model, shrink
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
 from soco_datasets.lvlm.models import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
@@ -123,11 +123,11 @@ def test_memory_that_runs_out_halves_the_batch(qwen: VisionLanguageModel, monkey
     whole, sizes = qwen.answer(CHATS[:3], 4), []
     real = VisionLanguageModel._answer
 
-    def limited(self: VisionLanguageModel, chats: Sequence[Chat], max_tokens: int) -> list[Reply]:
+    def limited(self: VisionLanguageModel, chats: Sequence[Chat], max_tokens: int, sampling: Sampling) -> list[Reply]:
         sizes.append(len(chats))
         if len(chats) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, chats, max_tokens)
+        return real(self, chats, max_tokens, sampling)
 
     monkeypatch.setattr(VisionLanguageModel, "_answer", limited)
     room = 1
@@ -252,6 +252,73 @@ def test_options_that_make_no_sense(folders: dict[str, Path], changes: dict[str,
     name = f"soco_hf/{folders['qwen2_5_vl']}"
     with pytest.raises(UsageError, match=message):
         open_model(ModelOptions(**{"model": name, "device": "cpu", **changes}))
+
+
+@pytest.mark.parametrize("settings", [("vis",), ("vis", "desc")])
+def test_a_model_is_loaded_once(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    """inspect-ai builds the provider again, with a placeholder key and default options, to look up facts of it."""
+    from inspect_ai.model import get_model_info
+
+    loads = count_loads(monkeypatch)
+    options = ModelOptions(str(folders["qwen2_5_vl"]), device="cpu", max_pixels=2000)
+    get_model_info(f"soco_hf/{folders['qwen2_5_vl']}")
+    run_questions([small_asked(setting, 1) for setting in settings], options, tmp_path, AskOptions(max_tokens=2))
+    assert loads == [str(folders["qwen2_5_vl"])]
+
+
+def test_inspect_eval_loads_a_model_once(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from inspect_ai import eval as evaluate
+
+    from soco_datasets.lvlm.inspect_task import make_task
+
+    loads = count_loads(monkeypatch)
+    tasks = [make_task(small_asked(setting, 1)) for setting in ("vis", "desc")]
+    arguments = {"device": "cpu", "batch_size": 2}
+    logs = evaluate(
+        tasks, model=f"soco_hf/{folders['internvl']}", model_args=arguments, log_dir=str(tmp_path), display="none",
+        max_tokens=2,
+    )  # fmt: skip
+    assert [log.status for log in logs] == ["success", "success"]
+    assert len(loads) == 1
+
+
+def count_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    from transformers import AutoModelForImageTextToText
+
+    loads: list[str] = []
+    real = AutoModelForImageTextToText.from_pretrained
+
+    def counted(folder: Any, **arguments: Any) -> Any:
+        loads.append(str(folder))
+        return real(folder, **arguments)
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", counted)
+    return loads
+
+
+def test_pixel_limits_reach_the_processor_that_has_them(folders: dict[str, Path]) -> None:
+    """By hand: 60x45 enlarged by sqrt(12544 / 2700) is 129.3x97.0."""
+    chat = Chat((picture(0, (60, 45)), "Which?"))
+    limits = {"min_pixels": 28 * 28 * 16, "max_pixels": 28 * 28 * 64}
+    qwen = load_vision_language_model(folders["qwen2_5_vl"], device="cpu", **limits)
+    grid = qwen._inputs([chat])["image_grid_thw"].tolist()[0]
+    assert grid[1] * grid[2] >= 16 * 4
+    assert qwen.record["processor"]["size"] == {"shortest_edge": 28 * 28 * 16, "longest_edge": 28 * 28 * 64}
+    assert limits.items() <= qwen.record.items()
+    other = load_vision_language_model(folders["internvl"], device="cpu", **limits)
+    assert enlarge(picture(0, (60, 45)), limits["min_pixels"]).size == (130, 97)
+    assert other.record["min_pixels"] == 28 * 28 * 16
+    with pytest.raises(UsageError, match="larger than"):
+        load_vision_language_model(folders["internvl"], min_pixels=9, max_pixels=8)
+
+
+def test_sampled_answers_repeat_with_their_seed(qwen: VisionLanguageModel) -> None:
+    hot = [Sampling(5.0, top_p=0.99, top_k=50, seed=seed) for seed in (1, 1, 2)]
+    texts = [[reply.text for reply in qwen.answer(CHATS, 6, sampling)] for sampling in hot]
+    assert texts[0] == texts[1] != texts[2]
+    assert qwen.answer(CHATS, 6, Sampling(0.01, top_p=0.001, top_k=1)) == qwen.answer(CHATS, 6)
 
 
 def test_the_provider_is_found_by_name(folders: dict[str, Path]) -> None:
