@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
+from .failures import retries
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -23,6 +24,7 @@ REMOTE = (
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
 )  # fmt: skip
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
+_NO_KEY = "none"  # the client wants a text; it is not sent
 _CONNECT = 10  # seconds a server may take to accept a connection
 _IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "min_pixels", "processor")
 _LOCAL_OPTIONS = ("device", "dtype", "batch_size", "min_pixels", "max_pixels", "revision")
@@ -84,10 +86,17 @@ def open_model(options: ModelOptions) -> Model:
         model.api.load()  # before the first question, so that what is wrong with it is reported once
         return model
     _refuse(options, _LOCAL_OPTIONS, "a local model")
-    key = _key(options, name)
-    client = {"max_retries": 0} if name.startswith(f"{_ENDPOINT}/") else {}  # else each of ours is three requests
+    key = _key(options)
+    endpoint = name.startswith(f"{_ENDPOINT}/")
+    client = {"max_retries": 0} if endpoint else {}  # else each of ours is three requests
     try:
-        return get_model(name, memoize=False, base_url=options.base_url, api_key=key, **client)
+        model = get_model(
+            name, memoize=False, base_url=options.base_url, api_key=key or (_NO_KEY if endpoint else None), **client
+        )
+        model.api.should_retry = retries(model.api.should_retry)  # type: ignore[method-assign]
+        if endpoint and key is None:
+            _send_no_key(model.api)
+        return model
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
         reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colours
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
@@ -138,13 +147,29 @@ def folder_name(model: str) -> str:
     return name
 
 
-def _key(options: ModelOptions, name: str) -> str | None:
+def _key(options: ModelOptions) -> str | None:
     if options.api_key_env is not None:
         key = os.environ.get(options.api_key_env)
         if not key:
             raise UsageError(f"The environment variable {options.api_key_env} is not set: put the key there.")
         return key
-    return "none" if name.startswith(f"{_ENDPOINT}/") else None  # a server on this machine asks for no key
+    return None
+
+
+def _send_no_key(api: Any) -> None:
+    """Take the placeholder key out of every request of an endpoint, also after inspect-ai made a new HTTP client."""
+
+    async def strip(request: Any) -> None:
+        request.headers.pop("Authorization", None)
+
+    own = api.initialize
+
+    def initialize() -> None:
+        own()
+        api.http_client.event_hooks["request"].append(strip)
+
+    api.initialize = initialize
+    api.http_client.event_hooks["request"].append(strip)
 
 
 def _refuse(options: ModelOptions, fields: tuple[str, ...], what: str) -> None:

@@ -21,7 +21,15 @@ from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError
 from soco_datasets.lvlm import hf_provider
-from soco_datasets.lvlm.hf_model import Chat, Reply, Sampling, VisionLanguageModel, enlarge, load_vision_language_model, shrink
+from soco_datasets.lvlm.hf_model import (
+    Chat,
+    Reply,
+    Sampling,
+    VisionLanguageModel,
+    enlarge,
+    load_vision_language_model,
+    shrink,
+)
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
 from soco_datasets.lvlm.models import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
@@ -268,7 +276,9 @@ def test_a_model_is_loaded_once(
     assert loads == [str(folders["qwen2_5_vl"])]
 
 
-def test_inspect_eval_loads_a_model_once(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_inspect_eval_loads_a_model_once(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from inspect_ai import eval as evaluate
 
     from soco_datasets.lvlm.inspect_task import make_task

@@ -42,17 +42,22 @@ class PromptTemplate:
         name: what records call it.
         text: the whole prompt, with {question} and {A} to {D}.
         questions: setting -> the question, with {category} and {description}; settings left out keep a row's words.
+        exact: blanks at the ends of the prompt are part of it.
+        image_label: text before each of several pictures, with {number} (from 1); "" = none.
     """
 
     name: str
     text: str
     questions: Mapping[str, str] = field(default_factory=dict)
+    exact: bool = False
+    image_label: str = ""
 
     @property
     def hash(self) -> str:
         """Hex sha256 of the wording: equal for the default one, a copy of its file, and the rows' own words."""
         own = {s: text for s, text in self.questions.items() if text != DEFAULT_TEMPLATE.questions.get(s)}
-        text = json.dumps([self.text, own], sort_keys=True, ensure_ascii=False)
+        layout = [self.image_label] if self.image_label else []
+        text = json.dumps([self.text, own, *layout], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def question(self, row: Mapping[str, Any]) -> str:
@@ -89,7 +94,8 @@ class PromptTemplate:
                 )
             return str(found)
 
-        return _FIELD.sub(value, template).strip()
+        filled = _FIELD.sub(value, template)
+        return filled if self.exact and template == self.text else filled.strip()
 
 
 def _lowered(text: object) -> str | None:
