@@ -98,7 +98,7 @@ def open_model(options: ModelOptions) -> Model:
             _send_no_key(model.api)
         return model
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
-        reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colours
+        reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colors
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
 
 
