@@ -25,6 +25,7 @@ import pyarrow as pa
 from support import VIT_TINY, bare_forwards, machine, memory_mib, random_dinov2
 
 from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import CachePolicy, RunConfig
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.data.all_pairs import AllPairs
@@ -58,11 +59,13 @@ def by_rows(extractor: DenseFeatureExtractor, path: Path, limit: int, store: Pat
     """(evaluation, seconds) of a sample of the pairs, the rows made within the time, the features before it."""
     folder = RowsOfAll(path)
     folder.limit = limit
-    evaluate_backbone(extractor, folder, TASKS, store_dir=store)
+    evaluate_backbone(extractor, folder, TASKS, run=RunConfig(CachePolicy(directory=store)))
     folder = RowsOfAll(path)
     folder.limit = limit
     start = time.perf_counter()
-    return evaluate_backbone(extractor, folder, TASKS, store_dir=store), time.perf_counter() - start
+    return evaluate_backbone(
+        extractor, folder, TASKS, run=RunConfig(CachePolicy(directory=store))
+    ), time.perf_counter() - start
 
 
 def reset_peak() -> float:

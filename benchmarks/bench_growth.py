@@ -26,6 +26,7 @@ from support import VIT_S, VIT_TINY, bare_forwards, machine, random_dinov2
 from synthetic_release import built_synthetic
 
 from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import CachePolicy, RunConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.features.backbones import load_backbone
@@ -58,9 +59,9 @@ class Part(DatasetFolder):
 
 def seconds(extractor: DenseFeatureExtractor, folder: DatasetFolder, store: Path | None = None) -> Timed:
     """One evaluation, with a shared store or none."""
-    options = {} if store is None else {"store": "disk", "store_dir": store}
+    run = RunConfig(CachePolicy("auto" if store is None else "disk", directory=store))
     start = time.perf_counter()
-    counts = evaluate_backbone(extractor, folder, get_tasks(TASKS), **options).result.counts
+    counts = evaluate_backbone(extractor, folder, get_tasks(TASKS), run=run).result.counts
     took = time.perf_counter() - start
     assert counts["forwards"] + counts.get("reused", 0) == counts["images"]
     return Timed(took, counts["images"], counts["pairs"] // len(TASKS))

@@ -29,7 +29,7 @@ from soco_datasets.data.questions.pictures import image_tags
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.data.shards import write_shards
 from soco_datasets.lvlm.baselines import RANDOM, guess
-from soco_datasets.lvlm.scores import Answer, score_answers
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 
 T = TypeVar("T")
 SIZE = (500, 375)

@@ -23,6 +23,7 @@ from support import VIT_S, VIT_TINY, bare_forwards, machine, memory_mib, random_
 from synthetic_release import built_synthetic
 
 from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import CachePolicy, RunConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.errors import UsageError
@@ -61,7 +62,9 @@ def added(data: Path, model: Path, size: int, budget: int) -> tuple[float, float
     peaks = []
     for work in (
         lambda: bare_forwards(extractor, 1),
-        lambda: evaluate_backbone(extractor, folder, get_tasks(TASKS), memory_budget=budget),
+        lambda: evaluate_backbone(
+            extractor, folder, get_tasks(TASKS), run=RunConfig(CachePolicy(memory_budget=budget))
+        ),
     ):
         Path("/proc/self/clear_refs").write_text("5")  # the kernel's peak is now what the process holds
         with AnonymousPeak() as sampled:

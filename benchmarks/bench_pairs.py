@@ -1,15 +1,10 @@
 """How fast the pairs of a SOCO-sized release are counted, listed, reached and drawn, beside a plain loop over pairs.
 
     python benchmarks/bench_pairs.py [--images-per-category 40] [--subset 400] [--small]
-    python benchmarks/bench_pairs.py --large
 
 The images are synthetic: the categories and keypoint counts of SOCO, half to all of the keypoints visible. The ratio is
 that of the time per pair of images looked at, plain loop over `PairIndex` (counted and listed), in this one run. All
 work is on one core.
-
-`--large` counts and draws from a taxonomy of 2,000 categories with 200,000 images, 100 categories of a group sharing 24
-names. A tenth and a half of the images tell the growth; a count that compares all images with all, on the tenth, the
-ratio. Memory is the highest that Python and NumPy allocated, the names themselves aside.
 """
 
 from __future__ import annotations
@@ -92,69 +87,14 @@ def soco_sized(images_per_category: int, subset: int) -> None:
     print(f"of which allocated by Python and NumPy for one kind: {tracemalloc.get_traced_memory()[1] / 2**20:.0f} MiB")
 
 
-def large_taxonomy(images: int, categories: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
-    """Groups of 100 categories that share 24 names; six more of its own for each; three quarters of them visible."""
-    visible = np.random.default_rng(seed).random((images, 30)) < 0.75
-    of, names = [], []
-    for i in range(images):
-        category = i % categories
-        of.append(f"c{category:05d}")
-        every = [f"g{category // 100}_{k}" for k in range(24)] + [f"c{category}_{k}" for k in range(6)]
-        names.append([every[k] for k in np.flatnonzero(visible[i]).tolist()])
-    return of, names
-
-
-def count_all_images(categories: list[str], names: list[list[str]], min_shared: int = 3) -> int:
-    """Directed pairs across categories, from the names of each image as bits against those of all others."""
-    number = {name: k for k, name in enumerate(sorted({name for shown in names for name in shown}))}
-    bits = np.zeros((-(-len(number) // 64), len(names)), dtype=np.uint64)
-    for image, shown in enumerate(names):
-        for k in map(number.__getitem__, shown):
-            bits[k // 64, image] |= np.uint64(1 << k % 64)
-    of = np.unique(categories, return_inverse=True)[1]
-    total = 0
-    for image in range(len(names)):
-        words = np.flatnonzero(bits[:, image])
-        common = np.bitwise_count(bits[words, image, None] & bits[words]).sum(axis=0, dtype=np.int32)
-        total += np.count_nonzero((common >= min_shared) & (of != of[image]))
-    return total
-
-
-def large(images: int, categories: int) -> None:
-    of, names = large_taxonomy(images, categories)
-    print(f"{images:,} images, {categories:,} categories, {len(frozenset().union(*names)):,} names")
-    seconds = {}
-    for part in (images // 10, images // 2, images):
-        print(f"directed pairs across categories, {part:,} images")
-        index, building = timed("build the index", lambda part=part: PairIndex(of[:part], names[:part], cross=True))
-        index = index.with_direction(directed=True)
-        count, counting = timed("count all pairs", index.__len__)
-        timed("draw 20,000", lambda index=index: draw_pairs(index))
-        print(f"  {count:,} pairs")
-        seconds[part] = building + counting
-        if part == images // 10:
-            found, slow = timed("all images with all", lambda part=part: count_all_images(of[:part], names[:part]))
-            assert found == count
-            print(f"  all with all / (build + count): {slow / seconds[part]:.0f}x")
-    growth = np.log(seconds[images] / seconds[images // 10]) / np.log(10)
-    print(f"growth exponent of build + count from {images // 10:,} images: {growth:.2f}")
-    tracemalloc.start()
-    draw_pairs(PairIndex(of, names, cross=True), total=2000)
-    print(f"peak memory of build, count and draw: {tracemalloc.get_traced_memory()[1] / 2**20:.0f} MiB")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images-per-category", type=int, default=40)
     parser.add_argument("--subset", type=int, default=400, help="images of the plain loop")
-    parser.add_argument("--large", action="store_true", help="200,000 images of 2,000 categories instead")
-    parser.add_argument("--small", action="store_true", help="both parts, a few images each")
+    parser.add_argument("--small", action="store_true", help="a few images")
     arguments = parser.parse_args()
     if arguments.small:
         soco_sized(4, 60)
-        large(2000, 200)
-    elif arguments.large:
-        large(200_000, 2000)
     else:
         soco_sized(arguments.images_per_category, arguments.subset)
 

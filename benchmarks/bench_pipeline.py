@@ -29,6 +29,7 @@ from support import VIT_B, VIT_SMALL, VIT_TINY, bare_forwards, machine, random_d
 from synthetic_release import built_synthetic
 
 from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import RunConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.features.backbones import load_backbone
@@ -111,12 +112,14 @@ def compare(extractor: DenseFeatureExtractor, folder: DatasetFolder, arguments: 
     """Run both evaluators and print what they cost."""
     warm = FirstPairs(folder.path)
     warm.limit = 1
-    evaluate_backbone(extractor, warm, get_tasks(TASKS), workers=arguments.workers)  # imports, first forward
+    evaluate_backbone(
+        extractor, warm, get_tasks(TASKS), run=RunConfig(workers=arguments.workers)
+    )  # imports, first forward
     start = clocks(arguments.device)
     bare_forwards(extractor, len(folder.images))
     forwards = clocks(arguments.device) - start
     start = clocks(arguments.device)
-    ours = evaluate_backbone(extractor, folder, get_tasks(TASKS), workers=arguments.workers).result
+    ours = evaluate_backbone(extractor, folder, get_tasks(TASKS), run=RunConfig(workers=arguments.workers)).result
     took = clocks(arguments.device) - start
     some, scale = folder, 1.0
     if arguments.full:

@@ -1,4 +1,9 @@
-"""The protocol of an evaluation: every choice that moves a score, in one frozen value saved whole in the result."""
+"""The options of an evaluation as three frozen values, made once and passed whole.
+
+`ScoringConfig` is what a user chooses and what moves a score, `FeatureConfig` is what the model's extractor reports,
+`RunConfig` is where and how the work is done, which moves no number. The first two and the matcher make the `Protocol`
+that a record stores.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,23 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .errors import UsageError, unknown_name
 from .geometry import Convention, check_convention
 
-NORMALISERS = ("bbox", "image", "mask")
+NORMALIZERS = ("bbox", "image", "mask")
 REDUCTIONS = ("pair", "keypoint", "image")
+CACHES = ("auto", "memory", "disk", "none")
+ENGINES = ("local", "ray")
+POINTS_PER_BLOCK = 2**16
+_STORED = (  # keys of a stored protocol, in their order
+    *("convention", "alphas", "normaliser", "reductions", "image_size", "size", "grid", "layer", "norm", "statistics"),
+    *("dtype", "padding", "resize", "matcher", "valid_area", "soft_beta", "soft_window"),
+)
+_STORED_NAMES = {"normalizer": "normaliser"}  # attribute -> key, where they differ
 
 
 def alpha_key(alpha: float) -> str:
@@ -26,36 +40,61 @@ def alpha_key(alpha: float) -> str:
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How features were made, matched and scored.
+class ScoringConfig:
+    """How predictions are made from similarities, and scored.
 
     Attributes:
         convention: point conversions, see `geometry`.
-        alphas: PCK thresholds, fractions of the normaliser; a hit is error < alpha.
-        normaliser: what an error is divided by, see `pck.normalisers`: the target's longest "bbox" side (its longest
-            image side where there is no box), its longest "image" side, or the longest side of its "mask".
+        alphas: PCK thresholds, fractions of the normalizer; a hit is error < alpha.
+        normalizer: what an error is divided by, see `metrics.pck.normalisers`: the target's longest "bbox" side (its
+            longest image side where there is no box), its longest "image" side, or the longest side of its "mask".
         reductions: "pair" = mean over pairs within a category; "keypoint" = pooled within a category; "image" = pooled
             within a target image, then the mean over the images of a category; then all are the mean over categories.
-        image_size: requested side of the network input, pixels.
-        size: its effective side, pixels; None when predictions come from no fixed network frame.
-        grid: patch cells on a side; None likewise.
-        layer: block whose output is taken, -1 = the last; None where the model has no blocks.
-        norm: whether the output went through the model's final norm; None where the model has none.
-        statistics: pixel mean and standard deviation of the input and where they came from.
-        dtype: arithmetic of the forward pass.
-        padding: how an image is made square.
-        resize: the filter that resizes it.
-        matcher: how similar a query and a place in the target are, and how the place is found; soft and geo tasks
-            start from the same similarities (see `tasks`).
-        valid_area: whether cells that hold nothing but padding are left out (not from the candidates of geo tasks,
-            which are annotated points).
-        soft_beta, soft_window: of the soft tasks, see `soft.soft_argmax`.
+        valid_area: whether cells that hold only padding are excluded (not from the candidates of geo tasks, which are
+            annotated points).
+        soft_beta, soft_window: temperature and window of the soft tasks, see `matchers.soft_argmax.soft_argmax`.
+
+    Raises:
+        UsageError: a value that is not one of these.
     """
 
     convention: Convention = "reference"
     alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
-    normaliser: str = "bbox"
+    normalizer: str = "bbox"
     reductions: tuple[str, ...] = ("pair", "keypoint")
+    valid_area: bool = False
+    soft_beta: float = 0.02
+    soft_window: int = 7
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alphas", check_alphas(self.alphas))
+        object.__setattr__(self, "reductions", check_reductions(self.reductions))
+        check_convention(self.convention)
+        check_normalizer(self.normalizer)
+        if not isinstance(self.valid_area, bool):
+            raise UsageError(f"valid_area must be true or false, got {self.valid_area!r}.")
+        check_soft(self.soft_beta, self.soft_window)
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How the features were made.
+
+    Attributes:
+        image_size: requested side of the network input, pixels.
+        size: its effective side, pixels; None when predictions come from no fixed network frame.
+        grid: patch cells per side; None likewise.
+        layer: block whose output is taken, -1 = the last; None where the model has no blocks.
+        norm: whether the output went through the model's final norm; None where the model has none.
+        statistics: pixel mean and standard deviation of the input, and their source.
+        dtype: arithmetic of the forward pass.
+        padding: how an image is made square.
+        resize: the filter that resizes it.
+
+    Raises:
+        UsageError: a value of another type or range.
+    """
+
     image_size: int = 800
     size: int | None = None
     grid: int | None = None
@@ -65,16 +104,8 @@ class Protocol:
     dtype: str = "float32"
     padding: str = "white, right and bottom"
     resize: str = "bicubic"
-    matcher: str = "cosine argmax"
-    valid_area: bool = False
-    soft_beta: float = 0.02
-    soft_window: int = 7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "alphas", check_alphas(self.alphas))
-        object.__setattr__(self, "reductions", check_reductions(self.reductions))
-        check_convention(self.convention)
-        check_normaliser(self.normaliser)
         for name, optional in (("image_size", False), ("size", True), ("grid", True)):
             value = getattr(self, name)
             if not (optional and value is None) and (not _is_int(value) or value < 1):
@@ -85,35 +116,130 @@ class Protocol:
             raise UsageError(f"norm must be true, false or None, got {self.norm!r}.")
         if self.statistics is not None:
             object.__setattr__(self, "statistics", _as_json(self.statistics, "statistics"))
-        for name in ("dtype", "padding", "resize", "matcher"):
-            if not isinstance(getattr(self, name), str):
-                raise UsageError(f"{name} must be a string, got {getattr(self, name)!r}.")
-        if not isinstance(self.valid_area, bool):
-            raise UsageError(f"valid_area must be true or false, got {self.valid_area!r}.")
-        check_soft(self.soft_beta, self.soft_window)
+        for name in ("dtype", "padding", "resize"):
+            _check_text(name, getattr(self, name))
+
+    @classmethod
+    def of_model(cls, model: Mapping[str, Any]) -> FeatureConfig:
+        """The features of a model, from its extractor's `describe()`."""
+        return cls(
+            image_size=model["requested_size"],
+            size=model["effective_size"],
+            grid=model["grid"],
+            layer=model["layer"],
+            norm=None if model["layer"] is None else model["norm"] == "final",
+            statistics=model["statistics"],
+            dtype=model["dtype"],
+        )
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How features were made, matched and scored: every choice that moves a score, stored whole in the record.
+
+    Attributes:
+        scoring: what the user chose.
+        features: what the model dictates.
+        matcher: how similarities are computed and searched; the matchers of soft and geo tasks start from the same
+            similarities.
+    """
+
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    matcher: str = "cosine argmax"
+
+    def __post_init__(self) -> None:
+        _check_text("matcher", self.matcher)
 
     def to_dict(self) -> dict[str, Any]:
-        """The protocol as JSON values; `from_dict` gives it back."""
-        fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))
-        return fields
+        """The protocol as flat JSON values; `from_dict` restores it."""
+        fields = {**dataclasses.asdict(self.scoring), **dataclasses.asdict(self.features), "matcher": self.matcher}
+        stored = {_STORED_NAMES.get(name, name): value for name, value in fields.items()}
+        flat: dict[str, Any] = json.loads(json.dumps({name: stored[name] for name in _STORED}, allow_nan=False))
+        return flat
 
     @classmethod
     def from_dict(cls, fields: Any) -> Protocol:
         """The protocol from its stored form. Raises `UsageError` on a field that is unknown, missing or invalid."""
         if not isinstance(fields, Mapping):
             raise UsageError(f"A protocol must be a mapping, got {type(fields).__name__}.")
-        known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
-            if name not in known:
-                raise unknown_name("protocol field", name, known)
-        missing = [name for name in known if name not in fields]
+            if name not in _STORED:
+                raise unknown_name("protocol field", name, _STORED)
+        missing = [name for name in _STORED if name not in fields]
         if missing:
             raise UsageError(f"The protocol lacks {', '.join(missing)}.")
-        return cls(**fields)
+
+        def part(kind: Any) -> Any:
+            names = [entry.name for entry in dataclasses.fields(kind)]
+            return kind(**{name: fields[_STORED_NAMES.get(name, name)] for name in names})
+
+        return cls(part(ScoringConfig), part(FeatureConfig), fields["matcher"])
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """Where feature maps are kept.
+
+    Attributes:
+        kind: "auto" = GPU memory, else host memory, else a temporary file, else two passes: the first that has room;
+            "memory" = in host memory or not at all; "disk" = in `directory`, shared between runs; "none" = two passes.
+        memory_budget: bytes that maps may take in memory; None = half of what is free.
+        directory: of the shared caches; given with "auto" it means "disk".
+        gpu_budget: bytes that maps may take of a GPU's memory; None = half of what is free, or `memory_budget` if less.
+
+    Raises:
+        UsageError: an unknown kind, or a directory with a kind that has none.
+    """
+
+    kind: str = "auto"
+    memory_budget: int | None = None
+    directory: Path | None = None
+    gpu_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in CACHES:
+            raise unknown_name("store", self.kind, CACHES)
+        if self.kind in ("memory", "none") and self.directory is not None:
+            raise UsageError(f"--store-dir requires --store disk or auto, not {self.kind}.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where and how the work is done; none of it moves a number.
+
+    Attributes:
+        cache: where feature maps are kept. Of the split "test" in one process, `memory_budget` is the memory of the
+            whole evaluation beside the model, see `correspondence.memory.Needs`; on a cluster it is each worker's.
+        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one per core,
+            from 2 to 8.
+        skip_bad: skip the pairs of images that do not decode, and count both, instead of stopping at the first.
+        engine: "local" = this process, "ray" = the workers of a cluster.
+        address: of the Ray cluster: auto or HOST:PORT; None = one on this machine.
+        cluster_workers: workers of the cluster; None = by its GPUs, else its cores.
+        block_points: source points of the pairs that are matched at a time when all pairs are evaluated: bounds memory.
+
+    Raises:
+        UsageError: an unknown engine, or options of a cluster without one.
+    """
+
+    cache: CachePolicy = CachePolicy()
+    workers: int | None = None
+    skip_bad: bool = False
+    engine: str = "local"
+    address: str | None = None
+    cluster_workers: int | None = None
+    block_points: int = POINTS_PER_BLOCK
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise unknown_name("engine", self.engine, ENGINES)
+        if self.engine != "ray" and (self.address or self.cluster_workers is not None):
+            raise UsageError("--address and --ray-workers require --engine ray.")
 
 
 def check_alphas(alphas: Any) -> tuple[float, ...]:
-    """The thresholds as floats. Raises `UsageError` unless there are some, all finite, above 0 and different."""
+    """The thresholds as floats. Raises `UsageError` unless they are one or more different finite numbers above 0."""
     if isinstance(alphas, str | bytes | bool):
         raise UsageError(f"alphas must be numbers such as 0.1, 0.05, got {alphas!r}.")
     try:
@@ -136,10 +262,10 @@ def check_reductions(reductions: Any) -> tuple[str, ...]:
     return names
 
 
-def check_normaliser(normaliser: Any) -> None:
-    """Raise `UsageError` unless `normaliser` is one of `NORMALISERS`."""
-    if normaliser not in NORMALISERS:
-        raise unknown_name("normaliser", normaliser, NORMALISERS)
+def check_normalizer(normalizer: Any) -> None:
+    """Raise `UsageError` unless `normalizer` is one of `NORMALIZERS`."""
+    if normalizer not in NORMALIZERS:
+        raise unknown_name("normalizer", normalizer, NORMALIZERS)
 
 
 def check_soft(beta: float, window: int) -> None:
@@ -148,6 +274,11 @@ def check_soft(beta: float, window: int) -> None:
         raise UsageError(f"The temperature beta of the soft-argmax must be a finite number above 0, got {beta!r}.")
     if not _is_int(window):
         raise UsageError(f"The window of the soft-argmax must be a whole number of cells, got {window!r}.")
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be a string, got {value!r}.")
 
 
 def _is_int(value: object) -> bool:

@@ -28,12 +28,7 @@ PRINTED = {
     "bench_pck": (r"plain loop / ours +\d+x", r"the same scores"),
     "bench_loading": (r"row access / files +[\d.]+x", r"16 decodes", r"labels, soc\[i\].* 0 decodes"),
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
-    "bench_pairs": (
-        r"plain loop / \(count \+ list\), per pair of images: \d+x",
-        r"all with all / \(build \+ count\): \d+x",
-        r"growth exponent of build \+ count from 200 images: -?[\d.]+",
-        r"peak memory of build, count and draw: \d+ MiB",
-    ),
+    "bench_pairs": (r"plain loop / \(count \+ list\), per pair of images: \d+x",),
     "bench_all_pairs": (
         r"36 images, 36 forwards, 36 decodes",
         r"all pairs +[\d.]+ s: [\d,]+ pairs/s",
@@ -101,13 +96,14 @@ def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_pat
 
 
 def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmark_module: Any) -> None:
+    from soco_datasets.benchmarks.base import BuildOptions
     from soco_datasets.benchmarks.build import build_dataset
 
     synthetic = benchmark_module("synthetic_release")
     synthetic.write_synthetic_release(
         tmp_path / "release", categories=4, images_per_category=6, pairs=20, image_side=64
     )
-    result = build_dataset(str(tmp_path / "release"), tmp_path / "built", strict=True)
+    result = build_dataset(str(tmp_path / "release"), tmp_path / "built", options=BuildOptions(strict=True))
     rows = result.manifest["counts"]["rows"]
     assert rows["images"]["test"] == 24
     assert rows["soc"]["test"] == rows["cc"]["test"] == rows["cross_soc"]["test"] == 20

@@ -88,8 +88,13 @@ def test_each_image_is_decoded_and_forwarded_once(case: tuple[DatasetFolder, Eva
 def test_the_protocol_is_in_the_record(case: tuple[DatasetFolder, Evaluation, Path]) -> None:
     folder, evaluation, _ = case
     protocol = evaluation.result.protocol
-    assert (protocol.convention, protocol.image_size, protocol.size, protocol.grid) == ("reference", 285, SIZE, GRID)
-    assert protocol.statistics is not None
-    assert protocol.statistics["source"] == "checkpoint"
+    assert (
+        protocol.scoring.convention,
+        protocol.features.image_size,
+        protocol.features.size,
+        protocol.features.grid,
+    ) == ("reference", 285, SIZE, GRID)
+    assert protocol.features.statistics is not None
+    assert protocol.features.statistics["source"] == "checkpoint"
     assert evaluation.result.dataset["content_hash"] == folder.content_hash
     assert len(evaluation.result.model["weights_hash"]) == 64

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import ast
 import functools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "soco_datasets"
-STAGES = ("data", "features", "correspondence", "analysis", "lvlm", "distributed", "reporting", "hub", "commands")
+STAGES = (
+    *("errors", "geometry", "config", "utils", "synthetic", "data", "benchmarks", "loading", "features", "metrics"),
+    *("records", "correspondence", "downstream", "annotation", "lvlm", "distributed", "reporting", "hub", "demo"),
+    *("commands", "cli"),
+)
 HEAVY = {"torch", "transformers", "matplotlib", "ray", "timm", "diffusers", "gradio", "kornia", "inspect_ai", "openai"}
-WITHOUT_TORCH = ("data", "analysis", "reporting", "hub")  # not even inside a function
+WITHOUT_TORCH = (
+    "data",
+    "benchmarks",
+    "loading",
+    "metrics",
+    "records",
+    "reporting",
+    "hub",
+)  # not even inside a function
 
 
 def module_of(path: Path) -> str:
@@ -96,3 +110,33 @@ def test_torch_is_not_imported_at_all(stage: str) -> None:
     for module in sources():
         if module.split(".")[1:2] == [stage]:
             assert "torch" not in {name.split(".")[0] for name in imported(module, ast.walk(tree_of(module)))}, module
+
+
+def test_a_public_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for module in sources():
+        for node in tree_of(module).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    commands = {"add", "run"}  # each file of `commands` has both, as its package says
+    doubled = {name: found for name, found in places.items() if len(found) > 1 and name not in commands}
+    assert not doubled
+
+
+def test_files_of_one_name_are_a_command_and_what_it_calls() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in sources().items():
+        if path.name != "__init__.py":
+            places.setdefault(path.stem, []).append(module)
+    doubled = {
+        name: found
+        for name, found in places.items()
+        if len(found) > 1 and not (len(found) == 2 and any(".commands." in module for module in found))
+    }
+    assert not doubled
+
+
+def test_the_architecture_page_is_made_from_the_docstrings() -> None:
+    script = ROOT.parent / "tools" / "make_architecture.py"
+    run = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -9,7 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from soco_datasets.config import alpha_key, check_alphas, check_normaliser, check_reductions
+from soco_datasets.config import alpha_key, check_alphas, check_normalizer, check_reductions
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.geometry import Convention, check_convention
 from soco_datasets.metrics.aggregation import aggregate
@@ -119,7 +119,7 @@ class SocoPck(evaluate.Metric):
     ) -> dict[str, Any]:
         """The scores of all pairs added, see the card for the keys."""
         alphas, reductions = check_alphas(alphas), check_reductions(reductions)
-        check_normaliser(normaliser)
+        check_normalizer(normaliser)
         check_convention(convention)
         if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
             raise UsageError(f"image_size must be a positive whole number of pixels or None, got {image_size!r}.")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from .model_options import extractor_spec
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..config import RunConfig
     from ..correspondence.engines import Extractor
+    from ..features.spec import ExtractorSpec
     from ..utils.chunks import Mapper
-
-ENGINES = ("local", "ray")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -23,38 +21,34 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ray-workers", type=int, help="workers of the cluster (default: by its GPUs, else its cores)")
 
 
-def check_engine(arguments: argparse.Namespace) -> None:
-    """Refuse an unknown engine, or options that the one asked for does not have."""
-    from ..errors import UsageError, unknown_name
+def engine_config(arguments: argparse.Namespace, **options: Any) -> RunConfig:
+    """The `RunConfig` of the engine options and others. Raises `UsageError` for options that do not go together."""
+    from ..config import RunConfig
 
-    if arguments.engine not in ENGINES:
-        raise unknown_name("engine", arguments.engine, ENGINES)
-    if arguments.engine != "ray" and (arguments.address or arguments.ray_workers is not None):
-        raise UsageError("--address and --ray-workers go with --engine ray.")
+    return RunConfig(
+        engine=arguments.engine, address=arguments.address, cluster_workers=arguments.ray_workers, **options
+    )
 
 
 @contextlib.contextmanager
-def open_extractor(arguments: argparse.Namespace) -> Iterator[Extractor]:
-    """The model the options ask for, loaded, in this process or on the cluster."""
-    check_engine(arguments)
-    if arguments.engine == "local":
-        yield extractor_spec(arguments).load()
+def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
+    """The model of a spec, loaded, in this process or on the cluster."""
+    if run.engine == "local":
+        yield spec.load()
         return
     from ..distributed.ray_engine import RayExtractor
 
-    spec = extractor_spec(arguments)
-    with RayExtractor(spec, address=arguments.address, workers=arguments.ray_workers) as extractor:
+    with RayExtractor(spec, address=run.address, workers=run.cluster_workers) as extractor:
         yield extractor
 
 
 @contextlib.contextmanager
-def open_mapper(arguments: argparse.Namespace) -> Iterator[Mapper]:
+def open_mapper(run: RunConfig) -> Iterator[Mapper]:
     """What applies functions to chunks, in this process or on the cluster."""
-    check_engine(arguments)
-    if arguments.engine == "local":
+    if run.engine == "local":
         yield map
         return
     from ..distributed.mapper import ray_mapper
 
-    with ray_mapper(address=arguments.address, workers=arguments.ray_workers) as mapper:
+    with ray_mapper(address=run.address, workers=run.cluster_workers) as mapper:
         yield mapper

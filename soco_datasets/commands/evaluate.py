@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..errors import unknown_name
 from ..utils.files import check_writable
 from .common import Commands, command, numbers
-from .engine_options import add_engine_options, check_engine, open_extractor
-from .model_options import add_model_options, memory_budget
-from .paper_probe import probe_asked, say_left_out
+from .engine_options import add_engine_options, engine_config, open_extractor
+from .model_options import add_model_options, extractor_spec, memory_budget
+from .paper_probe import probe_scoring, report_skipped, requested_probe
 from .probe import trained_probe
 
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
+    from ..config import RunConfig, ScoringConfig
     from ..correspondence.engines import Extractor
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
@@ -41,7 +42,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--convention", help="reference or centered")
     parser.add_argument("--alphas", help="PCK thresholds, such as 0.1,0.05")
     parser.add_argument("--reductions", help="comma-separated: pair, keypoint, image")
-    parser.add_argument("--normaliser", default="bbox", help="what errors are divided by: bbox (default) or image")
+    parser.add_argument("--normalizer", default="bbox", help="what errors are divided by: bbox (default) or image")
+    parser.add_argument("--normaliser", dest="normalizer", help=argparse.SUPPRESS, default=argparse.SUPPRESS)
     parser.add_argument("--valid-area", action="store_true", help="never predict a cell that is padding alone")
     parser.add_argument("--soft-beta", type=float, default=0.02, help="temperature of soft tasks (default 0.02)")
     parser.add_argument("--soft-window", type=int, default=7, help="window of soft tasks (default 7, 0 = whole map)")
@@ -56,47 +58,32 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
-    from ..config import Protocol
     from ..data.folder import open_folder
 
-    scoring = scoring_options(arguments)
-    Protocol(**scoring)  # refuses a bad choice before data and model are loaded
-    tasks_asked(arguments)
-    check_engine(arguments)
+    scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
+    requested_tasks(arguments)
     check_writable(arguments.out)
     if arguments.split not in _SPLITS:
         raise unknown_name("split", arguments.split, _SPLITS)
-    budget = memory_budget(arguments)
     folder = open_folder(resolve_data(arguments.data))
-    tasks = tasks_asked(arguments, folder)
-    probe = probe_asked(arguments, folder)
-    from ..correspondence.local_engine import CachePolicy
-
-    CachePolicy(arguments.store, budget, arguments.store_dir)  # refused before the model is loaded
-    options = {
-        "memory_budget": budget,
-        "workers": arguments.workers,
-        "store": arguments.store,
-        "store_dir": arguments.store_dir,
-        "skip_bad": arguments.skip_bad,
-        **scoring,
-    }
+    tasks = requested_tasks(arguments, folder)
+    probe = requested_probe(arguments, folder)
     from ..records.evaluation import check_replaces_own
     from ..reporting.terminal_tables import format_metrics_table
 
-    with open_extractor(arguments) as extractor:
+    with open_extractor(extractor_spec(arguments), how) as extractor:
         check_replaces_own(arguments.out, extractor.describe())
-        result, written = _evaluated(arguments, extractor, folder, tasks, options)
+        result, written = _evaluated(arguments, extractor, folder, tasks, scoring, how)
         print(format_metrics_table(result))
-        bad = result.counts["bad_images"] if arguments.skip_bad else 0
+        bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
             print(f"\nleft out: {result.counts['skipped_pairs']:,} pairs of {bad:,} images that do not decode")
         print(f"\n{written}")
         if probe is not None and bad:
-            say_left_out("since there are images that do not decode")
+            report_skipped("since there are images that do not decode")
         elif probe is not None:
-            shared = {name: options[name] for name in ("convention", "alphas", "memory_budget", "workers")}
-            print(f"\n{trained_probe(cast('DenseFeatureExtractor', extractor), probe, arguments.out, **shared)}")
+            local = cast("DenseFeatureExtractor", extractor)
+            print(f"\n{trained_probe(local, probe, arguments.out, scoring=probe_scoring(scoring), run=how)}")
 
 
 def _evaluated(
@@ -104,42 +91,52 @@ def _evaluated(
     extractor: Extractor,
     folder: DatasetFolder,
     tasks: tuple[Task, ...],
-    options: dict[str, Any],
+    scoring: ScoringConfig,
+    how: RunConfig,
 ) -> tuple[EvaluationResult, str]:
     """The result, and what was written where."""
     if arguments.split == "all":
         from ..correspondence.all_run import evaluate_all_pairs
         from ..records.evaluation import write_record
 
-        result = evaluate_all_pairs(extractor, folder, tasks, **options)
+        result = evaluate_all_pairs(extractor, folder, tasks, scoring=scoring, run=how)
         record = write_record(arguments.out, result)
         return result, f"record       {record}\npredictions  none of all pairs: soco score, compare, submit need them"
     from ..correspondence.evaluate import evaluate_backbone
     from ..records.evaluation import write_evaluation
 
-    evaluation = evaluate_backbone(extractor, folder, tasks, **options)
+    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how)
     record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
     return evaluation.result, f"record       {record}\npredictions  {predictions}"
 
 
-def scoring_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The scoring options of `evaluate_backbone`: the preset's, where no option says otherwise."""
+def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
+    """The scoring options: the preset's, where no option says otherwise."""
+    from ..config import ScoringConfig
     from ..correspondence.presets import get_preset
 
     preset = get_preset(arguments.protocol)
     reductions = arguments.reductions
-    return {
-        "convention": arguments.convention or preset.convention,
-        "alphas": preset.alphas if arguments.alphas is None else numbers("--alphas", arguments.alphas),
-        "reductions": preset.reductions if reductions is None else tuple(reductions.split(",")),
-        "normaliser": arguments.normaliser,
-        "valid_area": arguments.valid_area,
-        "soft_beta": arguments.soft_beta,
-        "soft_window": arguments.soft_window,
-    }
+    return ScoringConfig(
+        convention=arguments.convention or preset.convention,
+        alphas=preset.alphas if arguments.alphas is None else numbers("--alphas", arguments.alphas),
+        normalizer=arguments.normalizer,
+        reductions=preset.reductions if reductions is None else tuple(reductions.split(",")),
+        valid_area=arguments.valid_area,
+        soft_beta=arguments.soft_beta,
+        soft_window=arguments.soft_window,
+    )
 
 
-def tasks_asked(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
+def run_config(arguments: argparse.Namespace) -> RunConfig:
+    """The options of where and how the work is done."""
+    from ..config import CachePolicy
+
+    cache = CachePolicy(arguments.store, memory_budget(arguments), arguments.store_dir)
+    return engine_config(arguments, cache=cache, workers=arguments.workers, skip_bad=arguments.skip_bad)
+
+
+def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
     """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is said.
 
     Without a folder the names are only checked.

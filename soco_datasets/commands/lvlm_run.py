@@ -12,7 +12,7 @@ from .common import Commands, command
 
 if TYPE_CHECKING:
     from ..lvlm.ask_options import AskOptions
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
     from ..lvlm.prompted import PromptedQuestions
 
 
@@ -93,7 +93,7 @@ def add_asking_options(parser: argparse.ArgumentParser) -> None:
 def asking_options(arguments: argparse.Namespace) -> tuple[ModelOptions, AskOptions]:
     """The model and how it is asked, from the options of `add_asking_options` and `--model`."""
     from ..lvlm.ask_options import AskOptions
-    from ..lvlm.models import ModelOptions
+    from ..lvlm.model_choice import ModelOptions
 
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
     model = {name: given[name] for name in ModelOptions.__dataclass_fields__ if name in given}

@@ -71,7 +71,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from ..features.selfcheck.run import check_model
+    from ..features.selfcheck.check_model import check_model
     from ..reporting.model_tables import format_selfcheck
 
     report = check_model(

@@ -1,4 +1,4 @@
-"""The linear probe of `soco evaluate --protocol paper`: where it is trained, and why it is not elsewhere."""
+"""The linear probe of `soco evaluate --protocol paper`: when it is trained, and why it is skipped otherwise."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..config import ScoringConfig
     from ..correspondence.probe_pairs import ProbeData
     from ..data.folder import DatasetFolder
 
 
-def probe_asked(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeData | None:
-    """The pairs of the probe that belongs to the preset; None where there is none to train, for a reason that is said.
+def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeData | None:
+    """The pairs of the probe that belongs to the preset; None where there is none to train, and the reason on stderr.
 
     Without images to hold out there is only the variant that selects its epoch on the test split.
     """
@@ -27,24 +28,31 @@ def probe_asked(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeDa
         "since it is of the released pairs": arguments.split == "all",
         "since it is trained in one process": arguments.engine != "local",
         "since the model has a head already": arguments.head is not None,
-        "since it is scored by boxes and over all cells": arguments.normaliser != "bbox" or arguments.valid_area,
+        "since it is scored by boxes and over all cells": arguments.normalizer != "bbox" or arguments.valid_area,
     }
     for reason, holds in reasons.items():
         if holds:
-            say_left_out(reason)
+            report_skipped(reason)
             return None
     try:
         return read_probe_data(folder)
     except UsageError:
-        say_left_out(
-            "since there are too few training images to hold some out", "the honest variant of the linear probe"
+        report_skipped(
+            "since there are too few training images to hold some out", "the heldout variant of the linear probe"
         )
         return read_probe_data(folder, ("reference",))
     except DatasetFolderError as error:
-        say_left_out(f"since it cannot be trained ({error})")
+        report_skipped(f"since it cannot be trained ({error})")
         return None
 
 
-def say_left_out(reason: str, what: str = "the linear probe") -> None:
-    """Tell on stderr what is not run."""
+def probe_scoring(scoring: ScoringConfig) -> ScoringConfig:
+    """How the probe of an evaluation is scored: with its convention and thresholds, by boxes and over all cells."""
+    from ..config import ScoringConfig
+
+    return ScoringConfig(scoring.convention, scoring.alphas)
+
+
+def report_skipped(reason: str, what: str = "the linear probe") -> None:
+    """Report on stderr what is not run."""
     print(f"left out, {reason}: {what}", file=sys.stderr)

@@ -11,8 +11,10 @@ from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
 if TYPE_CHECKING:
+    from ..config import RunConfig, ScoringConfig
     from ..correspondence.probe_pairs import ProbeData
     from ..features.extractor import DenseFeatureExtractor
+    from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
 
 _VARIANTS = "reference,honest"
@@ -40,7 +42,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
-    from ..config import Protocol
+    from ..config import CachePolicy, RunConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
     from ..data.folder import open_folder
     from ..features.linear_probe import ProbeRecipe
@@ -51,28 +53,28 @@ def run(arguments: argparse.Namespace) -> None:
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
     )
-    alphas = numbers("--alphas", arguments.alphas)
-    Protocol(convention=arguments.convention, alphas=alphas)  # refuses a bad choice before the model is loaded
+    scoring = ScoringConfig(arguments.convention, numbers("--alphas", arguments.alphas))
     check_writable(arguments.out)
-    budget = memory_budget(arguments)
+    how = RunConfig(CachePolicy(memory_budget=memory_budget(arguments)), arguments.workers)
     folder = open_folder(resolve_data(arguments.data))
     variants = arguments.variants.split(",")
     data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed)
-    options = {
-        "recipe": recipe,
-        "convention": arguments.convention,
-        "alphas": alphas,
-        "memory_budget": budget,
-        "workers": arguments.workers,
-    }
-    print(trained_probe(load_extractor(arguments), data, arguments.out, **options))
+    print(trained_probe(load_extractor(arguments), data, arguments.out, recipe, scoring=scoring, run=how))
 
 
-def trained_probe(extractor: DenseFeatureExtractor, data: ProbeData, out: Path, **options: Any) -> str:
-    """Train a probe, write it and say what came of it. `options` are those of `probe_run.run_probe`."""
+def trained_probe(
+    extractor: DenseFeatureExtractor,
+    data: ProbeData,
+    out: Path,
+    recipe: ProbeRecipe | None = None,
+    *,
+    scoring: ScoringConfig,
+    run: RunConfig,
+) -> str:
+    """Train a probe, write it and return its table and files as text. Arguments as of `run_probe`."""
     from ..correspondence.probe_training import run_probe, write_probe
 
-    trained = run_probe(extractor, data, **options)
+    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run)
     record, heads = write_probe(out, trained)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
@@ -83,7 +85,9 @@ def format_probe(record: ProbeRecord) -> str:
     from ..config import alpha_key
 
     alpha = alpha_key(
-        record.recipe.alpha if record.recipe.alpha in record.protocol.alphas else record.protocol.alphas[0]
+        record.recipe.alpha
+        if record.recipe.alpha in record.protocol.scoring.alphas
+        else record.protocol.scoring.alphas[0]
     )
     lines = [
         f"{record.model['name']} on {record.dataset['id']}, test split of soc_probe, PCK@{alpha}",

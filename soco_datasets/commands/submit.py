@@ -32,7 +32,12 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..hub.hosted_leaderboard import dataset_repo_of
-    from ..hub.submit import describe_submission, plan, submit, summary
+    from ..hub.submit import (
+        describe_submission,
+        plan,
+        submit,
+        summary,
+    )
     from ..reporting.terminal_tables import align
 
     dataset_repo = dataset_repo_of(arguments.dataset_repo)

@@ -11,8 +11,9 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import check_config
 from ..benchmarks.tasks import Task
-from ..config import Protocol
+from ..config import POINTS_PER_BLOCK, Protocol
 from ..data.folder import DatasetFolder
 from ..data.pairs import PairIndex
 from ..data.query_blocks import BlockQueries, PointTable
@@ -21,15 +22,12 @@ from .plan import (
     Candidates,
     Plan,
     QueryKey,
-    check_config,
     distinct_points,
     image_plan,
     query_key,
     rows_of,
     with_queries,
 )
-
-POINTS_PER_BLOCK = 2**16  # source points of the pairs of a block: bounds its queries, and so the memory it takes
 
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]  # sources and targets, as rows of the `PointTable`
 

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ..benchmarks.tasks import Task
-from ..config import Protocol
+from ..config import Protocol, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
 from ..records.evaluation import EvaluationResult, library_versions
 from ..records.intervals import LEVEL, RESAMPLES
 from ..utils.files import progress_bar
-from .all_plan import POINTS_PER_BLOCK, AllPairsPlan, AllPairsWork, slices_of
+from .all_plan import AllPairsPlan, AllPairsWork, slices_of
 from .all_scores import BOOTSTRAP_SEED, ImageFacts, Resamples, TaskScores
 from .engines import Engine, Extractor, open_engine
 from .evaluate import dataset_provenance, predicted_points, protocol_of
-from .local_engine import CachePolicy
 from .plan import query_key
 from .undecodable import bad_images
 
@@ -31,19 +29,8 @@ def evaluate_all_pairs(
     folder: DatasetFolder,
     tasks: Sequence[Task],
     *,
-    convention: str = "reference",
-    alphas: Sequence[float] = (0.1, 0.05, 0.02),
-    reductions: Sequence[str] = ("pair", "keypoint"),
-    normaliser: str = "bbox",
-    valid_area: bool = False,
-    soft_beta: float = 0.02,
-    soft_window: int = 7,
-    memory_budget: int | None = None,
-    workers: int | None = None,
-    store: str = "auto",
-    store_dir: str | Path | None = None,
-    skip_bad: bool = False,
-    block: int = POINTS_PER_BLOCK,
+    scoring: ScoringConfig = ScoringConfig(),
+    run: RunConfig = RunConfig(),
 ) -> EvaluationResult:
     """Evaluate one backbone on the split `all` of some tasks: every undirected pair of three or more common keypoints.
 
@@ -52,45 +39,33 @@ def evaluate_all_pairs(
     may differ from those in the last digits.
 
     Args:
-        extractor, folder, tasks, convention, alphas, reductions, normaliser, valid_area, soft_beta, soft_window,
-            workers, store, store_dir, skip_bad: as of `runner.evaluate_backbone`.
-        memory_budget: bytes that feature maps may take in memory, and nothing else; None = half of what is free.
-        block: points of the source images of the pairs that are matched at a time, for memory; one target at least.
+        extractor, folder, tasks, scoring, run: as of `evaluate_backbone`; `run.cache.memory_budget` bounds the feature
+            maps in memory, and nothing else.
 
     Returns:
         The record, with `dataset["split"]` "all" and `counts` as of `evaluate_backbone`. Errors as there.
     """
     model = extractor.describe()
-    protocol = protocol_of(
-        model,
-        convention,
-        alphas,
-        reductions=list(reductions),
-        normaliser=normaliser,
-        valid_area=valid_area,
-        soft_beta=soft_beta,
-        soft_window=soft_window,
-    )
-    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
+    protocol, block = protocol_of(model, scoring), run.block_points
     work, counts = AllPairsWork(folder, tasks), {"decodes": 0, "forwards": 0}
-    if skip_bad:
-        bad = bad_images(folder, work.paired(), workers)
+    if run.skip_bad:
+        bad = bad_images(folder, work.paired(), run.workers)
         work = AllPairsWork(folder, tasks, left_out=bad)
         counts |= {"bad_images": len(bad)}
     asked = work.survey(block)
     plan = AllPairsPlan(work, asked, folder, protocol, extractor.grid)
-    images, resamples = ImageFacts(folder, work.table, protocol.normaliser), Resamples(work.table)
+    images, resamples = ImageFacts(folder, work.table, protocol.scoring.normalizer), Resamples(work.table)
     scores = {
         task.name: TaskScores(
             asked[query_key(task)], images, work.table, resamples, protocol, task.matcher == "candidates"
         )
         for task in tasks
     }
-    with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+    with open_engine(extractor, folder, protocol, run, counts) as engine:
         engine.sample(plan.base)
         _match_all(engine, work, plan, scores, protocol, block)
     pairs = {task.name: asked[query_key(task)].pairs for task in tasks}
-    if skip_bad:
+    if run.skip_bad:
         counts["skipped_pairs"] = sum(work.total(task) - pairs[task.name] for task in tasks)
     intervals = {task: found.intervals for task, found in scores.items()}
     curves = {task: {"azimuth": found.curve} for task, found in scores.items() if found.curve is not None}
@@ -122,7 +97,7 @@ def _match_all(
     block: int,
 ) -> None:
     """Match every pair and give it to the scores of its tasks."""
-    assert protocol.grid is not None  # of an extractor
+    assert protocol.features.grid is not None  # of an extractor
     totals = {work.kind(task): work.total(task) for task in work.tasks}
     with progress_bar("Evaluating pairs", sum(totals.values()), unit="pair") as advance:
         for category in work.categories():
@@ -132,7 +107,9 @@ def _match_all(
             for places in category.blocks(work.table.shown, block):
                 some = slices_of(category.pairs, places)
                 part, queries = plan.block(some)
-                answers = predicted_points(work.tasks, part, engine.match(part), protocol.grid, protocol.convention)
+                answers = predicted_points(
+                    work.tasks, part, engine.match(part), protocol.features.grid, protocol.scoring.convention
+                )
                 for task in here:
                     kind = work.kind(task)
                     predictions, _ = answers[task.name]

@@ -103,7 +103,7 @@ class TaskScores:
         self._images, self._table, self._protocol, self._choosing = images, table, protocol, choosing
         self._strata, self._number, self._multiplicities = resamples.of(asked.images)
         self._kind = np.min_scalar_type(int(table.shown.max(initial=0)))
-        self._curve = CurveSums(protocol.alphas)
+        self._curve = CurveSums(protocol.scoring.alphas)
         self.begin(0)
         self._parts = [self._metrics("", np.zeros(0, dtype=np.int32), {})]
         self._scores: list[ResampledScores] = []
@@ -112,7 +112,7 @@ class TaskScores:
 
     def begin(self, pairs: int) -> None:
         """Make room for the pairs of a category."""
-        alphas = len(self._protocol.alphas)
+        alphas = len(self._protocol.scoring.alphas)
         self._queries = np.zeros(pairs, dtype=self._kind)
         self._hits = np.zeros((alphas, pairs), dtype=self._kind)
         chance = {"random_pck": np.zeros((alphas, pairs)), "random_choice": np.zeros((1, pairs))}
@@ -137,11 +137,11 @@ class TaskScores:
             queries.targets.offsets,
             self._images.side[image],
             self._images.scale[image],
-            convention=protocol.convention,
-            size=protocol.size,
+            convention=protocol.scoring.convention,
+            size=protocol.features.size,
         )
         self._queries[block] = np.bincount(queries.pair, minlength=pairs)
-        for row, hit in zip(self._hits, hits(errors, protocol.alphas), strict=True):
+        for row, hit in zip(self._hits, hits(errors, protocol.scoring.alphas), strict=True):
             row[block] = np.bincount(queries.pair[hit], minlength=pairs)
         if self._choosing:
             for name, rows in self._chance(queries).items():
@@ -169,7 +169,7 @@ class TaskScores:
                 hits=found,
             )
             self._scored[category] = len(order)
-            self._scores.append(category_scores(sample, self._multiplicities, self._protocol.reductions))
+            self._scores.append(category_scores(sample, self._multiplicities, self._protocol.scoring.reductions))
         self.begin(0)
 
     @property
@@ -181,10 +181,10 @@ class TaskScores:
     def intervals(self) -> dict[str, Any]:
         """See `bootstrap.bootstrap_intervals`: those of one task."""
         protocol = self._protocol
-        empty = np.zeros((len(protocol.alphas), 0, RESAMPLES))
+        empty = np.zeros((len(protocol.scoring.alphas), 0, RESAMPLES))
         scores = {
             name: np.concatenate([empty, *(part[name] for part in self._scores)], axis=1)
-            for name in protocol.reductions
+            for name in protocol.scoring.reductions
         }
         pairs = list(self._scored.values())
 
@@ -192,7 +192,7 @@ class TaskScores:
             return sum(pairs[category] for category in categories) > 1  # no two are of the same images
 
         parts = supercategory_members(tuple(self._scored), self._images.supercategories, self._evaluated)
-        return intervals_of(scores, protocol.alphas, parts, enough)
+        return intervals_of(scores, protocol.scoring.alphas, parts, enough)
 
     @property
     def curve(self) -> dict[str, Any] | None:
@@ -205,9 +205,9 @@ class TaskScores:
             self._queries.astype(np.int64),
             list(self._hits),
             [category] * len(targets),
-            alphas=protocol.alphas,
-            reductions=protocol.reductions,
-            target_images=targets.astype(np.str_).tolist() if "image" in protocol.reductions else None,
+            alphas=protocol.scoring.alphas,
+            reductions=protocol.scoring.reductions,
+            target_images=targets.astype(np.str_).tolist() if "image" in protocol.scoring.reductions else None,
             total_pairs=total,
             beside={name: list(np.broadcast_to(sums, self._hits.shape)) for name, sums in self._beside.items()},
         )
@@ -224,9 +224,9 @@ class TaskScores:
             table.points[point],
             self._images.side[image],
             self._images.scale[image],
-            alphas=protocol.alphas,
-            convention=protocol.convention,
-            size=protocol.size,
-            grid=protocol.grid,
+            alphas=protocol.scoring.alphas,
+            convention=protocol.scoring.convention,
+            size=protocol.features.size,
+            grid=protocol.features.grid,
         )
         return {"random_pck": chance[:, inverse], "random_choice": (1 / candidates.counts)[None, inverse]}

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from .. import config as protocols
 from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
-from .local_engine import CachePolicy, LocalEngine
+from .local_engine import LocalEngine
 from .plan import Plan
 from .target_matcher import MatchResult
 
@@ -39,9 +39,7 @@ class RemoteExtractor(Protocol):
         self,
         folder: DatasetFolder,
         protocol: protocols.Protocol,
-        *,
-        choice: CachePolicy,
-        workers: int | None,
+        run: protocols.RunConfig,
         counts: dict[str, int],
     ) -> Engine:
         """The engine of one evaluation, with the arguments of `LocalEngine`."""
@@ -54,12 +52,10 @@ def open_engine(
     extractor: Extractor,
     folder: DatasetFolder,
     protocol: protocols.Protocol,
-    *,
-    choice: CachePolicy,
-    workers: int | None,
+    run: protocols.RunConfig,
     counts: dict[str, int],
 ) -> Engine:
     """The engine for an extractor, with the arguments of `LocalEngine`: in this process, or where the extractor is."""
     if isinstance(extractor, DenseFeatureExtractor):
-        return LocalEngine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts)
-    return extractor.engine(folder, protocol, choice=choice, workers=workers, counts=counts)
+        return LocalEngine(extractor, folder, protocol, run, counts)
+    return extractor.engine(folder, protocol, run, counts)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import task_pairs
 from ..benchmarks.tasks import Task
-from ..config import Protocol
+from ..config import FeatureConfig, Protocol, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
@@ -21,11 +21,11 @@ from ..geometry import Convention, cells_to_unit, unit_to_pixels
 from ..records.annotated_points import AnnotatedPoints, image_annotations
 from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
+from ..records.header import PredictionsOrigin
 from ..records.predictions import TaskPredictions, predictions_table
 from .engines import Extractor, open_engine
-from .local_engine import CachePolicy
-from .memory import freed_memory_returned, memory_needs
-from .plan import Plan, make_plan, task_pairs
+from .memory_needs import freed_memory_returned, memory_needs
+from .plan import Plan, make_plan
 from .target_matcher import MatchResult
 from .undecodable import without_bad_images
 
@@ -44,18 +44,8 @@ def evaluate_backbone(
     folder: DatasetFolder,
     tasks: Sequence[Task],
     *,
-    convention: str = "reference",
-    alphas: Sequence[float] = (0.1, 0.05, 0.02),
-    reductions: Sequence[str] = ("pair", "keypoint"),
-    normaliser: str = "bbox",
-    valid_area: bool = False,
-    soft_beta: float = 0.02,
-    soft_window: int = 7,
-    memory_budget: int | None = None,
-    workers: int | None = None,
-    store: str = "auto",
-    store_dir: str | Path | None = None,
-    skip_bad: bool = False,
+    scoring: ScoringConfig = ScoringConfig(),
+    run: RunConfig = RunConfig(),
 ) -> Evaluation:
     """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
 
@@ -64,16 +54,8 @@ def evaluate_backbone(
             `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers.
         folder: a built dataset folder.
         tasks: from `tasks.get_tasks`.
-        convention: see `geometry`.
-        alphas: PCK thresholds, fractions of the normaliser.
-        reductions, normaliser, valid_area, soft_beta, soft_window: see `Protocol`.
-        memory_budget: bytes that may be taken beside the model, see `memory.Needs`; feature maps are kept in memory
-            where they fit what the rest leaves. On a cluster: bytes of each worker's feature maps. None = maps may
-            take half of what is free.
-        workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one a core,
-            from 2 to 8.
-        store, store_dir: where the maps are kept, see `pipeline.CachePolicy`.
-        skip_bad: leave the pairs of images that do not decode out, and count both, instead of stopping at the first.
+        scoring: how predictions are made and scored.
+        run: where and how the work is done.
 
     Returns:
         The predictions and the result record. `counts` in the record holds the number of images, pairs, keypoints,
@@ -88,47 +70,40 @@ def evaluate_backbone(
             does not suffice even without feature maps.
     """
     model = extractor.describe()
-    protocol = protocol_of(
-        model,
-        convention,
-        alphas,
-        reductions=list(reductions),
-        normaliser=normaliser,
-        valid_area=valid_area,
-        soft_beta=soft_beta,
-        soft_window=soft_window,
-    )
-    choice = CachePolicy(store, memory_budget, None if store_dir is None else Path(store_dir))
+    protocol = protocol_of(model, scoring)
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
     counts = {"decodes": 0, "forwards": 0}
-    if skip_bad:
-        pairs, left_out = without_bad_images(folder, pairs, workers)
+    if run.skip_bad:
+        pairs, left_out = without_bad_images(folder, pairs, run.workers)
         counts |= left_out
     plan = make_plan(tasks, pairs, folder, protocol, extractor.grid)
-    if memory_budget is not None and isinstance(extractor, DenseFeatureExtractor):
-        room = memory_needs(extractor, plan, pairs, protocol, workers).room_for_maps(memory_budget)
-        choice = replace(choice, memory_budget=room)
-    with open_engine(extractor, folder, protocol, choice=choice, workers=workers, counts=counts) as engine:
+    budget = run.cache.memory_budget
+    if budget is not None and isinstance(extractor, DenseFeatureExtractor):
+        room = memory_needs(extractor, plan, pairs, protocol, run.workers).room_for_maps(budget)
+        run = replace(run, cache=replace(run.cache, memory_budget=room))
+    with open_engine(extractor, folder, protocol, run, counts) as engine:
         engine.sample(plan)
         found = engine.match(plan)
-    answers = predicted_points(tasks, plan, found, extractor.grid, protocol.convention)
+    answers = predicted_points(tasks, plan, found, extractor.grid, protocol.scoring.convention)
     images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
-        protocol=protocol,
-        model=model,
-        dataset=dataset_provenance(folder),
-        supercategories=supercategories_of(folder),
-        versions=library_versions(),
-        device=model["device"],
-        counts={
-            "images": len(plan.images),
-            "pairs": sum(table.num_rows for table in pairs.values()),
-            "keypoints": sum(len(similarity) for _, similarity in answers.values()),
-            **counts,
-        },
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        images=images,
+        PredictionsOrigin(
+            protocol=protocol,
+            model=model,
+            dataset=dataset_provenance(folder),
+            supercategories=supercategories_of(folder),
+            versions=library_versions(),
+            device=model["device"],
+            counts={
+                "images": len(plan.images),
+                "pairs": sum(table.num_rows for table in pairs.values()),
+                "keypoints": sum(len(similarity) for _, similarity in answers.values()),
+                **counts,
+            },
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        images,
     )
     choosing = [task.name for task in tasks if task.matcher == "candidates"]
     candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}
@@ -136,29 +111,15 @@ def evaluate_backbone(
     return Evaluation(predictions, record_of_checked(predictions))
 
 
-def protocol_of(model: Mapping[str, Any], convention: str, alphas: Sequence[float], **scoring: Any) -> Protocol:
-    """The protocol that an extractor's `describe()` and the scoring options (fields of `Protocol`) make together.
+def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> Protocol:
+    """The protocol of an extractor's `describe()` and the scoring options.
 
     Raises:
-        UsageError: a choice that no protocol has; the normaliser "mask".
+        UsageError: the normalizer "mask".
     """
-    if scoring.get("normaliser") == "mask":
-        raise UsageError('SOCO has no masks: take the normaliser "bbox" or "image".')
-    return Protocol.from_dict(
-        Protocol().to_dict()
-        | {
-            "convention": convention,
-            "alphas": list(alphas),
-            "image_size": model["requested_size"],
-            "size": model["effective_size"],
-            "grid": model["grid"],
-            "layer": model["layer"],
-            "norm": None if model["layer"] is None else model["norm"] == "final",
-            "statistics": model["statistics"],
-            "dtype": model["dtype"],
-        }
-        | scoring
-    )
+    if scoring.normalizer == "mask":
+        raise UsageError('SOCO has no masks: use the normalizer "bbox" or "image".')
+    return Protocol(scoring, FeatureConfig.of_model(model))
 
 
 def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:

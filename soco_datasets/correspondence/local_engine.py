@@ -13,15 +13,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..config import Protocol
+from ..config import CachePolicy, Protocol, RunConfig
 from ..data.folder import DatasetFolder
-from ..errors import SocoError, UsageError, unknown_name
+from ..errors import SocoError, UsageError
 from ..features.cache.disk import DiskFeatureCache
 from ..features.cache.key import feature_key, image_digests
 from ..features.cache.memory import MemoryFeatureCache, available_memory
@@ -30,38 +28,18 @@ from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
 from .plan import Plan
-from .target_matcher import TARGETS_PER_BATCH, DescriptorSampler, MatchResult, TargetMatcher
+from .target_matcher import (
+    TARGETS_PER_BATCH,
+    DescriptorSampler,
+    MatchResult,
+    TargetMatcher,
+)
 
 if TYPE_CHECKING:
     import torch
 
-STORES = ("auto", "memory", "disk", "none")
 _log = logging.getLogger(__name__)
 Store = MemoryFeatureCache | DiskFeatureCache
-
-
-@dataclass(frozen=True)
-class CachePolicy:
-    """Where feature maps are kept.
-
-    Attributes:
-        kind: "auto" = GPU memory, else host memory, else a temporary file, else two passes: the first that has room;
-            "memory" = in host memory or not at all; "disk" = in `directory`, shared between runs; "none" = two passes.
-        memory_budget: bytes that maps may take in memory; None = half of what is free.
-        directory: of the shared stores; given with "auto" it means "disk".
-        gpu_budget: bytes that maps may take of a GPU's memory; None = half of what is free, or `memory_budget` if less.
-    """
-
-    kind: str = "auto"
-    memory_budget: int | None = None
-    directory: Path | None = None
-    gpu_budget: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in STORES:
-            raise unknown_name("store", self.kind, STORES)
-        if self.kind in ("memory", "none") and self.directory is not None:
-            raise UsageError(f"A store folder goes with the store disk or auto, not {self.kind}.")
 
 
 class LocalEngine:
@@ -71,8 +49,7 @@ class LocalEngine:
 
     Args:
         extractor, folder, protocol: of the evaluation.
-        choice: where the maps are kept.
-        workers: decoding threads, see `features.loader.FeatureLoader`.
+        run: where the maps are kept, and how many threads decode.
         counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
 
     Attributes:
@@ -88,13 +65,11 @@ class LocalEngine:
         extractor: DenseFeatureExtractor,
         folder: DatasetFolder,
         protocol: Protocol,
-        *,
-        choice: CachePolicy,
-        workers: int | None,
+        run: RunConfig,
         counts: dict[str, int],
     ) -> None:
         self._extractor, self._folder, self._protocol = extractor, folder, protocol
-        self._choice, self._workers, self._counts = choice, workers, counts
+        self._run, self._counts = run, counts
         self.store = None
 
     def sample(self, plan: Plan) -> None:
@@ -106,7 +81,7 @@ class LocalEngine:
         """
         extractor, ids = self._extractor, list(self._folder.images)
         names = [ids[row] for row in plan.images]
-        self._maps = FeatureLoader(extractor, self._folder.images, names, self._workers, self._counts)
+        self._maps = FeatureLoader(extractor, self._folder.images, names, self._run.workers, self._counts)
         sampler = DescriptorSampler(
             plan,
             self._protocol,
@@ -114,7 +89,7 @@ class LocalEngine:
             channels=extractor.channels,
             device=extractor.backbone.device,
         )
-        self.store = open_store(self._choice, extractor, self._folder, plan)
+        self.store = open_store(self._run.cache, extractor, self._folder, plan)
         if self.store is None:
             for image, feature_map in self._read(np.unique(plan.point_image).tolist(), "Sampling descriptors"):
                 sampler.sample(image, feature_map)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..benchmarks.tasks import TASKS, Task, get_tasks
+from ..benchmarks.soco.benchmark import TASKS
+from ..benchmarks.tasks import Task, get_tasks
 from ..errors import DatasetFolderError, unknown_name
+from ..geometry import Convention
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Preset:
     Attributes:
         name: what users type.
         about: one line for the help.
-        tasks: names of `tasks.TASKS`.
+        tasks: names of tasks.
         alphas: PCK thresholds.
         reductions: see `protocol.Protocol`.
         convention: see `geometry`.
@@ -28,7 +30,7 @@ class Preset:
     tasks: tuple[str, ...]
     alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
     reductions: tuple[str, ...] = ("pair", "keypoint")
-    convention: str = "reference"
+    convention: Convention = "reference"
     probe: bool = False
 
 
@@ -37,7 +39,10 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset("standard", "CC, SOC and both across categories", ("cc", "soc", "cross_cc", "cross_soc")),
         Preset(
-            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(TASKS), probe=True
+            "paper",
+            "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear",
+            tuple(task.name for task in TASKS),
+            probe=True,
         ),
         Preset("fast", "SOC at 0.1 alone", ("soc",), alphas=(0.1,), reductions=("pair",)),
     )

@@ -23,7 +23,12 @@ from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
 from ..utils.files import progress
 from .plan import Plan, make_plan
-from .probe_pairs import CC, PROBE_TASKS, SOC, ProbeSplit
+from .probe_pairs import (
+    CC,
+    PROBE_TASKS,
+    SOC,
+    ProbeSplit,
+)
 from .similarity import match, sample_descriptors
 
 if TYPE_CHECKING:
@@ -83,9 +88,9 @@ class SplitScorer:
                 points_array(rows["target_points"]),
                 _offsets(rows["target_points"]),
                 sizes.max(axis=1, initial=0),
-                normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser),
-                convention=protocol.convention,
-                size=protocol.size,
+                normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer),
+                convention=protocol.scoring.convention,
+                size=protocol.features.size,
             )
         return found
 
@@ -94,7 +99,7 @@ class SplitScorer:
 
         The reduction "pooled" is over all queries of the split, categories mixed: {"pck", "keypoints"}.
         """
-        alphas = self._features.protocol.alphas
+        alphas = self._features.protocol.scoring.alphas
         found: dict[str, dict[str, Any]] = {}
         for task, table in self._split.tables.items():
             counts = table["keypoints"].combine_chunks().value_lengths().to_numpy()
@@ -103,7 +108,7 @@ class SplitScorer:
                 np.repeat(np.arange(len(table)), counts),
                 table["pair_group"].to_pylist(),
                 alphas=alphas,
-                reductions=self._features.protocol.reductions,
+                reductions=self._features.protocol.scoring.reductions,
                 target_images=table["target_image_id"].to_pylist(),
                 supercategories=self._features.supercategories,
             )
@@ -119,7 +124,7 @@ class SplitScorer:
         import torch
 
         plan, extractor = self._plan, self._features.extractor
-        grid, convention = extractor.grid, self._features.protocol.convention
+        grid, convention = extractor.grid, self._features.protocol.scoring.convention
         device = extractor.backbone.device
         descriptors = torch.empty((len(plan.points), head.out_channels), device=device)
         for image, asked in progress(_groups(plan.point_image, plan), "Sampling keypoints", unit="image"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,20 +13,42 @@ from typing import Any
 
 import numpy as np
 
+from ..config import RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
+from ..errors import UsageError
 from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor
 from ..features.families.base import Backbone
 from ..features.heads import Head, save_head
-from ..features.linear_probe import ProbeEpoch, ProbeRecipe, initial_layer, steps_of, train_probe
+from ..features.linear_probe import (
+    ProbeEpoch,
+    ProbeRecipe,
+    initial_layer,
+    steps_of,
+    train_probe,
+)
 from ..features.loader import FeatureLoader
-from ..metrics.pck import check_alphas
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
 from ..utils.files import sha256_file
 from .evaluate import dataset_provenance, protocol_of
-from .probe_pairs import CC, SOC, VARIANTS, HeldOut, ProbeData, ProbeSplit, training_pairs
-from .probe_scores import Errors, ProbeFeatures, SplitScorer, pooled_pck, select, selection_score
+from .probe_pairs import (
+    CC,
+    SOC,
+    VARIANTS,
+    HeldOut,
+    ProbeData,
+    ProbeSplit,
+    training_pairs,
+)
+from .probe_scores import (
+    Errors,
+    ProbeFeatures,
+    SplitScorer,
+    pooled_pck,
+    select,
+    selection_score,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +73,8 @@ def run_probe(
     data: ProbeData,
     recipe: ProbeRecipe | None = None,
     *,
-    convention: str = "reference",
-    alphas: Sequence[float] = (0.1, 0.05, 0.02),
-    memory_budget: int | None = None,
-    workers: int | None = None,
+    scoring: ScoringConfig = ScoringConfig(),
+    run: RunConfig = RunConfig(),
 ) -> ProbeRun:
     """Train a linear probe on the raw features of a backbone and score it on the test split.
 
@@ -66,24 +86,25 @@ def run_probe(
         extractor: gives the features; knows its image size and batch size.
         data: from `probe_data.read_probe_data`.
         recipe: the reference's by default.
-        convention: see `geometry`; of queries, labels and predictions.
-        alphas: PCK thresholds of the metrics; the epoch is selected at `recipe.alpha` whatever these are.
-        memory_budget: bytes that feature maps may take in memory; beyond it they go to a temporary file.
-        workers: decoding threads, see `features.loader.FeatureLoader`.
+        scoring: convention of queries, labels and predictions, and the thresholds of the metrics; the epoch is selected
+            at `recipe.alpha` whatever these are.
+        run: `cache.memory_budget` is the memory of the feature maps, beyond it they go to a temporary file; `workers`.
 
     Raises:
         DatasetFolderError: an image does not decode.
         BackboneError: the model gives features that are not finite or of the wrong shape.
         SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk.
-        UsageError: thresholds or a convention that do not exist.
+        UsageError: a valid area, which a probe does not have; the normalizer "mask".
     """
     recipe = ProbeRecipe() if recipe is None else recipe
     model = extractor.describe()
-    protocol = protocol_of(model, convention, check_alphas(alphas))
+    if scoring.valid_area:
+        raise UsageError("A probe is scored over all cells: it has no valid area.")
+    protocol = protocol_of(model, scoring)
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
-    with MemoryFeatureCache(*shape, memory_budget=memory_budget, dtype=extractor.backbone.dtype) as store:
-        maps = FeatureLoader(extractor, data.folder.images, image_ids, workers, {"decodes": 0, "forwards": 0})
+    with MemoryFeatureCache(*shape, memory_budget=run.cache.memory_budget, dtype=extractor.backbone.dtype) as store:
+        maps = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, {"decodes": 0, "forwards": 0})
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
@@ -137,7 +158,7 @@ def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
         written = {"file": paths[name].name, "sha256": sha256_file(paths[name])}
         variants[name] = {**run.record.variants[name], "head": written}
     path = Path(out) / f"{stem}.probe.json"
-    dataclasses.replace(run.record, variants=variants).write(path)
+    run.record.replace(variants=variants).write(path)
     return path, paths
 
 
@@ -175,7 +196,7 @@ def _train_variant(
         {image: position for position, image in enumerate(data.image_ids())},
         grid=extractor.grid,
         size=extractor.size,
-        convention=features.protocol.convention,
+        convention=features.protocol.scoring.convention,
     )
     epochs, judged = [], []
     for epoch in train_probe(
@@ -262,8 +283,8 @@ def _described(head: Head, variant: str, record: ProbeRecord) -> Head:
         "probe": result["title"],
         "epoch": str(result["selected_epoch"]),
         "recipe": json.dumps(dataclasses.asdict(record.recipe), sort_keys=True),
-        "convention": record.protocol.convention,
-        "image_size": str(record.protocol.image_size),
+        "convention": record.protocol.scoring.convention,
+        "image_size": str(record.protocol.features.image_size),
     }
     return dataclasses.replace(head, metadata=texts, name=f"probe-{variant}")
 

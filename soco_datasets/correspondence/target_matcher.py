@@ -12,7 +12,12 @@ from ..config import Protocol
 from ..geometry import keypoints_to_unit
 from .candidates import best_candidates
 from .plan import Plan
-from .similarity import best_cells, sample_descriptors, similarities, similarities_of_many
+from .similarity import (
+    best_cells,
+    sample_descriptors,
+    similarities,
+    similarities_of_many,
+)
 from .soft_argmax import soft_argmax
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ class DescriptorSampler:
     def __init__(self, plan: Plan, protocol: Protocol, *, size: int, channels: int, device: str) -> None:
         import torch
 
-        self._plan, self._convention, self._size = plan, protocol.convention, size
+        self._plan, self._convention, self._size = plan, protocol.scoring.convention, size
         self._points = np.searchsorted(plan.point_image, np.arange(len(plan.images) + 1))
         self.descriptors = torch.empty((len(plan.points), channels), dtype=torch.float32, device=device)
 
@@ -94,10 +99,10 @@ class TargetMatcher:
 
         Args:
             most: images in a run; the queries of more than one are `QUERY_BLOCK` at most, and 1 with a valid area,
-                which is each image's own.
+                which differs between images.
         """
         counts, found = np.diff(self._matches), list[range]()
-        most = 1 if self._protocol.valid_area else most
+        most = 1 if self._protocol.scoring.valid_area else most
         for image in np.flatnonzero(counts).tolist():
             run = range(found[-1].start, image + 1) if found and found[-1].stop == image else range(0)
             if run and len(run) <= most and len(run) * counts[run.start : run.stop].max() <= QUERY_BLOCK:
@@ -126,11 +131,15 @@ class TargetMatcher:
         else:
             counts = np.diff(self._matches[images.start : images.stop + 1])
             scores = similarities_of_many(queries, counts.tolist(), targets)
-        valid = _content(self._plan.content[images.start], scores) if protocol.valid_area else None
+        valid = _content(self._plan.content[images.start], scores) if protocol.scoring.valid_area else None
         self._cell[asked], self._top[asked] = best_cells(scores, valid)
         if self._plan.soft:
             self._soft[asked] = soft_argmax(
-                scores, self._cell[asked], beta=protocol.soft_beta, window=protocol.soft_window, valid=valid
+                scores,
+                self._cell[asked],
+                beta=protocol.scoring.soft_beta,
+                window=protocol.scoring.soft_window,
+                valid=valid,
             )
         chosen = slice(*np.searchsorted(self._asked_by, [asked.start, asked.stop]).tolist())
         if chosen.start < chosen.stop:

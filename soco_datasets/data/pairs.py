@@ -7,8 +7,9 @@ or between two (`cross_soc`, `cross_cc`).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .pairs_counting import BLOCK_BYTES, Bits, common_names, count_common_names, count_partners
-from .pairs_pools import ImagePool, make_pools
+
+BLOCK = 2**22  # numbers of common names held at a time
 
 
 class PairIndex(Sequence[tuple[int, int]]):
@@ -26,11 +27,9 @@ class PairIndex(Sequence[tuple[int, int]]):
     Order: category of the target (sorted), then target image, then source image, both in the order given. Undirected:
     each pair once, its source the earlier image; directed: both directions.
 
-    Nothing is listed, but the length, a range of a category and the first access by number need the number of pairs of
-    each target, which is counted once. Only images of a pool are compared (`pairs_pools`: categories linked by common
-    names), and of those only distinct sets of visible names (`pairs_counting`): time grows with the images, and within
-    a pool with the square of its distinct sets, or for directed pairs across at most some 20 shared names not even with
-    that. An access by number looks once at the images of the pool. Memory: one bit per image and name of its pool.
+    The number of common names of a block of targets and all images is one product of visibility matrices, restricted to
+    the names that the targets' category shows. The length, a range of a category and the first access by number take
+    one pass over all blocks; an access by number then takes one row. Memory: a byte per image and name, and one block.
 
     Args:
         categories: category of each image.
@@ -53,9 +52,7 @@ class PairIndex(Sequence[tuple[int, int]]):
         directed: bool = False,
     ) -> None:
         if min_shared < 1:
-            raise UsageError(
-                f"min_shared must be at least 1, got {min_shared}: a pair without common keypoint is none."
-            )
+            raise UsageError(f"min_shared must be at least 1, got {min_shared}: a pair has a common keypoint.")
         if len(categories) != len(names):
             raise UsageError(f"PairIndex got {len(categories)} categories but the names of {len(names)} images.")
         self.cross, self.min_shared, self.directed = bool(cross), int(min_shared), bool(directed)
@@ -64,12 +61,13 @@ class PairIndex(Sequence[tuple[int, int]]):
         self._codes = np.array([code[category] for category in categories], dtype=np.int32)
         self._targets = np.argsort(self._codes, kind="stable").astype(np.int32)  # in the order of the pairs
         self._first = np.searchsorted(self._codes[self._targets], np.arange(len(self._categories) + 1))
-        self._pools: list[ImagePool | None] = [None] * len(self._categories)  # of each category
-        for pool in make_pools(self._codes, names, cross=self.cross, min_shared=self.min_shared):
-            for category_code in np.unique(pool.codes).tolist():
-                self._pools[category_code] = pool
+        number: dict[str, int] = {}
+        shown = [[number.setdefault(name, len(number)) for name in own] for own in names]
+        self._visible = np.zeros((len(names), len(number)), dtype=np.bool_)
+        for image, own in enumerate(shown):
+            self._visible[image, own] = True
         self._starts: NDArray[np.int64] | None = None  # first pair of each target, and the total
-        self._row = self._new_cache()
+        self._reset_caches()
 
     def __len__(self) -> int:
         return int(self._counted()[-1])
@@ -95,26 +93,21 @@ class PairIndex(Sequence[tuple[int, int]]):
 
     def iter_blocks(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
         """All (sources, targets) as int32 blocks of bounded size in the order of the pairs; each is whole targets."""
-        for start, stop in self._chunks():
-            images, pairs = self._shared(start, stop)
+        for start, stop in self._blocks():
+            sources, pairs, _ = self._common(start, stop)
             rows, columns = pairs.nonzero()
-            yield images[columns], self._targets[start:stop][rows]
+            yield sources[columns], self._targets[start:stop][rows]
 
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """All sources and all targets, two int32 arrays of length `len(self)`."""
-        total = len(self)
-        sources, targets = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
-        start = 0
-        for some_sources, some_targets in self.iter_blocks():
-            stop = start + len(some_sources)
-            sources[start:stop], targets[start:stop] = some_sources, some_targets
-            start = stop
-        return sources, targets
+        none = np.empty(0, dtype=np.int32)
+        sources, targets = zip(*self.iter_blocks(), strict=True) if len(self._targets) else ((none,), (none,))
+        return np.concatenate(sources), np.concatenate(targets)
 
     def correspondences(self) -> int:
         """Number of common keypoints over all pairs."""
-        both = sum(sign * count_common_names(bits, self.min_shared) for _, bits, sign in self._counted_parts())
-        return both if self.directed else both // 2
+        blocks = (self._common(start, stop) for start, stop in self._blocks())
+        return sum(int(common[pairs].sum(dtype=np.int64)) for _, pairs, common in blocks)
 
     def group_ranges(self) -> dict[str, range]:
         """Category of the target -> its pairs as a range of numbers; sorted, categories without pairs left out."""
@@ -135,65 +128,58 @@ class PairIndex(Sequence[tuple[int, int]]):
             return self
         other = PairIndex.__new__(PairIndex)
         other.__dict__.update(self.__dict__, directed=directed, _starts=None)
-        other._row = other._new_cache()
+        other._reset_caches()
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_row"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_row", "_candidates")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._row = self._new_cache()
+        self._reset_caches()
 
-    def _new_cache(self) -> Callable[[int], NDArray[np.int32]]:
-        """Sources of the target at a position; the last ones are kept, so that neighbouring pairs cost one row."""
+    def _reset_caches(self) -> None:
+        def row(position: int) -> NDArray[np.int32]:
+            sources, pairs, _ = self._common(position, position + 1)
+            return sources[pairs[0]]
 
-        def sources(position: int) -> NDArray[np.int32]:
-            images, pairs = self._shared(position, position + 1)
-            return images[pairs[0]]
+        self._row = lru_cache(maxsize=16)(row)  # neighboring pairs share a target
+        self._candidates = lru_cache(maxsize=2)(self._of_category)
 
-        return lru_cache(maxsize=16)(sources)
+    def _of_category(self, code: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The images that may be sources for targets of a category, (S,) ascending, and (images, names) float32 of what
+        images show of its names. Within categories the sources are the targets."""
+        own = self._targets[self._first[code] : self._first[code + 1]]
+        sources = np.flatnonzero(self._codes != code).astype(np.int32) if self.cross else own
+        shown = self._visible[:, self._visible[own].any(axis=0)]
+        sources = sources[shown[sources].sum(axis=1) >= self.min_shared]
+        return sources, shown.astype(np.float32)
 
     def _counted(self) -> NDArray[np.int64]:
         if self._starts is None:
-            counts = np.zeros(len(self._targets), dtype=np.int64)
-            for images, bits, sign in self._counted_parts():
-                counts[images] += sign * count_partners(bits, self.min_shared, earlier=not self.directed)
-            self._starts = np.concatenate(([0], np.cumsum(counts[self._targets])))
+            counts = [self._common(start, stop)[1].sum(axis=1) for start, stop in self._blocks()]
+            self._starts = np.concatenate([[0], np.cumsum(np.concatenate([[], *counts]), dtype=np.int64)])
         return self._starts
 
-    def _counted_parts(self) -> Iterator[tuple[NDArray[np.int32], Bits, int]]:
-        """Images and bits whose pairs add up, by their sign, to the pairs there are: across categories those of a pool
-        less those of each of its categories."""
-        pools = {id(pool): pool for pool in self._pools if pool is not None}
-        for pool in pools.values():
-            yield pool.images, pool.bits, 1
-            if self.cross:
-                order = np.argsort(pool.codes, kind="stable")
-                bounds = np.flatnonzero(np.diff(pool.codes[order])) + 1
-                for members in np.split(order, bounds):
-                    yield pool.images[members], pool.bits[:, members], -1
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """Ranges of target positions: of one category and of bounded size."""
+        most = max(1, BLOCK // max(1, len(self._targets)))
+        for first, last in itertools.pairwise(self._first.tolist()):
+            for start in range(first, last, most):
+                yield start, min(start + most, last)
 
-    def _chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of target positions: of one category and of bounded size; categories of no pool left out."""
-        for pool, first, last in zip(self._pools, self._first[:-1].tolist(), self._first[1:].tolist(), strict=True):
-            if pool is not None:
-                most = max(1, BLOCK_BYTES // (8 * len(pool.images)))
-                for start in range(first, last, most):
-                    yield start, min(start + most, last)
-
-    def _shared(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    def _common(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.float32]]:
         """For T targets of one category, at positions start..stop: (S,) images that may be sources, ascending; (T, S)
-        whether they are a pair."""
+        whether they are a pair; (T, S) number of common names."""
         targets = self._targets[start:stop]
-        code = self._codes[targets[0]]
-        pool = self._pools[code]
-        assert pool is not None  # a position with pairs, or of `_chunks`
-        pairs = common_names(pool.bits[:, np.searchsorted(pool.images, targets)], pool.bits) >= self.min_shared
-        pairs &= (pool.images != targets[:, None]) if self.directed else (pool.images < targets[:, None])
-        if self.cross:
-            pairs &= pool.codes != code
-        return pool.images, pairs
+        code = int(self._codes[targets[0]])
+        sources, shown = self._candidates(code)
+        if not self.directed:  # sources are earlier images
+            sources = sources[: np.searchsorted(sources, targets.max())]
+        common = shown[targets] @ shown[sources].T
+        pairs = common >= self.min_shared
+        pairs &= (sources != targets[:, None]) if self.directed else (sources < targets[:, None])
+        return sources, pairs, common
 
 
 def draw_pairs(index: PairIndex, total: int = 20_000, seed: int = 0) -> list[tuple[int, int]]:
@@ -202,7 +188,7 @@ def draw_pairs(index: PairIndex, total: int = 20_000, seed: int = 0) -> list[tup
     Each category that has pairs gives total // C of them, the first total % C categories in sorted order one more, and
     a category with fewer gives all. Across categories both directions of a pair are drawn from; within a category a
     pair is drawn at most once, in a direction of its own. The random numbers are SHA-256 of seed, category and counter,
-    so that the same images give the same pairs for ever, whatever the machine and the version of NumPy.
+    so the draw is deterministic for a given seed, whatever the machine and the version of NumPy.
 
     Args:
         index: the pairs there are; whether it is directed does not matter.

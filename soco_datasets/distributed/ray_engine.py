@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Protocol
-from ..correspondence.local_engine import CachePolicy
+from ..config import Protocol, RunConfig
 from ..correspondence.plan import Plan
 from ..correspondence.target_matcher import MatchResult
 from ..errors import UsageError
@@ -21,8 +20,15 @@ from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions
 from ..utils.files import progress
 from .cluster import connected, crew_of_cluster
+from .plan_shards import (
+    MergedMatches,
+    ShardRanges,
+    cut_images,
+    matching_share,
+    sampling_share,
+    spans_of,
+)
 from .pool import Done, Job, WorkerPool
-from .shards import MergedMatches, ShardRanges, cut_images, matching_share, sampling_share, spans_of
 from .worker import Evaluating, MapWorker, WorkerFeatureCache
 
 if TYPE_CHECKING:
@@ -87,20 +93,17 @@ class RayExtractor:
         self,
         folder: DatasetFolder,
         protocol: Protocol,
-        *,
-        choice: CachePolicy,
-        workers: int | None,
+        run: RunConfig,
         counts: dict[str, int],
     ) -> RayEngine:
-        """The engine of one evaluation; arguments as of `LocalEngine`, `choice` and `workers` being each worker's."""
+        """The engine of one evaluation; arguments as of `LocalEngine`, cache and threads being each worker's."""
         given = Evaluating(
             folder=folder.path,
             content_hash=folder.content_hash,
             model=self._model,
             versions=library_versions(),
             protocol=protocol,
-            choice=choice,
-            decoders=workers,
+            run=run,
             neighbours=self._crew.neighbours,
         )
         self._pool.prepare("open", given)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Protocol
-from ..correspondence.local_engine import CachePolicy, LocalEngine
+from ..config import CachePolicy, Protocol, RunConfig
+from ..correspondence.local_engine import LocalEngine
 from ..correspondence.plan import Plan
 from ..correspondence.target_matcher import MatchResult
 from ..data.folder import DatasetFolder, open_folder
@@ -71,8 +71,7 @@ class Evaluating:
         content_hash: of that folder, where the evaluation was started.
         model, versions: description of the extractor and library versions that all workers must have.
         protocol: of the evaluation.
-        choice: where each worker keeps its maps.
-        decoders: decoding threads of each worker; None = those of a machine, shared.
+        run: cache of each worker's maps; decoding threads of each worker, None = those of a machine, shared.
         neighbours: workers that share a machine's memory at most.
     """
 
@@ -81,8 +80,7 @@ class Evaluating:
     model: Mapping[str, Any]
     versions: Mapping[str, str]
     protocol: Protocol
-    choice: CachePolicy
-    decoders: int | None
+    run: RunConfig
     neighbours: int
 
 
@@ -123,7 +121,7 @@ class MapWorker(Worker):
         _check_same("model", self._extractor.describe(), given.model)
         _check_same("libraries", library_versions(), given.versions)
         self._given, self._folder = given, _same_folder(given)
-        self._room = room_for_maps(given.choice.memory_budget, self._extractor.backbone.device, given.neighbours)
+        self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.neighbours)
         self._fetched = None
 
     def sample(self, number: int, share: Plan) -> tuple[NDArray[np.float32], Counts]:
@@ -161,9 +159,8 @@ class MapWorker(Worker):
             self._extractor,
             self._folder,
             given.protocol,
-            choice=self._choice(),
-            workers=decoding_threads(given.decoders, given.neighbours),
-            counts=self._counts,
+            replace(given.run, cache=self._cache(), workers=decoding_threads(given.run.workers, given.neighbours)),
+            self._counts,
         )
         try:
             engine.sample(share)
@@ -177,7 +174,7 @@ class MapWorker(Worker):
         self._counts.clear()
         self._counts.update(decodes=0, forwards=0)
 
-    def _choice(self) -> CachePolicy:
+    def _cache(self) -> CachePolicy:
         """Where the next share's maps are kept, with the room that is left."""
         left = dict(self._room)
         for engine in self._shares.values():
@@ -185,7 +182,7 @@ class MapWorker(Worker):
             if isinstance(store, MemoryFeatureCache) and store.kind == "memory":
                 left["memory_budget" if store.device == "cpu" else "gpu_budget"] -= store.nbytes
         host, gpu = max(0, left["memory_budget"]), max(0, left["gpu_budget"])
-        return replace(self._given.choice, memory_budget=host, gpu_budget=gpu)
+        return replace(self._given.run.cache, memory_budget=host, gpu_budget=gpu)
 
     def _fetch(self, reference: ray.ObjectRef) -> torch.Tensor:
         """The descriptors on the device, fetched when they are others than before."""

@@ -11,11 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ..errors import BackboneError, UsageError, missing_extra, unknown_name
+from ..errors import (
+    BackboneError,
+    UsageError,
+    missing_extra,
+    unknown_name,
+)
 from .checkpoint import Checkpoint
 from .device import usable_device
 from .families import family_of
-from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm
+from .families.base import (
+    DTYPES,
+    NORMS,
+    Backbone,
+    LoadRequest,
+    Norm,
+)
 from .model_list import BACKBONES, BackboneSpec, listed
 from .opening import open_checkpoint_folder, open_hub
 from .plugin import is_plugin, load_plugin

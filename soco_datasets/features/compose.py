@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError, UsageError, unknown_name
-from .derived import Cells, DerivedBackbone, derived_fields, finest
+from .derived import (
+    Cells,
+    DerivedBackbone,
+    derived_fields,
+    finest,
+)
 from .extractor import l2_normalise
 from .families.base import Backbone
 from .families.tokens import TokenBackbone, block_tokens, check_layer

@@ -8,7 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import BackboneError
-from .checkpoint import CONFIG_FILE, PIPELINE, Checkpoint, check_safetensors, model_type_of, read_json
+from .checkpoint import (
+    CONFIG_FILE,
+    PIPELINE,
+    Checkpoint,
+    check_safetensors,
+    model_type_of,
+    read_json,
+)
 from .hub_files import bytes_to_download
 from .preprocess import NAMED_STATISTICS, Statistics
 

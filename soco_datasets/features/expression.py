@@ -18,7 +18,12 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import UsageError, unknown_name
 from .backbones import load_backbone, preflight
-from .compose import CompositeBackbone, UpsampledBackbone, UpsampleMode, several_layers
+from .compose import (
+    CompositeBackbone,
+    UpsampledBackbone,
+    UpsampleMode,
+    several_layers,
+)
 from .families.base import Backbone
 from .heads import HeadBackbone, load_head
 

@@ -29,7 +29,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
 from ..utils.files import atomic_file, sha256_file
-from .derived import Cells, DerivedBackbone, backbone_identity, combined_hash, derived_fields
+from .derived import (
+    Cells,
+    DerivedBackbone,
+    backbone_identity,
+    combined_hash,
+    derived_fields,
+)
 from .families.base import Backbone
 
 if TYPE_CHECKING:

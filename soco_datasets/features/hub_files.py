@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import BackboneError
-from .checkpoint import CONFIG_FILE, CONVERT, PIPELINE, WEIGHTS, WEIGHTS_INDEX, shards_of
+from .checkpoint import (
+    CONFIG_FILE,
+    CONVERT,
+    PIPELINE,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    shards_of,
+)
 
 
 def fetch_config(hub_id: str, revision: str | None = None) -> Path:

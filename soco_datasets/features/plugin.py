@@ -25,11 +25,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import BackboneError, UsageError, missing_extra, unknown_name
+from ..errors import (
+    BackboneError,
+    UsageError,
+    missing_extra,
+    unknown_name,
+)
 from ..geometry import effective_size
 from .device import usable_device
 from .families.base import DTYPES, Backbone
-from .plugin_source import find_plugin, hash_files, own_name, reason_of
+from .plugin_source import (
+    find_plugin,
+    hash_files,
+    own_name,
+    reason_of,
+)
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
 
 if TYPE_CHECKING:

@@ -11,7 +11,14 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UsageError
-from ..utils.hub_errors import LOGIN, HubError, RepoType, explained, no_token, redact_logs
+from ..utils.hub_errors import (
+    LOGIN,
+    HubError,
+    RepoType,
+    explained,
+    no_token,
+    redact_logs,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

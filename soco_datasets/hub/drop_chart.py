@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..records.ranking import OVERALL
 from ..reporting.score_access import DROP as DROP_TASKS
 from ..reporting.score_access import task_title
-from ..reporting.style import heading_of, labels, names_on, new_figure, note, series_colour, top_of_scale
+from ..reporting.style import (
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    top_of_scale,
+)
 from .leaderboard import Entry
-from .record_type import OVERALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..loading.registration import METRIC, metric_script
 from ..utils.hub_errors import HubError, repo_url
-from .client import check_repo_name, connect, make_repo, retrying
+from .client import (
+    check_repo_name,
+    connect,
+    make_repo,
+    retrying,
+)
 from .sync import Content, Synced, Target
 
 if TYPE_CHECKING:

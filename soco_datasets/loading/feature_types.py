@@ -22,7 +22,13 @@ from datasets.features import Image
 from datasets.features.features import _FEATURE_TYPES, register_feature
 from fsspec import AbstractFileSystem
 
-from ..data.uris import PREFIX, PROTOCOL, marks_of, pair_of, parse_uri
+from ..data.uris import (
+    PREFIX,
+    PROTOCOL,
+    marks_of,
+    pair_of,
+    parse_uri,
+)
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -13,8 +13,8 @@ from ..errors import PredictionsError
 from ..records.evaluation import library_versions
 from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, STORE_VERSION, read_answers
+from .circular_scores import Answer, AnswerRow, Key
 from .provenance import run_record_path
-from .scores import Answer, AnswerRow, Key
 
 
 def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[list[dict[str, Any]], dict[Key, Answer]]:

@@ -133,8 +133,9 @@ def _similarities(
     """
     import torch
 
+    from ..config import CachePolicy, RunConfig, ScoringConfig
     from ..correspondence.evaluate import protocol_of
-    from ..correspondence.local_engine import CachePolicy, LocalEngine
+    from ..correspondence.local_engine import LocalEngine
     from ..correspondence.plan import distinct_points, image_plan
 
     sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
@@ -152,10 +153,9 @@ def _similarities(
     engine = LocalEngine(
         extractor,
         folder,
-        protocol_of(extractor.describe(), convention, (0.1,)),
-        choice=CachePolicy("none") if store_dir is None else CachePolicy("disk", directory=store_dir),
-        workers=workers,
-        counts={"decodes": 0, "forwards": 0},
+        protocol_of(extractor.describe(), ScoringConfig(convention)),
+        RunConfig(CachePolicy("none") if store_dir is None else CachePolicy("disk", directory=store_dir), workers),
+        {"decodes": 0, "forwards": 0},
     )
     with engine, torch.inference_mode():
         engine.sample(plan)

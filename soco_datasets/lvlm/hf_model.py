@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import BackboneError, UsageError, missing_extra, unknown_name
+from ..errors import (
+    BackboneError,
+    UsageError,
+    missing_extra,
+    unknown_name,
+)
 from ..features.checkpoint import Checkpoint
 from ..features.device import usable_device
 from ..features.families.base import DTYPES

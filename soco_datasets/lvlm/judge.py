@@ -16,10 +16,10 @@ from ..data.questions.prompts import PromptTemplate
 from ..utils.files import atomic_write
 from .answer_store import ANSWERED, read_answers
 from .answers import parse_strict
-from .models import ModelOptions, folder_name
+from .circular_scores import Answer, AnswerRow, Key
+from .model_choice import ModelOptions, folder_name
 from .prompted import PromptedQuestions
 from .run import AskOptions, run_questions
-from .scores import Answer, AnswerRow, Key
 from .verdicts import reply_hash
 
 if TYPE_CHECKING:

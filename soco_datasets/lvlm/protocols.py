@@ -20,7 +20,7 @@ from typing import Any
 from ..data.questions.prompts import PromptTemplate
 from ..errors import UsageError, unknown_name
 from .ask_options import AskOptions
-from .models import ModelOptions
+from .model_choice import ModelOptions
 
 PAPER_TEMPLATE = PromptTemplate(
     "paper",
@@ -140,7 +140,7 @@ def released_settings(model: ModelOptions) -> ReleasedSettings:
 
 
 def _is_remote(model: ModelOptions) -> bool:
-    from .models import LOCAL, model_name
+    from .model_choice import LOCAL, model_name
 
     return not model_name(model).startswith(f"{LOCAL}/")
 

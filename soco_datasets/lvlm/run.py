@@ -15,7 +15,7 @@ from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write
 from .answer_store import AnswerStore
 from .ask_options import AskOptions
-from .models import ModelOptions, folder_name
+from .model_choice import ModelOptions, folder_name
 from .prompted import PromptedQuestions
 from .run_progress import run_progress
 from .run_record import format_reasons, run_record
@@ -80,7 +80,7 @@ def run_questions(
     folder = out / folder_name(model.model)
     for part in questions:  # before a model of many gigabytes is loaded
         _check_answers_file(folder / f"{part.setting}.answers.jsonl")
-    from .models import open_model
+    from .model_choice import open_model
 
     loaded = open_model(model)
     try:
@@ -105,7 +105,7 @@ def _is_local(model: Model) -> bool:
 
 def _run_setting(asked: PromptedQuestions, model: Model, folder: Path, options: AskOptions) -> RunResult:
     from .failures import Gate
-    from .models import model_identity
+    from .model_choice import model_identity
 
     image_format = options.image_format
     if image_format == "auto":
@@ -146,7 +146,7 @@ def _evaluate(
 
     from .inspect_solver import SolverOptions
     from .inspect_task import make_task
-    from .models import check_endpoint
+    from .model_choice import check_endpoint
 
     local = _is_local(model)
     if model.api.base_url:

@@ -75,14 +75,15 @@ _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 def parse_strict(text: object) -> str | None:
     r"""The letter A to D that the text gives as its answer, None where it gives none or more than one.
 
-    Read, in this order: the last \boxed{X}; the last "answer: X", "the correct option is X", "the corresponding point
-    is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that ends its line;
-    a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:", "X - " at the start
-    of the only line that has it; ": X" at the end of the last line; what a sentence affirms ("it is point X in the second
-    image", "most likely X", "X seems right", see `letter_mentions`). Markdown, LaTeX, HTML, JSON, brackets, quotes,
-    numbered lists and full-width letters do not matter, nor does what a model thinks before </think>; the answer may
-    also be called "Antwort", "respuesta", "réponse", "答案" and the like. A small letter counts only where nothing else
-    is there ("b", "b)", \boxed{b}). The article "a", "A or B", "maybe B", "not B" and "B-pillar" are not answers.
+    Read, in this order: the last \boxed{X}; the last "answer: X", "the correct option is X", "the corresponding
+    point is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that
+    ends its line; a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:",
+    "X - " at the start of the only line that has it; ": X" at the end of the last line; what a sentence affirms
+    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). Markdown,
+    LaTeX, HTML, JSON, brackets, quotes, numbered lists and full-width letters do not matter, nor does what a
+    model thinks before </think>; the answer may also be called "Antwort", "respuesta", "réponse", "答案" and the
+    like. A small letter counts only where nothing else is there ("b", "b)", \boxed{b}). The article "a", "A or
+    B", "maybe B", "not B" and "B-pillar" are not answers.
 
     >>> parse_strict("A point on the left wing"), parse_strict("A or B"), parse_strict("**Answer:** (C)")
     (None, None, 'C')

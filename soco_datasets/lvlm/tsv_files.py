@@ -30,7 +30,13 @@ from ..data.shards import ContentHash, WrittenShard, write_shards
 from ..errors import UsageError, unknown_name
 from ..utils.files import atomic_file, atomic_folder, progress
 from .question_rows import read_rows, stored_settings
-from .tsv import FILE_NAMES, TsvRow, read_tsv, setting_of, write_tsv
+from .tsv import (
+    FILE_NAMES,
+    TsvRow,
+    read_tsv,
+    setting_of,
+    write_tsv,
+)
 
 _SHARD_BYTES = 500 * 10**6
 _LISTED = 1000

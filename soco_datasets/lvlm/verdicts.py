@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import DataNotFoundError, PredictionsError
 from ..utils.files import sha256_file
 from .answers import parse_strict
-from .scores import Answer, Key
+from .circular_scores import Answer, Key
 
 
 @dataclass(frozen=True)

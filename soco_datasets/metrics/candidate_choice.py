@@ -14,7 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..geometry import Convention, cells_to_unit, keypoints_to_unit, unit_to_pixels
+from ..geometry import (
+    Convention,
+    cells_to_unit,
+    keypoints_to_unit,
+    unit_to_pixels,
+)
 from .pck import hits, keypoint_errors
 
 

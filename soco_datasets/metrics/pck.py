@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..config import check_alphas, check_normaliser
+from ..config import check_alphas, check_normalizer
 from ..errors import UsageError
 from ..geometry import Convention, keypoints_to_unit, pixels_to_unit
 
@@ -112,7 +112,7 @@ def normalisers(
         UsageError: a box without area or with its corners swapped, a size or mask length that is not above 0 (the row
             is named), "mask" without lengths.
     """
-    check_normaliser(normaliser)
+    check_normalizer(normaliser)
     extent = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
     bad = ~(np.isfinite(extent) & (extent > 0))
     if bad.any():

@@ -76,7 +76,7 @@ def random_baseline(
     exceptions = _stored(rows).get(task, {})
     sizes = sizes_array(rows["target_size"])
     sides = sizes.max(axis=1, initial=0)
-    scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser)
+    scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer)
     first, inverse = _distinct(rows, exceptions, annotated, sides, scales)
     asked = rows.take(pa.array(first))
     counts, found = _candidates(asked, exceptions, annotated)
@@ -94,10 +94,10 @@ def random_baseline(
         points_array(asked["target_points"]),
         sides[first],
         scales[first],
-        alphas=protocol.alphas,
-        convention=protocol.convention,
-        size=protocol.size,
-        grid=protocol.grid,
+        alphas=protocol.scoring.alphas,
+        convention=protocol.scoring.convention,
+        size=protocol.features.size,
+        grid=protocol.features.grid,
     )
     return {"random_pck": chance[:, inverse], "random_choice": 1 / counts[inverse]}
 

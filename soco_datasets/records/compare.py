@@ -135,16 +135,16 @@ def _compare_task(
     resamples, seed, level = draw
     sample = samples[0]
     counts = multiplicities(sample.strata, resamples, seed)
-    scores = [category_scores(side, counts, header.protocol.reductions) for side in samples]
+    scores = [category_scores(side, counts, header.protocol.scoring.reductions) for side in samples]
     parents = supercategory_members(sample.categories, header.supercategories, header.tasks[task].pairs)
     found: dict[str, Any] = {}
-    for reduction in header.protocol.reductions:
+    for reduction in header.protocol.scoring.reductions:
         apart = scores[1][reduction] - scores[0][reduction]  # NaN in the same places: the weights are the same
         found[reduction] = {
             key: _breakdown(
                 sample, apart[index], metrics[0][reduction][key], metrics[1][reduction][key], parents, level
             )
-            for index, key in enumerate(map(alpha_key, header.protocol.alphas))
+            for index, key in enumerate(map(alpha_key, header.protocol.scoring.alphas))
         }
     return found
 

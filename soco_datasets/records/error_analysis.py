@@ -56,7 +56,14 @@ from ..metrics.pck import hits, normalisers, unit_errors
 from .annotated_points import AnnotatedPoints
 from .header import Header
 from .predictions import read_annotated_images, read_header, task_rows
-from .validation import boxes_array, codes, first_rows, points_array, sizes_array, target_numbers
+from .validation import (
+    boxes_array,
+    codes,
+    first_rows,
+    points_array,
+    sizes_array,
+    target_numbers,
+)
 
 CLASSES = ("hit", "near_miss", "swap", "other_part", "background")
 HIT, NEAR_MISS, SWAP, OTHER_PART, BACKGROUND = range(len(CLASSES))
@@ -209,8 +216,8 @@ def _point_errors(
     side_of = np.ones(len(annotated.image_ids))
     side_of[target] = sides  # every row of an image says the same, see `predictions_check.check_annotated`
     point_sides = np.repeat(side_of, np.diff(annotated.starts))
-    points = keypoints_to_unit(annotated.points, point_sides, protocol.size, protocol.convention)
-    scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser) / sides
+    points = keypoints_to_unit(annotated.points, point_sides, protocol.features.size, protocol.scoring.convention)
+    scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer) / sides
     predicted = pixels_to_unit(points_array(rows["prediction"]), sides)
     return unit_errors(predicted.take(owner, axis=0), points.take(point, axis=0), scales.astype(np.float32)[owner])
 
@@ -224,7 +231,7 @@ def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArr
         pair,
         first["pair_group"].to_pylist(),
         alphas=[1.0],
-        reductions=header.protocol.reductions,
+        reductions=header.protocol.scoring.reductions,
         target_images=first["target_image_id"].to_pylist(),
         total_pairs=header.tasks[task].pairs,
         supercategories=header.supercategories,
@@ -288,7 +295,7 @@ def _drop(
     """Why the lower of two tasks scores less; both have something to score."""
     same = _same_queries(found[upper], lower, found[lower], header)
     reductions = {}
-    for reduction in header.protocol.reductions:
+    for reduction in header.protocol.scoring.reductions:
         above, below = (tasks[task]["overall"]["shares"][reduction] for task in (upper, lower))
         part = None
         if same is not None:

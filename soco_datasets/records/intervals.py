@@ -86,7 +86,7 @@ class PairSample:
         pair = codes(rows, ("pair_id",))
         first = rows.take(pa.array(first_rows(pair)))
         number = max(1, len(first))
-        hit = hits(row_errors(rows), read_header(rows).protocol.alphas)
+        hit = hits(row_errors(rows), read_header(rows).protocol.scoring.alphas)
         category_of = {
             image: category
             for side in ("source", "target")
@@ -219,9 +219,9 @@ def bootstrap_intervals(
         sample = PairSample.of(task_rows(table, task))
         if sample.strata not in drawn:
             drawn = {sample.strata: multiplicities(sample.strata, resamples, seed)}  # of the last images only
-        scores = category_scores(sample, drawn[sample.strata], header.protocol.reductions)
+        scores = category_scores(sample, drawn[sample.strata], header.protocol.scoring.reductions)
         parts = supercategory_members(sample.categories, header.supercategories, header.tasks[task].pairs)
-        tasks[task] = intervals_of(scores, header.protocol.alphas, parts, partial(enough_pairs, sample), level)
+        tasks[task] = intervals_of(scores, header.protocol.scoring.alphas, parts, partial(enough_pairs, sample), level)
     return {"level": level, "resamples": resamples, "seed": seed, "tasks": tasks}
 
 

@@ -16,8 +16,19 @@ from .annotated_points import AnnotatedPoints
 from .azimuth import azimuth_curve, azimuths_of
 from .candidate_names import has_candidates, random_baseline
 from .header import Header
-from .predictions import check_predictions, read_annotated_images, read_header, task_rows
-from .validation import boxes_array, codes, first_rows, points_array, sizes_array
+from .predictions import (
+    check_predictions,
+    read_annotated_images,
+    read_header,
+    task_rows,
+)
+from .validation import (
+    boxes_array,
+    codes,
+    first_rows,
+    points_array,
+    sizes_array,
+)
 
 
 def score(table: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
@@ -65,7 +76,7 @@ def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
         apart = azimuths_of(rows, images)
         if not np.isnan(apart).all():
             errors = _errors(rows, header.protocol)
-            curve = azimuth_curve(errors, apart, header.protocol.alphas, pair=codes(rows, ("pair_id",)))
+            curve = azimuth_curve(errors, apart, header.protocol.scoring.alphas, pair=codes(rows, ("pair_id",)))
             found[task] = {"azimuth": curve}
     return found
 
@@ -88,9 +99,9 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
         points_array(rows["target_points"]),
         np.concatenate([[0], np.cumsum(counts)]),
         np.maximum(*sizes.T),
-        normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.normaliser),
-        convention=protocol.convention,
-        size=protocol.size,
+        normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer),
+        convention=protocol.scoring.convention,
+        size=protocol.features.size,
     )
 
 
@@ -106,8 +117,8 @@ def _score_task(
         _errors(rows, header.protocol),
         pair,
         rows["pair_group"].take(first).to_pylist(),
-        alphas=header.protocol.alphas,
-        reductions=header.protocol.reductions,
+        alphas=header.protocol.scoring.alphas,
+        reductions=header.protocol.scoring.reductions,
         target_images=rows["target_image_id"].take(first).to_pylist(),
         total_pairs=header.tasks[task].pairs,
         supercategories=header.supercategories,

@@ -11,7 +11,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from .sheet import GAP, INK, PAPER, font
+from .sheet import (
+    GAP,
+    INK,
+    PAPER,
+    font,
+)
 
 # One colour a concept, in the order in which they come: readable on light and dark, apart for the colour-blind.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 51, 119), (230, 159, 0), (86, 140, 220), (102, 102, 51))

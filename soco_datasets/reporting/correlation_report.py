@@ -11,8 +11,24 @@ import numpy as np
 
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
 from ..utils.files import atomic_write
-from .export import Cell, Column, ReportTable, write_tables
-from .style import INK, LINE, MUTED, heading_of, labels, names_on, new_figure, note, series_colour, short
+from .export import (
+    Cell,
+    Column,
+    ReportTable,
+    write_tables,
+)
+from .style import (
+    INK,
+    LINE,
+    MUTED,
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    short,
+)
 from .svg import picture
 from .terminal_tables import align
 

@@ -12,7 +12,13 @@ from PIL import Image
 
 from ..metrics.pck import normalisers
 from ..records.annotated_points import AnnotatedPoints
-from ..records.error_analysis import ALPHA, CLASSES, HIT, SWAP, classify
+from ..records.error_analysis import (
+    ALPHA,
+    CLASSES,
+    HIT,
+    SWAP,
+    classify,
+)
 from ..records.predictions import read_annotated_images, read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import boxes_array, codes, sizes_array
@@ -161,7 +167,9 @@ def _picture(analysed: Analysed, numbers: Sequence[int], photographs: Photograph
     rows = table.to_pylist()
     source, target = (photographs.add(rows[0][f"{side}_image_id"]) for side in ("source", "target"))
     protocol = read_header(analysed.rows).protocol
-    length = normalisers(boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), protocol.normaliser)[0]
+    length = normalisers(
+        boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), protocol.scoring.normalizer
+    )[0]
     marks = []
     for number, (place, row) in enumerate(zip(numbers, rows, strict=True), start=1):
         prediction = row["prediction"]

@@ -9,7 +9,12 @@ from typing import Any
 
 from ..data.questions.generation import LETTERS
 from ..lvlm.answers import PARSERS, status_of
-from ..lvlm.scores import Answer, AnswerRow, Key, group_rows
+from ..lvlm.circular_scores import (
+    Answer,
+    AnswerRow,
+    Key,
+    group_rows,
+)
 from .style import clean
 
 LVLM_GALLERY_KINDS = {

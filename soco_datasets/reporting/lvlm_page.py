@@ -10,18 +10,23 @@ from typing import Any
 from PIL import Image
 
 from .. import __version__
+from ..benchmarks.soco.paper_lvlm import paper_rows
 from ..data.folder import DatasetFolder
 from ..data.questions.generation import SETTINGS
 from ..data.questions.markers import MarkerStyle
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import UsageError
 from ..lvlm.answer_files import load_answers
+from ..lvlm.circular_scores import (
+    Answer,
+    AnswerRow,
+    Key,
+    score_answers,
+)
 from ..lvlm.question_rows import read_rows
-from ..lvlm.scores import Answer, AnswerRow, Key, score_answers
 from ..utils.files import atomic_write
 from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
-from .paper_lvlm import paper_rows
 from .photographs import Photographs
 from .style import SERIES
 

@@ -12,7 +12,14 @@ from PIL import Image, ImageDraw
 from ..errors import UsageError
 from ..metrics.pck import bbox_normaliser
 from ..records.scores import row_errors
-from .sheet import BAR, GAP, INK, PAPER, font, sheet_of
+from .sheet import (
+    BAR,
+    GAP,
+    INK,
+    PAPER,
+    font,
+    sheet_of,
+)
 
 HIT, MISS, TARGET = (22, 145, 70), (208, 50, 45), (30, 95, 200)
 _PANEL = 300  # pixels of the longer side of each image

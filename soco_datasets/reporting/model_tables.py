@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..features.model_list import ID_CHECKED, BackboneSpec
-from .paper import headline
+from ..benchmarks.soco.paper import headline
 from .terminal_tables import align, display_width
 
 if TYPE_CHECKING:
-    from ..features.selfcheck.run import SelfCheckReport
+    from ..features.selfcheck.check_model import SelfCheckReport
 
 _TASKS = {"cc": "CC", "soc": "SOC", "cross_soc": "Cross-SOC"}
 _ACCESS = {"nothing": "open", "licence": "gated", "conversion": "convert", "plug-in": "plug-in"}

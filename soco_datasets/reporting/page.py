@@ -20,7 +20,14 @@ from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
 from .report_charts import ChartMaker
 from .report_tables import anatomy_shares, headline_tasks, report_tables
-from .score_access import main_alpha, main_reduction, model_names, score_of, task_title, tasks_of
+from .score_access import (
+    main_alpha,
+    main_reduction,
+    model_names,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import OUTCOME_TITLES, SERIES, clean
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
@@ -88,7 +95,7 @@ def render_page(
         css=page_style(),
         alpha=f"{main_alpha(results):g}",
         reduction=main_reduction(results),
-        normaliser=results[0].protocol.normaliser,
+        normaliser=results[0].protocol.scoring.normalizer,
         models=models,
         any_interval=any(tile["low"] is not None for model in models for tile in model["tiles"]),
         any_paper=any(tile["paper"] is not None for model in models for tile in model["tiles"]),
@@ -182,8 +189,8 @@ def _facts(results: Sequence[EvaluationResult]) -> list[tuple[str, str]]:
         ("images", f"{max(result.counts.get('images', 0) for result in results):,}"),
         ("pairs", f"{max(result.counts.get('pairs', 0) for result in results):,}"),
         ("queries", f"{max(result.counts.get('keypoints', 0) for result in results):,}"),
-        ("convention", protocol.convention),
-        ("image size", f"{protocol.image_size} px"),
+        ("convention", protocol.scoring.convention),
+        ("image size", f"{protocol.features.image_size} px"),
         ("tasks", tasks),
     ]
 

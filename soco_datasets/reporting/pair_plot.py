@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
-from .style import INK, OUTCOME_COLORS, PAPER, new_figure, short
+from .style import (
+    INK,
+    OUTCOME_COLORS,
+    PAPER,
+    new_figure,
+    short,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

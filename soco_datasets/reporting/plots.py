@@ -16,8 +16,29 @@ from ..errors import UsageError
 from ..records.evaluation import EvaluationResult
 from .pair_plot import plot_pair
 from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
-from .score_access import DROP, check_task, main_alpha, main_reduction, model_names, names_in, score_of, task_title
-from .style import INK, LINE, MUTED, SERIES, heading_of, labels, names_on, new_figure, note, series_colour, top_of_scale
+from .score_access import (
+    DROP,
+    check_task,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+)
+from .style import (
+    INK,
+    LINE,
+    MUTED,
+    SERIES,
+    heading_of,
+    labels,
+    names_on,
+    new_figure,
+    note,
+    series_colour,
+    top_of_scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +150,7 @@ def _bar(ax: Axes, y: float, height: float, scored: Any, colour: str) -> None:
 def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, reduction: str | None = None) -> Figure:
     """PCK against the threshold alpha, a line a model, a band for the interval. Arguments as `plot_categories`."""
     check_task(results, task)
-    alphas = sorted(results[0].protocol.alphas)
+    alphas = sorted(results[0].protocol.scoring.alphas)
     how = reduction or main_reduction(results)
     figure, ax = new_figure(2.7)
     highest = 0.0

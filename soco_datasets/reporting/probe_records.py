@@ -10,7 +10,6 @@ from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 
 SUFFIX = ".probe.json"
-_SAME = ("convention", "image_size", "size", "grid", "layer", "norm", "statistics", "dtype", "padding", "resize")
 
 Probes = dict[int, ProbeRecord]  # number of the result -> its probe
 
@@ -26,7 +25,8 @@ def belongs(probe: ProbeRecord, result: EvaluationResult) -> bool:
     return (
         models[0] == models[1]
         and probe.dataset["content_hash"] == result.dataset["content_hash"]
-        and all(getattr(probe.protocol, name) == getattr(result.protocol, name) for name in _SAME)
+        and probe.protocol.features == result.protocol.features
+        and probe.protocol.scoring.convention == result.protocol.scoring.convention
     )
 
 

@@ -10,7 +10,16 @@ from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_percent, paper_probe_percent
-from .score_access import HEADLINE, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .score_access import (
+    HEADLINE,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+    tasks_of,
+)
 
 # How the paper's table r2 reduces each; the probe pools the keypoints of all categories, as the reference does.
 _TASKS = (("soc", "pair"), ("soc_soft", "pair"), ("soc_geo", "keypoint"), ("soc_geo_multi", "keypoint"))
@@ -32,7 +41,7 @@ def protocol_table(results: Results, probes: Mapping[int, ProbeRecord] | None = 
     for task, wanted in _TASKS:
         if task not in tasks_of(results):
             continue
-        reduction = wanted if wanted in results[0].protocol.reductions else main_reduction(results)
+        reduction = wanted if wanted in results[0].protocol.scoring.reductions else main_reduction(results)
         reductions[task_title(task)] = reduction
         metric: dict[str, Any] = {"reduction": reduction, "alpha": alpha}
         title = task_title(task)
@@ -88,7 +97,7 @@ def _pooled(probe: ProbeRecord, place: Sequence[str], alpha: float) -> float | N
 def category_threshold_table(results: Results) -> ReportTable | None:
     """A row a category and model, a column a task and threshold; None with one threshold."""
     tasks = [task for task in HEADLINE if task in tasks_of(results)]
-    alphas, reduction = results[0].protocol.alphas, main_reduction(results)
+    alphas, reduction = results[0].protocol.scoring.alphas, main_reduction(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_category")})
     if len(alphas) < 2 or not names:
         return None

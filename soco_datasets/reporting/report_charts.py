@@ -11,8 +11,24 @@ import numpy as np
 from ..benchmarks.soco.categories import supercategory_of
 from ..records.evaluation import EvaluationResult
 from . import plots
-from .report_tables import anatomy_shares, azimuth_curves, headline_tasks, swap_blocks, swapped, swaps_of
-from .score_access import DROP, main_alpha, main_reduction, model_names, names_in, score_of, task_title, tasks_of
+from .report_tables import (
+    anatomy_shares,
+    azimuth_curves,
+    headline_tasks,
+    swap_blocks,
+    swapped,
+    swaps_of,
+)
+from .score_access import (
+    DROP,
+    main_alpha,
+    main_reduction,
+    model_names,
+    names_in,
+    score_of,
+    task_title,
+    tasks_of,
+)
 from .style import short
 from .svg import inline_svg
 
@@ -99,7 +115,7 @@ class ChartMaker:
             yield self._chart(plots.plot_anatomy(rows), "Outcomes of each task, stacked to 100 percent")
 
     def _thresholds(self, tasks: Sequence[str]) -> Iterator[Chart]:
-        if len(self.results[0].protocol.alphas) > 1:
+        if len(self.results[0].protocol.scoring.alphas) > 1:
             for task in tasks:
                 yield self._chart(plots.plot_thresholds(self.results, task), f"{task_title(task)} PCK against alpha")
 

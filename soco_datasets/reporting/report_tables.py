@@ -106,7 +106,7 @@ def _average(result: EvaluationResult, metric: Mapping[str, Any]) -> float | Non
 def metrics_table(results: Results) -> ReportTable:
     """Every task, reduction and threshold; a row a model and task, one more for chance and for the paper."""
     protocol = results[0].protocol
-    metrics = [(reduction, alpha) for reduction in protocol.reductions for alpha in protocol.alphas]
+    metrics = [(reduction, alpha) for reduction in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
     columns = [Column("task"), Column("model"), *(Column(f"{r} @{a:g}", "percent") for r, a in metrics)]
     rows: list[tuple[Cell, ...]] = []
     for task in tasks_of(results):

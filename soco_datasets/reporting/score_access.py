@@ -57,13 +57,13 @@ def _interval(
 
 def main_alpha(results: Sequence[EvaluationResult]) -> float:
     """The threshold of the headline: 0.1 where it was scored, else the largest."""
-    alphas = results[0].protocol.alphas
+    alphas = results[0].protocol.scoring.alphas
     return 0.1 if 0.1 in alphas else max(alphas)
 
 
 def main_reduction(results: Sequence[EvaluationResult]) -> str:
     """The reduction of the headline: over pairs, as in the paper, where it was scored."""
-    reductions = results[0].protocol.reductions
+    reductions = results[0].protocol.scoring.reductions
     return "pair" if "pair" in reductions else reductions[0]
 
 

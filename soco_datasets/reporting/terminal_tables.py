@@ -28,7 +28,7 @@ def format_metrics_table(
         column per reduction and threshold, then the pairs with a query and the keypoints behind the row.
     """
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
-    head = f"{result.model['name']} on {data}: PCK in percent, convention {result.protocol.convention}"
+    head = f"{result.model['name']} on {data}: PCK in percent, convention {result.protocol.scoring.convention}"
     blocks = [_block(head, "task", _task_rows(result), result)]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
@@ -106,7 +106,7 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
 
 def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> str:
     protocol = result.protocol
-    columns = [(name, alpha_key(alpha)) for name in protocol.reductions for alpha in protocol.alphas]
+    columns = [(name, alpha_key(alpha)) for name in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
     table = [[label, *(f"{name} @{alpha}" for name, alpha in columns), "pairs", "keypoints"]]
     for row, scores in rows.items():
         counts = scores[columns[0][0]][columns[0][1]]

@@ -7,10 +7,16 @@ hidden ones are known; `annotation`, `pairing` and `release` write the files. Nu
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .catalogue import DRAWN_CATEGORIES
 from .mini_release import MINI_VERSION, write_mini_release
 
-__all__ = ["MINI_VERSION", "mini_categories", "write_mini_release"]
+MINI_ARCHIVE = Path(__file__).with_name(
+    "mini_release.zip"
+)  # what `write_mini_release` draws, made by tools/make_mini_release.py
+
+__all__ = ["MINI_ARCHIVE", "MINI_VERSION", "mini_categories", "write_mini_release"]
 
 
 def mini_categories() -> dict[str, str]:

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .mesh import FloatArray, Mesh, Paint, Vertex, ellipsoid, join, tube, turn
+from .mesh import (
+    FloatArray,
+    Mesh,
+    Paint,
+    Vertex,
+    ellipsoid,
+    join,
+    tube,
+    turn,
+)
 from .model import SIDES, Model, ModelBuilder
 from .palette import BLACK, shade, vary
 from .randomness import SeededDraw

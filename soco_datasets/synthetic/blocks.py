@@ -7,7 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-from .mesh import FloatArray, Mesh, Paint, cross, flat, join, unit
+from .mesh import (
+    FloatArray,
+    Mesh,
+    Paint,
+    cross,
+    flat,
+    join,
+    unit,
+)
 
 FaceName = Literal["front", "rear", "left", "right", "top", "bottom"]
 FACES: tuple[FaceName, ...] = ("front", "rear", "left", "right", "top", "bottom")

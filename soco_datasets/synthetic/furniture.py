@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from .blocks import Block, bar, block, stump
+from .blocks import (
+    Block,
+    bar,
+    block,
+    stump,
+)
 from .mesh import RGB, Paint, rod
-from .model import ENDS, SIDES, Model, ModelBuilder
-from .palette import FABRICS, GLAZES, STEEL, WOODS, shade, vary
+from .model import (
+    ENDS,
+    SIDES,
+    Model,
+    ModelBuilder,
+)
+from .palette import (
+    FABRICS,
+    GLAZES,
+    STEEL,
+    WOODS,
+    shade,
+    vary,
+)
 from .randomness import SeededDraw
 
 

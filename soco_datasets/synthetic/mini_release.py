@@ -15,7 +15,13 @@ from PIL import Image
 from ..errors import UsageError
 from .annotations import Annotation, MiniTaxonomy
 from .catalogue import DRAWN_CATEGORIES, DrawnCategory
-from .pairing import ImagePair, cross_pairs, intra_pairs, pair_record, probe_pairs
+from .pairing import (
+    ImagePair,
+    cross_pairs,
+    intra_pairs,
+    pair_record,
+    probe_pairs,
+)
 from .randomness import SeededDraw
 from .render import RenderedView, draw_view
 

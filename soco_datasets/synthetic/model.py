@@ -8,7 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from .mesh import FloatArray, Mesh, Vertex, join
+from .mesh import (
+    FloatArray,
+    Mesh,
+    Vertex,
+    join,
+)
 
 PointKind = Literal["structural", "functional"]
 SIDES: tuple[tuple[str, float], ...] = (("left", 1.0), ("right", -1.0))

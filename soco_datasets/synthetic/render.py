@@ -8,11 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera, orbit
-from .mesh import FloatArray, Mesh, Paint, join, unit
+from .mesh import (
+    FloatArray,
+    Mesh,
+    Paint,
+    join,
+    unit,
+)
 from .model import Landmark, Model
 from .randomness import SeededDraw
-from .raster import Barycentric, Buffer, pixel_centres, rasterise
-from .scene import Scene, paint_surroundings, set_scene, shadow
+from .raster import (
+    Barycentric,
+    Buffer,
+    pixel_centres,
+    rasterise,
+)
+from .scene import (
+    Scene,
+    paint_surroundings,
+    set_scene,
+    shadow,
+)
 from .texture import paint_colors
 
 OVERSAMPLING = 2

@@ -10,8 +10,23 @@ from numpy.typing import NDArray
 
 from .blocks import block
 from .camera import Camera
-from .mesh import RGB, FloatArray, Mesh, Paint, ellipsoid, join, rod, unit
-from .palette import FABRICS, GLAZES, WOODS, shade, vary
+from .mesh import (
+    RGB,
+    FloatArray,
+    Mesh,
+    Paint,
+    ellipsoid,
+    join,
+    rod,
+    unit,
+)
+from .palette import (
+    FABRICS,
+    GLAZES,
+    WOODS,
+    shade,
+    vary,
+)
 from .randomness import SeededDraw
 from .raster import pixel_centres, rasterise
 from .texture import cell_hash, noise

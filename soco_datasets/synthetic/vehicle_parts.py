@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from .blocks import Block, Face, FaceName, block
+from .blocks import (
+    Block,
+    Face,
+    FaceName,
+    block,
+)
 from .mesh import Paint, ellipsoid, rod
 from .model import ENDS, SIDES, ModelBuilder
-from .palette import AMBER, BLACK, GLASS, LAMP, RED, RUBBER, STEEL, WHITE
+from .palette import (
+    AMBER,
+    BLACK,
+    GLASS,
+    LAMP,
+    RED,
+    RUBBER,
+    STEEL,
+    WHITE,
+)
 
 GLAZING = Paint(GLASS, shine=0.5)
 DARK = Paint(BLACK)

@@ -6,7 +6,15 @@ from . import vehicle_parts as parts
 from .blocks import block, stump
 from .mesh import Paint, rod
 from .model import SIDES, Model, ModelBuilder
-from .palette import AMBER, CAR_COLORS, RED, STEEL, WHITE, shade, vary
+from .palette import (
+    AMBER,
+    CAR_COLORS,
+    RED,
+    STEEL,
+    WHITE,
+    shade,
+    vary,
+)
 from .randomness import SeededDraw
 from .vehicle_parts import DARK, FLANKS, GLAZING
 

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .mesh import Paint, ellipsoid, lathe, rod, tube
+from .mesh import (
+    Paint,
+    ellipsoid,
+    lathe,
+    rod,
+    tube,
+)
 from .model import SIDES, Model, ModelBuilder
-from .palette import AMBER, BLACK, FABRICS, GLAZES, RED, STEEL, WHITE, shade, vary
+from .palette import (
+    AMBER,
+    BLACK,
+    FABRICS,
+    GLAZES,
+    RED,
+    STEEL,
+    WHITE,
+    shade,
+    vary,
+)
 from .randomness import SeededDraw
 
 Spot = tuple[float, float, float]

@@ -13,7 +13,7 @@ from helpers.shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.commands import evaluate
-from soco_datasets.commands.paper_probe import probe_asked
+from soco_datasets.commands.paper_probe import requested_probe
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.records.probe import ProbeRecord
 
@@ -37,7 +37,7 @@ def test_one_run_and_its_report_fill_every_table(
     printed = capsys.readouterr().out
     probe = ProbeRecord.read(tmp_path / "r" / "dense_sift.probe.json")
     assert list(probe.variants) == ["honest", "reference"]
-    assert probe.protocol.alphas == (0.1, 0.05)
+    assert probe.protocol.scoring.alphas == (0.1, 0.05)
     assert "honest (selected on held-out train images)" in printed
     assert "dense_sift.probe-honest.safetensors" in printed
     out = tmp_path / "report"
@@ -66,7 +66,7 @@ def test_one_run_and_its_report_fill_every_table(
 def test_a_probe_that_belongs_to_the_paper_is_trained_or_said_to_be_left_out(
     mini: DatasetFolder, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
-    data = probe_asked(parsed(*options), mini)
+    data = requested_probe(parsed(*options), mini)
     assert (data is not None) == (options == [])
     told = capsys.readouterr().err
     assert said in told
@@ -75,13 +75,13 @@ def test_a_probe_that_belongs_to_the_paper_is_trained_or_said_to_be_left_out(
 
 def test_other_presets_have_no_probe(mini: DatasetFolder, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("standard", "fast"):
-        assert probe_asked(parsed("--protocol", name), mini) is None
+        assert requested_probe(parsed("--protocol", name), mini) is None
     assert not capsys.readouterr().err
 
 
 def test_data_without_probe_pairs_is_no_reason_to_fail(capsys: pytest.CaptureFixture[str]) -> None:
     folder: Any = SimpleNamespace(path="D", configs=("soc", "cc"))
-    assert probe_asked(parsed(), folder) is None
+    assert requested_probe(parsed(), folder) is None
     assert capsys.readouterr().err == "left out, since D has no soc_probe: the linear probe\n"
 
 
@@ -89,7 +89,7 @@ def test_too_few_images_to_hold_out_leave_the_reference_alone(
     mini: DatasetFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soco_datasets.correspondence.probe_pairs._FEWEST", 1000)
-    data = probe_asked(parsed(), mini)
+    data = requested_probe(parsed(), mini)
     assert data is not None
     assert data.variants == ("reference",)
-    assert "the honest variant" in capsys.readouterr().err
+    assert "the heldout variant" in capsys.readouterr().err

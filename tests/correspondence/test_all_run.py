@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.pair_tables import run_config
 from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from PIL import Image
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
+from soco_datasets.config import RunConfig, ScoringConfig
 from soco_datasets.correspondence.all_plan import AllPairsWork, CategoryPairs
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.evaluate import evaluate_backbone
@@ -38,7 +39,7 @@ from soco_datasets.records.azimuth import CurveSums, azimuth_curve
 from soco_datasets.records.evaluation import EvaluationResult, check_comparable
 
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"
-EVERY = ("pair", "keypoint", "image")
+EVERY = ScoringConfig(reductions=("pair", "keypoint", "image"))
 
 
 class RowsOfAll(DatasetFolder):
@@ -63,7 +64,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def by_rows(oracle: Path) -> EvaluationResult:
-    return evaluate_backbone(extractor(), RowsOfAll(oracle), get_tasks(), reductions=EVERY).result
+    return evaluate_backbone(extractor(), RowsOfAll(oracle), get_tasks(), scoring=EVERY).result
 
 
 def assert_same(found: EvaluationResult, wanted: EvaluationResult) -> None:
@@ -76,11 +77,13 @@ def assert_same(found: EvaluationResult, wanted: EvaluationResult) -> None:
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"block": 1}, {"block": 300, "store": "none", "workers": 0}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"block_points": 1}, {"block_points": 300, "store": "none", "workers": 0}], ids=str
+)
 def test_every_task_has_the_numbers_of_its_rows(
     oracle: Path, by_rows: EvaluationResult, options: dict[str, Any]
 ) -> None:
-    found = evaluate_all_pairs(extractor(), open_folder(oracle), get_tasks(), reductions=EVERY, **options)
+    found = evaluate_all_pairs(extractor(), open_folder(oracle), get_tasks(), scoring=EVERY, run=run_config(**options))
     assert_same(found, by_rows)
     assert found.counts["keypoints"] > 5000
     scores = [part["image"]["0.1"]["overall"]["pck"] for part in found.metrics.values()]
@@ -92,16 +95,10 @@ def test_every_task_has_the_numbers_of_its_rows(
 @needs_photographs
 def test_other_choices_of_the_protocol_have_the_numbers_of_their_rows(tmp_path: Path) -> None:
     path = build_dataset(str(REAL_SAMPLE), tmp_path / "built").path
-    choices: dict[str, Any] = {
-        "convention": "centered",
-        "alphas": (0.3, 0.15),
-        "normaliser": "image",
-        "valid_area": True,
-        "soft_window": 1,
-    }
+    choices = ScoringConfig("centered", (0.3, 0.15), "image", valid_area=True, soft_window=1)
     tasks = get_tasks(["cross_soc_geo_multi", "cc_soft", "cross_cc"])
-    found = evaluate_all_pairs(extractor(), open_folder(path), tasks, block=40, **choices)
-    assert_same(found, evaluate_backbone(extractor(), RowsOfAll(path), tasks, **choices).result)
+    found = evaluate_all_pairs(extractor(), open_folder(path), tasks, scoring=choices, run=RunConfig(block_points=40))
+    assert_same(found, evaluate_backbone(extractor(), RowsOfAll(path), tasks, scoring=choices).result)
 
 
 def test_bad_images_are_left_out_as_by_rows(
@@ -118,9 +115,9 @@ def test_bad_images_are_left_out_as_by_rows(
     tasks = get_tasks(["soc", "cross_cc"])
     with pytest.raises(DatasetFolderError, match="does not decode"):
         evaluate_all_pairs(extractor(), open_folder(oracle), tasks)
-    found = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, skip_bad=True)
+    found = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=RunConfig(skip_bad=True))
     assert bad in caplog.text
-    wanted = evaluate_backbone(extractor(), RowsOfAll(oracle), tasks, skip_bad=True).result
+    wanted = evaluate_backbone(extractor(), RowsOfAll(oracle), tasks, run=RunConfig(skip_bad=True)).result
     assert_same(found, wanted)
     for name in ("bad_images", "skipped_pairs"):
         assert found.counts[name] == wanted.counts[name] > 0
@@ -137,7 +134,7 @@ def test_categories_joined_are_all_together(queries: list[tuple[int, float, floa
     pair = np.array([pair for pair, _, _ in queries], dtype=np.int64)
     errors = np.array([error for _, error, _ in queries], dtype=np.float32)
     chance = np.array([number for _, _, number in queries])
-    options: dict[str, Any] = {"alphas": (0.1, 0.05), "reductions": EVERY}
+    options: dict[str, Any] = {"alphas": (0.1, 0.05), "reductions": EVERY.reductions}
     together = aggregate(
         errors, pair, category, target_images=targets, supercategories=parents, beside={"chance": chance}, **options
     )
@@ -196,11 +193,13 @@ def test_each_map_is_made_once_and_loaded_once(oracle: Path, monkeypatch: pytest
 
     monkeypatch.setattr(MemoryFeatureCache, "get", get)
     tasks = get_tasks(["soc", "cc", "cross_soc", "cross_cc"])
-    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, store="memory", block=50).counts
+    counts = evaluate_all_pairs(
+        extractor(), open_folder(oracle), tasks, run=run_config("memory", block_points=50)
+    ).counts
     assert counts["forwards"] == counts["decodes"] == counts["images"]
     assert len(loaded) > 20
     assert set(loaded.values()) == {1}
-    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, store="none", block=50).counts
+    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=run_config("none", block_points=50)).counts
     assert counts["images"] < counts["forwards"] == counts["decodes"] <= 2 * counts["images"]
 
 
@@ -214,7 +213,7 @@ def test_no_more_queries_are_planned_at_a_time_than_a_block_has(oracle: Path, mo
 
     monkeypatch.setattr(LocalEngine, "match", match)
     tasks, block = get_tasks(["soc"]), 120  # of one way of asking: a source point is one query at most
-    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, block=block).counts
+    counts = evaluate_all_pairs(extractor(), open_folder(oracle), tasks, run=RunConfig(block_points=block)).counts
     assert sum(queries for _, queries in planned) == counts["keypoints"] > 4 * block
     assert all(queries <= block or targets == 1 for targets, queries in planned)
 
@@ -310,6 +309,6 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
 
 
 def test_a_split_that_is_neither_is_refused(by_rows: EvaluationResult) -> None:
-    other = dataclasses.replace(by_rows, dataset={**by_rows.dataset, "split": "train"})
+    other = by_rows.model_copy(update={"dataset": {**by_rows.dataset, "split": "train"}})
     with pytest.raises(PredictionsError, match="split test or all"):
         EvaluationResult.from_json(other.to_json())

@@ -16,6 +16,7 @@ from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE, needs_photog
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import TASKS, Task, get_tasks
 from soco_datasets.cli import main
+from soco_datasets.config import ScoringConfig
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.correspondence.presets import PRESETS
 from soco_datasets.correspondence.similarity import sample_descriptors
@@ -139,7 +140,7 @@ def test_the_command_writes_it_all_and_the_file_gives_it_back(
     options = ["--image-size", "285", "--protocol", "paper", "--alphas", "0.1,0.05", "--out", str(tmp_path)]
     assert main(["evaluate", "--data", str(real.path), "--model", str(MODEL), *options]) == 0
     record = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.json")
-    assert record.protocol.alphas == (0.1, 0.05)
+    assert record.protocol.scoring.alphas == (0.1, 0.05)
     assert record == record_from_predictions(read_predictions(tmp_path / "dinov2_tiny_p14.predictions.parquet"))
     lines = {line.split("  ")[0]: line.split()[-6:] for line in capsys.readouterr().out.splitlines()[2:]}
     assert lines["SOC soft"][0] == "6.36"
@@ -181,7 +182,7 @@ def test_centered_beside_reference(real: DatasetFolder) -> None:
     """Against sampling, scores and expectation written down again, with half-cell offsets at every place."""
     names = ("soc", "soc_soft", "soc_geo")
     found = {
-        convention: evaluate_backbone(extractor(), real, get_tasks(names), convention=convention)
+        convention: evaluate_backbone(extractor(), real, get_tasks(names), scoring=ScoringConfig(convention))
         for convention in ("reference", "centered")
     }
     ids = list(real.images)
@@ -212,7 +213,7 @@ def test_centered_beside_reference(real: DatasetFolder) -> None:
             }
             line, column = max(sorted(cells), key=lambda cell, scores=scores: scores[cell])
         np.testing.assert_allclose(unit_points(row) * GRID, [column + 0.5, line + 0.5], atol=1e-3)
-    assert found["centered"].result.protocol.convention == "centered"
+    assert found["centered"].result.protocol.scoring.convention == "centered"
     scored = [part.result.metrics["soc_soft"]["pair"]["0.1"]["overall"]["pck"] for part in found.values()]
     assert None not in scored
     assert scored[0] != scored[1]
@@ -221,9 +222,10 @@ def test_centered_beside_reference(real: DatasetFolder) -> None:
 def test_padding_can_be_left_out(folders: dict[str, DatasetFolder]) -> None:
     tasks = get_tasks(["cc", "cc_soft", "soc_geo"])
     free, bound = (
-        evaluate_backbone(extractor(), folders["oracle"], tasks, valid_area=valid_area) for valid_area in (False, True)
+        evaluate_backbone(extractor(), folders["oracle"], tasks, scoring=ScoringConfig(valid_area=valid_area))
+        for valid_area in (False, True)
     )
-    assert (free.result.protocol.valid_area, bound.result.protocol.valid_area) == (False, True)
+    assert (free.result.protocol.scoring.valid_area, bound.result.protocol.scoring.valid_area) == (False, True)
     moved = 0
     for before, after in zip(free.predictions.to_pylist(), bound.predictions.to_pylist(), strict=True):
         cell = max(after["target_size"]) / GRID
@@ -245,9 +247,11 @@ def test_padding_can_be_left_out(folders: dict[str, DatasetFolder]) -> None:
 
 def test_each_target_image_can_weigh_the_same(real: DatasetFolder) -> None:
     reductions = ("pair", "keypoint", "image")
-    evaluation = evaluate_backbone(extractor(), real, get_tasks(["cc"]), reductions=reductions, normaliser="image")
+    evaluation = evaluate_backbone(
+        extractor(), real, get_tasks(["cc"]), scoring=ScoringConfig(normalizer="image", reductions=reductions)
+    )
     assert set(evaluation.result.metrics["cc"]) == set(reductions)
-    assert evaluation.result.protocol.normaliser == "image"
+    assert evaluation.result.protocol.scoring.normalizer == "image"
     assert evaluation.result.metrics["cc"]["image"]["0.1"]["overall"]["pck"] is not None
 
 
@@ -257,8 +261,8 @@ def test_what_cannot_be_evaluated_is_refused_before_any_forward(real: DatasetFol
     with pytest.raises(DatasetFolderError, match=r"no pairs for the task probe \(config soc_probe\).*--tasks"):
         evaluate_backbone(model, real, [Task("probe", "soc_probe", "SOC probe")])
     with pytest.raises(UsageError, match="SOCO has no masks"):
-        evaluate_backbone(model, real, get_tasks(["soc"]), normaliser="mask")
+        evaluate_backbone(model, real, get_tasks(["soc"]), scoring=ScoringConfig(normalizer="mask"))
     with pytest.raises(UsageError, match="Did you mean 'keypoint'"):
-        evaluate_backbone(model, real, get_tasks(["soc"]), reductions=["keypoints"])
+        evaluate_backbone(model, real, get_tasks(["soc"]), scoring=ScoringConfig(reductions=("keypoints",)))
     with pytest.raises(UsageError, match="temperature"):
-        evaluate_backbone(model, real, get_tasks(["soc"]), soft_beta=0)
+        evaluate_backbone(model, real, get_tasks(["soc"]), scoring=ScoringConfig(soft_beta=0))

@@ -12,9 +12,9 @@ from helpers.reference_pck import query_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.config import Protocol
+from soco_datasets.benchmarks.task_pairs import keep_queries
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.correspondence.candidates import best_candidates
-from soco_datasets.correspondence.plan import keep_queries
 from soco_datasets.data.schema import PAIRS_GEO
 from soco_datasets.errors import PredictionsError
 from soco_datasets.geometry import CONVENTIONS
@@ -123,7 +123,7 @@ def geo_table(candidates: list[list[str]] = CANDIDATES, **fields: Any) -> pa.Tab
             concepts = [NAMES[name] for name in shown]
             images[image_id] = {"keypoints": list(shown), "concepts": concepts, "points": points, "azimuth": None}
     answers = {"soc_geo": TaskPredictions(pairs_table(rows), [[20, 60], [60, 5], [20, 60]])}
-    table = build(answers, Protocol(convention="centered", alphas=(0.1,)), images=images, **fields)
+    table = build(answers, Protocol(ScoringConfig(convention="centered", alphas=(0.1,))), images=images, **fields)
     return with_candidates(table, {"soc_geo": pa.array(candidates)}, AnnotatedPoints.of(images))
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.pair_tables import run_config
 from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from PIL import Image
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
+from soco_datasets.config import CachePolicy
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence import target_matcher as matcher
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
-from soco_datasets.correspondence.local_engine import CachePolicy
 from soco_datasets.correspondence.target_matcher import TargetMatcher
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import BackboneError, DatasetFolderError, SocoError, UsageError
@@ -48,7 +49,7 @@ def extractor(batch_size: int = 8) -> DenseFeatureExtractor:
 
 
 def evaluate(folder: DatasetFolder, batch_size: int = 8, **options: Any) -> Evaluation:
-    return evaluate_backbone(extractor(batch_size), folder, TASKS, **options)
+    return evaluate_backbone(extractor(batch_size), folder, TASKS, run=run_config(**options))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_a_store_is_filled_once_resumed_and_mended(
     images = usual.result.counts["images"]
 
     def run() -> tuple[int, int]:
-        found = evaluate(folder, store="disk", store_dir=tmp_path)
+        found = evaluate(folder, store="disk", place=tmp_path)
         assert_same(found, usual)
         counts = found.result.counts
         assert counts["decodes"] == counts["forwards"] == images - counts["reused"]
@@ -177,14 +178,14 @@ def test_a_store_is_filled_once_resumed_and_mended(
 def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Did you mean 'memory'"):
         CachePolicy("memmory")
-    with pytest.raises(UsageError, match="goes with the store disk"):
+    with pytest.raises(UsageError, match="--store-dir requires"):
         CachePolicy("none", directory=tmp_path)
     monkeypatch.setattr(pipeline, "available_memory", lambda: 1000)
     with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*--store auto"):
         evaluate(folder, store="memory")
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="a part of the path is a file"):
-        evaluate(folder, store="disk", store_dir=tmp_path / "file")
+        evaluate(folder, store="disk", place=tmp_path / "file")
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

@@ -7,15 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from helpers.pair_tables import run_config
 from helpers.shared_builds import built_mini
 from helpers.shared_data import ORACLE
 
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.config import CachePolicy, ScoringConfig
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
-from soco_datasets.correspondence.local_engine import CachePolicy
-from soco_datasets.correspondence.memory import Needs, memory_needs
-from soco_datasets.correspondence.plan import make_plan, task_pairs
+from soco_datasets.correspondence.memory_needs import Needs, memory_needs
+from soco_datasets.correspondence.plan import make_plan
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
@@ -35,7 +37,7 @@ def extractor(size: int = 112) -> DenseFeatureExtractor:
 
 def needs(folder: DatasetFolder, size: int = 112, names: tuple[str, ...] = ("soc", "cc"), workers: int = 2) -> Needs:
     made, tasks = extractor(size), get_tasks(names)
-    protocol = protocol_of(made.describe(), "reference", (0.1,))
+    protocol = protocol_of(made.describe(), ScoringConfig())
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
     return memory_needs(made, make_plan(tasks, pairs, folder, protocol, made.grid), pairs, protocol, workers)
 
@@ -43,11 +45,11 @@ def needs(folder: DatasetFolder, size: int = 112, names: tuple[str, ...] = ("soc
 def test_the_least_budget_works_and_one_byte_less_is_refused(folder: DatasetFolder) -> None:
     least = max(needs(folder).matching, needs(folder).scoring)
     usual = evaluate_backbone(extractor(), folder, TASKS)
-    tight = evaluate_backbone(extractor(), folder, TASKS, memory_budget=least)
+    tight = evaluate_backbone(extractor(), folder, TASKS, run=run_config(memory=least))
     assert tight.predictions.replace_schema_metadata(None).equals(usual.predictions.replace_schema_metadata(None))
     assert tight.result.metrics == usual.result.metrics
     with pytest.raises(UsageError, match=rf"takes about {-(-least // 2**20)} MiB .*Raise --memory-budget"):
-        evaluate_backbone(extractor(), folder, TASKS, memory_budget=least - 1)
+        evaluate_backbone(extractor(), folder, TASKS, run=run_config(memory=least - 1))
 
 
 def test_maps_get_what_the_rest_leaves(folder: DatasetFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +59,7 @@ def test_maps_get_what_the_rest_leaves(folder: DatasetFolder, monkeypatch: pytes
         seen.append(choice)  # and so there are two passes
 
     monkeypatch.setattr(pipeline, "open_store", look)
-    evaluate_backbone(extractor(), folder, TASKS, memory_budget=10**9)
+    evaluate_backbone(extractor(), folder, TASKS, run=run_config(memory=10**9))
     evaluate_backbone(extractor(), folder, TASKS)
     assert [choice.memory_budget for choice in seen] == [10**9 - needs(folder).matching, None]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.pair_tables import run_config
 from helpers.small_release import jpeg, make_release
 from helpers.tiny_models import make
 
@@ -31,7 +32,7 @@ def built(root: Path, images_per_category: int) -> DatasetFolder:
 
 def evaluate(model: Path, folder: DatasetFolder, **options: Any) -> Evaluation:
     extractor = DenseFeatureExtractor(load_backbone(model), image_size=56)
-    return evaluate_backbone(extractor, folder, get_tasks(["soc", "cc"]), **options)
+    return evaluate_backbone(extractor, folder, get_tasks(["soc", "cc"]), run=run_config(**options))
 
 
 def costs(evaluation: Evaluation) -> tuple[int, int]:
@@ -50,7 +51,7 @@ def assert_same(found: Evaluation, usual: Evaluation) -> None:
 def test_another_dataset_costs_the_images_it_does_not_share(model: Path, tmp_path: Path, workers: int) -> None:
     small, large = built(tmp_path, 3), built(tmp_path, 4)
     assert small.content_hash != large.content_hash
-    store: dict[str, Any] = {"store": "disk", "store_dir": tmp_path / "store", "workers": workers}
+    store: dict[str, Any] = {"store": "disk", "place": tmp_path / "store", "workers": workers}
     forwards, _ = costs(evaluate(model, small, **store))
     assert forwards in (3, 6), "the same photograph under two names is forwarded once, or twice in one batch"
     found = evaluate(model, large, **store)
@@ -62,7 +63,7 @@ def test_another_dataset_costs_the_images_it_does_not_share(model: Path, tmp_pat
 
 def test_an_image_changed_behind_the_manifest_is_another_image(model: Path, tmp_path: Path) -> None:
     folder = built(tmp_path, 3)
-    store: dict[str, Any] = {"store": "disk", "store_dir": tmp_path / "store", "workers": 0}
+    store: dict[str, Any] = {"store": "disk", "place": tmp_path / "store", "workers": 0}
     before = evaluate(model, folder, **store)
     path = shutil.copytree(folder.path, tmp_path / "changed")
     old = folder.images.jpeg_bytes("bus/bus_2")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -17,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.pair_tables import run_config
+
+from soco_datasets.config import RunConfig, ScoringConfig
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
@@ -25,21 +27,22 @@ from helpers.small_release import zip_release
 from helpers.tiny_models import make
 
 from soco_datasets.benchmarks import image_files
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.image_files import check_images
 from soco_datasets.benchmarks.soco import release
 from soco_datasets.benchmarks.soco.source import open_release
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.local_engine import CachePolicy
-from soco_datasets.correspondence.plan import make_plan, task_pairs
+from soco_datasets.correspondence.plan import make_plan
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.distributed import plan_shards as shares
 from soco_datasets.distributed import pool
-from soco_datasets.distributed import shards as shares
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
 from soco_datasets.distributed.ray_engine import RayExtractor
@@ -64,7 +67,9 @@ def mini_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(mini_release: Path) -> DatasetFolder:
-    return open_folder(build_dataset(str(mini_release), mini_release.with_name("built"), skip_bad=True).path)
+    return open_folder(
+        build_dataset(str(mini_release), mini_release.with_name("built"), options=BuildOptions(skip_bad=True)).path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +98,7 @@ def remote(cluster: None, spec: ExtractorSpec) -> Iterator[RayExtractor]:
 def assert_same(found: Evaluation, usual: Evaluation) -> None:
     rows, expected = (part.predictions.replace_schema_metadata(None) for part in (found, usual))
     assert rows.equals(expected)
-    ours, theirs = (dataclasses.replace(part.result, created="", counts={}) for part in (found, usual))
+    ours, theirs = (part.result.model_copy(update={"created": "", "counts": {}}) for part in (found, usual))
     assert ours == theirs
 
 
@@ -122,7 +127,7 @@ class TestTwoWorkers:
         monkeypatch.setattr(shares, "_IMAGES", images)
         monkeypatch.setattr(shares, "_SHARES", IMAGES)
         place = tmp_path if store == "disk" else None
-        found = evaluate_backbone(remote, folder, TASKS, store=store, store_dir=place)
+        found = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
         assert_same(found, usual)
         counts = found.result.counts
         assert counts["redone"] == 0
@@ -131,15 +136,17 @@ class TestTwoWorkers:
         else:
             assert counts["forwards"] == counts["decodes"] == counts["images"] == IMAGES
         if store == "disk":
-            again = evaluate_backbone(remote, folder, TASKS, store=store, store_dir=place)
+            again = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
             assert_same(again, usual)
             assert (again.result.counts["forwards"], again.result.counts["reused"]) == (0, IMAGES)
 
     def test_all_pairs_are_the_same_too(self, remote: RayExtractor, folder: DatasetFolder, spec: ExtractorSpec) -> None:
         tasks = get_tasks(["soc", "soc_geo"])
-        ours, theirs = (evaluate_all_pairs(model, folder, tasks, block=500) for model in (remote, spec.load()))
+        ours, theirs = (
+            evaluate_all_pairs(model, folder, tasks, run=RunConfig(block_points=500)) for model in (remote, spec.load())
+        )
         assert ours.counts.pop("redone") == 0
-        assert dataclasses.replace(ours, created="") == dataclasses.replace(theirs, created="")
+        assert ours.model_copy(update={"created": ""}) == theirs.model_copy(update={"created": ""})
 
     def test_a_worker_lost_between_the_stages_costs_its_own_shares(
         self,
@@ -151,11 +158,10 @@ class TestTwoWorkers:
     ) -> None:
         monkeypatch.setattr(shares, "_IMAGES", 8)
         model = remote.describe()
-        protocol = protocol_of(model, "reference", (0.1,))
+        protocol = protocol_of(model, ScoringConfig())
         plan = make_plan(TASKS, {task.name: task_pairs(folder, task) for task in TASKS}, folder, protocol, remote.grid)
         counts = {"decodes": 0, "forwards": 0}
-        options: dict[str, Any] = {"choice": CachePolicy(), "workers": 1, "counts": counts}
-        with open_engine(remote, folder, protocol, **options) as engine:
+        with open_engine(remote, folder, protocol, RunConfig(workers=1), counts) as engine:
             engine.sample(plan)
             assert counts == {"decodes": IMAGES, "forwards": IMAGES, "redone": 0}
             first = engine.match(plan)
@@ -199,7 +205,7 @@ def test_one_worker_with_two_threads_and_no_memory_gives_the_same(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with RayExtractor(spec, workers=1) as extractor:
-        found = evaluate_backbone(extractor, folder, TASKS, memory_budget=1, workers=0)
+        found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
     assert_same(found, usual)
     assert found.result.counts["forwards"] == IMAGES
 
@@ -304,7 +310,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
     monkeypatch.setattr(release, "_CHUNK", 37)
     monkeypatch.setattr(image_files, "_CHUNK", 7)
     options: dict[str, Any] = {"max_shard_size": "100KB", "skip_bad": True}
-    alone = build_dataset(str(mini_release), tmp_path / "alone", **options)
+    alone = build_dataset(str(mini_release), tmp_path / "alone", options=BuildOptions(**options))
     assert alone.manifest["findings"]["counts"]["error"]
     with ray_mapper(workers=2) as mapper:
 
@@ -315,7 +321,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
                 yield result
 
         killed = [next(mapper(eval, ["__import__('os').getpid()"]))]
-        build_dataset(str(mini_release), tmp_path / "together", mapper=killing, **options)
+        build_dataset(str(mini_release), tmp_path / "together", options=BuildOptions(**options), mapper=killing)
     assert not killed
     assert "died" in caplog.text
     assert tree_hash(tmp_path / "together") == tree_hash(tmp_path / "alone")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from soco_datasets.correspondence.plan import Plan
 from soco_datasets.correspondence.target_matcher import MatchResult
 from soco_datasets.distributed.cluster import WorkerPoolSpec, crew_for
-from soco_datasets.distributed.shards import MergedMatches, cut_images, matching_share, sampling_share, spans_of
+from soco_datasets.distributed.plan_shards import MergedMatches, cut_images, matching_share, sampling_share, spans_of
 from soco_datasets.errors import UsageError
 
 

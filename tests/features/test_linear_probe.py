@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.config import CachePolicy, RunConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.probe_pairs import PROBE_TASKS, ProbeData, hold_out, read_probe_data, read_split
 from soco_datasets.correspondence.probe_scores import select, selection_score
@@ -171,7 +172,7 @@ def test_the_record_and_the_heads_on_disk(run: ProbeRun, tmp_path: Path) -> None
 
 def test_half_precision_features_on_disk(data: ProbeData, folder: DatasetFolder, tmp_path: Path) -> None:
     extractor = oracle_extractor("bfloat16")
-    run = run_probe(extractor, data, ProbeRecipe(batch_size=16, epochs=1), memory_budget=0)
+    run = run_probe(extractor, data, ProbeRecipe(batch_size=16, epochs=1), run=RunConfig(CachePolicy(memory_budget=0)))
     _, heads = write_probe(tmp_path, run)
     backbone = HeadBackbone(extractor.backbone, load_head(heads["reference"]))
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, 285), folder, PROBE_TASKS)

@@ -18,7 +18,7 @@ from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.plugin import PluginBackbone, load_plugin, plugin
-from soco_datasets.features.selfcheck.run import check_backbone
+from soco_datasets.features.selfcheck.check_model import check_backbone
 
 
 @plugin(stride=16)

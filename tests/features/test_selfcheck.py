@@ -17,8 +17,8 @@ from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.families.base import Backbone
 from soco_datasets.features.model_list import BACKBONES
 from soco_datasets.features.preprocess import NAMED_STATISTICS
+from soco_datasets.features.selfcheck.check_model import SelfCheckReport, check_backbone, check_model, default_sizes
 from soco_datasets.features.selfcheck.locality import measure, probe_cells
-from soco_datasets.features.selfcheck.run import SelfCheckReport, check_backbone, check_model, default_sizes
 
 BUILDERS = {**TOKEN_MODELS, **MAP_MODELS}
 SLOW = ("stable_diffusion",)  # eight forwards an image

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from helpers.pair_tables import build, pairs_table
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.records.predictions import TaskPredictions
 
 NAMES = {
@@ -106,6 +106,8 @@ def world_table(seed: int = 0, *, spread: float = 25.0, model: int = 0, tasks: A
     tables, images = world_pairs(seed, **size)
     wanted = {name: tables[name] for name in tasks or tables}
     fields = {"supercategories": PARENTS, "images": images, "model": {"name": f"model {model}"}, **options}
-    protocol = fields.pop("protocol", Protocol(convention="centered", reductions=("pair", "keypoint", "image")))
+    protocol = fields.pop(
+        "protocol", Protocol(ScoringConfig(convention="centered", reductions=("pair", "keypoint", "image")))
+    )
     answered = {name: TaskPredictions(pairs, answers(pairs, model, spread)) for name, pairs in wanted.items()}
     return build(answered, protocol, **fields)

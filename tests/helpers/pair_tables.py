@@ -10,13 +10,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import CachePolicy, FeatureConfig, Protocol, RunConfig, ScoringConfig
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.geometry import cells_to_unit, unit_to_pixels
+from soco_datasets.records.header import PredictionsOrigin
 from soco_datasets.records.predictions import TaskPredictions, predictions_table
 
 MODEL = "dinov2_tiny_p14"
 HASH = "0" * 64
+
+
+def run_config(
+    store: str = "auto", *, memory: int | None = None, place: Path | None = None, **options: Any
+) -> RunConfig:
+    """A `RunConfig` with a cache in `place` (shared stores) of so many bytes of memory."""
+    return RunConfig(CachePolicy(store, memory, place), **options)
 
 
 def pairs_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -72,7 +80,9 @@ def build(tasks: dict[str, TaskPredictions], protocol: Protocol | None = None, *
         "counts": {"images": 8, "pairs": 5, "keypoints": 6, "forwards": 8, "decodes": 8},
         "created": "2026-01-31T12:00:00+00:00",
     }
-    return predictions_table(tasks, protocol=protocol or Protocol(convention="centered"), **{**header, **fields})
+    images = fields.pop("images", None)
+    used = protocol or Protocol(ScoringConfig(convention="centered"))
+    return predictions_table(tasks, PredictionsOrigin(**{"protocol": used, **header, **fields}), images)
 
 
 def small_table(**fields: Any) -> pa.Table:
@@ -112,7 +122,7 @@ def oracle_tasks(release: Path, expected: Path) -> dict[str, TaskPredictions]:
 
 
 def oracle_protocol() -> Protocol:
-    return Protocol(image_size=285, size=280, grid=20)
+    return Protocol(features=FeatureConfig(image_size=285, size=280, grid=20))
 
 
 def _soc_targets(given: dict[str, Any]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from helpers.hub_clients import run_soco
 from helpers.hub_results import BENCHMARK, TASKS, board_files, make_result, predictions_beside, published
 from helpers.loopback_hub import LoopbackHub
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError
 from soco_datasets.hub.submission import SubmissionError
 from soco_datasets.hub.submit import prepare
@@ -155,15 +155,18 @@ OTHER_DATA = {"id": "GenIntelLab/SOCO", "revision": "v0", "content_hash": "a" * 
     [
         (spoil_number, "the record is not what its predictions give"),
         (in_percent, "wrong unit"),
-        (without_predictions, "is not there"),
+        (without_predictions, "is missing"),
         (made(tasks=("cc", "soc")), "incomplete: it lacks the task\\(s\\) cross_soc"),
         (made(dataset=OTHER_DATA), "evaluated on other data: GenIntelLab/SOCO"),
         (
-            made(protocol=Protocol(convention="centered")),
+            made(protocol=Protocol(ScoringConfig(convention="centered"))),
             "the convention is 'centered', the leaderboard's is 'reference'",
         ),
-        (made(protocol=Protocol(image_size=640)), "the image size is 640, the leaderboard's is 800"),
-        (made(protocol=Protocol(alphas=(0.05,))), "not scored at alpha 0.1"),
+        (
+            made(protocol=Protocol(features=FeatureConfig(image_size=640))),
+            "the image size is 640, the leaderboard's is 800",
+        ),
+        (made(protocol=Protocol(ScoringConfig(alphas=(0.05,)))), "not scored at alpha 0.1"),
     ],
     ids=["number", "percent", "no predictions", "incomplete", "other data", "convention", "size", "alpha"],
 )
@@ -176,7 +179,9 @@ def test_a_result_that_does_not_fit_is_refused_with_the_reason(
 
 
 def test_nothing_is_sent_of_a_result_that_does_not_fit(hub: LoopbackHub, tmp_path: Path, built_mini: Path) -> None:
-    record = make_result(built_mini, tmp_path / "results", resamples=0, protocol=Protocol(image_size=640))
+    record = make_result(
+        built_mini, tmp_path / "results", resamples=0, protocol=Protocol(features=FeatureConfig(image_size=640))
+    )
     done = submit(hub, tmp_path, record, ok=False)
     assert "cannot stand on the leaderboard of lab/soco:\n  the image size is 640" in done.stderr
     assert nothing_was_sent(hub)

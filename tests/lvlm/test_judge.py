@@ -18,11 +18,11 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import DataNotFoundError, PredictionsError
 from soco_datasets.lvlm.answer_files import load_answers
 from soco_datasets.lvlm.answer_store import AnswerStore
+from soco_datasets.lvlm.circular_scores import Answer
 from soco_datasets.lvlm.judge import judge_answers
-from soco_datasets.lvlm.models import ModelOptions
+from soco_datasets.lvlm.model_choice import ModelOptions
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.run import AskOptions
-from soco_datasets.lvlm.scores import Answer
 from soco_datasets.lvlm.verdicts import load_judged
 
 LONG = "I would say it is the thing on the far side, a part the artist drew"

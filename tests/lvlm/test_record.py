@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from soco_datasets.lvlm.answer_table import (
     read_answers_table,
     write_answers,
 )
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.lvlm_record import LvlmResult, record_from_answers, unanswered
 from soco_datasets.lvlm.prompted import PromptedQuestions
 from soco_datasets.lvlm.provenance import answers_header, run_record_path
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.utils.files import sha256_file
 
 HEADER = AnswersHeader(
@@ -100,7 +99,7 @@ def test_what_is_not_answered_is_named_and_refused() -> None:
 
 def test_questions_are_compared_with_the_dataset() -> None:
     folder = mini()
-    stated = dataclasses.replace(HEADER, dataset={**HEADER.dataset, "content_hash": folder.content_hash})
+    stated = HEADER.model_copy(update={"dataset": {**HEADER.dataset, "content_hash": folder.content_hash}})
     rows = read_rows(folder, "vis")
     check_questions(answers_table(stated, rows, {}), folder)
     with pytest.raises(PredictionsError, match="4 row\\(s\\) lack, such as vis index 0"):
@@ -122,15 +121,21 @@ def test_questions_are_compared_with_the_dataset() -> None:
         (lambda fields: fields.update(soco_lvlm_scores=1), "soco_lvlm_scores is 1"),
         (lambda fields: fields.pop("device"), "unknown or lacks fields: device"),
         (lambda fields: fields.update(created="yesterday"), "created must be a UTC time"),
-        (lambda fields: fields["counts"]["vis"].update(rows=-1), "whole numbers"),
-        (lambda fields: fields["counts"].update(desc={}), "count their rows"),
-        (lambda fields: fields["counts"]["vis"].pop("rows"), "groups, rows and unanswered"),
-        (lambda fields: fields["protocol"]["settings"]["vis"].update(markers="red"), "markers and bootstrap"),
-        (lambda fields: fields.update(bootstrap=[]), "markers and bootstrap"),
-        (lambda fields: fields.update(protocol={"settings": {"vis": 3}}), "malformed"),
+        (lambda fields: fields["counts"]["vis"].update(rows=-1), "counts/vis/rows must be 0 or more"),
+        (lambda fields: fields["counts"].update(desc=fields["counts"]["vis"]), "count their rows"),
+        (lambda fields: fields["counts"]["vis"].pop("rows"), "counts/vis/rows is missing"),
+        (
+            lambda fields: fields["protocol"]["settings"]["vis"].update(markers="red"),
+            "settings/vis/markers must be a mapping",
+        ),
+        (lambda fields: fields.update(bootstrap=[]), "bootstrap must be a mapping"),
+        (lambda fields: fields.update(protocol={"settings": {"vis": 3}}), "settings/vis must be a mapping"),
         (lambda fields: fields["parsers"]["paper"]["settings"].clear(), "must have scores of vis"),
         (lambda fields: fields["parsers"]["paper"]["settings"]["vis"]["overall"].update(circular=34.2), "wrong unit"),
-        (lambda fields: fields["parsers"]["paper"]["settings"]["vis"].pop("overall"), "malformed"),
+        (
+            lambda fields: fields["parsers"]["paper"]["settings"]["vis"].pop("overall"),
+            "settings/vis/overall is missing",
+        ),
     ],
 )
 def test_malformed_records_are_refused(change, said: str) -> None:
@@ -175,8 +180,8 @@ def test_prompts_tell_another_wording_than_the_one_stated() -> None:
     keys = list(asked.all_keys())
     answers = {("vis", row["index"]): Answer("A", key=key) for row, key in zip(rows, keys, strict=True)}
     stated = {"template_hash": DEFAULT_TEMPLATE.hash, "markers": {"shape": "arrow", "color": "red"}}
-    record_from_answers(answers_table(dataclasses.replace(HEADER, settings={"vis": stated}), rows, answers))
-    blue = dataclasses.replace(HEADER, settings={"vis": {**stated, "markers": {"shape": "arrow", "color": "blue"}}})
+    record_from_answers(answers_table(HEADER.model_copy(update={"settings": {"vis": stated}}), rows, answers))
+    blue = HEADER.model_copy(update={"settings": {"vis": {**stated, "markers": {"shape": "arrow", "color": "blue"}}}})
     with pytest.raises(PredictionsError, match="8 answer\\(s\\) are to another wording or other markers"):
         record_from_answers(answers_table(blue, rows, answers))
 
@@ -221,7 +226,7 @@ def test_where_answers_come_from(tmp_path: Path) -> None:
     assert asked.device == {"provider": "openai-api", "base_url": "host"}
     assert asked.created == run["created"]
     assert asked.settings["vis"]["template_hash"] == "t"
-    assert "secret" not in json.dumps(dataclasses.asdict(asked))
+    assert "secret" not in json.dumps(asked.to_dict())
 
     path.write_text(path.read_text() + lines[-1])  # the run went on and was killed: its record is of fewer answers
     killed = header_of(path)
@@ -241,4 +246,4 @@ def test_folders_of_a_machine_stay_private(tmp_path: Path) -> None:
     run_record_path(path).write_text(json.dumps({**record, "model": local}))
     found = header_of(path)
     assert (found.model["name"], found.device) == ("tiny", {"provider": "soco_hf", "device": "cpu"})
-    assert "/home" not in json.dumps(dataclasses.asdict(found))
+    assert "/home" not in json.dumps(found.to_dict())

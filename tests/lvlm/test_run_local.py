@@ -31,7 +31,7 @@ from soco_datasets.lvlm.hf_model import (
     shrink,
 )
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
-from soco_datasets.lvlm.models import ModelOptions, open_model
+from soco_datasets.lvlm.model_choice import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
 from soco_datasets.lvlm.run import AskOptions, run_questions
 

@@ -9,17 +9,17 @@ from helpers.small_questions import small_asked
 from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.soco.paper_lvlm import paper_rows
 from soco_datasets.commands import lvlm_report
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.generation import LETTERS
 from soco_datasets.errors import DataNotFoundError, PredictionsError, UsageError
 from soco_datasets.lvlm.answer_files import write_letters
 from soco_datasets.lvlm.answer_store import AnswerStore
+from soco_datasets.lvlm.circular_scores import Answer
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer
 from soco_datasets.reporting.lvlm_gallery import choose_questions
 from soco_datasets.reporting.lvlm_page import write_lvlm_page
-from soco_datasets.reporting.paper_lvlm import paper_rows
 
 
 @pytest.fixture(scope="module")

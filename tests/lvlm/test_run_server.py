@@ -23,7 +23,7 @@ from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.commands import lvlm_run
 from soco_datasets.data.questions.prompts import PromptTemplate
 from soco_datasets.errors import MissingExtraError, SocoError, UsageError
-from soco_datasets.lvlm.models import ModelOptions, model_name, open_model
+from soco_datasets.lvlm.model_choice import ModelOptions, model_name, open_model
 from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
 

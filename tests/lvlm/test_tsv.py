@@ -24,8 +24,8 @@ from soco_datasets.data.questions.generation import LETTERS
 from soco_datasets.data.questions.prompts import load_template
 from soco_datasets.errors import DataNotFoundError, ReleaseError, UsageError
 from soco_datasets.lvlm.baselines import RANDOM, guess
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.scores import Answer, score_answers
 from soco_datasets.lvlm.tsv import COLUMNS, FILE_NAMES
 from soco_datasets.lvlm.tsv_files import export_tsv, import_tsv
 

@@ -9,7 +9,7 @@ from helpers.pair_tables import build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.errors import UsageError
 from soco_datasets.records.azimuth import azimuth_curve, azimuth_difference
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
@@ -74,7 +74,7 @@ def table_of(azimuths: Any) -> Any:
     for image, azimuth in zip(images.values(), azimuths, strict=False):
         image["azimuth"] = azimuth
     answered = {name: TaskPredictions(rows, answers(rows, 0, 20.0)) for name, rows in pairs.items()}
-    return build(answered, Protocol(convention="centered", alphas=(0.2, 0.1)), images=images), images
+    return build(answered, Protocol(ScoringConfig(convention="centered", alphas=(0.2, 0.1))), images=images), images
 
 
 def test_the_record_has_the_curve_of_every_task(tmp_path: Any) -> None:

@@ -8,7 +8,7 @@ from helpers.feature_worlds import world_pairs, world_table
 from helpers.pair_tables import PAIRS_SOC, POINTS_SOC, build, pairs_table, small_table
 
 from soco_datasets.cli import main
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.compare import compare_predictions, read_side
 from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
@@ -118,7 +118,9 @@ def test_other_data_protocols_and_queries_are_refused_with_both_sides_named():
     with pytest.raises(UsageError, match=r"first and second .*convention centered and reference"):
         compare_predictions(a, small_table(**other, protocol=Protocol()))
     with pytest.raises(UsageError, match=r"first and second .*alphas"):
-        compare_predictions(a, small_table(**other, protocol=Protocol(convention="centered", alphas=(0.1,))))
+        compare_predictions(
+            a, small_table(**other, protocol=Protocol(ScoringConfig(convention="centered", alphas=(0.1,))))
+        )
     fewer = build({"soc": TaskPredictions(pairs_table(PAIRS_SOC[:2]), POINTS_SOC[:3])}, **other)
     with pytest.raises(UsageError, match=r"first .* and second .*task soc they answer different queries \(4 and 3\)"):
         compare_predictions(a, fewer)

@@ -10,7 +10,7 @@ from helpers.pair_tables import HASH, build, pair, pairs_table, small_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import FeatureConfig, Protocol
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records import error_analysis as anatomy
 from soco_datasets.records.annotated_points import AnnotatedPoints
@@ -174,7 +174,7 @@ def test_the_pieces_of_a_drop_add_up_to_it(seed, spread):
     drops = record.anatomy["drops"]
     assert [(drop["from"], drop["to"]) for drop in drops] == list(anatomy.DROPS)
     for drop in drops:
-        assert set(drop["reductions"]) == set(record.protocol.reductions)
+        assert set(drop["reductions"]) == set(record.protocol.scoring.reductions)
         for reduction, part in drop["reductions"].items():
             above, below = (record.metrics[drop[side]][reduction]["0.1"]["overall"]["pck"] for side in ("from", "to"))
             assert (part["from_pck"], part["to_pck"]) == (above, below)
@@ -250,7 +250,7 @@ def test_neither_the_order_of_rows_nor_the_size_of_blocks_changes_a_digit(monkey
 
 
 def test_the_reference_convention_truncates_annotated_points_as_the_pck_does():
-    protocol = Protocol(size=280, grid=20)
+    protocol = Protocol(features=FeatureConfig(size=280, grid=20))
     table = world_table(6, spread=12.0, protocol=protocol)
     verdicts = classify(table, AnnotatedPoints.of(read_annotated_images(table)))
     assert np.array_equal(verdicts.error, row_errors(table))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from helpers.report_records import predictions, record
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.features.linear_probe import ProbeRecipe
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
@@ -18,7 +18,7 @@ from soco_datasets.reporting.export import ReportTable
 from soco_datasets.reporting.report_tables import report_tables
 from soco_datasets.reporting.write_report import write_report
 
-ALPHAS = Protocol().alphas
+ALPHAS = ScoringConfig().alphas
 
 
 def scores(pck: float) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
     changes = (
         {"model": {**result.model, "layer": 3}},
         {"dataset": {**result.dataset, "content_hash": "0" * 64}},
-        {"protocol": dataclasses.replace(result.protocol, image_size=77)},
+        {"protocol": Protocol(result.protocol.scoring, FeatureConfig(image_size=77))},
     )
     for change in changes:
         probe_of(result, **change).write(tmp_path / "m.probe.json")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
@@ -68,7 +68,7 @@ def page_of(categories: list[str], points: list[str], model: str) -> str:
     parents = dict(zip(categories, [categories[0], categories[1], "x"] * 3, strict=False))
     result = record_from_predictions(table, resamples=20)
     more = record(categories, model, point_names=points, supercategories=parents)
-    more = dataclasses.replace(more, model={**more.model, "name": model + "\ud800"})  # JSON may hold half a character
+    more = more.replace(model={**more.model, "name": model + "\ud800"})  # JSON may hold half a character
     photographs = Photographs(noise)
     found = galleries(table, ["soc"], photographs, 2)["soc"]
     return render_page([result, more], galleries=[Gallery(0, "soc", found)], photos=photographs.data_uris())
@@ -121,7 +121,7 @@ def test_what_does_not_belong_together_is_refused(run: list[Path], tmp_path: Pat
     other = write_evaluation(tmp_path, table := predictions(["car"], "other"), record_from_predictions(table))[0]
     with pytest.raises(UsageError, match=r"good and other cannot be compared.*different data"):
         write_report([run[0], other], tmp_path)
-    centered = predictions(["car"], "third", protocol=Protocol(convention="reference"))
+    centered = predictions(["car"], "third", protocol=Protocol(ScoringConfig(convention="reference")))
     third = write_evaluation(tmp_path, centered, record_from_predictions(centered))[0]
     with pytest.raises(UsageError, match=r"other and third cannot be compared.*convention centered and reference"):
         write_report([other, third], tmp_path)
@@ -138,9 +138,11 @@ def test_what_does_not_belong_together_is_refused(run: list[Path], tmp_path: Pat
 
 
 def test_a_record_without_the_optional_parts_still_makes_a_page() -> None:
-    bare = dataclasses.replace(record(["car", "bus"]), intervals=None, anatomy=None, curves=None, baselines=None)
+    bare = record(["car", "bus"]).replace(intervals=None, anatomy=None, curves=None, baselines=None)
     soc = {"soc": {"pair": {"0.1": bare.metrics["soc"]["pair"]["0.1"]}}}
-    protocol = dataclasses.replace(bare.protocol, alphas=(0.1,), reductions=("pair",))
+    protocol = dataclasses.replace(
+        bare.protocol, scoring=ScoringConfig(bare.protocol.scoring.convention, (0.1,), reductions=("pair",))
+    )
     page = render_page([dataclasses.replace(bare, metrics=soc, protocol=protocol)])
     sections = re.findall(r'<section id="(\w+)"', page)
     assert sections == ["summary", "categories", "numbers", "terms"]

@@ -3,13 +3,13 @@ from __future__ import annotations
 from helpers.pair_tables import build, oracle_protocol, oracle_tasks, small_table
 from helpers.shared_data import ORACLE
 
-from soco_datasets.config import Protocol
+from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.records.evaluation import record_from_predictions
 from soco_datasets.reporting.terminal_tables import align, display_width, format_metrics_table
 
 
 def test_the_whole_text_of_a_small_result():
-    protocol = Protocol(convention="centered", alphas=(0.1, 0.05))
+    protocol = Protocol(ScoringConfig(convention="centered", alphas=(0.1, 0.05)))
     text = format_metrics_table(
         record_from_predictions(small_table(protocol=protocol)), per_supercategory=True, per_category=True
     )

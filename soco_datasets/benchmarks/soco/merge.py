@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ...data.diagnostics import BuildReport
-from ...data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView, PairRecord
+from ...data.release_types import (
+    AnnotatedKeypoint,
+    Box,
+    ImageRecord,
+    ImageView,
+    PairRecord,
+)
 from ...data.taxonomy import Taxonomy
 
 _K = TypeVar("_K")

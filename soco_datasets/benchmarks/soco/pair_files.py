@@ -12,10 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import BadFileError, first_names, is_json, load_json, missing_field, nfc
-from ...data.release_types import ConceptGroup, ImageRecord, ImageView, PairRecord
+from ...data.json_values import (
+    BadFileError,
+    first_names,
+    is_json,
+    load_json,
+    missing_field,
+    nfc,
+)
+from ...data.release_types import (
+    ConceptGroup,
+    ImageRecord,
+    ImageView,
+    PairRecord,
+)
 from .categories import normal_spelling
-from .source import ReleaseFiles, read_error
+from ..release_files import ReleaseFiles, read_error
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {

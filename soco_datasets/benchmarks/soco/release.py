@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from ...data.diagnostics import BuildReport
-from ...data.release_types import PAIR_SUBSETS, ImageRecord, ImageView, PairRecord, Release
+from ...data.release_types import (
+    PAIR_SUBSETS,
+    ImageRecord,
+    ImageView,
+    PairRecord,
+    Release,
+)
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
 from ...utils.files import progress
 from ..image_files import read_images
 from .categories import supercategory_of
 from .descriptions import build_descriptions
-from .merge import compare_annotations, deduplicate_pairs, distinct_views, fill_pairs, merge_views
+from .merge import (
+    compare_annotations,
+    deduplicate_pairs,
+    distinct_views,
+    fill_pairs,
+    merge_views,
+)
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import read_side_files
-from .source import ReleaseFiles
+from ..release_files import ReleaseFiles
 from .taxonomy_build import Observation, build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -43,6 +55,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
         images=images,
         pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in PAIR_SUBSETS},
         taxonomy=taxonomy,
+        read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
         side_files=side.texts,
         supercategories=_supercategories(images),

@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import check_text, finite, is_json, nfc
+from ...data.json_values import (
+    check_text,
+    finite,
+    is_json,
+    nfc,
+)
 from ...data.release_types import ImageRecord, ImageView
 from .metadata import METADATA_FILE
-from .source import ReleaseFiles, read_error
+from ..release_files import ReleaseFiles, read_error
 from .view_fields import read_view
 
 _MOST_DEGREES = 3600.0  # further round than anybody turns

@@ -10,7 +10,12 @@ from ...data.diagnostics import BuildReport
 from ...data.release_types import Observation
 from ...data.taxonomy import KeypointEntry, Taxonomy
 from .categories import find_category
-from .metadata import METADATA_FILE, STATED, Metadata, read_metadata
+from .metadata import (
+    METADATA_FILE,
+    STATED,
+    Metadata,
+    read_metadata,
+)
 from .names import parse_name
 
 _K = TypeVar("_K")

@@ -9,8 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import as_int, finite, first_names, missing_field, nfc
-from ...data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView
+from ...data.json_values import (
+    as_int,
+    finite,
+    first_names,
+    missing_field,
+    nfc,
+)
+from ...data.release_types import (
+    AnnotatedKeypoint,
+    Box,
+    ImageRecord,
+    ImageView,
+)
 
 # Annotators click a little outside the image now and then; further out the point cannot belong to it.
 FAR_OUTSIDE = 0.25  # of the image's longer side

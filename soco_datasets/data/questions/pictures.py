@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .markers import SOURCE, MarkerStyle, draw_tagged, marks_tag
+from .markers import (
+    SOURCE,
+    MarkerStyle,
+    draw_tagged,
+    marks_tag,
+)
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...utils.files import explain_write_errors
-from .disk import KEY, MAPS, USE, default_directory
+from .disk import (
+    KEY,
+    MAPS,
+    USE,
+    default_directory,
+)
 from .index import count_marks
 
 _DAY = 86400.0

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BackboneError, missing_extra
 from ..diffusion_checkpoint import MODEL_TYPE, PipelineCheckpoint
 from .base import Backbone, LoadRequest
-from .maps import MapPlan, cast_except, map_backbone, output_of
+from .maps import (
+    MapPlan,
+    cast_except,
+    map_backbone,
+    output_of,
+)
 from .tokens import check_layer, load_model
 
 if TYPE_CHECKING:

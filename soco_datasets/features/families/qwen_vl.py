@@ -15,7 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import LoadRequest
-from .maps import MapFamily, MapPlan, only_last_is_normed, output_of
+from .maps import (
+    MapFamily,
+    MapPlan,
+    only_last_is_normed,
+    output_of,
+)
 from .tokens import check_layer, load_model
 
 if TYPE_CHECKING:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
 from .base import LoadRequest
-from .maps import MapFamily, MapPlan, only_last_is_normed, output_of, tokens_to_map
+from .maps import (
+    MapFamily,
+    MapPlan,
+    only_last_is_normed,
+    output_of,
+    tokens_to_map,
+)
 from .tokens import check_layer
 
 if TYPE_CHECKING:

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import LoadRequest
-from .maps import MapFamily, MapPlan, output_of, tokens_to_map
+from .maps import (
+    MapFamily,
+    MapPlan,
+    output_of,
+    tokens_to_map,
+)
 from .tokens import check_layer
 
 if TYPE_CHECKING:

@@ -15,7 +15,12 @@ from ..extractor import DenseFeatureExtractor, l2_normalise
 from ..families.base import Backbone
 from ..model_list import BackboneSpec
 from ..preprocess import Statistics
-from .locality import NEAR_SHARE, Locality, base_image, measure
+from .locality import (
+    NEAR_SHARE,
+    Locality,
+    base_image,
+    measure,
+)
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,15 @@ from ..model_list import BackboneSpec, listed
 from ..plugin import is_plugin
 from ..preprocess import Statistics
 from . import checks as model_checks
-from .checks import Check, Reload, Size, Subject, default_sizes, guarded, resolution
+from .checks import (
+    Check,
+    Reload,
+    Size,
+    Subject,
+    default_sizes,
+    guarded,
+    resolution,
+)
 
 __all__ = ["Check", "SelfCheckReport", "check_backbone", "check_model", "default_sizes"]
 

@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from ..data.questions.generation import LETTERS, SETTINGS, questions_hash
 from ..errors import PredictionsError, unknown_name
-from ..records.intervals import LEVEL, RESAMPLES, check_resampling, interval, multiplicities
+from ..records.intervals import (
+    LEVEL,
+    RESAMPLES,
+    check_resampling,
+    interval,
+    multiplicities,
+)
 from .answers import PARSERS, STATUSES, status_of
 
 SCORES_VERSION = 2

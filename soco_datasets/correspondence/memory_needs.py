@@ -87,8 +87,8 @@ def _matching_bytes(extractor: DenseFeatureExtractor, plan: Plan, protocol: Prot
     """The descriptors, and the scores of one block of queries."""
     asked = min(QUERY_BLOCK, int(np.bincount(plan.match_target, minlength=1).max()))
     cells = extractor.grid**2
-    window = min(cells, (2 * max(protocol.soft_window, 0) + 1) ** 2) if plan.soft else 0
-    scores = cells * (2 if protocol.valid_area else 1) + 8 * window + extractor.channels
+    window = min(cells, (2 * max(protocol.scoring.soft_window, 0) + 1) ** 2) if plan.soft else 0
+    scores = cells * (2 if protocol.scoring.valid_area else 1) + 8 * window + extractor.channels
     return 4 * (len(plan.points) * extractor.channels + asked * scores)
 
 
