@@ -37,6 +37,7 @@ class AskOptions:
         thinking: the model reasons before it answers: its reasoning is stored apart and not scored.
         batch: requests per batch of the provider's batch mode; None = requests are sent one by one.
         no_images: ask without the pictures (an ablation: what the text alone gives away).
+        retry_empty: ask again where the reply was empty.
         progress_interval: seconds between progress lines where there is no terminal.
         protocol: the published protocol that the options follow, see `protocols`; None = no protocol.
 
@@ -59,6 +60,7 @@ class AskOptions:
     thinking: bool = False
     batch: int | None = None
     no_images: bool = False
+    retry_empty: bool = False
     progress_interval: float = 30.0
     protocol: Mapping[str, Any] | None = None
 

@@ -125,9 +125,9 @@ class VisionLanguageModel:
     model: Any
     processor: Any
     device: str
-    min_pixels: int | None
     max_pixels: int | None
     context: int | None
+    min_pixels: int | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, chats: Sequence[Chat], max_tokens: int, sampling: Sampling = GREEDY) -> list[Reply]:

@@ -125,7 +125,7 @@ def _run_setting(asked: PromptedQuestions, model: Model, folder: Path, options: 
     answers = folder / f"{asked.setting}.answers.jsonl"
     record_path = folder / f"{asked.setting}.run.json"
     gate = Gate()
-    with AnswerStore(answers, header) as store:
+    with AnswerStore(answers, header, retry=("empty",) if options.retry_empty else ()) as store:
         pending = sum(store.get(key) is None for key in asked.all_keys())
         log = _evaluate(asked, model, store, gate, folder / "logs", options) if pending else None
         how = {**asdict(options), **header, "max_tokens": options.answer_tokens}

@@ -17,7 +17,7 @@ from soco_datasets.cli import main
 from soco_datasets.data.questions.generation import LETTERS, draw_questions, question_rows
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.lvlm.baselines import CONSISTENT, RANDOM, expected_score, guess, match_candidates
-from soco_datasets.lvlm.circular_scores import Answer, score_answers
+from soco_datasets.lvlm.circular_scores import Answer, score_answers, wilson_interval
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.score_table import format_scores
 
@@ -44,7 +44,7 @@ def test_always_a_is_a_quarter_on_average_and_nothing_in_circles() -> None:
     assert found["circular"] == 0.0
     assert (found["groups"], found["rows"], found["rows_per_group"]) == (240, 960, 4)
     assert found["average_interval"] == [0.25, 0.25]
-    assert found["circular_interval"] == [0.0, 0.0]
+    assert found["circular_interval"] == wilson_interval(0.0, found["groups"])
 
 
 def test_right_answers_in_every_setting() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataNotFoundError, UsageError, unknown_name
-from ...utils.english import with_article
+from ...utils.english import noun_phrase, with_article
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 _LETTERS = "ABCD"
@@ -79,7 +79,7 @@ class PromptTemplate:
         category = row.get("category")
         values = {
             "question": row.get("question"),
-            "category": None if category is None else with_article(str(category).replace("_", " ")),
+            "category": None if category is None else with_article(noun_phrase(str(category).replace("_", " "))),
             "description": _lowered(row.get("description")),
             **dict(zip(_LETTERS, row["options"], strict=True)),
         }
