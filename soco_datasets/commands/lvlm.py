@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lvlm_judge, lvlm_report, lvlm_run
+from . import lvlm_judge, lvlm_markers, lvlm_report, lvlm_run
 from .common import Commands, command
 from .model_options import add_model_options, load_extractor
 
@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
     lvlm_judge.add(parts)
     _add_score(parts)
     lvlm_report.add(parts)
+    lvlm_markers.add(parts)
     _add_baseline(parts)
     _add_import(parts)
     _add_export(parts)
@@ -34,7 +35,14 @@ def add(commands: Commands) -> None:
 def _add_score(parts: Commands) -> None:
     example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
     parser = command(parts, "score", "score the answers of a model; no network, the same bytes every time", example)
-    parser.add_argument("answers", nargs="+", type=Path, help="answers files of one model, one a setting")
+    parser.add_argument(
+        "answers",
+        nargs="+",
+        type=Path,
+        help="answers files of one model, one per setting, or workbooks of VLMEvalKit (xlsx, tsv, csv)",
+    )
+    parser.add_argument("--setting", help="of a workbook whose name does not say it: vis, vis_desc or desc")
+    parser.add_argument("--model", help="name of the model in a workbook (default: from the file's name)")
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
     parser.add_argument("--judged", type=Path, help="verdicts of a judge model (`soco lvlm judge`): a third parser")
@@ -90,9 +98,13 @@ def run_score(arguments: argparse.Namespace) -> None:
     from ..lvlm.question_rows import read_rows
     from ..lvlm.score_table import format_scores
     from ..lvlm.verdicts import load_judged
+    from ..lvlm.workbooks import is_workbook
 
     folder = _folder(arguments.data)
-    headers, answers = load_answers(arguments.answers, folder.content_hash)
+    if any(is_workbook(path) for path in arguments.answers):
+        headers, answers = _workbooks(arguments, folder)
+    else:
+        headers, answers = load_answers(arguments.answers, folder.content_hash)
     judged = None if arguments.judged is None else load_judged(arguments.judged, answers)
     header = answers_header(arguments.answers, headers, folder, judge=None if judged is None else judged.record)
     rows = [row for setting in header.settings for row in read_rows(folder, setting)]
@@ -101,6 +113,35 @@ def run_score(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         write_lvlm_evaluation(arguments.out, table, record)
     print(record.to_json() if arguments.json else format_scores(record.to_dict()), end="" if arguments.json else "\n")
+
+
+def _workbooks(
+    arguments: argparse.Namespace, folder: DatasetFolder
+) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Any]]:
+    """Headers and answers of workbooks, one per setting."""
+    from ..errors import PredictionsError, UsageError
+    from ..lvlm.question_rows import read_rows
+    from ..lvlm.workbooks import is_workbook, workbook_answers, workbook_setting
+
+    headers: list[dict[str, Any]] = []
+    answers: dict[tuple[str, str], Any] = {}
+    if arguments.setting is not None and len(arguments.answers) > 1:
+        raise UsageError("--setting is for a single workbook.")
+    for path in arguments.answers:
+        if not is_workbook(path):
+            raise UsageError(f"{path} is not a workbook; score answers files and workbooks separately.")
+        setting = workbook_setting(path, arguments.setting)
+        rows = read_rows(folder, setting)
+        header, found = workbook_answers(path, setting, rows, folder.content_hash, arguments.model)
+        if any(setting == other["setting"] for other in headers):
+            raise PredictionsError(f"{path} is a second workbook of the setting {setting}: score one model at a time.")
+        if headers and headers[0]["model"] != header["model"]:
+            raise PredictionsError(
+                f"{path} is of another model than {arguments.answers[0]} by its name; give --model NAME."
+            )
+        headers.append(header)
+        answers |= found
+    return headers, answers
 
 
 def run_baseline(arguments: argparse.Namespace) -> None:

@@ -20,6 +20,15 @@ def add(commands: Commands) -> None:
     """Add the command to the parser of `soco lvlm`."""
     example = "soco lvlm run --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --setting vis,vis_desc,desc --out answers/"
     parser = command(commands, "run", "ask a vision-language model the questions; resumes where it stopped", example)
+    add_run_options(parser)
+    parser.add_argument("--marker", default="arrow", help="arrow, circle, cross or square (default arrow)")
+    parser.add_argument("--marker-color", default="red", help="red, blue, yellow, purple or green (default red)")
+    parser.add_argument("--json", action="store_true", help="print the records as JSON")
+    parser.set_defaults(run=run)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add which model is asked which questions, and how, to a parser."""
     parser.add_argument(
         "--model",
         required=True,
@@ -33,8 +42,6 @@ def add(commands: Commands) -> None:
         "--protocol", choices=PROTOCOLS, help="paper: the prompt and settings of the released code, per model family"
     )
     parser.add_argument("--template", type=Path, help="TOML file with another wording")
-    parser.add_argument("--marker", default="arrow", help="arrow, circle, cross or square (default arrow)")
-    parser.add_argument("--marker-color", default="red", help="red, blue, yellow, purple or green (default red)")
     parser.add_argument(
         "--limit", type=int, help="only the first so many questions of a setting, in four orderings each"
     )
@@ -51,8 +58,6 @@ def add(commands: Commands) -> None:
     pictures.add_argument("--image-size", type=int, help="shrink pictures to this many pixels on their longer side")
     pictures.add_argument("--image-detail", choices=("auto", "low", "high"), help="for OpenAI (default high)")
     add_asking_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the records as JSON")
-    parser.set_defaults(run=run)
 
 
 def add_asking_options(parser: argparse.ArgumentParser) -> None:
