@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lvlm_judge, lvlm_markers, lvlm_report, lvlm_run
+from . import lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
 from .common import Commands, command
 from .model_options import add_model_options, load_extractor
 
@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
     _add_score(parts)
     lvlm_report.add(parts)
     lvlm_markers.add(parts)
+    lvlm_point.add(parts)
     _add_baseline(parts)
     _add_import(parts)
     _add_export(parts)

@@ -268,7 +268,7 @@ def resampled_differences(
         [_Group(category, None, key, right) for (category, key), right in sorted(side.items())]
         for side in (first, second)
     ]
-    return _gap(*sides, _Resampling(resamples, seed, level))
+    return _gap(sides[0], sides[1], _Resampling(resamples, seed, level))
 
 
 def _report(

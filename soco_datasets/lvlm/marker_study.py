@@ -1,10 +1,9 @@
-"""The marker study: the same questions asked with several markers of the source (table r11 of the paper's supplement)."""
+"""The marker study: the same questions asked with several markers of the source (table r11 of the paper)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..utils.files import atomic_write
 from .answer_files import load_answers
 from .ask_options import AskOptions
 from .circular_scores import score_answers
-from .model_choice import LOCAL, ModelOptions, folder_name, model_name
+from .model_choice import ModelOptions, folder_name, kept_loaded
 from .prompted import PromptedQuestions
 from .run import run_questions
 
@@ -73,7 +72,7 @@ def marker_study(
         As `run.run_questions`; SocoError also where questions stay unanswered.
     """
     rows = []
-    with _kept_loaded(model):
+    with kept_loaded(model):
         for style in study.styles:
             parts = questions(style)
             results = run_questions(parts, model, out / f"{style.shape}-{style.color}", asking)
@@ -124,18 +123,3 @@ def _percent(part: Mapping[str, Any], name: str) -> str:
     ends = part[f"{name}_interval"]
     shown = f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]" if ends else ""
     return f"{100 * part[name]:.1f}{shown}"
-
-
-@contextmanager
-def _kept_loaded(model: ModelOptions) -> Iterator[None]:
-    """Keep a local model in memory between runs, which share it."""
-    if not model_name(model).startswith(f"{LOCAL}/"):
-        yield
-        return
-    from .model_choice import open_model
-
-    kept = open_model(model)
-    try:
-        yield
-    finally:
-        kept.api.close()  # type: ignore[attr-defined]

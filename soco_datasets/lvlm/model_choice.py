@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,13 +95,26 @@ def open_model(options: ModelOptions) -> Model:
         model = get_model(
             name, memoize=False, base_url=options.base_url, api_key=key or (_NO_KEY if endpoint else None), **client
         )
-        model.api.should_retry = retries(model.api.should_retry)  # type: ignore[method-assign]
+        model.api.should_retry = retries(model.api.should_retry)
         if endpoint and key is None:
             _send_no_key(model.api)
         return model
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
         reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colors
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
+
+
+@contextmanager
+def kept_loaded(model: ModelOptions) -> Iterator[None]:
+    """Keep a local model in memory between runs, which share it."""
+    if not model_name(model).startswith(f"{LOCAL}/"):
+        yield
+        return
+    kept = open_model(model)
+    try:
+        yield
+    finally:
+        kept.api.close()
 
 
 def model_identity(model: Model) -> dict[str, Any]:

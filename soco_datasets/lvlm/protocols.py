@@ -111,7 +111,7 @@ def apply_protocol(
     wanted = {**local, **released.asking}
     changed = sorted(name for name in given if name in wanted and _value(name, model, options) != wanted[name])
     kept = {name: value for name, value in wanted.items() if name not in given}
-    record = {"name": protocol, "family": released.family, "changed": changed}
+    record: dict[str, Any] = {"name": protocol, "family": released.family, "changed": changed}
     if _is_remote(model) and released.model:
         record["left_to_endpoint"] = dict(released.model)
     return AppliedProtocol(

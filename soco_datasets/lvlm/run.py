@@ -87,7 +87,7 @@ def run_questions(
         return [_run_setting(part, loaded, folder, options) for part in questions]
     finally:
         if _is_local(loaded):  # a remote model's client closes itself
-            loaded.api.close()  # type: ignore[attr-defined]
+            loaded.api.close()
 
 
 def _check_answers_file(path: Path) -> None:

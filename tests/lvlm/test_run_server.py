@@ -336,6 +336,28 @@ def test_subsets_and_questions_without_pictures(folder: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "m" / "vis.run.json").read_text())["asked"]["no_images"] is True
 
 
+def test_the_marker_study(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from soco_datasets.cli import main
+
+    with serve(lambda number, body: Scripted("B")) as server:
+        common = ["lvlm", "markers", "--model", "m", "--base-url", server.url, "--data", str(folder)]
+        options = ["--out", str(tmp_path), "--shapes", "arrow,cross", "--colors", "red,blue", "--per-category", "1"]
+        assert main([*common, *options, "--max-retries", "0", "--json"]) == 0
+        asked = len(server.requests)
+        assert main([*common, *options, "--max-retries", "0"]) == 0
+        assert len(server.requests) == asked  # resumed
+        first = {images_of(request)[0] for request in server.requests}
+    found = json.loads((tmp_path / "m.markers.json").read_text())
+    styles = [(row["shape"], row["color"]) for row in found["markers"]]
+    assert styles == [("arrow", "red"), ("arrow", "blue"), ("cross", "red"), ("cross", "blue")]
+    for row in found["markers"]:
+        part = row["settings"]["vis"]
+        assert (part["average"], part["circular"]) == (0.25, 0.0)
+        assert asked == 4 * 4 * part["groups"]
+    assert len(first) == 4 * found["markers"][0]["settings"]["vis"]["groups"]  # each marker is another picture
+    assert "cross, blue" in capsys.readouterr().out
+
+
 def test_inspect_eval_runs_the_task_by_itself(folder: Path, tmp_path: Path) -> None:
     task = Path(lvlm_run.__file__).parents[1] / "lvlm" / "inspect_task.py"
     with serve(lambda number, body: Scripted("Answer: A")) as server:
