@@ -81,7 +81,13 @@ def _add_import(parts: Commands) -> None:
 
 def _add_export(parts: Commands) -> None:
     example = "soco lvlm export --data soco-data --setting vis --out tsv"
-    parser = command(parts, "export", "write questions as the TSVs that VLMEvalKit reads", example)
+    parser = command(parts, "export", "write questions for VLMEvalKit, or for lmms-eval and EvalScope", example)
+    parser.add_argument(
+        "--format",
+        choices=("tsv", "parquet"),
+        default="tsv",
+        help="tsv (default): VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
+    )
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--setting", help="settings, comma-separated (default: all)")
     parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
@@ -184,13 +190,15 @@ def run_import(arguments: argparse.Namespace) -> None:
 
 
 def run_export(arguments: argparse.Namespace) -> None:
-    """A folder to TSVs."""
+    """A folder to files of other kits."""
     from ..data.questions.markers import MarkerStyle
+    from ..lvlm.kit_export import export_kits
     from ..lvlm.tsv_files import export_tsv
 
     settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]
     style = MarkerStyle(arguments.marker, arguments.marker_color)
-    for path in export_tsv(_folder(arguments.data), arguments.out, settings, style):
+    export = export_tsv if arguments.format == "tsv" else export_kits
+    for path in export(_folder(arguments.data), arguments.out, settings, style):
         print(path)
 
 

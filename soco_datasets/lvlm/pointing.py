@@ -2,8 +2,8 @@
 
 The pairs and the query points are those of the multiple-choice questions, in the same three settings, without letters:
 `vis` (the point is marked in the source), `vis_desc` (marked and described), `desc` (described; no source is shown).
-The tasks are `point_vis`, `point_vis_desc` and `point_desc`; their records and predictions are those of `soco evaluate`,
-so reports and `soco compare` take them beside a backbone's (`evaluate_backbone_on_points`).
+The tasks are `point_vis`, `point_vis_desc` and `point_desc`; records and predictions are those of `soco evaluate`, so
+reports and `soco compare` take them beside a backbone's (`evaluate_backbone_on_points`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from soco_datasets.lvlm.hf_model import (
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
 from soco_datasets.lvlm.model_choice import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
+from soco_datasets.lvlm.protocols import apply_protocol
 from soco_datasets.lvlm.run import AskOptions, run_questions
 
 
@@ -322,6 +324,46 @@ def test_pixel_limits_reach_the_processor_that_has_them(folders: dict[str, Path]
     assert other.record["min_pixels"] == 28 * 28 * 16
     with pytest.raises(UsageError, match="larger than"):
         load_vision_language_model(folders["internvl"], min_pixels=9, max_pixels=8)
+
+
+def test_the_protocol_of_the_paper_on_local_families(tmp_path: Path) -> None:
+    """The released settings of Qwen2.5-VL and InternVL3.5; answers cut short, which the record says."""
+    for family, save in (("qwen2_5_vl", tiny_vlm.qwen2_5_vl), ("internvl", tiny_vlm.internvl)):
+        options = {"max_position_embeddings": 16384} if family == "qwen2_5_vl" else {}
+        model = ModelOptions(str(save(tmp_path / family, **options)), device="cpu", batch_size=1)
+        applied = apply_protocol("paper", model, AskOptions(max_tokens=2), ["max_tokens"])
+        asked = replace(small_asked("vis", 1), template=applied.template)
+        (result,) = run_questions([asked], applied.model, tmp_path / "out", applied.options)
+        record = result.record
+        assert record["asked"]["protocol"]["changed"] == ["max_tokens"]
+        assert record["asked"]["template"] == applied.template.name
+        if family == "qwen2_5_vl":
+            assert record["model"]["min_pixels"] == 1280 * 28 * 28
+            assert (record["asked"]["temperature"], record["model"]["decoding"]) == (0.01, "sampling")
+            assert record["tokens"]["input_tokens"] > 4 * 2 * 1280  # two pictures of at least 1,280 tokens each
+        else:
+            assert (record["asked"]["temperature"], record["model"]["decoding"]) == (0.0, "greedy")
+            labels = [part for part in asked.content(0) if isinstance(part, str)]
+            assert labels[:2] == ["Image-1: ", "\nImage-2: "]
+            assert labels[2].startswith("\nQuestion 0?\nA. Point A")
+            assert labels[2].endswith("Answer with the option's letter from the given choices directly.")
+
+
+def test_two_families_point(folders: dict[str, Path], tmp_path: Path) -> None:
+    from helpers.small_release import make_release
+
+    from soco_datasets.benchmarks.build import build_dataset
+    from soco_datasets.data.folder import open_folder
+    from soco_datasets.lvlm.point_run import PointOptions, run_pointing
+    from soco_datasets.lvlm.subsets import SubsetOptions
+
+    build_dataset(make_release(tmp_path / "release"), tmp_path / "built")
+    for family, frame in (("qwen2_5_vl", "resized"), ("internvl", "thousandths")):
+        options = PointOptions(("vis", "desc"), SubsetOptions(limit=1), dots=2)
+        model = ModelOptions(str(folders[family]), device="cpu", batch_size=2)
+        found = run_pointing(open_folder(tmp_path / "built"), model, tmp_path, AskOptions(max_tokens=2), options)
+        assert found.frame == frame  # random weights find no dot: the declared frame stays
+        assert found.evaluation.result.counts["keypoints"] == 2
 
 
 def test_sampled_answers_repeat_with_their_seed(qwen: VisionLanguageModel) -> None:
