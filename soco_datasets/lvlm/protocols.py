@@ -3,8 +3,8 @@
 `paper` follows the code released with SOCO (a fork of VLMEvalKit): its multiple-choice prompt, and the settings of the
 models in table 3 of the paper. It fixes how a model is asked; the questions of the paper come from its TSVs
 (`soco lvlm import`). The sampling restrictions of the Qwen models are the defaults of VLMEvalKit's model classes
-(github.com/open-compass/VLMEvalKit, vlmeval/vlm/qwen2_vl and qwen3_vl); its presence penalty is not part of
-`transformers` and is sent to endpoints only.
+(github.com/open-compass/VLMEvalKit, vlmeval/vlm/qwen2_vl and qwen3_vl); its presence penalty for Qwen3-VL, which
+`transformers` does not have, is not applied.
 """
 
 from __future__ import annotations

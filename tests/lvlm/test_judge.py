@@ -25,6 +25,8 @@ from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.run import AskOptions
 from soco_datasets.lvlm.verdicts import load_judged
 
+pytestmark = pytest.mark.lvlm
+
 LONG = "I would say it is the thing on the far side, a part the artist drew"
 
 

@@ -114,6 +114,7 @@ def test_a_backbone_is_evaluated_on_the_same_queries(data: Path, tmp_path: Path)
     assert sorted(table["pair_id"].to_pylist()) == sorted(point_pairs(open_folder(data))["pair_id"].to_pylist())
 
 
+@pytest.mark.lvlm
 def test_the_command_calibrates_asks_and_scores(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A scripted endpoint that answers in thousandths, whatever pixels it is asked for: its dots are found."""
     pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")

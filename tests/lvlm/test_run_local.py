@@ -37,6 +37,8 @@ from soco_datasets.lvlm.prompted import data_uri
 from soco_datasets.lvlm.protocols import apply_protocol
 from soco_datasets.lvlm.run import AskOptions, run_questions
 
+pytestmark = pytest.mark.lvlm
+
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

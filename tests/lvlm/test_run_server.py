@@ -28,6 +28,7 @@ from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
+pytestmark = pytest.mark.lvlm
 
 HERE = Path(__file__).parent
 
