@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..lvlm.answers import PARSERS
     from ..lvlm.marker_study import MarkerStudyOptions, format_marker_study, marker_study
     from ..lvlm.prompted import PromptedQuestions
-    from .lvlm_run import prepare
+    from .lvlm_run import prepare_run
 
     if arguments.parser not in PARSERS:
         raise unknown_name("parser", arguments.parser, PARSERS)
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     def questions(style: MarkerStyle) -> list[PromptedQuestions]:
         arguments.marker, arguments.marker_color = style.shape, style.color
-        return prepare(arguments)[0]
+        return prepare_run(arguments)[0]
 
-    _, model, options = prepare(argparse.Namespace(**{**vars(arguments), "marker": "arrow", "marker_color": "red"}))
+    _, model, options = prepare_run(argparse.Namespace(**{**vars(arguments), "marker": "arrow", "marker_color": "red"}))
     found = marker_study(questions, model, arguments.out, options, study)
     print(json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else format_marker_study(found), end="")

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
     parser.add_argument("--setting", default="vis", help="whose task names the result gets (default vis)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the record and its predictions")
-    parser.set_defaults(run=run_baseline)
+    parser.set_defaults(run=run_point_baseline)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     _write(found.folder, found.evaluation)
 
 
-def run_baseline(arguments: argparse.Namespace) -> None:
+def run_point_baseline(arguments: argparse.Namespace) -> None:
     """Evaluate a backbone."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder

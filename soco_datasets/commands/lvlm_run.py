@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..errors import SocoError
     from ..lvlm.run import run_questions
 
-    asked, model, options = prepare(arguments)
+    asked, model, options = prepare_run(arguments)
     results = run_questions(asked, model, arguments.out, options)
     if arguments.json:
         print(json.dumps([result.record for result in results], indent=2, ensure_ascii=False))
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
 
 
-def prepare(arguments: argparse.Namespace) -> tuple[list[PromptedQuestions], ModelOptions, AskOptions]:
+def prepare_run(arguments: argparse.Namespace) -> tuple[list[PromptedQuestions], ModelOptions, AskOptions]:
     """The questions, the model and how it is asked, as the command line says; the model is not loaded.
 
     Raises:
@@ -139,7 +139,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[list[PromptedQuestions], Mod
     from ..lvlm.open_questions import open_asked
     from ..lvlm.protocols import apply_protocol
     from ..lvlm.question_rows import stored_settings
-    from ..lvlm.subsets import SubsetOptions, choose_questions
+    from ..lvlm.subsets import SubsetOptions, question_subset
 
     style = MarkerStyle(arguments.marker, arguments.marker_color)
     folder = open_folder(resolve_data(arguments.data))
@@ -154,7 +154,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[list[PromptedQuestions], Mod
         applied = apply_protocol(arguments.protocol, model, options, given)
         model, options, template = applied.model, applied.options, applied.template
     subset = SubsetOptions.from_texts(arguments.category, arguments.per_category, arguments.seed, arguments.limit)
-    asked = [choose_questions(open_asked(name, folder, template=template, style=style), subset) for name in settings]
+    asked = [question_subset(open_asked(name, folder, template=template, style=style), subset) for name in settings]
     return asked, model, options
 
 

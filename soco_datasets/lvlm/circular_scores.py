@@ -11,12 +11,10 @@ questions that both have, resampled together, so that what makes a question hard
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from ..records.intervals import (
     multiplicities,
 )
 from .answers import PARSERS, STATUSES, status_of
+from .share_interval import wilson_interval
 
 SCORES_VERSION = 2
 ORDERINGS = len(LETTERS)
@@ -341,30 +340,6 @@ def _summary(groups: Sequence[_Group], resampling: _Resampling) -> dict[str, Any
         if found[measure] in (0.0, 1.0) and found[f"{measure}_interval"] is not None:
             found[f"{measure}_interval"] = wilson_interval(found[measure], number, resampling.level)
     return found
-
-
-def wilson_interval(share: float, number: int, level: float = LEVEL) -> list[float]:
-    """The Wilson score interval of a share, which has a width at 0 and 1, where resampling gives none.
-
-    Args:
-        share: of questions, 0 to 1.
-        number: of independent questions, 1 or more.
-        level: its coverage.
-
-    Returns:
-        [low, high], fractions. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
-
-    >>> [round(end, 4) for end in wilson_interval(0.0, 10)], [round(end, 4) for end in wilson_interval(1.0, 240)]
-    ([0.0, 0.2775], [0.9842, 1.0])
-    """
-    squared = NormalDist().inv_cdf(0.5 + level / 2) ** 2
-    middle = (share + squared / (2 * number)) / (1 + squared / number)
-    half = (
-        math.sqrt(squared)
-        * math.sqrt(share * (1 - share) / number + squared / (4 * number**2))
-        / (1 + squared / number)
-    )
-    return [0.0 if share == 0 else max(0.0, middle - half), 1.0 if share == 1 else min(1.0, middle + half)]
 
 
 def _gap(first: Sequence[_Group], second: Sequence[_Group], resampling: _Resampling) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -34,12 +34,13 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from ..errors import SocoError, UsageError
+from ..errors import SocoError, UsageError, unknown_name
 from .hf_model import Chat, LoadOptions, Reply, Sampling, VisionLanguageModel, load_vision_language_model
 
 if TYPE_CHECKING:
     from PIL import Image
 
+DEFAULT_BATCH_SIZE = 8
 DEFAULT_MAX_TOKENS = 512  # of an answer, where the task does not say
 _WAIT = 0.05  # seconds a batch that is not full waits for its next question
 
@@ -70,28 +71,31 @@ class SocoHuggingFaceAPI(ModelAPI):
         base_url: str | None = None,
         api_key: str | None = None,
         config: GenerateConfig | None = None,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        batch_size: int = 8,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
-        revision: str | None = None,
+        **model_args: Any,
     ) -> None:
         """Note the options; `load` loads the model.
 
+        Args:
+            model_name: folder or Hub id.
+            base_url, api_key, config: what inspect-ai gives to every provider; not used.
+            model_args: device, dtype, batch_size, min_pixels, max_pixels, revision.
+
         Raises:
-            UsageError: an option out of range.
+            UsageError: an unknown option, or one out of range.
         """
         super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
-        if batch_size < 1:
-            raise UsageError(f"A batch has at least one question; got a batch size of {batch_size}.")
-        self.batch_size = batch_size
-        self._options = LoadOptions(device, dtype, min_pixels, max_pixels, revision)
+        self.batch_size = model_args.pop("batch_size", DEFAULT_BATCH_SIZE)
+        if self.batch_size < 1:
+            raise UsageError(f"A batch has at least one question; got a batch size of {self.batch_size}.")
+        known = [field.name for field in fields(LoadOptions)]
+        for name in model_args:
+            if name not in known:
+                raise unknown_name("model argument", name, ["batch_size", *known])
+        self._options = LoadOptions(**model_args)
         self._model: VisionLanguageModel | None = None
         self._batches: Batches | None = None
         self._starting = threading.Lock()
-        self._waiting = anyio.CapacityLimiter(2 * batch_size)
+        self._waiting = anyio.CapacityLimiter(2 * self.batch_size)
 
     def load(self) -> VisionLanguageModel:
         """The model, loaded if it is not yet.

@@ -20,7 +20,7 @@ from .point_calibration import calibrate, calibration_questions
 from .pointing import PointAnswers, point_questions, score_points
 from .prompted import PromptedQuestions
 from .run import RunResult, run_questions
-from .subsets import SubsetOptions, choose_questions
+from .subsets import SubsetOptions, question_subset
 
 if TYPE_CHECKING:
     from ..correspondence.evaluate import Evaluation
@@ -103,7 +103,7 @@ def run_pointing(
             frame = _chosen_frame(calibration, options.frame)
             atomic_write(result.answers.with_name("calibration.json"), json.dumps(calibration, indent=2) + "\n")
         asked = [
-            choose_questions(point_questions(folder, name, frame, options.style), options.subset)
+            question_subset(point_questions(folder, name, frame, options.style), options.subset)
             for name in options.settings
         ]
         results = run_questions(asked, model, own, asking)

@@ -42,7 +42,7 @@ class SubsetOptions:
         return cls(names, per_category, seed or 0, limit)
 
 
-def choose_questions(asked: PromptedQuestions, options: SubsetOptions) -> PromptedQuestions:
+def question_subset(asked: PromptedQuestions, options: SubsetOptions) -> PromptedQuestions:
     """The part of the questions, each with its four orderings, in their order.
 
     Raises:

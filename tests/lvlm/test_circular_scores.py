@@ -17,9 +17,10 @@ from soco_datasets.cli import main
 from soco_datasets.data.questions.generation import LETTERS, draw_questions, question_rows
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.lvlm.baselines import CONSISTENT, RANDOM, expected_score, guess, match_candidates
-from soco_datasets.lvlm.circular_scores import Answer, score_answers, wilson_interval
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.score_table import format_scores
+from soco_datasets.lvlm.share_interval import wilson_interval
 
 
 def some_rows(questions: int = 3, setting: str = "vis", categories: int = 2) -> list[dict]:

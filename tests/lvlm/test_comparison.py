@@ -11,8 +11,9 @@ from helpers.tiny_folder import write_folder
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
-from soco_datasets.lvlm.circular_scores import Answer, score_answers, wilson_interval
+from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.question_rows import read_rows
+from soco_datasets.lvlm.share_interval import wilson_interval
 
 
 def test_shares_of_none_and_all_have_intervals_with_a_width(tmp_path: Path) -> None:

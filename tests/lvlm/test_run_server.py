@@ -319,7 +319,7 @@ def test_subsets_and_questions_without_pictures(folder: Path, tmp_path: Path) ->
         arguments = parse(
             *common, "--out", str(tmp_path), "--setting", "vis,desc", "--per-category", "1", "--seed", "3"
         )
-        asked, _, _ = lvlm_run.prepare(arguments)
+        asked, _, _ = lvlm_run.prepare_run(arguments)
         ids = [[row["question_id"] for row in part.rows] for part in asked]
         assert ids[0] == ids[1]
         assert len(ids[0]) == 4 * len(categories)
