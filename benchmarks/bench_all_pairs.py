@@ -1,4 +1,4 @@
-"""Every pair there is, evaluated without holding the pairs: time, memory, and what rows of all pairs would cost.
+"""All pairs, evaluated without holding the pairs: time, memory, and what rows of all pairs would cost.
 
     python benchmarks/bench_all_pairs.py [--images-per-category 40] [--image-size 112] [--rows 4000] [--small]
 

@@ -28,6 +28,8 @@ PRINTED = {
     "bench_pck": (r"plain loop / ours +\d+x", r"the same scores"),
     "bench_loading": (r"row access / files +[\d.]+x", r"16 decodes", r"labels, soc\[i\].* 0 decodes"),
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
+    "bench_iou3d": (r"plain loop / ours \d+x", r"growth exponent from", r"the same volumes"),
+    "bench_knn": (r"scikit-learn / ours [\d.]+x", r"growth exponent in the bank -?[\d.]+"),
     "bench_pairs": (r"plain loop / \(count \+ list\), per pair of images: \d+x",),
     "bench_all_pairs": (
         r"36 images, 36 forwards, 36 decodes",

@@ -1,4 +1,4 @@
-"""`soco demo`: the whole way on the built-in set."""
+"""`soco demo`: the full pipeline on the built-in set."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from .common import Commands, command
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = command(
-        commands, "demo", "the whole way on the built-in set, without data, weights or network", "soco demo"
-    )
+    parser = command(commands, "demo", "run the full pipeline on the built-in mini set (no download)", "soco demo")
     parser.add_argument("--out", type=Path, default=Path("soco_demo"), help="folder for everything it writes")
     parser.add_argument("--model", default="dense_sift", help="what to evaluate (default: the weight-free dense_sift)")
     parser.add_argument("--image-size", type=int, default=320, help="requested network size in pixels (default 320)")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below win over it"
-_SPLIT = "test (default): the released pairs; all: every pair there is, which gives a record but no predictions"
+_SPLIT = "test (default): the released pairs; all: all pairs, streamed; gives a record but no predictions"
 _STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 

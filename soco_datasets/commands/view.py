@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _CONFIG = "images, lvlm or a pair config (default soc)"
-_SPLIT = "default: the first stored one; all: every pair there is"
+_SPLIT = "default: the first stored one; all: all pairs"
 _ROWS = "row numbers, such as 0,17,240 (default: rows spread over the categories)"
 _PREDICTIONS = "a predictions file: draw its matches instead"
 

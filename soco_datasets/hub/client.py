@@ -80,7 +80,7 @@ def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: Rep
             pause = max(wait, _asked_wait(error))
             if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT:
                 raise
-            print(f"The Hub has trouble ({error.status or 'no answer'}); again in {pause:.0f} s", file=sys.stderr)
+            print(f"Hub not responding ({error.status or 'no answer'}); retrying in {pause:.0f} s", file=sys.stderr)
             time.sleep(pause)
             wait *= 2
     raise AssertionError("not reached")

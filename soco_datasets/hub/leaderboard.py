@@ -1,4 +1,4 @@
-"""One table of everybody's numbers: the Hub's entries, results here, and the models of the paper."""
+"""One table of all results: the Hub's entries, local results, and the models of the paper."""
 
 from __future__ import annotations
 

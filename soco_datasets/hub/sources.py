@@ -54,7 +54,7 @@ def collect(
         data: dataset folder for that.
 
     Raises:
-        UsageError: `local` is no folder, or the dataset is no leaderboard.
+        UsageError: `local` is not a folder, or the dataset is not a leaderboard.
         HubError: the Hub refuses or cannot be reached.
     """
     entries: list[Entry] = []
@@ -93,7 +93,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     for model in dict.fromkeys(entry.model_id for entry in listed):
         try:
             info = retrying("read", lambda model=model: api.model_info(model, expand=["evalResults"]), model, "model")  # type: ignore[misc]  # mypy does not see the default
-        except (HubError, UsageError) as error:  # the latter for what is no name of a repository
+        except (HubError, UsageError) as error:  # the latter for what is not the name of a repository
             remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
@@ -158,10 +158,10 @@ def local_entries(
         UsageError: no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder. Give the one that `soco evaluate --out` wrote to.")
+        raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
     entries, remarks = [], []
     for path in sorted(folder.glob("*.json")):
-        if is_probe(path):  # lies beside the record of its model, and has no place on the leaderboard
+        if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
             continue
         kind = record_type_of(path)
         try:
@@ -250,7 +250,7 @@ def _hub_status(
 
 
 def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, remarks: list[str]) -> Entry:
-    """The entry with what a recomputation says. A proposed one lies in a pull request: verify that by its address."""
+    """The entry with the result of a recomputation. A proposed one is in a pull request: verify that by its address."""
     if entry.status == PROPOSED:
         remarks.append(
             f"{clean(entry.model)}: proposed, so not computed again; soco verify {clean(entry.model)}@refs/pr/N"

@@ -1,7 +1,7 @@
 """`soco submit`: a result as a pull request on its model's repository, checked and recomputable.
 
 Files first, the file of `.eval_results` last: whatever fails in between leaves nothing on any leaderboard, and the same
-command goes on where it stopped.
+command resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import Leaderboard
-from ..records.registry import RECORD_FILE
+from ..records.ranking import RECORD_FILE, Leaderboard
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
@@ -158,7 +157,7 @@ def submit(
     Raises:
         PredictionsError, SubmissionError: see `prepare`; nothing was sent.
         UsageError: no token, one that can only read, or a wrong name; nothing was sent.
-        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
     check_result(Path(path))
@@ -211,7 +210,7 @@ def _check_model_repo(api: HfApi, model_repo: str, create: bool) -> bool:
         ) from error
     if info.private:
         raise UsageError(
-            f"{repo_url(model_repo, 'model')} is private, so nobody would see the results. Make it public first."
+            f"{repo_url(model_repo, 'model')} is private, so the results would not be visible. Make it public first."
         )
     return False
 
@@ -222,7 +221,7 @@ def _upload(api: HfApi, submission: Submission) -> None:
     try:
         if not _public_dataset(api, repo):
             raise UsageError(
-                f"{repo_url(repo)} is private, so nobody could recompute the numbers. Make it public, or give another "
+                f"{repo_url(repo)} is private, so the numbers could not be recomputed. Make it public, or give another "
                 "--artifacts. Nothing was sent."
             )
         Target(api, repo, "dataset").sync(

@@ -1,4 +1,4 @@
-"""`soco verify`: somebody's result computed again from its data, and compared number by number."""
+"""`soco verify`: recompute a submission from its data and compare every number."""
 
 from __future__ import annotations
 

@@ -23,17 +23,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from ..errors import PredictionsError, SocoError
+from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
 from .fields import Count, Provenance, Shape, parse_json
-from .ranking import OVERALL, Headline, Leaderboard, PublishedScore, RankedTask, Rules
-from .registry import RECORD_FILE, register
+from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
     from ..data.folder import DatasetFolder
+
+
+DEFINED: dict[str, type[Record]] = {}  # by kind; `registry.record_types` first imports those of this package
 
 
 class Record(Provenance):
@@ -98,7 +100,7 @@ class Record(Provenance):
         cls.heading = cls.heading or ", ".join(task.title for task in cls.tasks.values())
         cls.yaml_file = cls.yaml_file or f".eval_results/soco_{cls.kind}.yaml"
         cls.title = cls.title or f"SOCO results: {cls.kind}"
-        register(cls)
+        _define(cls)
 
     # What it is in a file
 
@@ -309,6 +311,17 @@ class Record(Provenance):
     def published(cls) -> Iterable[PublishedScore]:
         """The scores that papers print."""
         return ()
+
+
+def _define(kind: type[Record]) -> None:
+    """Make a kind of record known. Raises `UsageError` where another class has its name."""
+    known = DEFINED.get(kind.kind)
+    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise UsageError(
+            f"The kind of record {kind.kind!r} is {known.__module__}.{known.__qualname__}; give "
+            f"{kind.__module__}.{kind.__qualname__} another `kind`."
+        )
+    DEFINED[kind.kind] = kind
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -291,7 +291,7 @@ def write_record(out: str | Path, result: EvaluationResult) -> Path:
 def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
     """Refuse, before work is done for it, to replace the results of other weights that go by the same name.
 
-    Those of a plug-in may be replaced: whoever writes one evaluates it again and again.
+    Those of a plug-in may be replaced: its author evaluates it again and again.
 
     Args:
         out: the folder that will be written into.
@@ -302,7 +302,7 @@ def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
     """
     for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
         path = Path(out) / name
-        with contextlib.suppress(PredictionsError):  # no record, or one that nobody can read
+        with contextlib.suppress(PredictionsError):  # not a record, or one that cannot be read
             before = EvaluationResult.read(path).model.get("weights_hash")
             if before is not None and "plugin" not in model and before != model.get("weights_hash"):
                 raise UsageError(

@@ -181,7 +181,7 @@ def read_header(table: pa.Table) -> Header:
     metadata = table.schema.metadata or {}
     if HEADER_KEY not in metadata:
         raise PredictionsError(
-            "these are no SOCO predictions: the header is missing (was the file rewritten by another program?); "
+            "not SOCO predictions: the header is missing (was the file rewritten by another program?); "
             "give the Parquet file that `soco evaluate` wrote"
         )
     return Header.from_json(metadata[HEADER_KEY])

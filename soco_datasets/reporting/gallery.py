@@ -73,7 +73,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Analysed:
-    """The rows of one task with what became of each."""
+    """The rows of one task with the outcome of each."""
 
     rows: pa.Table
     kind: NDArray[np.int64]
@@ -81,7 +81,7 @@ class Analysed:
 
 
 def analyse(table: pa.Table, task: str) -> Analysed:
-    """What became of every prediction of a task; without annotations in the table, hits and the rest only.
+    """The outcome of every prediction of a task; without annotations in the table, hits and the rest only.
 
     Args:
         table: a checked predictions table.

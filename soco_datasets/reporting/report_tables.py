@@ -242,7 +242,7 @@ def anatomy_table(results: Results) -> ReportTable | None:
         f"point within {anatomy['near']:g}. Else by the nearest annotated point: a valid target (near miss), another "
         "instance of its concept (swap), or another part."
     )
-    return ReportTable("anatomy", "What became of the predictions", note, columns, tuple(rows))
+    return ReportTable("anatomy", "Prediction outcomes", note, columns, tuple(rows))
 
 
 def swaps_of(result: EvaluationResult, task: str) -> dict[str, tuple[list[str], np.ndarray]]:
@@ -294,11 +294,11 @@ def swap_table(results: Results) -> ReportTable | None:
     if not rows:
         return None
     columns = (
-        Column("task"), Column("model"), Column("concept"), Column("asked for"), Column("nearest to"),
+        Column("task"), Column("model"), Column("concept"), Column("query"), Column("predicted nearest"),
         Column("queries", "count"), Column("of those that land on the concept", "percent"),
     )  # fmt: skip
     note = f"Predictions nearest to another instance of the concept: each model's {_TOP_SWAPS} most frequent in a task."
-    return ReportTable("swaps", "Confused instances", note, columns, tuple(rows))
+    return ReportTable("swaps", "Instance confusion", note, columns, tuple(rows))
 
 
 def azimuth_curves(results: Results, task: str) -> dict[str, list[tuple[float, float, float | None]]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INK, MUTED, LINE, PAPER = "#1f2430", "#5d6675", "#d5dae2", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#008f6b", "#a64d8f", "#8a6d00", "#4f5bd5", "#3a3f4a", "#b03a48")  # one a model
 
-# What became of a prediction, best to worst; Okabe and Ito's colours.
+# The outcome of a prediction, best to worst; Okabe and Ito's colours.
 OUTCOME_COLORS = {
     "hit": "#009e73",
     "near_miss": "#56b4e9",

@@ -69,7 +69,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
 
 
 def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFolder | None:
-    """The dataset of the records; None where none is at hand."""
+    """The dataset of the records; None where none is available."""
     wanted = result.dataset["content_hash"]
     if data is not None:
         folder = open_folder(resolve_data(data))
@@ -95,7 +95,7 @@ def _galleries(
     if folder is None:
         first = results[0].dataset
         note = (
-            f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not at hand."
+            f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not available."
         )
         return [], None, [f"{note} Give its folder with --data."]
     photographs = Photographs(folder.images.decode)

@@ -96,7 +96,7 @@ def explain_write_errors(path: Path) -> Iterator[None]:
             reason = "no folder can be made there"  # /proc, or removed meanwhile; a file that is read is another matter
         if reason is None:
             raise
-        raise SocoError(f"Cannot write {path}: {reason}. Nothing was left half-written.") from error
+        raise SocoError(f"Cannot write {path}: {reason}. No partial files were left.") from error
 
 
 def check_writable(folder: Path) -> None:

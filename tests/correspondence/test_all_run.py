@@ -43,7 +43,7 @@ EVERY = ScoringConfig(reductions=("pair", "keypoint", "image"))
 
 
 class RowsOfAll(DatasetFolder):
-    """A folder whose pair configs hold every pair there is as rows."""
+    """A folder whose pair configs hold all pairs as rows."""
 
     def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
         if not CONFIGS[config].is_pairs:

@@ -178,7 +178,7 @@ def test_a_store_is_filled_once_resumed_and_mended(
 def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Did you mean 'memory'"):
         CachePolicy("memmory")
-    with pytest.raises(UsageError, match="--store-dir requires"):
+    with pytest.raises(UsageError, match="requires --store disk or auto"):
         CachePolicy("none", directory=tmp_path)
     monkeypatch.setattr(pipeline, "available_memory", lambda: 1000)
     with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*--store auto"):

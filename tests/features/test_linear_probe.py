@@ -164,7 +164,7 @@ def test_the_record_and_the_heads_on_disk(run: ProbeRun, tmp_path: Path) -> None
     ]
     with pytest.raises(PredictionsError, match="schema version 2"):
         ProbeRecord.from_json(record.to_json().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(PredictionsError, match="no probe record"):
+    with pytest.raises(PredictionsError, match="not a probe record"):
         ProbeRecord.from_json("{}")
     with pytest.raises(PredictionsError, match="lacks fields: recipe"):
         ProbeRecord.from_json(json.dumps({k: v for k, v in json.loads(record.to_json()).items() if k != "recipe"}))

@@ -1,4 +1,4 @@
-"""What goes wrong silently in single families of `test_map_families`: tables, windows, ids of positions, loading a tower."""
+"""Error analysis silently in single families of `test_map_families`: tables, windows, ids of positions, loading a tower."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def test_where_answers_come_from(tmp_path: Path) -> None:
     assert killed.versions == {}
     assert killed.created > "2026-02-02"
     run_record_path(path).write_text("{}")
-    with pytest.raises(PredictionsError, match="no record of a run"):
+    with pytest.raises(PredictionsError, match="not a record of a run"):
         header_of(path)
 
 

@@ -25,7 +25,7 @@ def test_a_whole_record_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r["intervals"]["tasks"]["soc"]["pair"]["0.1"].update(overall=[0.5, 0.4]), "no interval"),
+        (lambda r: r["intervals"]["tasks"]["soc"]["pair"]["0.1"].update(overall=[0.5, 0.4]), "is not an interval"),
         (lambda r: r.update(curves=[]), "curves must be a mapping"),
         (lambda r: r["curves"].update(soc=None), "curves/soc must be a mapping, got None"),
         (lambda r: r["curves"]["soc"]["azimuth"]["pck"].pop("keypoint"), "curve of task 'soc'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def probe_of(result: EvaluationResult, **changes: Any) -> ProbeRecord:
         "versions": {},
         "device": "elsewhere",
         "counts": {},
-        "created": "",
+        "created": "2026-01-31T12:00:00+00:00",
         "before": {"test": scores(0.2)},
         "variants": variants,
     }
@@ -67,7 +66,7 @@ def test_the_protocols_of_a_model_stand_in_one_row() -> None:
         for reduction, by_alpha in plain.metrics["soc"].items()
     }
     metrics = {**plain.metrics, "soc_soft": plain.metrics["cc"], "soc_geo": geo}
-    ours, other = dataclasses.replace(plain, metrics=metrics), record(["car", "bus"], "other", seed=1)
+    ours, other = plain.replace(metrics=metrics), record(["car", "bus"], "other", seed=1)
     table = tables_of(ours, other, probes={0: probe_of(ours)})["protocols"]
     first, second = rows_of(table)
     assert first["SOC"] == 100 * plain.metrics["soc"]["pair"]["0.1"]["overall"]["pck"]
@@ -90,7 +89,7 @@ def test_with_soc_alone_there_is_no_table_of_protocols() -> None:
 def test_the_summary_has_the_average_of_the_three_tasks() -> None:
     ours, lacking = record(["car", "bus"], "dinov2_b14"), record(["car", "bus"], "less", seed=1)
     parts = [ours.metrics[task]["pair"]["0.1"]["overall"]["pck"] for task in ("cc", "soc", "cross_soc")]
-    lacking = dataclasses.replace(lacking, metrics={"soc": lacking.metrics["soc"]})
+    lacking = lacking.replace(metrics={"soc": lacking.metrics["soc"]})
     table = tables_of(ours, lacking)["summary"]
     first, second = rows_of(table)
     assert first["average"] == pytest.approx(100 * sum(parts) / 3)
@@ -150,13 +149,13 @@ def test_a_damaged_probe_is_named(tmp_path: Path) -> None:
     whole = probe_of(EvaluationResult.read(path))
     damaged = tmp_path / "a.probe.json"
     for text, message in (
-        ("{}", "this is no probe record"),
-        (dataclasses.replace(whole, model=[]).to_json(), "the probe record's model must be a mapping"),
+        ("{}", "not a probe record"),
+        (whole.model_copy(update={"model": []}).to_json(), "the probe record's model must be a mapping"),
     ):
         damaged.write_text(text)
         with pytest.raises(PredictionsError, match=rf"a\.probe\.json: {message}"):
             write_report([path], tmp_path / "out")
-    damaged.write_text(dataclasses.replace(whole, variants={"honest": {"metrics": None}}).to_json())
+    damaged.write_text(whole.replace(variants={"honest": {"metrics": None}}).to_json())
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert "SOC linear (untrained)" in page
     assert "SOC linear (honest)" not in page

@@ -1,0 +1,1 @@
+"""Downstream tasks on the same frozen features."""

@@ -1,0 +1,1 @@
+"""Cases of the downstream oracles and what computes them."""
