@@ -65,14 +65,14 @@ def _add_baseline(parts: Commands) -> None:
         "--store", default="none", help="none (default: no map is kept) or disk: evaluate's shared maps"
     )
     parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the answers, one folder a model in it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the answers, one folder per model in it")
     parser.set_defaults(run=run_baseline)
 
 
 def _add_import(parts: Commands) -> None:
     example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
     parser = command(parts, "import", "read the released TSVs into a dataset folder", example)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one TSV a setting")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one TSV per setting")
     parser.add_argument("--setting", help="vis, vis_desc or desc, for a file of another name than the released ones")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")

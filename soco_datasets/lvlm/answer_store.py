@@ -100,7 +100,7 @@ class AnswerStore:
             existing, lines, good = None, {}, 0  # a run that got no answer, such as one with a wrong address
         self._lines = lines
         self._file = open(self.path, "ab")  # noqa: SIM115 - closed in __exit__
-        if self._file.tell() > good:  # a whole file keeps its time: when the last answer came
+        if self._file.tell() > good:  # a complete file keeps its time, that of the last answer
             self._file.truncate(good)
         if existing is None:
             self._file.write(_encode(wanted))
@@ -109,12 +109,12 @@ class AnswerStore:
 
 
 def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], int]:
-    """(header, key -> last line, bytes that are whole lines) of an answers file; header None for an empty one.
+    """(header, key -> last line, bytes in complete lines) of an answers file; header None for an empty one.
 
     A last line without its newline is what a crash leaves: it is not counted.
 
     Raises:
-        SocoError: no such file, or a whole line that is no answer.
+        SocoError: no such file, or a complete line that is not an answer.
     """
     try:
         content = path.read_bytes()

@@ -85,7 +85,7 @@ def score_answers(
 
     Args:
         rows: of the config `lvlm`, of one or more settings.
-        answers: (setting, index) -> what the model said to that row.
+        answers: (setting, index) -> the answer to that row.
         judged: letters that a judge model read from answers; a third parser, "judge", then takes them where `strict`
             reads none.
         partial: leave out questions without an answer to all four orderings, and say how many, instead of refusing.

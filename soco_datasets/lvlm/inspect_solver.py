@@ -106,7 +106,7 @@ def ask(asked: PromptedQuestions, options: SolverOptions | None = None) -> Solve
             how.store.add(key, line)
         if how.on_answer:
             how.on_answer()
-        # What the provider says in place of an answer is no answer: a parser must not find a letter in it.
+        # A message of the provider in place of an answer is not scored: a parser must not find a letter in it.
         same = line["response"] == state.output.completion
         return state if line["response"] and same else _with_reply(state, line["response"], line["stop"])
 

@@ -80,7 +80,7 @@ def judge_answers(
 
     Args:
         rows: of the config `lvlm`, of every setting in `answers`.
-        answers: (setting, index) -> what the judged model said, of one model.
+        answers: (setting, index) -> the answers of the judged model.
         dataset: content hash of the data, for the records.
         model: the judge.
         out: gets a folder of the judge's name with its replies, records, logs and the verdicts.

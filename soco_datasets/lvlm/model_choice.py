@@ -129,14 +129,14 @@ def check_endpoint(base_url: str) -> None:
     """Check that something listens at an address, before every question waits through its retries.
 
     Raises:
-        UsageError: it is no address.
+        UsageError: not an address.
         SocoError: nothing answers there.
     """
     parts = urlsplit(base_url)
     try:
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        raise UsageError(f"{base_url!r} is no address of an endpoint, such as http://localhost:8000/v1.") from None
+        raise UsageError(f"{base_url!r} is not the address of an endpoint, such as http://localhost:8000/v1.") from None
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return  # whether it can be reached is for the proxy to say
@@ -158,7 +158,7 @@ def folder_name(model: str) -> str:
     text = folder.name if folder.is_absolute() or folder.is_dir() else model.removeprefix(f"{LOCAL}/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip("/").replace("/", "--")).strip(".-")
     if not name:
-        raise UsageError(f"{model!r} is no name of a model.")
+        raise UsageError(f"{model!r} is not the name of a model.")
     return name
 
 

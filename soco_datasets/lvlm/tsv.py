@@ -65,7 +65,7 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
 
     Raises:
         DataNotFoundError: no such file.
-        UsageError: it is no TSV of questions: columns are missing or doubled.
+        UsageError: not a TSV of questions: columns are missing or doubled.
     """
     _check_kind(path)
     try:
@@ -126,7 +126,7 @@ def _columns(path: Path, header: list[str] | None) -> list[tuple[str, int]]:
 
 
 def _next(path: Path, number: int, reader: Iterator[list[str]], findings: BuildReport) -> list[str] | None:
-    """The fields of the next row that is not blank; None at the end, or where nothing after can be told apart."""
+    """The fields of the next row that is not blank; None at the end, or where later rows cannot be separated."""
     limit = csv.field_size_limit(_FIELD)
     try:
         return next((fields for fields in reader if fields), None)
@@ -201,7 +201,7 @@ def _listed(text: str) -> list[str]:
 
 
 def decode_picture(text: str) -> bytes:
-    """The file in base64 text or a data URL, checked to be a whole picture. Raises `ValueError`."""
+    """The file in base64 text or a data URL, checked to be a complete picture. Raises `ValueError`."""
     header, comma, payload = text.partition(",")
     if comma and header.strip().lower().startswith("data:image/"):
         text = payload
@@ -213,7 +213,7 @@ def decode_picture(text: str) -> bytes:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the base64 is no whole picture ({error})") from None
+        raise ValueError(f"the base64 is not a complete picture ({error})") from None
     return data
 
 

@@ -272,7 +272,7 @@ def export_tsv(
     settings: Sequence[str] | None = None,
     style: MarkerStyle | None = None,
 ) -> list[Path]:
-    """Write the questions of a folder as TSVs of the released names, one a setting; returns their paths.
+    """Write the questions of a folder as TSVs of the released names, one per setting; returns their paths.
 
     Pictures are drawn and encoded (JPEG, quality 95) one row at a time; those of imported questions are written as they
     came.

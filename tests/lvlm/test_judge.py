@@ -145,8 +145,8 @@ def test_a_local_judge(folder: DatasetFolder, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"setting": "vis", "index": "0"}', "line 1 is no judged letter"),
-        ("A", "line 1 is no judged letter"),
+        ('{"setting": "vis", "index": "0"}', "line 1 is not a judged letter"),
+        ("A", "line 1 is not a judged letter"),
         ('{"setting": "vis", "index": "0", "letter": "A", "reply_hash": "00"}', "another reply"),
     ],
 )

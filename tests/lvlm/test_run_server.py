@@ -174,7 +174,7 @@ def test_rate_limits_that_do_not_end_are_counted_and_asked_again(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("address", "message"),
-    [("http://127.0.0.1:9/v1", "Nothing answers at .* Check --base-url"), ("localhost:80", "no address")],
+    [("http://127.0.0.1:9/v1", "Nothing answers at .* Check --base-url"), ("localhost:80", "not the address")],
 )
 def test_an_address_where_nothing_answers(tmp_path: Path, address: str, message: str) -> None:
     with pytest.raises(SocoError, match=message):

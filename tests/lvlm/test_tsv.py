@@ -154,10 +154,10 @@ def changed(**values: str) -> Callable[[Cells], None]:
     ("change", "message"),
     [
         (changed(image="['" + "A" * 101 + "']"), r"row 6: index 5: broken base64"),
-        (changed(image=picture(9)[:-40]), "row 6: index 5: (broken base64|the base64 is no whole picture)"),
+        (changed(image=picture(9)[:-40]), "row 6: index 5: (broken base64|the base64 is not a complete picture)"),
         (
             changed(image=base64.b64encode(b"no picture" * 20).decode()),
-            "row 6: index 5: the base64 is no whole picture",
+            "row 6: index 5: the base64 is not a complete picture",
         ),
         (changed(image=""), "row 6: image is empty"),
         (changed(image="4711"), "row 6: the image '4711' is neither"),

@@ -126,7 +126,7 @@ def encode(image: Image.Image) -> bytes:
 
 
 class DrawnImage(Image.Image):
-    """An RGB image that `datasets` stores again by its address as long as nobody draws on it."""
+    """An RGB image that `datasets` stores again by its address until it is changed."""
 
     _address = ""
     _digest = b""

@@ -110,7 +110,7 @@ def load_template(path: str | Path | None = None) -> PromptTemplate:
 
     Raises:
         DataNotFoundError: no such file.
-        UsageError: it is no template, or uses a field or a setting there is not.
+        UsageError: not a template, or an unknown field or setting.
     """
     if path is None:
         return replace(DEFAULT_TEMPLATE, questions={})
