@@ -176,20 +176,24 @@ def _evaluate(
             max_connections=options.max_connections or (model.api.max_connections() if local else 10),
             max_retries=options.max_retries,
             attempt_timeout=options.timeout,
-            **_sampling(options),
+            **_sampling(options, endpoint=str(model).startswith("openai-api/")),
         )
     return log
 
 
-def _sampling(options: AskOptions) -> dict[str, Any]:
-    """inspect-ai's names of the sampling options that are given."""
+def _sampling(options: AskOptions, endpoint: bool) -> dict[str, Any]:
+    """inspect-ai's names of the sampling options that are given.
+
+    An OpenAI-compatible endpoint gets what is not in OpenAI's interface as further fields of the request.
+    """
     found: dict[str, Any] = {"temperature": options.temperature}
+    further: dict[str, Any] = {}
     for name in ("top_p", "top_k", "seed", "batch"):
         if getattr(options, name) is not None:
-            found[name] = getattr(options, name)
-    if options.repetition_penalty is not None:
-        found["extra_body"] = {"repetition_penalty": options.repetition_penalty}
-    return found
+            (further if endpoint and name == "top_k" else found)[name] = getattr(options, name)
+    if options.repetition_penalty not in (None, 1.0):
+        further["repetition_penalty"] = options.repetition_penalty
+    return found | ({"extra_body": further} if further else {})
 
 
 def _check(log: EvalLog | None, gate: Gate, record: dict[str, Any]) -> None:

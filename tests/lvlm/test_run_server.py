@@ -311,6 +311,17 @@ def test_the_protocol_of_the_paper_on_an_endpoint(folder: Path, tmp_path: Path) 
         arguments.run(arguments)
 
 
+def test_sampling_options_reach_the_endpoint(tmp_path: Path) -> None:
+    with serve(script) as server:
+        options = one_at_a_time(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1, seed=5)
+        (result,) = run_questions([small_asked(groups=1)], ModelOptions("m", base_url=server.url), tmp_path, options)
+        wanted = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1, "seed": 5}
+        assert wanted.items() <= server.requests[0].items()
+    assert wanted.items() <= result.record["asked"].items()
+    header = json.loads(result.answers.read_text().splitlines()[0])
+    assert wanted.items() <= header.items()
+
+
 def test_subsets_and_questions_without_pictures(folder: Path, tmp_path: Path) -> None:
     whole = open_asked("vis", folder)
     categories = sorted({row["category"] for row in whole.rows})
