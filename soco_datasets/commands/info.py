@@ -22,8 +22,10 @@ def run(arguments: argparse.Namespace) -> None:
     from ..benchmarks.info import describe_findings, describe_folder
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
+    from ..utils.text import clean_lines
 
     folder = open_folder(resolve_data(arguments.folder))
     if arguments.verify:
         folder.verify()
-    print(describe_findings(folder) if arguments.findings else describe_folder(folder, all_pairs=not arguments.no_all))
+    text = describe_findings(folder) if arguments.findings else describe_folder(folder, all_pairs=not arguments.no_all)
+    print(clean_lines(text))

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.paths import local_path
 from .common import Commands, command
 from .lvlm_run import add_run_options
 from .model_options import add_model_options, load_extractor
@@ -29,7 +30,7 @@ def add(commands: Commands) -> None:
     add_model_options(parser)
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
     parser.add_argument("--setting", default="vis", help="whose task names the result gets (default vis)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the record and its predictions")
+    parser.add_argument("--out", type=local_path, required=True, help="folder for the record and its predictions")
     parser.set_defaults(run=run_point_baseline)
 
 

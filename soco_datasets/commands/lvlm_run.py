@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..lvlm.prompted import IMAGE_FORMATS
 from ..lvlm.protocols import PROTOCOLS
+from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--setting", help="vis, vis_desc, desc, separated by commas (default: all that the data has)")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for answers, records and logs, one per model")
+    parser.add_argument("--out", type=local_path, required=True, help="folder of answers, records, logs")
     parser.add_argument(
         "--protocol", choices=PROTOCOLS, help="paper: the prompt and settings of the released code, per model family"
     )
-    parser.add_argument("--template", type=Path, help="TOML file with another wording")
+    parser.add_argument("--template", type=local_path, help="TOML file with another wording")
     parser.add_argument(
         "--limit", type=int, help="only the first so many questions of a setting, in four orderings each"
     )

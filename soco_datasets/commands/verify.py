@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _text(verdict: Verdict, whole: bool) -> str:
-    from ..reporting.style import clean
     from ..reporting.terminal_tables import align
+    from ..utils.text import clean
 
     main = [check for check in verdict.checks if whole or _is_main(check)]
     others = [check for check in verdict.checks if not (whole or _is_main(check))]

@@ -77,7 +77,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A run's choices.
 
     Attributes:
@@ -115,7 +115,7 @@ class Checkpointing:
 def train(
     start: Mapping[str, Any],
     loss: Loss,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     checkpoints: Checkpointing | None = None,
     after_epoch: Callable[[int, Parameters], Any] | None = None,
@@ -125,7 +125,7 @@ def train(
     Args:
         start: named start weights, tensors or arrays.
         loss: (weights, rows of the batch) -> scalar tensor.
-        recipe: see `Recipe`.
+        recipe: see `TrainingRecipe`.
         checkpoints: where to save and resume; None = neither.
         after_epoch: called with (epoch from 0, weights) after each epoch, for validation; its result must be JSON-able
             and is kept in the checkpoint, so a resumed run does not repeat it.
@@ -235,14 +235,14 @@ def _make_optimizer(weights: Parameters, config: OptimizerConfig) -> torch.optim
     raise UsageError(f"Unknown optimizer {config.name!r}. Known: adamw, sgd.")
 
 
-def _identity(recipe: Recipe) -> str:
+def _identity(recipe: TrainingRecipe) -> str:
     described = {"format": _FORMAT, "optimizer": asdict(recipe.optimizer), "epochs": recipe.epochs}
     return json.dumps({**described, "run": dict(recipe.identity)}, sort_keys=True)
 
 
 def _save(
     checkpoints: Checkpointing,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     weights: Parameters,
     optimizer: torch.optim.Optimizer,
     result: TrainingResult,
@@ -262,7 +262,7 @@ def _save(
 
 def _resume(
     checkpoints: Checkpointing,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     weights: Parameters,
     optimizer: torch.optim.Optimizer,
     result: TrainingResult,

@@ -1,22 +1,25 @@
-"""Images to dense features: pad, resize, normalise, forward in batches. What the runner and the pipelines stand on."""
+"""Images to features: transform, normalize, forward in batches."""
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import BackboneError, UsageError
-from ..geometry import effective_size
+from ..config import CENTERED_PADDING
+from ..errors import BackboneError, UsageError, unknown_name
+from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
-from .preprocess import Statistics, normalise, pad_and_resize
+from .network_input import network_input, tf32_products
+from .requests import ForwardPlan, PlannedFeatures
+from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _UNMEASURED_BATCH = 32  # of `auto` where there is no peak of memory to go by
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Pixels: TypeAlias = Any  # what `prepare` gives: (size, size, 3) uint8, or a dict of such for a derived backbone
 
 
@@ -34,12 +38,15 @@ class DenseFeatureExtractor:
         backbone: the model.
         requested_size: the image size asked for.
         size: the network size used: the backbone's fixed size if it has one, else the nearest multiple it takes, ties
-            down.
+            down; with a recipe that pads with zeros, the size asked for.
+        transform: from an image to network pixels; of a derived backbone that of its finest part.
         grid: cells on a side of the map.
         batch_size: images in one forward, as asked for; where that is chosen, the most there may be.
         forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
         is_overlapping: whether a batch is to be begun before the one ahead of it is waited for: where batches share a
             forward, so on every GPU.
+        anchor: where images lie in their padded square, see `anchored`.
+        anchor_is_fixed: whether it was chosen, so that an evaluation does not follow the benchmark's own protocol.
         parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
     """
 
@@ -76,7 +83,11 @@ class DenseFeatureExtractor:
         self.requested_size = image_size
         nearest = effective_size(image_size, backbone.size_multiple)
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
-        self.grid = self.size // backbone.patch_size
+        self.transform = soco_transform(self.size)
+        if backbone.zero_padded:  # the map is read as if it covered the image without its zeros, as the reference does
+            self.size = image_size
+            self.transform = soco_transform(image_size).then(PadToMultiple(backbone.size_multiple))
+        self.grid = self.transform.size((1, 1))[0] // backbone.patch_size
         shared = backbone.device != "cpu" if together is None else together
         self.is_overlapping = shared
         if batch_size is None:
@@ -85,6 +96,8 @@ class DenseFeatureExtractor:
         self._chooser = batch_size if isinstance(batch_size, BatchChooser) and shared else None
         self.batch_size = batch_size if isinstance(batch_size, int) else MOST
         self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
+        self.anchor: Anchor = "corner"
+        self.anchor_is_fixed = False
         self._together, self._tf32, self._compiled = together, tf32, compiled
         self._run = _compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
@@ -98,8 +111,20 @@ class DenseFeatureExtractor:
             DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
         )
         grids = [(part.grid, part.grid) for part in self.parts]
-        self.size = self.parts[finest(grids)].size
-        self.grid = backbone.cells(grids)[0]
+        frame = self.parts[finest(grids)]
+        self.size, self.transform = frame.size, frame.transform
+        self.grid = backbone.grid_size(grids)[0]
+
+    def anchored(self, anchor: Anchor) -> DenseFeatureExtractor:
+        """The same extractor with images at the "corner" (top left) or the "center" of their padded square."""
+        if anchor not in ANCHORS:
+            raise unknown_name("anchor", anchor, ANCHORS)
+        changed = copy.copy(self)
+        changed.anchor, changed.anchor_is_fixed = anchor, True
+        steps = (replace(step, anchor=anchor) if isinstance(step, PadSquare) else step for step in self.transform.steps)
+        changed.transform = InputTransform(tuple(steps))
+        changed.parts = tuple(part.anchored(anchor) for part in self.parts)
+        return changed
 
     @property
     def channels(self) -> int:
@@ -112,8 +137,8 @@ class DenseFeatureExtractor:
         A derived backbone's parts may want several sizes: then size -> such pixels, each made from the image itself.
         """
         if not self.parts:
-            return pad_and_resize(image, self.size)
-        return {size: pad_and_resize(image, size) for size in sorted(self._network_sizes())}
+            return soco_transform(self.size, self.anchor).apply(image)
+        return {size: soco_transform(size, self.anchor).apply(image) for size in sorted(self._network_sizes())}
 
     def _network_sizes(self) -> set[int]:
         return set().union(*(part._network_sizes() for part in self.parts)) if self.parts else {self.size}
@@ -143,23 +168,9 @@ class DenseFeatureExtractor:
         """
         import torch
 
-        names = [f"number {index}" for index in range(len(pixels))] if names is None else names
-        if len(names) != len(pixels):
-            raise UsageError(f"{len(pixels)} images but {len(names)} names.")
-        maps = []
+        names = _names(pixels, names)
         with torch.inference_mode():
-            start = 0
-            while start < len(pixels):
-                stop = start + self.forward_size
-                try:
-                    maps.append(self._watched(pixels[start:stop], names[start:stop]))
-                except (torch.OutOfMemoryError, BackboneError) as error:
-                    if not _out_of_memory(error):
-                        raise
-                    stop = start  # the block is left before anything is freed: the traceback holds the tensors
-                if stop == start:
-                    self._halve(min(self.forward_size, len(pixels) - start))
-                start = stop
+            maps = self._batched(pixels, names, self._forward)
             if not maps:
                 dtype = getattr(torch, self.backbone.dtype)
                 shape = (0, self.channels, self.grid, self.grid)
@@ -168,6 +179,80 @@ class DenseFeatureExtractor:
         if checked:
             self.check_finite(together, names)
         return together
+
+    def extract_plan(
+        self, pixels: Sequence[PixelArray], plan: ForwardPlan, names: Sequence[str] | None = None
+    ) -> list[PlannedFeatures]:
+        """Several layers and global vectors of images from one forward each, as a plan of merged requests wants them.
+
+        Args:
+            pixels: what `plan.transform.apply` gave for each image; sizes may differ between images.
+            plan: see `requests.merge_requests`.
+            names: what to call the images in errors; their position by default.
+
+        Returns:
+            One for each image, without a batch axis; on the backbone's device, in its dtype. A GPU may still be at
+            work on them: `check_finite` waits.
+
+        Raises:
+            BackboneError: sides that the model does not take, layers it does not have.
+            UsageError: a compiled model, or zero padding for parts that normalize differently.
+        """
+        import torch
+
+        if self._compiled:
+            raise UsageError("A compiled model gives the map of its own layer only: leave `compiled` out.")
+
+        def forward(batch: Sequence[PixelArray], names: Sequence[str]) -> list[PlannedFeatures]:
+            features = plan.keep(self.backbone.layer_outputs(self._normalized(batch, plan.transform), plan.layers))
+            return [features.image(index) for index in range(len(batch))]
+
+        with torch.inference_mode(), tf32_products(self._tf32):
+            found = self._batched(pixels, _names(pixels, names), forward)
+        return [features for batch in found for features in batch]
+
+    def map_shape(self, plan: ForwardPlan, source: ImageSize) -> tuple[int, int, int, int]:
+        """(layers, C, rows, columns) of the maps that `extract_plan` gives for an image of `source` (width, height)."""
+        import torch
+
+        width, height = plan.transform.size(source)
+        rows, columns = self.backbone.check_pixels(torch.empty(1, 3, height, width, device="meta"))
+        return len(plan.maps), self.channels, rows, columns
+
+    def _normalized(self, pixels: Sequence[PixelArray], transform: InputTransform) -> torch.Tensor:
+        import torch
+
+        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
+        left, top, right, bottom = transform.zero_padding((batch.shape[3], batch.shape[2]))
+        if not any((left, top, right, bottom)):
+            return batch
+        if len({part.backbone.statistics for part in self.parts}) > 1:
+            raise UsageError(
+                f"The parts of {self.backbone.name} normalize pixels differently, so that zeros around the normalized "
+                "image mean something else to each: take a transform without zero padding."
+            )
+        return torch.nn.functional.pad(batch, (left, right, top, bottom))
+
+    def _batched(
+        self, pixels: Sequence[Pixels], names: Sequence[str], forward: Callable[[Sequence[Pixels], Sequence[str]], T]
+    ) -> list[T]:
+        """The results of forwards of up to `forward_size` images of one shape each."""
+        import torch
+
+        found: list[T] = []
+        start = 0
+        while start < len(pixels):
+            stop = _same_shape(pixels, start, start + self.forward_size)
+            try:
+                found.append(self._watched(pixels[start:stop], names[start:stop], forward))
+            except (torch.OutOfMemoryError, BackboneError) as error:
+                if not _out_of_memory(error):
+                    raise
+                stop = start  # the block is left before anything is freed: the traceback holds the tensors
+            if stop == start:
+                self._halve(min(self.forward_size, len(pixels) - start))
+            start = stop
+        return found
 
     def _halve(self, images: int) -> None:
         """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
@@ -185,21 +270,23 @@ class DenseFeatureExtractor:
 
             torch.cuda.empty_cache()
 
-    def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
-        """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalise`."""
-        return l2_normalise(self.extract(images, names))
+    def extract_normalized(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
+        """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalize`."""
+        return l2_normalize(self.extract(images, names))
 
-    def _watched(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
+    def _watched(
+        self, pixels: Sequence[Pixels], names: Sequence[str], forward: Callable[[Sequence[Pixels], Sequence[str]], T]
+    ) -> T:
         """A forward that the next one's size may follow from."""
         if self._chooser is None:
-            return self._forward(pixels, names)
+            return forward(pixels, names)
         with self._chooser.watch(len(pixels)):
-            maps = self._forward(pixels, names)
+            found = forward(pixels, names)
         self.forward_size = self._chooser.size
         if self._chooser.is_settled:
             _log.info("%d images in one forward", self.forward_size)
             self._chooser = None
-        return maps
+        return found
 
     def _forward(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
         maps = self._maps(pixels, names)
@@ -211,7 +298,7 @@ class DenseFeatureExtractor:
         return maps
 
     def check_finite(self, maps: torch.Tensor, names: Sequence[str]) -> None:
-        """Raise `BackboneError`, naming the images, where maps (B, C, h, w) hold NaN or infinite values."""
+        """Raise `BackboneError`, naming the images, where features (B, ...) hold NaN or infinite values."""
         finite = maps.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
@@ -228,8 +315,8 @@ class DenseFeatureExtractor:
                 own = pixels if part.parts else [sizes[part.size] for sizes in pixels]
                 found.append(part.extract_pixels(own, names))
             return self.backbone.combine(found)
-        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
-        with _tf32(self._tf32):
+        batch = self._normalized(pixels, self.transform)
+        with tf32_products(self._tf32):
             return self.backbone.forward(batch) if self._run is None else self._run(batch)
 
     def describe(self) -> dict[str, Any]:
@@ -244,6 +331,7 @@ class DenseFeatureExtractor:
             "layer": model.layer,
             "num_layers": model.num_layers,
             "norm": model.norm,
+            "recipe": model.recipe,
             "num_prefix_tokens": model.num_prefix_tokens,
             "patch_size": model.patch_size,
             "channels": model.channels,
@@ -257,21 +345,42 @@ class DenseFeatureExtractor:
             "grid": self.grid,
             "dtype": "tf32" if self._tf32 else model.dtype,
             "device": model.device,
+            **model.variant,
             **model.details(),
         }
+        if model.zero_padded:
+            described["zero_padding"] = f"{self.size} px to {self.grid} x {self.grid} cells"
         if self._compiled:
             described["compiled"] = True
+        if self.anchor == "center":
+            described["padding"] = CENTERED_PADDING
         if self.parts:
             described["parts"] = [part.describe() for part in self.parts]
         return described
 
 
-def l2_normalise(maps: torch.Tensor) -> torch.Tensor:
+def l2_normalize(maps: torch.Tensor) -> torch.Tensor:
     """(B, C, h, w) features to float32 with unit length over C, as the reference does (eps 1e-12; zeros stay zeros)."""
     import torch
 
     with torch.inference_mode():
         return torch.nn.functional.normalize(maps.float(), dim=1, eps=1e-12)
+
+
+def _names(pixels: Sequence[Any], names: Sequence[str] | None) -> Sequence[str]:
+    names = [f"number {index}" for index in range(len(pixels))] if names is None else names
+    if len(names) != len(pixels):
+        raise UsageError(f"{len(pixels)} images but {len(names)} names.")
+    return names
+
+
+def _same_shape(pixels: Sequence[Pixels], start: int, stop: int) -> int:
+    """Where the run of images of one shape that begins at `start` ends, at most at `stop`."""
+    shape = getattr(pixels[start], "shape", None)
+    end = start + 1
+    while end < min(stop, len(pixels)) and getattr(pixels[end], "shape", None) == shape:
+        end += 1
+    return end
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -281,45 +390,9 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)
 
 
-def network_input(pixels: NDArray[np.uint8], statistics: Statistics, device: str) -> torch.Tensor:
-    """(B, H, W, 3) uint8 pixels to the (B, 3, H, W) float32 tensor of `normalise`, on a device.
-
-    To a GPU go the bytes, a quarter of the floats, from pinned memory; it does the same three roundings.
-    """
-    import torch
-
-    if not device.startswith("cuda"):
-        return torch.from_numpy(normalise(pixels, statistics)).to(device)
-    there = torch.from_numpy(pixels).pin_memory().to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    # Divisors are tensors: torch multiplies by the reciprocal of a number, which rounds otherwise.
-    scale, mean, std = (
-        torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        for values in ((255.0,), statistics.mean, statistics.std)
-    )
-    return there.div(scale).sub_(mean).div_(std).contiguous()
-
-
 def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
     """The backbone's forward through `torch.compile`, one kernel set a batch size."""
     import torch
 
     compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
     return compiled
-
-
-@contextlib.contextmanager
-def _tf32(wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32 = convolutions

@@ -1,6 +1,6 @@
 """Learned projections on frozen features: a head file (safetensors) in, a backbone with projected features out.
 
-A head is applied to every cell of the raw map, before the L2 normalisation. Its file holds float tensors and says in
+A head is applied to every cell of the raw map, before the L2 normalization. Its file holds float tensors and says in
 its metadata what they are (all values are strings, as safetensors wants them):
 
     format        "soco_head"
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
 from ..utils.files import atomic_file, sha256_file
+from ..utils.paths import local_path
 from .derived import (
     Cells,
     DerivedBackbone,
@@ -155,7 +156,7 @@ class HeadBackbone(DerivedBackbone):
         super().__init__(**derived_fields((backbone,)) | changes)
         self.head = head
 
-    def cells(self, parts: Sequence[Cells]) -> Cells:
+    def grid_size(self, parts: Sequence[Cells]) -> Cells:
         """The backbone's."""
         return parts[0]
 
@@ -196,7 +197,7 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         metadata["activation"] = head.activation
     if trained is not None:
         metadata["backbone"] = json.dumps(trained, sort_keys=True)
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(local_path(path)) as temporary:
         save_file(_tensors(head), temporary, metadata=metadata)
 
 
@@ -209,7 +210,7 @@ def load_head(path: str | Path) -> Head:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path).expanduser()
+    path = local_path(path).expanduser()
     if not path.is_file():
         raise BackboneError(f"There is no head file {path}. Give a safetensors file with `weight` (out, in).")
     try:

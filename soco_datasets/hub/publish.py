@@ -20,6 +20,7 @@ from . import eval_yaml as benchmark
 from .client import (
     check_repo_name,
     connect,
+    hub_progress_on_terminals,
     make_repo,
     retrying,
 )
@@ -55,6 +56,7 @@ class Published:
     tag: str | None = None
 
 
+@hub_progress_on_terminals()
 def publish_dataset(
     folder: str | Path, repo: str, *, private: bool = False, create_pr: bool = False, tag: str | None = None
 ) -> Published:

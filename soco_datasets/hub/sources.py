@@ -12,8 +12,9 @@ from ..records.base import Record
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
 from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
 from ..reporting.probe_records import is_probe
-from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
+from ..utils.paths import local_path
+from ..utils.text import clean
 from .client import retrying
 from .hosted_leaderboard import read_board
 from .leaderboard import (
@@ -71,7 +72,7 @@ def collect(
         )
         remarks += found.remarks
     if local is not None:
-        mine = local_entries(Path(local), board, check=check, data=data)
+        mine = local_entries(local_path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
     kinds = [

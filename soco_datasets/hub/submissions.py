@@ -14,6 +14,7 @@ from ..records.ranking import RECORD_FILE, Leaderboard
 from ..records.registry import ranked_types, record_beside, record_type_of
 from ..utils.files import parse_size
 from ..utils.hub_errors import RepoType
+from ..utils.paths import local_path
 from .client import retrying
 from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
@@ -94,9 +95,9 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     """
     from huggingface_hub import HfApi
 
-    if Path(what).is_file():
+    if local_path(what).is_file():
         return verify_file(what, data)
-    if Path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
+    if local_path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
         raise UsageError(f"{what} is not a file. {_FORMS}.")
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":

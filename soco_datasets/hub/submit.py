@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..records.base import Record
 from ..records.ranking import RECORD_FILE, Leaderboard
-from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
+from ..utils.paths import local_path
+from ..utils.text import clean
 from .client import (
     check_repo_name,
     connect,
+    hub_progress_on_terminals,
     make_repo,
     retrying,
 )
@@ -94,7 +96,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
         PredictionsError: see `check_result`.
         SubmissionError: the record is not of the leaderboard's dataset and protocol, or incomplete.
     """
-    path = Path(path)
+    path = local_path(path)
     found = check_result(path)
     result, rules = found.record, board.rules_for(found.record)
     if reasons := [*result.violations(board), *result.missing(found.table)[:_LISTED]]:
@@ -137,6 +139,7 @@ def describe_submission(submission: Submission) -> str:
     return "\n".join([*lines, f"   file {submission.result.yaml_file}:", "", submission.yaml])
 
 
+@hub_progress_on_terminals()
 def submit(
     path: str | Path,
     model_repo: str,
@@ -160,7 +163,7 @@ def submit(
         HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
-    check_result(Path(path))
+    check_result(local_path(path))
     api, me = connect()
     board = read_board(api, dataset_repo)
     submission = prepare(path, model_repo, artifacts_repo or f"{me}/{ARTIFACTS_NAME}", board)

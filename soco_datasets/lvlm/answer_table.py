@@ -154,7 +154,7 @@ def read_answers_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise PredictionsError(f"{path} is missing. Put the answers that `soco lvlm score --out` wrote there.")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path.absolute(), page_checksum_verification=True) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise PredictionsError(

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
+from ..utils.paths import local_path
 from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
 
@@ -158,13 +159,13 @@ class Record(Provenance):
 
     def write(self, path: str | Path) -> None:
         """Write the JSON atomically. Raises `SocoError` when the file cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        atomic_write(local_path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(local_path(path).read_bytes())
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a {cls.noun} (JSON).") from error
         except SocoError as error:

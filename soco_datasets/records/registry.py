@@ -26,7 +26,7 @@ _BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe")  # in th
 _log = logging.getLogger(__name__)
 
 
-def unregister(kind: str) -> None:
+def forget_type(kind: str) -> None:
     """Forget a kind of record, such as one that a test defined."""
     DEFINED.pop(kind, None)
 

@@ -22,8 +22,9 @@ from ..records.error_analysis import (
 from ..records.predictions import read_annotated_images, read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import boxes_array, codes, sizes_array
+from ..utils.text import clean
 from .photographs import Photographs
-from .style import OUTCOME_TITLES, clean
+from .style import OUTCOME_TITLES
 
 GALLERY_KINDS = {
     "best": "highest share of hits",

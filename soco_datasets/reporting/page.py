@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import missing_extra
 from ..records.error_analysis import ALPHA, CLASSES
 from ..records.evaluation import EvaluationResult
+from ..utils.text import clean
 from .export import TABLE_FORMATS, ReportTable, format_cell
 from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
@@ -28,7 +29,7 @@ from .score_access import (
     task_title,
     tasks_of,
 )
-from .style import OUTCOME_TITLES, SERIES, clean
+from .style import OUTCOME_TITLES, SERIES
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 _SECTIONS = {

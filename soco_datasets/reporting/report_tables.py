@@ -11,6 +11,7 @@ import numpy as np
 from ..records.error_analysis import CLASSES, swap_matrix
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
+from ..utils.text import clean
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
@@ -25,7 +26,7 @@ from .score_access import (
     task_title,
     tasks_of,
 )
-from .style import OUTCOME_TITLES, clean
+from .style import OUTCOME_TITLES
 
 _OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
 _TOP_SWAPS = 50  # confusions listed for a model and task

@@ -7,11 +7,11 @@ once is legible on both. Matplotlib is imported only when a figure is made.
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
+from ..utils.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,21 +53,6 @@ def css_names() -> dict[str, str]:
 def series_colour(index: int) -> str:
     """The colour of the model with this number; the list begins anew after the last."""
     return SERIES[index % len(SERIES)]
-
-
-def clean(text: object) -> str:
-    """A name as one line of printable text: control, direction and surrogate characters become U+FFFD.
-
-    >>> clean("car\\nfront"), clean("a\\u202eb")
-    ('car�front', 'a�b')
-    """
-    return "".join("\ufffd" if _is_unprintable(char) else char for char in str(text))
-
-
-def _is_unprintable(char: str) -> bool:
-    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return char not in "\u200c\u200d"  # these two join letters and emoji
-    return ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF  # no characters, and no XML either
 
 
 def short(text: object, longest: int = _LONGEST) -> str:

@@ -13,6 +13,7 @@ from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..utils.files import atomic_write, progress
+from ..utils.paths import local_path
 from .export import write_tables
 from .gallery import galleries
 from .page import Gallery, render_page
@@ -49,7 +50,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given = [Path(path) for path in records]
+    given = [local_path(path) for path in records]
     paths = [path for path in given if not is_probe(path)]
     if not paths:
         raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
@@ -63,9 +64,9 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     page = render_page(
         results, galleries=found, photos=photos, gallery_notes=notes, probe_notes=probe_notes, tables=tables
     )
-    target = Path(out) / "report.html"
+    target = local_path(out) / "report.html"
     atomic_write(target, page)
-    return [target, *write_tables(tables, Path(out) / "tables")]
+    return [target, *write_tables(tables, local_path(out) / "tables")]
 
 
 def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFolder | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,24 @@ def save_model(tmp_path: Path) -> SaveModel:
         return folder
 
     return save
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny models are faster on one thread, and much faster where other test processes share the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """kind -> the folder of its tiny random checkpoint, made once per session; no test may change it."""
+    from helpers.tiny_map_models import MAP_MODELS
+    from helpers.tiny_models import TOKEN_MODELS
+
+    root = tmp_path_factory.mktemp("tiny")
+    return cache(lambda kind: {**TOKEN_MODELS, **MAP_MODELS}[kind](root / kind.replace("/", "_")))

@@ -22,7 +22,7 @@ from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.base import Record
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
-from soco_datasets.records.registry import read_record, record_types, unregister
+from soco_datasets.records.registry import forget_type, read_record, record_types
 
 TOY = """
 from typing import ClassVar
@@ -58,7 +58,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(site)
     yield importlib.import_module("toy_depth").DepthResult
     del sys.modules["toy_depth"]
-    unregister("depth")
+    forget_type("depth")
 
 
 def write_toy(toy: Any, folder: Path, name: str, error: float, content_hash: str) -> Path:

@@ -26,7 +26,7 @@ def scores(pck: float) -> dict[str, Any]:
 
 def probe_of(result: EvaluationResult, **changes: Any) -> ProbeRecord:
     """A probe of the features of a result, trained on another device: 0.2 before, 0.4 and 0.3 after."""
-    variants = {name: {"metrics": {"test": scores(pck)}} for name, pck in (("reference", 0.4), ("honest", 0.3))}
+    variants = {name: {"metrics": {"test": scores(pck)}} for name, pck in (("reference", 0.4), ("heldout", 0.3))}
     fields: dict[str, Any] = {
         "model": {**result.model, "device": "elsewhere"},
         "dataset": result.dataset,
@@ -71,7 +71,7 @@ def test_the_protocols_of_a_model_stand_in_one_row() -> None:
     first, second = rows_of(table)
     assert first["SOC"] == 100 * plain.metrics["soc"]["pair"]["0.1"]["overall"]["pck"]
     assert first["SOC soft"] == 100 * plain.metrics["cc"]["pair"]["0.1"]["overall"]["pck"]
-    linear = [first[name] for name in ("SOC linear (untrained)", "SOC linear", "SOC linear (honest)")]
+    linear = [first[name] for name in ("SOC linear (untrained)", "SOC linear", "SOC linear (held out)")]
     assert linear == pytest.approx([20, 40, 30])
     assert (first["SOC-geo"], first["SOC-geo: random"]) == (70, 25)
     printed = [first[f"{title} in the paper"] for title in ("SOC", "SOC soft", "SOC linear", "SOC-geo")]
@@ -117,7 +117,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
     probe_of(result).write(tmp_path / "m.probe.json")
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert '<section id="protocols"' in page
-    assert "SOC linear (honest)" in page
+    assert "SOC linear (held out)" in page
     assert "40.00" in (tmp_path / "out" / "tables" / "protocols.csv").read_text()
     changes = (
         {"model": {**result.model, "layer": 3}},
@@ -128,7 +128,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
         probe_of(result, **change).write(tmp_path / "m.probe.json")
         page = write_report([path], tmp_path / "out")[0].read_text()
         assert "m.probe.json is left out" in page
-        assert "SOC linear (honest)" not in page
+        assert "SOC linear (held out)" not in page
 
 
 def test_probes_may_be_named_too(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_damaged_probe_is_named(tmp_path: Path) -> None:
         damaged.write_text(text)
         with pytest.raises(PredictionsError, match=rf"a\.probe\.json: {message}"):
             write_report([path], tmp_path / "out")
-    damaged.write_text(whole.replace(variants={"honest": {"metrics": None}}).to_json())
+    damaged.write_text(whole.replace(variants={"heldout": {"metrics": None}}).to_json())
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert "SOC linear (untrained)" in page
-    assert "SOC linear (honest)" not in page
+    assert "SOC linear (held out)" not in page

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,8 +12,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
+from ...utils.process_state import ProcessSetting
 from ..checkpoint import Checkpoint
-from .base import Backbone, LoadRequest
+from .base import Backbone, LayerOutput, LoadRequest, Pooling, Positions
+from .positions import fit_positions
 
 if TYPE_CHECKING:
     import torch
@@ -35,11 +36,21 @@ class TokenBackbone(Backbone):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
-        self.check_pixels(pixels)
-        return self.to_map(self._block_output(pixels), pixels)
+        return self.layer_outputs(pixels, ())[0].map
 
-    def to_map(self, tokens: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-        """The map, normed as asked for, of one block's output (B, tokens, C) for these pixels."""
+    @property
+    def depth(self) -> int:
+        """See `Backbone.depth`."""
+        return len(self.blocks)
+
+    def layer_outputs(self, pixels: torch.Tensor, layers: Sequence[int]) -> list[LayerOutput]:
+        """See `Backbone.layer_outputs`."""
+        self.check_pixels(pixels)
+        blocks = [self.blocks[layer] for layer in layers] or [self.block]
+        return [self._output(tokens, pixels) for tokens in self._block_outputs(blocks, pixels)]
+
+    def _output(self, tokens: torch.Tensor, pixels: torch.Tensor) -> LayerOutput:
+        """The map and class vector, normed as asked for, of one block's output (B, tokens, C) for these pixels."""
         rows, columns = self.check_pixels(pixels)
         if self.norm == "final" and self.final_norm is not None:
             tokens = self.final_norm(tokens)
@@ -51,21 +62,32 @@ class TokenBackbone(Backbone):
                 "Its config disagrees with what the model does."
             )
         patches = tokens[:, self.num_prefix_tokens :]
-        return patches.transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
+        maps = patches.transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
+        return LayerOutput(maps, self._class_vector(tokens))
 
-    def _block_output(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the block itself returns, (B, tokens, C).
+    def _class_vector(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        if self.class_tokens < 2:
+            return tokens[:, 0] if self.class_tokens else None
+        mean: torch.Tensor = tokens[:, : self.class_tokens].float().mean(dim=1)
+        return mean.to(tokens.dtype)
 
-        A hook, because what `hidden_states[-1]` holds (before or after the final norm) depends on class, config and
-        release of transformers, and because it keeps one layer in memory instead of all.
+    def _block_outputs(self, blocks: Sequence[torch.nn.Module], pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What blocks themselves return, (B, tokens, C) each, from one forward.
+
+        Hooks, because what `hidden_states[-1]` holds (before or after the final norm) depends on class, config and
+        release of transformers, and because they keep the layers asked for in memory instead of all.
         """
-        kept: list[Any] = []
-        handle = self.block.register_forward_hook(lambda module, inputs, output: kept.append(output))
+        kept: dict[int, Any] = {}
+        handles = [
+            block.register_forward_hook(lambda module, inputs, output, number=number: kept.update({number: output}))
+            for number, block in enumerate(blocks)
+        ]
         try:
             self.module(**self.inputs(pixels))
         finally:
-            handle.remove()
-        return block_tokens(kept[0])
+            for handle in handles:
+                handle.remove()
+        return [block_tokens(kept[number]) for number in range(len(blocks))]
 
 
 def block_tokens(output: Any) -> torch.Tensor:
@@ -92,6 +114,9 @@ class TokenFamily(ABC):
         float32: which tensors stay in float32 when the model is cast: pattern of a module's name -> names of its
             tensors, dotted. What the module gives is cast instead. For position tables that the class interpolates in
             their own dtype, and for constants: both drift when they are rounded first.
+        position_rules: other ways to fit positions that the family can take, see `positions.py`.
+        embeddings_path: where the class keeps its positions, dotted.
+        pooling: what the global vector is where there are class tokens; without any it is the mean.
     """
 
     model_types: tuple[str, ...]
@@ -104,6 +129,13 @@ class TokenFamily(ABC):
     towers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     unused: ClassVar[re.Pattern[str] | None] = None
     float32: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    pooling: ClassVar[Pooling] = "class"
+    position_rules: ClassVar[tuple[Positions, ...]] = ()
+    embeddings_path: ClassVar[str] = "embeddings"
+
+    def class_tokens(self, config: Any) -> int:
+        """How many tokens at the front are class tokens: their mean is the class vector."""
+        return min(1, self.num_prefix_tokens(config))
 
     @abstractmethod
     def num_prefix_tokens(self, config: Any) -> int:
@@ -133,7 +165,7 @@ class TokenFamily(ABC):
         """The keyword arguments of a forward.
 
         Args:
-            pixels: (B, 3, H, W) float32, normalised; sides are multiples of `patch`.
+            pixels: (B, 3, H, W) float32, normalized; sides are multiples of `patch`.
             dtype: what the model computes in.
             patch: pixels on a side of a patch.
         """
@@ -150,6 +182,16 @@ class TokenFamily(ABC):
             if tensor.is_floating_point() and id(tensor) not in kept:
                 tensor.data = tensor.data.to(dtype)
 
+    def apply_recipe(self, model: Any, request: LoadRequest, patch: int) -> None:
+        """Change positions and activation as the request says; raises `BackboneError` for what the family cannot do."""
+        if request.positions not in ("checkpoint", *self.position_rules):
+            raise BackboneError(f"{request.name}: its family has no positions {request.positions!r}; leave them out.")
+        if request.positions != "checkpoint":
+            prefix = self.num_prefix_tokens(model.config)
+            fit_positions(model.get_submodule(self.embeddings_path), request.positions, prefix, patch)
+        if request.activation == "gelu":
+            exact_gelu(model, request.name)
+
     def load(self, request: LoadRequest) -> Backbone:
         """Load one model, see `Family.load`."""
         import torch
@@ -161,10 +203,12 @@ class TokenFamily(ABC):
         blocks = self.blocks(model)
         block = blocks[check_layer(request.layer, len(blocks), request.name)]
         final_norm = self.final_norm(model)
+        patch = _patch_size(model.config, checkpoint.label)
+        self.apply_recipe(model, request, patch)
         if request.norm == "final" and final_norm is None:
             raise BackboneError(f"{request.name} has no norm after its last block: leave `norm` out, or give 'none'.")
-        patch = _patch_size(model.config, checkpoint.label)
         dtype = getattr(torch, request.dtype)
+        class_tokens = self.class_tokens(model.config)
         if request.dtype != "float32":
             self.cast(model, dtype)
         model.requires_grad_(False).eval().to(request.device)
@@ -176,6 +220,8 @@ class TokenFamily(ABC):
             fixed_size=self.fixed_size(model.config),
             num_prefix_tokens=self.num_prefix_tokens(model.config),
             channels=int(model.config.hidden_size),
+            pooling=self.pooling if class_tokens else "mean",
+            class_tokens=class_tokens,
             module=model,
             block=block,
             blocks=tuple(blocks),
@@ -206,6 +252,17 @@ class TokenFamily(ABC):
                 "from a square grid, so it does not work here."
             )
         return model
+
+
+def exact_gelu(model: Any, label: str) -> None:
+    """Replace the activation of every block's MLP by the exact GELU; raises `BackboneError` where there is none."""
+    from torch.nn import GELU
+
+    mlps = [module for module in model.modules() if hasattr(module, "activation_fn")]
+    if not mlps:
+        raise BackboneError(f"{label} keeps no activation that could be replaced by GELU: leave it out.")
+    for module in mlps:
+        module.activation_fn = GELU()
 
 
 def check_tower(checkpoint: Checkpoint) -> None:
@@ -304,17 +361,20 @@ def _cast_output(dtype: torch.dtype) -> Callable[..., Any]:
     return hook
 
 
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No load report and no progress bar: what matters of them is raised as an error."""
+def _silence_transformers() -> Callable[[], None]:
     from transformers.utils import logging
 
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
+
+    return restore
+
+
+quiet_transformers = ProcessSetting(_silence_transformers)
+"""No load report and no progress bar: what matters of them is raised as an error."""

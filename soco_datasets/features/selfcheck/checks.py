@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ...errors import BackboneError, SocoError
-from ..extractor import DenseFeatureExtractor, l2_normalise
+from ..extractor import DenseFeatureExtractor, l2_normalize
 from ..families.base import Backbone
 from ..model_list import BackboneSpec
-from ..preprocess import Statistics
+from ..preprocess import NAMED_STATISTICS, Statistics
+from ..recipes import AUGUST, PAPER, UNKNOWN
 from .locality import (
     NEAR_SHARE,
     Locality,
@@ -79,7 +80,7 @@ class Subject:
         return _ROUNDING[self.backbone.dtype]
 
     def pixels(self, seed: int, size: Size | None = None) -> torch.Tensor:
-        """(1, 3, H, W) normalised pixels of a made-up image, at the smallest size by default."""
+        """(1, 3, H, W) normalized pixels of a made-up image, at the smallest size by default."""
         return self.prepared(base_image(size or self.sizes[0], seed))
 
     def prepared(self, images: torch.Tensor, statistics: Statistics | None = None) -> torch.Tensor:
@@ -247,6 +248,9 @@ def batches(subject: Subject) -> Check:
 def statistics(subject: Subject) -> Check:
     """The statistics are the checkpoint's, and an image that goes through the extractor is given with them."""
     used, own = subject.backbone.statistics, subject.own
+    by_recipe = subject.backbone.recipe in (PAPER, AUGUST, UNKNOWN) and used.source in NAMED_STATISTICS
+    if by_recipe:  # not the checkpoint's, on purpose: the check "recipe" compares them with the list
+        own = used
     if own is None:
         return Check("statistics", "skipped", f"used: {_words(used)}; no file says what they should be")
     numbers: dict[str, Any] = {"used": asdict(used), "own": asdict(own)}
@@ -259,7 +263,8 @@ def statistics(subject: Subject) -> Check:
         if difference > subject.rounding:
             detail = f"features of an image differ by {difference:.2g} of the spread from those with its own statistics"
             return Check("statistics", "fail", detail, numbers)
-    return Check("statistics", "pass", f"the checkpoint's own: {_words(own)}", numbers)
+    whose = "the recipe's" if by_recipe else "the checkpoint's own"
+    return Check("statistics", "pass", f"{whose}: {_words(own)}", numbers)
 
 
 def _extracted_and_by_hand(
@@ -330,10 +335,10 @@ def drift(subject: Subject, dtype: str) -> Check:
     pixels = [subject.pixels(seed, max(subject.sizes)) for seed in (1, 2)]
     try:
         other = subject.reload(dtype=dtype)
-        moved = [l2_normalise(other.forward(one)).flatten(2)[0] for one in pixels]
+        moved = [l2_normalize(other.forward(one)).flatten(2)[0] for one in pixels]
     except (SocoError, RuntimeError) as error:  # RuntimeError: an operation that the device has not in this precision
         return Check(name, "skipped", str(error).strip().splitlines()[0])
-    usual = [l2_normalise(subject.backbone.forward(one)).flatten(2)[0] for one in pixels]
+    usual = [l2_normalize(subject.backbone.forward(one)).flatten(2)[0] for one in pixels]
     cosine = (usual[0] * moved[0]).sum(dim=0)
     nearest = [(source.T @ target).argmax(dim=1) for source, target in (usual, moved)]
     changed = float((nearest[0] != nearest[1]).float().mean())
