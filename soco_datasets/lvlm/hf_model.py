@@ -33,7 +33,7 @@ _TEXT_FILES = ("*.json", "*.jinja", "*.txt", "*.model")  # of the tokenizer, the
 
 
 @dataclass(frozen=True)
-class LoadOptions:
+class ModelLoading:
     """How a model is loaded.
 
     Attributes:
@@ -209,7 +209,7 @@ def load_vision_language_model(
 
     Args:
         model: a folder with config.json, safetensors, tokenizer and processor, or a Hub id.
-        device, dtype, min_pixels, max_pixels, revision: see `LoadOptions`.
+        device, dtype, min_pixels, max_pixels, revision: see `ModelLoading`.
 
     Returns:
         The model, ready to be queried.
@@ -222,7 +222,7 @@ def load_vision_language_model(
     for package in ("torch", "transformers", "safetensors"):
         if importlib.util.find_spec(package) is None:
             raise missing_extra("Asking a local model", "lvlm", package)
-    options = LoadOptions(device, dtype, min_pixels, max_pixels, revision)
+    options = ModelLoading(device, dtype, min_pixels, max_pixels, revision)
     if dtype not in ("auto", *DTYPES):
         raise unknown_name("dtype", dtype, ("auto", *DTYPES))
     checkpoint = _open(model, options.revision)
@@ -282,7 +282,7 @@ def enlarge(image: Image.Image, min_pixels: int | None) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-def set_pixel_limits(processor: Any, options: LoadOptions) -> bool:
+def set_pixel_limits(processor: Any, options: ModelLoading) -> bool:
     """Give a processor its pixel limits; False where it has none (its sizes are sides, tiles or fixed)."""
     image_processor = processor.image_processor
     size = dict(getattr(image_processor, "size", None) or {})

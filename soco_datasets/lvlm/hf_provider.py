@@ -35,7 +35,7 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from ..errors import SocoError, UsageError, unknown_name
-from .hf_model import Chat, LoadOptions, Reply, Sampling, VisionLanguageModel, load_vision_language_model
+from .hf_model import Chat, ModelLoading, Reply, Sampling, VisionLanguageModel, load_vision_language_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,11 +44,11 @@ DEFAULT_BATCH_SIZE = 8
 DEFAULT_MAX_TOKENS = 512  # of an answer, where the task does not say
 _WAIT = 0.05  # seconds a batch that is not full waits for its next question
 
-_loaded: weakref.WeakValueDictionary[tuple[str, LoadOptions], VisionLanguageModel] = weakref.WeakValueDictionary()
+_loaded: weakref.WeakValueDictionary[tuple[str, ModelLoading], VisionLanguageModel] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
 
 
-def shared_model(name: str, options: LoadOptions) -> VisionLanguageModel:
+def shared_model(name: str, options: ModelLoading) -> VisionLanguageModel:
     """The model, loaded once per process however many providers ask for it; released with the last of them.
 
     Raises:
@@ -87,11 +87,11 @@ class SocoHuggingFaceAPI(ModelAPI):
         self.batch_size = model_args.pop("batch_size", DEFAULT_BATCH_SIZE)
         if self.batch_size < 1:
             raise UsageError(f"A batch has at least one question; got a batch size of {self.batch_size}.")
-        known = [field.name for field in fields(LoadOptions)]
+        known = [field.name for field in fields(ModelLoading)]
         for name in model_args:
             if name not in known:
                 raise unknown_name("model argument", name, ["batch_size", *known])
-        self._options = LoadOptions(**model_args)
+        self._options = ModelLoading(**model_args)
         self._model: VisionLanguageModel | None = None
         self._batches: Batches | None = None
         self._starting = threading.Lock()

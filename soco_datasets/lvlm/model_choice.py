@@ -40,7 +40,7 @@ class ModelOptions:
         model: a folder, a Hub id, "PROVIDER/NAME" of inspect-ai, or with `base_url` the name the endpoint knows.
         base_url: of an OpenAI-compatible endpoint.
         api_key_env: name of the environment variable that holds the endpoint's key; the key itself is never an option.
-        device, dtype, batch_size, min_pixels, max_pixels, revision: of a local model, see `hf_model.LoadOptions`.
+        device, dtype, batch_size, min_pixels, max_pixels, revision: of a local model, see `hf_model.ModelLoading`.
     """
 
     model: str

@@ -13,8 +13,8 @@ _PAIR_WORDS = frozenset(
 # Adjectives that names put last to sort by the noun ("kettle electric"). No noun phrase of English ends in them.
 _ADJECTIVES = frozenset({
     "electric", "electrical", "electronic", "automatic", "manual", "cordless", "portable", "wooden", "foldable",
-    "mobile", "digital", "acoustic", "antique", "modern", "vintage", "domestic", "wild", "arctic", "african", "asian", "american",
-    "european", "japanese",
+    "mobile", "digital", "acoustic", "antique", "modern", "vintage", "domestic", "wild", "arctic", "african", "asian",
+    "american", "european", "japanese",
 })  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from datasets import load_dataset
 from helpers.tiny_folder import write_folder
+from PIL import ImageFile
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
@@ -64,7 +65,8 @@ def test_the_functions_for_lmms_eval(exported: tuple[Path, Path]) -> None:
     assert tools.circular([item["soco_circular"] for item in found]) == 1 - 1 / len(groups)
 
 
-def test_lmms_eval_finds_the_tasks(exported: tuple[Path, Path]) -> None:
+def test_lmms_eval_finds_the_tasks(exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)  # lmms-eval sets it for the whole process
     tasks = pytest.importorskip("lmms_eval.tasks", reason="lmms-eval is not installed", exc_type=ImportError)
     _, out = exported
     manager = tasks.TaskManager(include_path=str(out / "lmms_eval"), include_defaults=False)
