@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "soco lvlm judge answers/MODEL/*.answers.jsonl --data DIR --model qwen --base-url http://localhost:8000/v1"
     )
     parser = command(commands, "judge", "let a model read the replies without a letter, for score --judged", example)
-    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one a setting")
+    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one per setting")
     parser.add_argument("--model", required=True, help="the judge: as `soco lvlm run --model`; it gets text alone")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
     parser.add_argument("--out", type=local_path, help="folder for verdicts (default: judge/ beside the answers)")
