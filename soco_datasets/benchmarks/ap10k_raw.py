@@ -61,7 +61,7 @@ def read_raw(assembly: Assembly, options: Any) -> None:
     families = {name: str(entry["supercategory"]) for entry in categories.values() for name in [str(entry["name"])]}
     pairs = _generate(assembly, {name: sorted(ids) for name, ids in sorted(eligible.items())}, families, options)
     pictures = {path.stem for path in (assembly.root / "data").glob("*.jpg")}
-    labelled = {Path(str(image["file_name"])).stem for image in images.values() if int(image["id"]) in numbers}
+    labeled = {Path(str(image["file_name"])).stem for image in images.values() if int(image["id"]) in numbers}
     generated = (
         f"generated from the raw download (seed {options.seed}, at least {options.min_shared} shared points); "
         "no other copy has these pairs"
@@ -69,8 +69,8 @@ def read_raw(assembly: Assembly, options: Any) -> None:
     assembly.lists = pairs
     assembly.facts = {
         "annotations": len(annotations),
-        "labelled_images": len(labelled),
-        "unlabelled_images": len(pictures - labelled),
+        "labelled_images": len(labeled),
+        "unlabelled_images": len(pictures - labeled),
         "multi_instance_images": len(multiple),
         "crowd_list": len(crowd),
         "under_three_points": few,

@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
     rows = [row for header in headers for row in read_rows(folder, header["setting"])]
     out = arguments.out or arguments.answers[0].parent / "judge"
     model, options = asking_options(arguments)
-    judgement = judge_answers(rows, answers, folder.content_hash, model, out, options)
-    for setting, counts in judgement.counts.items():
+    judgment = judge_answers(rows, answers, folder.content_hash, model, out, options)
+    for setting, counts in judgment.counts.items():
         print(f"{setting}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
-    print(judgement.verdicts)
-    if not judgement.complete:
+    print(judgment.verdicts)
+    if not judgment.complete:
         raise SocoError("The judge did not answer for every reply (see above). Run the same command again to ask it.")

@@ -34,7 +34,7 @@ class Matches:
 def sample_descriptors(
     feature_map: torch.Tensor, unit_points: NDArray[np.float32], convention: Convention
 ) -> torch.Tensor:
-    """Descriptors at points of an image, bilinear, zeros outside the map, not normalised again.
+    """Descriptors at points of an image, bilinear, zeros outside the map, not normalized again.
 
     Args:
         feature_map: (C, h, w), normally of unit length over C.

@@ -68,7 +68,7 @@ class DenseFeatureExtractor:
             batch_size: images in one forward, or what chooses their number. None = chosen by the memory of an NVIDIA
                 GPU; 32 on any other device, less where its memory does not suffice.
             together: whether the images of a batch share a forward. None = on everything but a CPU: there one image
-                fills the cores, and alone its features do not depend on its neighbours, to the last bit.
+                fills the cores, and alone its features do not depend on its neighbors, to the last bit.
             tf32: let float32 products of a GPU take its 19-bit TF32 format. Recorded as the dtype "tf32".
             compiled: run the model through `torch.compile`.
 

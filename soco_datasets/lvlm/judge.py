@@ -50,7 +50,7 @@ Answer with one letter: A, B, C, D or N.""",
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What came of judging.
 
     Attributes:
@@ -75,7 +75,7 @@ def judge_answers(
     model: ModelOptions,
     out: Path,
     options: AskOptions | None = None,
-) -> Judgement:
+) -> Judgment:
     """Ask a judge about every reply that has text but no letter for the strict parser; write its verdicts.
 
     Args:
@@ -106,7 +106,7 @@ def judge_answers(
         }
         lines += found
     atomic_write(verdicts, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return Judgement(verdicts, counts)
+    return Judgment(verdicts, counts)
 
 
 def _questions(rows: Iterable[AnswerRow], answers: Mapping[Key, Answer], dataset: str) -> list[PromptedQuestions]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inspect_ai.model import Model
 
 LOCAL = "soco_hf"
-# inspect-ai's providers that take images; a Hub id of an organisation of the same name is written soco_hf/google/...
+# inspect-ai's providers that take images; a Hub id of an organization of the same name is written soco_hf/google/...
 REMOTE = (
     "anthropic", "azureai", "bedrock", "cloudflare", "fireworks", "google", "grok", "groq", "hf-inference-providers",
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",

@@ -82,7 +82,7 @@ def curves(table: pa.Table) -> dict[str, dict[str, Any]]:
 
 
 def row_errors(rows: pa.Table) -> NDArray[np.float32]:
-    """(N,) normalised errors of some rows of a predictions table, which need not be complete (see `pck`).
+    """(N,) normalized errors of some rows of a predictions table, which need not be complete (see `pck`).
 
     Raises:
         PredictionsError: the rows carry no header.

@@ -172,7 +172,7 @@ def test_choices_that_are_options_give_the_deviating_scores(
     found = {
         "points of the pair file": evaluated(extractor, by_pair_file, "test"),
         "points not truncated": evaluated(extractor, folder, "test", truncated=False),
-        "normalised by the image": evaluated(extractor, folder, "test", "image"),
+        "normalized by the image": evaluated(extractor, folder, "test", "image"),
     }
     assert {choice: overall(one) for choice, one in found.items()} == pytest.approx(
         {choice: wrong[choice] for choice in found}, abs=1e-4

@@ -143,19 +143,19 @@ def test_nothing_to_judge(folder: DatasetFolder, tmp_path: Path) -> None:
     rows = read_rows(folder, "vis")
     answers = {("vis", row["index"]): Answer("B") for row in rows}
     model = ModelOptions("nobody", base_url="http://127.0.0.1:9/v1")
-    judgement = judge_answers(rows, answers, folder.content_hash, model, tmp_path)
-    assert judgement.complete
-    assert load_judged(judgement.verdicts, answers).letters == {}
+    judgment = judge_answers(rows, answers, folder.content_hash, model, tmp_path)
+    assert judgment.complete
+    assert load_judged(judgment.verdicts, answers).letters == {}
 
 
 def test_a_local_judge(folder: DatasetFolder, tmp_path: Path) -> None:
     rows = read_rows(folder, "vis")[:4]
     answers = {("vis", row["index"]): Answer("It is <image> hard to say<|im_end|>") for row in rows}
     local = ModelOptions(str(tiny_vlm.qwen2_5_vl(tmp_path / "tiny")), device="cpu")
-    judgement = judge_answers(rows, answers, folder.content_hash, local, tmp_path, AskOptions(max_tokens=4))
-    assert judgement.complete
-    assert judgement.counts["vis"]["unread"] == 4
-    assert str(tmp_path) not in judgement.verdicts.read_text()
+    judgment = judge_answers(rows, answers, folder.content_hash, local, tmp_path, AskOptions(max_tokens=4))
+    assert judgment.complete
+    assert judgment.counts["vis"]["unread"] == 4
+    assert str(tmp_path) not in judgment.verdicts.read_text()
 
 
 @pytest.mark.parametrize(
