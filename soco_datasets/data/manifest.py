@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import DataNotFoundError, DatasetFolderError
+from ..utils.foreign import is_version, read_json_file
 from .schema import CONFIGS, TableSpec
 
 MANIFEST = "manifest.json"
 FORMAT_NAME = "soco-dataset"
 MANIFEST_VERSION = 1
+_LARGEST = 500_000_000  # bytes of a manifest
 REBUILD = "Build it again with: soco build SOURCE --out DIR"
 
 
@@ -45,7 +46,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     where = path / MANIFEST
     try:
-        manifest = json.loads(where.read_text(encoding="utf-8"))
+        manifest = read_json_file(where, _LARGEST)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{where} cannot be read ({error}). {REBUILD}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_NAME:
@@ -53,7 +54,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f'{where} does not say "format": "{FORMAT_NAME}": not a SOCO dataset folder. {REBUILD}'
         )
     version = manifest.get("format_version")
-    if version != MANIFEST_VERSION:
+    if not is_version(version, MANIFEST_VERSION):
         mend = "Upgrade with: pip install -U soco-datasets" if _is_newer(version) else REBUILD
         raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {MANIFEST_VERSION}. {mend}")
     return manifest

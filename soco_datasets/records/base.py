@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
+from ..utils.foreign import is_version
 from ..utils.paths import local_path
 from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
@@ -122,7 +123,7 @@ class Record(Provenance):
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """The JSON object as the present version has it. Raises `PredictionsError` for a version that is unknown."""
-        if (version := fields.get("schema_version")) != cls.version:
+        if not is_version(version := fields.get("schema_version"), cls.version):
             raise PredictionsError(
                 f"{cls.noun}s of schema version {version!r} cannot be read, only version {cls.version}; use the "
                 "toolkit that wrote it, or make it again"

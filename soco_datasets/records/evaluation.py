@@ -20,6 +20,7 @@ from ..benchmarks.tasks import TASKS, get_tasks
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..utils.files import atomic_files
+from ..utils.foreign import is_version
 from ..utils.paths import local_path
 from .annotated_points import image_annotations
 from .base import Record
@@ -117,7 +118,7 @@ class EvaluationResult(Record):
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if (version := fields["schema_version"]) not in _READABLE:
+        if not is_version(version := fields["schema_version"], *_READABLE):
             raise PredictionsError(
                 f"result records of schema version {version!r} cannot be read, only versions {_READABLE[0]} to "
                 f"{_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
