@@ -61,7 +61,8 @@ def parse_yaml(text: str, label: str) -> LinedYaml:
     try:
         check_yaml(text)
     except ForeignTextError as error:
-        raise ProjectError(f"{label}, {error}: not valid YAML.") from None
+        line = f", line {error.line}" if error.line else ""
+        raise ProjectError(f"{label}{line}: not valid YAML ({error.problem}).") from None
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     parsed = LinedYaml(None, {(): 1})
     if root is not None:

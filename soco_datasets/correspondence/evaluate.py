@@ -19,6 +19,7 @@ from .. import config
 from ..benchmarks.tasks import Task
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
+from ..data.manifest import require_fields
 from ..errors import UsageError, unknown_name
 from ..features.extractor import DenseFeatureExtractor
 from ..records.evaluation import EvaluationResult, library_versions
@@ -164,11 +165,11 @@ def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> config.Prot
 
 def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:
     """Where the data of a record comes from: id and revision of the source, and the hash of the rows and images."""
+    require_fields(folder.path, folder.manifest, "source")
     source = folder.manifest["source"]
     return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
 
 
 def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
     """Category -> supercategory, None where it has none; sorted."""
-    table = folder.table("images", "test", columns=["category", "supercategory"])
-    return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
+    return folder.supercategories

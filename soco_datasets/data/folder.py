@@ -128,6 +128,12 @@ class DatasetFolder:
         """The keypoints of all categories and their concepts, to be queried."""
         return Taxonomy.from_rows(self.table("taxonomy").to_pylist())
 
+    @functools.cached_property
+    def supercategories(self) -> dict[str, str | None]:
+        """Category -> supercategory, None where it has none; sorted."""
+        table = self.table("images", "test", columns=["category", "supercategory"])
+        return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
+
     def verify(self) -> None:
         """Recompute the sha256 of every shard; raises `DatasetFolderError` naming all that differ."""
         shards = [shard for group in self._shards.values() for shard in group]

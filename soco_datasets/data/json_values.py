@@ -33,7 +33,7 @@ def load_json(file: str, raw: bytes, findings: BuildReport) -> Any:
     """
     doubled: list[str] = []
     try:
-        data = parse_json(raw, on_double=doubled.append)
+        data = parse_json(raw, huge=True, on_double=doubled.append)
     except ForeignTextError as error:
         findings.error(file, "", "not_json", f"not valid JSON: {error}", "write the file again")
         raise BadFileError from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,7 +57,64 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not is_version(version, MANIFEST_VERSION):
         mend = "Upgrade with: pip install -U soco-datasets" if _is_newer(version) else REBUILD
         raise DatasetFolderError(f"{where}: format version {version!r}; this toolkit reads {MANIFEST_VERSION}. {mend}")
+    _check_fields(where, manifest)
     return manifest
+
+
+def require_fields(root: Path, manifest: Mapping[str, Any], *names: str) -> None:
+    """Raise `DatasetFolderError` unless a manifest has these fields; what is in them `read_manifest` has checked."""
+    if absent := [name for name in names if name not in manifest]:
+        raise DatasetFolderError(f"{root / MANIFEST} lacks the field(s) {', '.join(absent)}. {REBUILD}")
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(type(number) is int for number in value.values())
+
+
+def _is_source(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), str) and isinstance(value.get("kind", ""), str)
+
+
+def _is_findings(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("listed", []), list):
+        return False
+    counts = value.get("counts", {})
+    return isinstance(counts, dict) and all(map(_is_counts, counts.values()))
+
+
+def _is_counted(value: object) -> bool:
+    rows = value.get("rows", {}) if isinstance(value, dict) else None
+    return isinstance(rows, dict) and all(map(_is_counts, rows.values()))
+
+
+_FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "source": (_is_source, "a mapping with the text `id`"),
+    "pairs": (lambda value: isinstance(value, dict), "a mapping"),
+    "findings": (_is_findings, "a mapping of the mapping `counts` and the list `listed`"),
+    "counts": (_is_counted, "a mapping with the mapping `rows`"),
+    "facts": (lambda value: isinstance(value, dict), "a mapping"),
+    "lvlm": (lambda value: isinstance(value, dict), "a mapping"),
+    "benchmark": (lambda value: isinstance(value, str), "a text"),
+    "shards": (lambda value: isinstance(value, list), "a list"),
+}
+
+
+def _check_fields(where: Path, manifest: dict[str, Any]) -> None:
+    """Check the fields that are there, and fill in what a part of them may lack; those of a later version stay."""
+    for name, (fits, wanted) in _FIELDS.items():
+        if name in manifest and not fits(manifest[name]):
+            shown = repr(manifest[name])
+            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+            raise DatasetFolderError(f"{where}: the field `{name}` is {shown}, not {wanted}. {REBUILD}")
+    for name, defaults in (
+        ("source", {"kind": "folder", "revision": None}),
+        ("findings", {"listed": []}),
+    ):
+        if name in manifest:
+            manifest[name] = {**defaults, **manifest[name]}
+    if "findings" in manifest:
+        found = manifest["findings"]
+        found["counts"] = {**{severity: {} for severity in ("error", "repair", "note")}, **found.get("counts", {})}
 
 
 def manifest_configs(root: Path, manifest: Mapping[str, Any]) -> Mapping[str, TableSpec]:

@@ -200,11 +200,13 @@ class Record(Provenance):
     def read_data(cls, path: Path) -> pa.Table:
         """Its data, checked. Raises `PredictionsError`, naming the file."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from ..utils.parquet_files import BoundsError, read_bounded
 
         try:
-            with pq.ParquetFile(path) as file:
-                return file.read()
+            return read_bounded(path)
+        except BoundsError as error:
+            raise PredictionsError(f"{path}: {error}.") from None
         except (pa.ArrowException, OSError) as error:
             raise PredictionsError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}).") from error
 
@@ -227,6 +229,10 @@ class Record(Provenance):
     @classmethod
     def missing(cls, data: pa.Table) -> list[str]:
         """What the data lacks that a complete evaluation has, one entry per item."""
+        return []
+
+    def unstated(self) -> list[str]:
+        """What this record does not state, so that nothing could be compared with it, one sentence per item."""
         return []
 
     # Its numbers

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 _READABLE = (1, 2, 3)  # 1 had none of the optional fields, 2 had no predictions_sha256
 _OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
+_UNSTATED = "the record does not state the sha256 of its predictions, as none from before version 3 does"
 _PAPER_ALPHA, _PAPER_TABLES = 0.1, ("r5", "r1", "2")  # where a number is printed twice, the first of these counts
 
 
@@ -74,7 +75,7 @@ class EvaluationResult(Record):
     yaml_file: ClassVar[str] = ".eval_results/soco.yaml"
     title: ClassVar[str] = "SOCO evaluation results"
     rules: ClassVar[type[Rules]] = PckRules
-    optional: ClassVar[tuple[str, ...]] = _OPTIONAL
+    optional: ClassVar[tuple[str, ...]] = (*_OPTIONAL, "predictions_sha256")
     remake: ClassVar[str] = "soco score {data} --out {record}"
     restore: ClassVar[str] = (
         "evaluate again with `soco evaluate` (with --split all it keeps no predictions, and none can be submitted)"
@@ -149,7 +150,7 @@ class EvaluationResult(Record):
         except UsageError as error:
             raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
-        check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder))
+        check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
 
     def main_metric(self) -> tuple[str, float]:
@@ -157,6 +158,9 @@ class EvaluationResult(Record):
         scoring = self.protocol.scoring
         reduction = "pair" if "pair" in scoring.reductions else scoring.reductions[0]
         return reduction, _PAPER_ALPHA if _PAPER_ALPHA in scoring.alphas else max(scoring.alphas)
+
+    def unstated(self) -> list[str]:
+        return [_UNSTATED] if self.predictions_sha256 is None else []
 
     def task_names(self) -> list[str]:
         return list(self.metrics)

@@ -23,7 +23,16 @@ _YAML_TEXT = 65_536  # characters of one scalar
 
 
 class ForeignTextError(ValueError):
-    """Text that is not JSON or YAML, or holds what no file of this package holds. The message says what."""
+    """Text that is not JSON or YAML, or holds what no file of this package holds.
+
+    Attributes:
+        problem: what is wrong.
+        line: where, from 1; None where it is not known.
+    """
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem if line is None else f"line {line}: {problem}")
+        self.problem, self.line = problem, line
 
 
 def parse_json(
@@ -31,6 +40,7 @@ def parse_json(
     *,
     finite: bool = True,
     halves: bool = False,
+    huge: bool = False,
     on_double: Callable[[str], object] | None = None,
     deepest: int = DEEPEST,
 ) -> Any:
@@ -40,6 +50,7 @@ def parse_json(
         text: the JSON; bytes are UTF-8, or UTF-16 or UTF-32 with their mark.
         finite: refuse NaN and infinity; files of other libraries may hold them.
         halves: take escapes of half a surrogate pair, as replies of models may hold.
+        huge: read a number beyond what a float holds as infinity, for a caller that looks at every number.
         on_double: called with the name of each field that an object has twice, of which the last one counts; None =
             such a field is an error.
         deepest: levels of mappings and lists that are read.
@@ -61,10 +72,12 @@ def parse_json(
                 seen.add(name)
         return made
 
-    hooks: dict[str, Any] = {"parse_constant": _refuse_number, "parse_float": _finite} if finite else {}
+    hooks: dict[str, Any] = {"parse_int": _huge_or_whole if huge else _whole}
+    if finite:
+        hooks |= {"parse_constant": _refuse_number, "parse_float": float if huge else _finite}
     try:
         decoded = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
-        found = json.loads(decoded, object_pairs_hook=of_pairs, parse_int=_whole, **hooks)
+        found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
             raise ForeignTextError("holds an escape such as \\ud800, which is no character by itself")
     except ForeignTextError:
@@ -114,25 +127,25 @@ def check_yaml(text: str | bytes) -> None:
     depth = 0
     try:
         for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-            line = f"line {event.start_mark.line + 1}: " if event.start_mark else ""
+            line = event.start_mark.line + 1 if event.start_mark else None
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ForeignTextError(f"{line}aliases and anchors (& and *) are not read; write the value out")
+                raise ForeignTextError("aliases and anchors (& and *) are not read; write the value out", line)
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > DEEPEST:
-                raise ForeignTextError(f"{line}nested more than {DEEPEST} levels deep")
+                raise ForeignTextError(f"nested more than {DEEPEST} levels deep", line)
             if number > _YAML_EVENTS:
                 raise ForeignTextError(f"more than {_YAML_EVENTS:,} values")
             if isinstance(event, yaml.ScalarEvent) and len(event.value) > _YAML_TEXT:
-                raise ForeignTextError(f"{line}a value of {len(event.value):,} characters")
+                raise ForeignTextError(f"a value of {len(event.value):,} characters", line)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, ForeignTextError):
             raise
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise ForeignTextError(f"{line}{problem or str(error).splitlines()[0] if str(error) else 'not YAML'}") from None
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ForeignTextError(problem or first, mark.line + 1 if mark else None) from None
 
 
 def parse_yaml(text: str | bytes) -> Any:
@@ -160,7 +173,7 @@ def parse_yaml(text: str | bytes) -> Any:
 
 
 def check_scalar(value: object, what: str = "a value") -> None:
-    """Raise `ForeignTextError` unless a value is plain: text, a number of usual size, a truth value, a date, nothing."""
+    """Raise `ForeignTextError` unless a value is plain: text, a usual number, a truth value, a date, nothing."""
     if value is not None and not isinstance(value, str | int | float | date):
         raise ForeignTextError(f"{what} must be a plain value, not a {type(value).__name__}")
     if isinstance(value, int) and abs(value) >= 2**63:
@@ -209,7 +222,7 @@ def _short(text: str) -> str:
 
 def _refuse_number(text: str) -> NoReturn:
     shown = text if len(text) <= _SHOWN else f"{text[:8]}... ({len(text)} characters)"
-    raise ForeignTextError(f"{shown} is not a finite number")
+    raise ForeignTextError(f"holds {shown}, which is not a finite number")
 
 
 def _finite(text: str) -> float:
@@ -221,3 +234,7 @@ def _whole(text: str) -> int:
     if len(text) > _DIGITS or not math.isfinite(float(text)):
         _refuse_number(text)
     return int(text)
+
+
+def _huge_or_whole(text: str) -> int | float:
+    return int(text) if len(text) <= _DIGITS and math.isfinite(float(text)) else math.inf

@@ -57,7 +57,7 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
         if not is_json(name):
             continue
         try:
-            data = parse_json(raw, on_double=lambda field: None)
+            data = parse_json(raw, huge=True, on_double=lambda field: None)
         except ForeignTextError as error:
             message = f"not valid JSON ({error}): kept verbatim, not used"
             findings.repair(name, "", "side_file_not_json", message, "write the file again, or remove it")
