@@ -262,22 +262,25 @@ def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
     )
 
 
-def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationResult) -> tuple[Path, Path]:
+def write_evaluation(
+    out: str | Path, predictions: pa.Table, result: EvaluationResult, name: str | None = None
+) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
     Args:
         out: the folder, made where it is missing; files of an earlier evaluation of the model are replaced.
         predictions: see `predictions.SCHEMA`.
         result: `record_from_predictions(predictions)`.
+        name: of the files in place of the model's, see `result_files.result_name`.
 
     Returns:
-        (`<model>.json`, `<model>.predictions.parquet`).
+        (`<name>.json`, `<name>.predictions.parquet`).
 
     Raises:
         PredictionsError: the predictions are incomplete or malformed; nothing is written.
         SocoError: the folder cannot be written.
     """
-    stem = _stem(result.model)
+    stem = name or _stem(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
@@ -286,38 +289,15 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
     return record, table
 
 
-def write_record(out: str | Path, result: EvaluationResult) -> Path:
-    """Write a result of the split `all`, which has no predictions, into a folder as `<model>.all.json`.
+def write_record(out: str | Path, result: EvaluationResult, name: str | None = None) -> Path:
+    """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
     Raises:
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{_stem(result.model)}.all.json"
+    record = local_path(out) / f"{name or _stem(result.model)}.all.json"
     result.write(record)
     return record
-
-
-def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
-    """Refuse, before work is done for it, to replace the results of other weights that go by the same name.
-
-    Those of a plug-in may be replaced: its author evaluates it again and again.
-
-    Args:
-        out: the folder that will be written into.
-        model: name and weights hash of what will be evaluated.
-
-    Raises:
-        UsageError: a record in the folder says that it is of other weights.
-    """
-    for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
-        path = local_path(out) / name
-        with contextlib.suppress(PredictionsError):  # not a record, or one that cannot be read
-            before = EvaluationResult.read(path).model.get("weights_hash")
-            if before is not None and "plugin" not in model and before != model.get("weights_hash"):
-                raise UsageError(
-                    f"{path} holds results of another model that is also called {model['name']!r}: its weights hash is "
-                    f"{str(before)[:16]}, not {str(model.get('weights_hash'))[:16]}. Give another --out, or move them."
-                )
 
 
 def _stem(model: Mapping[str, Any]) -> str:
