@@ -129,10 +129,8 @@ def _write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     from ..records.evaluation import write_evaluation, write_record
 
     if evaluation.predictions is None:
-        record, kept = (
-            write_record(out, evaluation.result, names.stem),
-            "none of all pairs: soco score, compare, submit need them",
-        )
+        record = write_record(out, evaluation.result, names.stem)
+        kept = "none of all pairs: soco score, compare, submit need them"
     else:
         record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, names.stem)
         kept = str(predictions)

@@ -63,7 +63,7 @@ def qualifiers(arguments: argparse.Namespace) -> list[str]:
         ("window", getattr(arguments, "soft_window", 7), 7),
         ("valid-area", "" if getattr(arguments, "valid_area", False) else None, None),
     ]
-    return [f"{name}{value}" for name, value, default in chosen if value != default and value != "reference"]
+    return [f"{name}{value}" for name, value, default in chosen if value not in (default, "reference", "float32")]
 
 
 def memory_budget(arguments: argparse.Namespace) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,20 +64,31 @@ def run(arguments: argparse.Namespace) -> None:
     variants = arguments.variants.split(",")
     data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed)
     extractor = load_extractor(arguments)
-    name = check_probe(arguments, extractor.describe(), scoring, data)
+    name = check_probe(arguments, extractor.describe(), scoring, data, recipe)
     print(trained_probe(extractor, data, arguments.out, recipe, scoring=scoring, run=how, name=name))
 
 
 def check_probe(
-    arguments: argparse.Namespace, model: Mapping[str, Any], scoring: ScoringConfig, data: ProbeData
+    arguments: argparse.Namespace,
+    model: Mapping[str, Any],
+    scoring: ScoringConfig,
+    data: ProbeData,
+    recipe: ProbeRecipe | None = None,
 ) -> str:
     """The stem of a probe's files. Raises `UsageError` where a probe of another run has the name."""
     from ..correspondence.evaluate import protocol_of
+    from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
     from ..records.result_files import PlannedRun, check_replaces_own, result_name
 
     name = result_name(model, *qualifiers(arguments))
-    planned = PlannedRun(model, protocol_of(model, scoring), data.folder.content_hash, tuple(data.variants))
+    planned = PlannedRun(
+        model,
+        protocol_of(model, scoring),
+        data.folder.content_hash,
+        data.variants,
+        recipe=asdict(recipe or ProbeRecipe()),
+    )
     check_replaces_own(arguments.out / f"{name}.probe.json", ProbeRecord, planned, overwrite=arguments.overwrite)
     return name
 

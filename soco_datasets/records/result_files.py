@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class PlannedRun:
         content_hash: of the dataset.
         tasks: names; of a probe, its variants.
         split: "test" or "all".
+        recipe: of a probe, how it is trained.
     """
 
     model: Mapping[str, Any]
@@ -35,6 +36,7 @@ class PlannedRun:
     content_hash: str
     tasks: Collection[str]
     split: str = "test"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_record(cls, record: EvaluationResult | ProbeRecord) -> PlannedRun:
@@ -46,6 +48,7 @@ class PlannedRun:
             str(record.dataset["content_hash"]),
             tuple(tasks),
             str(record.dataset.get("split", "test")),
+            asdict(record.recipe) if isinstance(record, ProbeRecord) else {},
         )
 
     def differences(self, other: PlannedRun) -> list[str]:
@@ -61,7 +64,8 @@ class PlannedRun:
             found.append(f"the split {other.split}, not {self.split}")
         if set(self.tasks) != set(other.tasks):
             found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
-        ours, theirs = self.protocol.to_dict(), other.protocol.to_dict()
+        ours = {**self.protocol.to_dict(), **self.recipe}
+        theirs = {**other.protocol.to_dict(), **other.recipe}
         found += [
             f"{name} {_short(theirs.get(name))}, not {_short(ours.get(name))}"
             for name in dict.fromkeys((*ours, *theirs))

@@ -355,7 +355,7 @@ def test_the_command(damaged: tuple[DatasetFolder, str], tmp_path: Path, capsys:
     options = ["--skip-bad", "--store-dir", str(tmp_path / "store"), "--batch-size", "auto", "--dtype", "fp32"]
     assert main([*base, *options, "--out", str(tmp_path / "out")]) == 0
     assert "of 1 images that do not decode" in capsys.readouterr().out
-    counts = EvaluationResult.read(tmp_path / "out/dinov2_tiny_p14.json").counts
+    counts = EvaluationResult.read(tmp_path / "out/dinov2_tiny_p14.size285.json").counts
     assert (counts["bad_images"], counts["reused"], counts["forwards"]) == (1, 0, counts["images"])
     for wrong, said in (
         (["--batch-size", "many"], "from 1 or auto"),
