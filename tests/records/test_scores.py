@@ -181,7 +181,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
         "weights aaaa": {"model": model},
         "content hash": {"content_hash": "0" * 64},
         "the split": {"split": "all"},
-        "image_size": {"protocol": replace(result.protocol, features=FeatureConfig(image_size=140))},
+        "image_size": {"protocol": replace(result.protocol, features=FeatureConfig(image_size=141))},
         "not nothing": {"tasks": ("nothing",)},
     }
     for what, changes in others.items():
@@ -194,7 +194,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
 def test_a_file_that_is_no_record_is_not_replaced(tmp_path, file):
     (tmp_path / file).write_text("something else")
     planned = _planned(record_from_predictions(small_table(), resamples=0))
-    with pytest.raises(UsageError, match="is not replaced.*--overwrite"):
+    with pytest.raises(UsageError, match=r"is not replaced.*--overwrite"):
         check_replaces_own(tmp_path / "m.json", EvaluationResult, planned)
 
 
