@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     style = MarkerStyle(arguments.marker, arguments.marker_color)
     folder = open_folder(resolve_data(arguments.data))
+    folder.check_intact(images=True)
     named = [part.strip() for part in (arguments.setting or "").split(",") if part.strip()]
     settings = list(dict.fromkeys(named or stored_settings(folder) or SETTINGS))
     asked = [

@@ -119,12 +119,14 @@ def evaluate_backbone(
 
     Raises:
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
+        ChangedDataError: what is read is not what was built; also with `run.skip_bad`.
         BackboneError: the model gives features that are not finite or of the wrong shape.
         UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
             suffice even without feature maps.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
+    folder.check_intact()
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
     pairs = SPLITS[split](folder, tasks, protocol, run)

@@ -92,11 +92,13 @@ def run_probe(
 
     Raises:
         DatasetFolderError: an image does not decode.
+        ChangedDataError: what is read is not what was built.
         BackboneError: the model gives features that are not finite or of the wrong shape.
         SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk.
         UsageError: a valid area, which a probe does not have; the normalizer "mask".
     """
     recipe = ProbeRecipe() if recipe is None else recipe
+    data.folder.check_intact()
     model = extractor.describe()
     if scoring.valid_area:
         raise UsageError("A probe is scored over all cells: it has no valid area.")

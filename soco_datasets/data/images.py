@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, JpegImagePlugin
 
-from ..errors import DatasetFolderError, UsageError
+from ..errors import ChangedDataError, DatasetFolderError, UsageError
 from .manifest import ShardEntry
 from .remote_folder import HubImages, Snapshot
+from .shards import image_digest
 from .uris import image_address
 
 _KEPT_ROW_GROUPS = 4
@@ -46,6 +47,7 @@ class ImageStore:
         self._rows = {image_id: row for row, image_id in enumerate(ids)}
         self._parts = [_part(shard, root, snapshot) for shard in shards]
         self._starts = np.cumsum([0, *(shard.rows for shard in shards)])
+        self._shards = list(shards)
 
     def __reduce__(self) -> tuple[Callable[[], ImageStore], tuple[()]]:
         return self._reopen, ()
@@ -95,6 +97,13 @@ class ImageStore:
         data = self._parts[part].read(row - int(self._starts[part]))
         if data is None:
             raise DatasetFolderError(f"{self._root}: image {image_id!r} has no bytes. Build the folder again.")
+        digests = self._shards[part].image_digests
+        if digests and image_digest(data) != digests[row - int(self._starts[part])]:
+            file = self._shards[part].path.relative_to(self._root).as_posix()
+            raise ChangedDataError(
+                f"{self._root}: image {image_id!r} in {file} is not the one that was built: its sha256 is another. "
+                "Copy the folder again or build it again."
+            )
         return data
 
 

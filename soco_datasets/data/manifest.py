@@ -20,7 +20,12 @@ REBUILD = "Build it again with: soco build SOURCE --out DIR"
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One file of a table, as the manifest states it. `path` is absolute."""
+    """One file of a table, as the manifest states it.
+
+    Attributes:
+        path: absolute.
+        image_digests, rows_sha256: see `shards.WrittenShard`; empty in folders that were built before these.
+    """
 
     config: str
     split: str
@@ -28,6 +33,8 @@ class ShardEntry:
     rows: int
     bytes: int
     sha256: str
+    image_digests: tuple[str, ...] = ()
+    rows_sha256: str = ""
 
 
 def is_built(path: Path) -> bool:
@@ -136,14 +143,22 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
     try:
         manifest["content_hash"]
         listed = [
-            (item["config"], item["split"], str(item["file"]), item["rows"], item["bytes"], item["sha256"])
+            (
+                item["config"],
+                item["split"],
+                str(item["file"]),
+                item["rows"],
+                item["bytes"],
+                item["sha256"],
+                _digests(item),
+            )
             for item in manifest["shards"]
         ]
     except (KeyError, TypeError) as error:
         raise DatasetFolderError(f"{where} lacks the field {error}. {REBUILD}") from error
     configs = manifest_configs(root, manifest)
     shards, wrong = [], []
-    for config, split, file, rows, size, digest in listed:
+    for (config, split, file), stated in listed:
         relative = PurePosixPath(file)
         if relative.is_absolute() or ".." in relative.parts:
             raise DatasetFolderError(f"{where} names a file outside the folder: {file}. {REBUILD}")
@@ -151,13 +166,22 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
         if not path.is_file():
             if not (images_apart and config == "images"):
                 wrong.append(f"{file} is missing")
-        elif path.stat().st_size != size:
-            wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {size:,}")
+        elif path.stat().st_size != stated[1]:
+            wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {stated[1]:,}")
         if config in configs:  # a later version may add configs; those here are read all the same
-            shards.append(ShardEntry(config, split, path, rows, size, digest))
+            shards.append(ShardEntry(config, split, path, *stated))
     if wrong:
         raise DatasetFolderError(f"{root} is not complete: {'; '.join(wrong)}. Copy it again, or: {REBUILD}")
     return shards
+
+
+def _digests(item: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """(digests of the images, of the other columns) of a file of images, empty where there are none."""
+    images, other = item.get("image_digests", []), item.get("rows_sha256", "")
+    fits = isinstance(images, list) and all(isinstance(digest, str) for digest in images) and isinstance(other, str)
+    if not fits or (images and len(images) != item["rows"]) or bool(images) != bool(other):
+        raise TypeError("image_digests, one for each row, with rows_sha256")
+    return tuple(images), other
 
 
 def _is_newer(version: object) -> bool:

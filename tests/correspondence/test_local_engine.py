@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.pair_tables import run_config
+from helpers.restamp import restamp
 from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from PIL import Image
 
@@ -199,7 +200,7 @@ def damaged(folder: DatasetFolder, tmp_path: Path) -> tuple[DatasetFolder, str]:
     data = folder.images.jpeg_bytes(name)
     for shard in path.glob("images/**/*.arrow"):
         shard.write_bytes(shard.read_bytes().replace(data, bytes(len(data))))
-    return open_folder(path), name
+    return open_folder(restamp(path)), name
 
 
 @pytest.mark.parametrize("workers", [0, 3])

@@ -179,7 +179,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
     assert check_replaces_own(record, EvaluationResult, _planned(result, model={**model, "plugin": "f.py:f"}))
     others = {
         "weights aaaa": {"model": model},
-        "content hash": {"content_hash": "0" * 64},
+        "content hash": {"content_hash": "e" * 64},
         "the split": {"split": "all"},
         "image_size": {"protocol": replace(result.protocol, features=FeatureConfig(image_size=141))},
         "not nothing": {"tasks": ("nothing",)},
