@@ -144,13 +144,8 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
         manifest["content_hash"]
         listed = [
             (
-                item["config"],
-                item["split"],
-                str(item["file"]),
-                item["rows"],
-                item["bytes"],
-                item["sha256"],
-                _digests(item),
+                (item["config"], item["split"], str(item["file"])),
+                (item["rows"], item["bytes"], item["sha256"], *_digests(item)),
             )
             for item in manifest["shards"]
         ]
