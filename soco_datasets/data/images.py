@@ -20,6 +20,7 @@ from .shards import image_digest
 from .uris import image_address
 
 _KEPT_ROW_GROUPS = 4
+MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp")  # entries of PIL's `info` that may state an orientation
 
 
@@ -182,12 +183,20 @@ def open_rgb(data: bytes | pa.Buffer, name: str, address: str = "") -> Image.Ima
         try:
             image = StoredJpeg(data, name, address)
         except SyntaxError:  # not a JPEG, whatever its file name says
-            image = Image.open(io.BytesIO(data)).convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
+            opened = Image.open(io.BytesIO(data))
+            _check_pixels(name, opened)
+            image = opened.convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
     except (OSError, SyntaxError, ValueError) as error:
         raise _undecodable(name, error) from error
+    _check_pixels(name, image)
     for key in _ORIENTED:
         image.info.pop(key, None)
     return image
+
+
+def _check_pixels(name: str, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise DatasetFolderError(f"{name} is {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}.")
 
 
 def _undecodable(name: str, error: Exception) -> DatasetFolderError:

@@ -22,6 +22,7 @@ from ..records.ranking import Leaderboard, Rules
 from ..records.registry import find_ranked_task
 from ..utils.foreign import check_scalar, parse_yaml
 from ..utils.hub_errors import repo_url
+from ..utils.text import public_url
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
@@ -142,13 +143,14 @@ def place_of(source_url: object) -> ArtifactLocation:
     """
     from huggingface_hub.constants import ENDPOINT
 
-    url, here = urlsplit(str(source_url)), urlsplit(ENDPOINT)
+    hub = public_url(ENDPOINT)
+    url, here = urlsplit(str(source_url)), urlsplit(hub)
     found = _SOURCE.fullmatch(url.path)
     folder = unquote(found[3]) if found else ""
     same = (url.scheme, url.netloc) == (here.scheme, here.netloc)
     if not same or found is None or found[2] != "main" or ".." in folder.split("/"):
         raise SubmissionError(
-            f"the source {source_url!r} is not a folder of results in a dataset repository on {ENDPOINT}, so this "
+            f"the source {source_url!r} is not a folder of results in a dataset repository on {hub}, so this "
             "result cannot be recomputed"
         )
     return ArtifactLocation(unquote(found[1]), folder)

@@ -13,6 +13,7 @@ from ..records.ranking import RECORD_FILE, Leaderboard
 from ..records.registry import ranked_types, record_beside, record_type_of
 from ..utils.hub_errors import RepoType
 from ..utils.paths import local_path
+from ..utils.text import public_url
 from .client import retrying
 from .downloads import download
 from .hosted_leaderboard import read_board
@@ -67,9 +68,10 @@ def parse_address(text: str) -> Address:
         if found := _REPO.fullmatch(text):
             return Address(found["repo"], "model", found["revision"] or "main")
         raise UsageError(f"{text!r} is neither a local file nor a repository. {_FORMS}.")
-    url, here = urlsplit(text), urlsplit(ENDPOINT)
+    hub = public_url(ENDPOINT)
+    url, here = urlsplit(text), urlsplit(hub)
     if (url.scheme, url.netloc) != (here.scheme, here.netloc):
-        raise UsageError(f"{text} is not on {ENDPOINT}, and nothing is downloaded from elsewhere. {_FORMS}.")
+        raise UsageError(f"{text} is not on {hub}, and nothing is downloaded from elsewhere. {_FORMS}.")
     if found := _DATASET_URL.fullmatch(url.path):
         return Address(found["repo"], "dataset", unquote(found["revision"]), unquote(found["path"]).strip("/"))
     if not url.path.startswith(("/datasets/", "/spaces/")) and (found := _MODEL_URL.fullmatch(url.path)):

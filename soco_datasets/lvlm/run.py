@@ -16,7 +16,7 @@ from .. import __version__
 from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write, sha256_file
 from .answer_store import ANSWERED, FAILED, AnswerStore
-from .model_choice import ModelOptions, folder_name
+from .model_choice import ModelOptions, folder_name, public_base
 from .prompted import PromptedQuestions
 
 if TYPE_CHECKING:
@@ -204,7 +204,10 @@ def _record(
     api_record = getattr(model.api, "record", None)
     return {
         "soco_lvlm_run": RECORD_VERSION,
-        "model": {"name": str(model), **(api_record or {"base_url": model.api.base_url})},
+        "model": {
+            "name": str(model),
+            **(api_record or {"base_url": public_base(model)}),
+        },
         "setting": asked.setting,
         "dataset": asked.dataset,
         "asked": {name: value for name, value in asking.items() if name not in ("model", "setting", "dataset")},

@@ -195,7 +195,7 @@ class EvaluationResult(Record):
 
     @classmethod
     def is_benchmark(cls, dataset_id: str, record: EvaluationResult | None = None) -> bool:
-        counts = {0}
+        counts: set[int] = set()
         if record is not None:
             counts |= {
                 len(breakdown["per_category"])
@@ -203,7 +203,8 @@ class EvaluationResult(Record):
                 for by_alpha in task.values()
                 for breakdown in by_alpha.values()
             }
-        return any(BENCHMARK.is_full_record(dataset_id, count) for count in counts)
+            return any(BENCHMARK.is_full_record("", count) for count in counts)  # what was scored, not what is stated
+        return BENCHMARK.is_full_record(dataset_id, 0)
 
     @classmethod
     def published(cls) -> Iterable[PublishedScore]:
