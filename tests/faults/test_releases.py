@@ -69,22 +69,17 @@ def test_what_an_error_between_files_names_is_really_gone(
     assert stored == rows(build(release, "without").path)
 
 
-def test_contradictions_without_a_majority_leave_out_both(tmp_path: Path) -> None:
-    release = make_release(tmp_path / "release")
-    for path in sorted((release / "PairAnnotations").rglob("*.json")):
-        if "car_3" not in path.name:
-            continue
-        if path.parent.name != "car" or "intra" not in path.parts:
-            path.unlink()
-        elif path.name not in ("00003-car_2-car_3.json", "00005-car_3-car_1.json"):
-            path.unlink() if "car_3" in path.name else None
-    kept = sorted(p for p in (release / "PairAnnotations").rglob("*.json") if "car_3" in p.name)
-    if len(kept) == 2:
-        data = json.loads(kept[0].read_text())
-        side = "src" if data["src_image"] == "car_3.JPEG" else "trg"
-        edit(kept[0], lambda d: d[f"{side}_keypoints"][0].update(pos=[30, 30]))
-        found = build(release, skip_bad=True)
-        assert found.manifest["findings"]["left_out"] == 2
+def test_contradictions_without_a_majority_leave_out_both(release: Path) -> None:
+    first, second, *others = sorted((release / "PairAnnotations").rglob("*car_3*.json"))
+    for path in others:
+        path.unlink()
+    side = "src" if json.loads(first.read_text())["src_image"] == "car_3.JPEG" else "trg"
+    edit(first, lambda data: data[f"{side}_keypoints"][0].update(pos=[30, 30]))
+    found = build(release, skip_bad=True)
+    assert found.manifest["findings"]["left_out"] == 2
+    first.unlink()
+    second.unlink()
+    assert rows(found.path) == rows(build(release, "without").path)
 
 
 def strip(data: dict[str, Any]) -> None:
@@ -113,20 +108,10 @@ def test_what_the_official_loader_reads_builds_to_the_same_pairs(release: Path) 
             assert {k: v for k, v in one.items() if k not in lost} == {k: v for k, v in other.items() if k not in lost}
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda data: data.update(src_imsize=[1, 2]), "src_imsize: says"),
-        (lambda data: data.update(category="bus", src_category=None), "."),
-        (lambda data: data.update(src_imsize="80x60"), "src_imsize: is"),
-    ],
-)
-def test_what_disagrees_is_still_an_error(release: Path, change: Callable[[dict[str, Any]], None], said: str) -> None:
-    edit(first_pair(release), change)
-    if said == ".":  # a category that the image is not of: the one where the image lies is taken
-        assert build(release).findings.counts()["repair"]["missing_category"] == 1
-        return
-    with pytest.raises(ReleaseError, match=said):
+@pytest.mark.parametrize("size", [[1, 2], "80x60", [80], [80, None]])
+def test_a_size_that_disagrees_is_still_an_error(release: Path, size: object) -> None:
+    edit(first_pair(release), lambda data: data.update(src_imsize=size))
+    with pytest.raises(ReleaseError, match="src_imsize: (says|is)"):
         build(release)
 
 
