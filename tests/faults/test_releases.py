@@ -111,7 +111,7 @@ def test_what_the_official_loader_reads_builds_to_the_same_pairs(release: Path) 
 @pytest.mark.parametrize("size", [[1, 2], "80x60", [80], [80, None]])
 def test_a_size_that_disagrees_is_still_an_error(release: Path, size: object) -> None:
     edit(first_pair(release), lambda data: data.update(src_imsize=size))
-    with pytest.raises(ReleaseError, match="src_imsize: (says|is)"):
+    with pytest.raises(ReleaseError, match=r"src_imsize: (says|is)"):
         build(release)
 
 
