@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, SocoError
-from ..utils.foreign import parse_json
+from ..utils.foreign import read_json_text
 
 _MAX_BYTES = 2_000_000_000
 
@@ -27,6 +27,6 @@ def read_outside_json(path: Path) -> Any:
     if path.stat().st_size > _MAX_BYTES:
         raise AnnotationFileError(f"{path} is larger than {_MAX_BYTES // 10**9} GB.")
     try:
-        return parse_json(path.read_bytes())
+        return read_json_text(path.read_bytes())
     except ValueError as error:
         raise AnnotationFileError(f"{path} is not valid JSON ({error}).") from None

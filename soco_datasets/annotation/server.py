@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..utils.foreign import ForeignTextError, parse_json
+from ..utils.foreign import ForeignTextError, read_json_text
 from .guard import Guard, GuardOptions, read_body
 from .refusals import RefusedError
 from .server_annotate import annotate_routes
@@ -76,7 +76,7 @@ def _endpoint(handler: Handler, has_body: bool) -> Callable[[Request], Awaitable
 def parse_request(raw: bytes) -> dict[str, Any]:
     """A JSON object from a request's body. Raises `RefusedError` (400) for anything else, NaN and Infinity included."""
     try:
-        body = parse_json(raw)
+        body = read_json_text(raw)
     except ForeignTextError:
         raise RefusedError(400, "not_json", "The request's body is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -17,7 +17,7 @@ from ..data.remote_folder import (
     one_revision,
 )
 from ..errors import DataNotFoundError, SocoError, UsageError
-from ..utils.foreign import parse_json
+from ..utils.foreign import read_json_text
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
@@ -103,7 +103,7 @@ def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | N
     if data_dir is not None or revision is not None or not is_built(here):
         return data_dir
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # a manifest of something else is not meant
-        if parse_json((here / MANIFEST).read_bytes())["format"] == FORMAT_NAME:
+        if read_json_text((here / MANIFEST).read_bytes())["format"] == FORMAT_NAME:
             return here
     return data_dir
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from ..utils.foreign import ForeignTextError, parse_json
+from ..utils.foreign import ForeignTextError, read_json_text
 from .diagnostics import BuildReport
 
 
@@ -27,13 +27,13 @@ def nfc(text: str) -> str:
 
 
 def load_json(file: str, raw: bytes, findings: BuildReport) -> Any:
-    """Parse JSON with `foreign.parse_json`. A field given twice is a repair: the last one counts.
+    """Parse JSON with `foreign.read_json_text`. A field given twice is a repair: the last one counts.
 
     Records an error and raises `BadFileError` when it does not parse.
     """
     doubled: list[str] = []
     try:
-        data = parse_json(raw, huge=True, on_double=doubled.append)
+        data = read_json_text(raw, huge=True, on_double=doubled.append)
     except ForeignTextError as error:
         findings.error(file, "", "not_json", f"not valid JSON: {error}", "write the file again")
         raise BadFileError from None

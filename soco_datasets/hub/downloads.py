@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 _LARGEST = {".yaml": parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
 
 
-def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str) -> Path:
-    """One file, after a look at its size.
+def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str, size: int | None = None) -> Path:
+    """One file, after a look at its size, which is asked for where it is not given.
 
     Raises:
         SubmissionError: there is no such file, or it is far too large.
         HubError: the Hub refuses or cannot be reached.
     """
-    infos = retrying(
-        "read", lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision), repo, repo_type
-    )
-    size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
+    if size is None:
+        infos = retrying(
+            "read", lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision), repo, repo_type
+        )
+        size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
     if size is None:
         raise SubmissionError(f"{repo} at {revision} has no {name}, so there is nothing to compute again")
     most = _LARGEST[Path(name).suffix]

@@ -10,7 +10,7 @@ from ..data.manifest import MANIFEST
 from ..errors import UsageError
 from ..records.ranking import Leaderboard, Rules, read_rules
 from ..records.registry import ranked_types
-from ..utils.foreign import parse_json, parse_yaml
+from ..utils.foreign import read_json_text, read_yaml_text
 from ..utils.hub_errors import repo_url
 from . import eval_yaml as benchmark
 from .client import check_repo_name, retrying
@@ -42,8 +42,8 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
         UsageError: the repository is not a published SOCO dataset, or holds malformed rules.
         HubError: the Hub refuses or cannot be reached.
     """
-    info = retrying("read", lambda: api.dataset_info(repo, revision=revision), repo)
-    there = {item.rfilename for item in info.siblings or []}
+    info = retrying("read", lambda: api.dataset_info(repo, revision=revision, files_metadata=True), repo)
+    there = {item.rfilename: item.size for item in info.siblings or []}
     for needed in (MANIFEST, benchmark.FILE):
         if needed not in there:
             raise UsageError(
@@ -51,7 +51,9 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
                 "made."
             )
     texts = {
-        name: _text(api, repo, str(info.sha), name) for name in (MANIFEST, benchmark.FILE, BOARD_FILE) if name in there
+        name: _text(api, repo, str(info.sha), name, there[name])
+        for name in (MANIFEST, benchmark.FILE, BOARD_FILE)
+        if name in there
     }
     return board_of(repo, str(info.sha), texts)
 
@@ -63,11 +65,11 @@ def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> Leaderboar
         UsageError: one of them is malformed.
     """
     try:
-        manifest = parse_json(texts[MANIFEST])
+        manifest = read_json_text(texts[MANIFEST])
         content_hash, source = str(manifest["content_hash"]), str(manifest["source"]["id"])
         questions = {str(name): int(rows) for name, rows in manifest["counts"]["rows"].get("lvlm", {}).items()}
         questions_hash = str(manifest["lvlm"]["hash"]) if questions else ""
-        ids = _task_ids(parse_yaml(texts[benchmark.FILE]))
+        ids = _task_ids(read_yaml_text(texts[benchmark.FILE]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{MANIFEST} or {benchmark.FILE} of {repo} at {revision[:12]} is malformed.") from None
     rules = rules_of(texts.get(BOARD_FILE, b"{}"))
@@ -83,7 +85,7 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
         UsageError: it is malformed.
     """
     try:
-        fields = parse_json(text)
+        fields = read_json_text(text)
         first, *further = ranked_types()
         named = {kind.kind: read_rules(kind.rules, fields.pop(kind.kind, {})) for kind in further}
         return {first.kind: read_rules(first.rules, fields), **named}
@@ -96,8 +98,8 @@ def _task_ids(content: Any) -> tuple[str, ...]:
     return tuple(str(task["id"]) for task in listed)
 
 
-def _text(api: HfApi, repo: str, revision: str, name: str) -> bytes:
+def _text(api: HfApi, repo: str, revision: str, name: str, size: int | None) -> bytes:
     try:
-        return download(api, repo, "dataset", revision, name).read_bytes()
+        return download(api, repo, "dataset", revision, name, size).read_bytes()
     except SubmissionError as error:
         raise UsageError(f"{repo_url(repo)} is not a SOCO leaderboard: {error}.") from None

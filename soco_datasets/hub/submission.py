@@ -20,7 +20,7 @@ from ..errors import SocoError, UsageError
 from ..records.base import Record
 from ..records.ranking import Leaderboard, Rules
 from ..records.registry import find_ranked_task
-from ..utils.foreign import check_scalar, parse_yaml
+from ..utils.foreign import check_scalar, read_yaml_text
 from ..utils.hub_errors import repo_url
 from ..utils.text import public_url
 
@@ -117,7 +117,7 @@ def parse_entries(text: bytes, what: str) -> list[EvalResultEntry]:
     from huggingface_hub import parse_eval_result_entries
 
     try:
-        content: Any = parse_yaml(text)
+        content: Any = read_yaml_text(text)
         if not isinstance(content, list) or not all(isinstance(item, dict) and "error" not in item for item in content):
             raise TypeError("not a list of entries")
         for item in content:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import PredictionsError
 from ..utils.files import sha256_file
-from ..utils.foreign import parse_json
+from ..utils.foreign import read_json_text
 from .answer_table import AnswersHeader
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _run_record(answers: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        record: dict[str, Any] = parse_json(path.read_bytes())
+        record: dict[str, Any] = read_json_text(path.read_bytes())
         return record if record["answers"]["sha256"] == sha256_file(answers) else {}
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionsError(

@@ -185,17 +185,17 @@ def plain_value(value: Any) -> Any:
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
-    """`foreign.parse_json` for what a record or header is read from.
+    """`foreign.read_json_text` for what a record or header is read from.
 
     Args:
         text: to parse.
         what: it should be, for the message.
 
     Raises:
-        PredictionsError: as `foreign.parse_json`.
+        PredictionsError: as `foreign.read_json_text`.
     """
     try:
-        return foreign.parse_json(text)
+        return foreign.read_json_text(text)
     except foreign.ForeignTextError as error:
         if "levels deep" in str(error):
             raise PredictionsError(f"{what} is {error}, so it was not written by soco") from None

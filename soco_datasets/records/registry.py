@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import UsageError
-from ..utils.foreign import ForeignTextError, parse_json
+from ..utils.foreign import ForeignTextError, read_json_text
 from .base import DEFINED, Record
 from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
@@ -76,7 +76,7 @@ def record_type_of_task(task: str) -> type[Record]:
 def record_type_of(path: Path) -> type[Record]:
     """The kind that a file says it is of. The first one where it does not say: its reader reports what is wrong."""
     try:
-        fields = parse_json(path.read_bytes())
+        fields = read_json_text(path.read_bytes())
     except (OSError, ForeignTextError):
         fields = None
     types = record_types()

@@ -1,6 +1,6 @@
 """JSON and YAML that comes from outside, read in one way: bounded, of finite numbers, of whole characters, no doubles.
 
-Whatever is read with `parse_json` or `parse_yaml` can be walked, turned into text and written again without an
+Whatever is read with `read_json_text` or `read_yaml_text` can be walked, turned into text and written again without an
 overflow, a recursion or a character that is none.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,7 +35,7 @@ class ForeignTextError(ValueError):
         self.problem, self.line = problem, line
 
 
-def parse_json(
+def read_json_text(
     text: str | bytes,
     *,
     finite: bool = True,
@@ -92,28 +92,17 @@ def parse_json(
 
 
 def read_json_file(path: Path, most: int, **options: Any) -> Any:
-    """`parse_json` of a file of at most `most` bytes.
+    """`read_json_text` of a file of at most `most` bytes.
 
     Raises:
-        ForeignTextError: larger, or as `parse_json`.
+        ForeignTextError: larger, or as `read_json_text`.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ForeignTextError(f"larger than {most:,} bytes")
-    return parse_json(data, **options)
-
-
-def parse_json_lines(lines: Iterable[str | bytes], **options: Any) -> list[Any]:
-    """`parse_json` of each line. The error names the line."""
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(parse_json(line, **options))
-        except ForeignTextError as error:
-            raise ForeignTextError(f"line {number}: {error}") from None
-    return found
+    return read_json_text(data, **options)
 
 
 def check_yaml(text: str | bytes) -> None:
@@ -148,7 +137,7 @@ def check_yaml(text: str | bytes) -> None:
         raise ForeignTextError(problem or first, mark.line + 1 if mark else None) from None
 
 
-def parse_yaml(text: str | bytes) -> Any:
+def read_yaml_text(text: str | bytes) -> Any:
     """Parse YAML of others; its values are mappings, lists and plain scalars.
 
     Raises:

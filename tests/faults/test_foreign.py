@@ -19,7 +19,7 @@ from soco_datasets.hub.submission import SubmissionError, parse_entries
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.records.header import Header
 from soco_datasets.records.predictions import HEADER_KEY, read_predictions
-from soco_datasets.utils.foreign import ForeignTextError, parse_json
+from soco_datasets.utils.foreign import ForeignTextError, read_json_text
 from soco_datasets.utils.parquet_files import BoundsError, read_bounded
 
 BAD_JSON = {
@@ -42,7 +42,7 @@ BAD_JSON = {
 def test_one_reader_refuses_json(text: str) -> None:
     for form in (text, text.encode()):
         with pytest.raises(ForeignTextError):
-            parse_json(form)
+            read_json_text(form)
     with pytest.raises(PredictionsError):
         EvaluationResult.from_json(text)
     with pytest.raises(PredictionsError):
@@ -52,16 +52,16 @@ def test_one_reader_refuses_json(text: str) -> None:
 @pytest.mark.parametrize("data", [b'{"a": "\xed\xa0\x80"}', b'{"a": "\xff"}'])
 def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
     with pytest.raises(ForeignTextError):
-        parse_json(data)
+        read_json_text(data)
 
 
 def test_what_is_sound_is_read_as_json_reads_it() -> None:
     text = json.dumps({"a": [1, 2.5, None, True, "\U0001f600", "\u20ac"], "b": {"c": -(10**18), "d": 1e300}})
     for form in (text, text.encode(), text.encode("utf-16"), b"\xef\xbb\xbf" + text.encode()):
-        assert parse_json(form) == json.loads(text)
-    assert parse_json('{"a": NaN}', finite=False)["a"] != 0
+        assert read_json_text(form) == json.loads(text)
+    assert read_json_text('{"a": NaN}', finite=False)["a"] != 0
     doubled: list[str] = []
-    assert parse_json('{"a": 1, "a": 2}', on_double=doubled.append) == {"a": 2}
+    assert read_json_text('{"a": 1, "a": 2}', on_double=doubled.append) == {"a": 2}
     assert doubled == ["a"]
 
 

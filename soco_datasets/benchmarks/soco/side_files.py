@@ -17,7 +17,7 @@ from ...data.json_values import (
     nfc,
 )
 from ...data.release_types import ImageRecord, ImageView
-from ...utils.foreign import ForeignTextError, parse_json
+from ...utils.foreign import ForeignTextError, read_json_text
 from ..release_files import ReleaseFiles, read_error
 from .metadata import METADATA_FILE
 from .view_fields import read_view
@@ -57,7 +57,7 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
         if not is_json(name):
             continue
         try:
-            data = parse_json(raw, huge=True, on_double=lambda field: None)
+            data = read_json_text(raw, huge=True, on_double=lambda field: None)
         except ForeignTextError as error:
             message = f"not valid JSON ({error}): kept verbatim, not used"
             findings.repair(name, "", "side_file_not_json", message, "write the file again, or remove it")

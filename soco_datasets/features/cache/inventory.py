@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.files import explain_write_errors
-from ...utils.foreign import parse_json
+from ...utils.foreign import read_json_text
 from .disk import (
     KEY,
     MAPS,
@@ -80,7 +80,7 @@ def _is_store(path: Path) -> bool:
 def _describe(path: Path) -> StoredFeatures:
     model = "?"
     try:
-        key = parse_json((path / KEY).read_bytes())
+        key = read_json_text((path / KEY).read_bytes())
         about = key["model"]
         layer = "" if about["layer"] is None else f" layer {about['layer']}"
         size = f"{about['effective_size']} px" if "effective_size" in about else _transform(key)
