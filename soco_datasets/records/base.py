@@ -27,7 +27,7 @@ from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
 from ..utils.foreign import is_version
 from ..utils.paths import local_path
-from .fields import Count, Provenance, Shape, read_json_text
+from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Record(Provenance):
         Raises:
             PredictionsError: not JSON, another kind or version, a field that is missing, unknown or invalid.
         """
-        fields = read_json_text(text, f"a {cls.noun}")
+        fields = parse_json(text, f"a {cls.noun}")
         if not isinstance(fields, dict) or not cls.matches(fields):
             raise PredictionsError(cls.no_match(fields if isinstance(fields, dict) else {}))
         mark = cls.mark()

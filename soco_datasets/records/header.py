@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from ..errors import PredictionsError
 from ..utils.foreign import is_version
-from .fields import STRICT, Counts, Provenance, StoredProtocol, read_json_text
+from .fields import STRICT, Counts, Provenance, StoredProtocol, parse_json
 
 PREDICTIONS_VERSION = 1
 _ORDER = ("protocol", "model", "dataset", "tasks", "supercategories", "versions", "device", "counts", "created")
@@ -77,7 +77,7 @@ class Header(PredictionsOrigin):
     def from_json(cls, text: str | bytes) -> Header:
         """The header from its stored form. Raises `PredictionsError` on another version or a field that is wrong."""
         try:
-            fields = read_json_text(text, "the header")
+            fields = parse_json(text, "the header")
             version = fields.pop("format_version")
         except (PredictionsError, KeyError, TypeError, AttributeError):
             raise PredictionsError("the predictions' header is damaged; evaluate the model again") from None
