@@ -81,11 +81,13 @@ class Campaign:
         outcomes: Counter[str] = Counter()
         first = 0
         if self.journal is not None and self.journal.is_file():
-            for line in self.journal.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError, KeyError):
-                    found = json.loads(line)
-                    outcomes[found["outcome"]] += 1
-                    first = max(first, found["seed"] + 1)
+            data = self.journal.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            self.journal.write_bytes(whole)
+            for line in whole.splitlines():
+                found = json.loads(line)
+                outcomes[found["outcome"]] += 1
+                first = max(first, found["seed"] + 1)
         return outcomes, first
 
     def _note(self, seed: int, outcome: str) -> None:
