@@ -102,7 +102,10 @@ def test_predictions(tmp_path: Path, request: pytest.FixtureRequest) -> None:
                     altered = random.choice(changes)(random, altered)
                 except (IndexError, ValueError, KeyError, pa.ArrowException):  # nothing left to alter
                     continue
-            pq.write_table(altered, files[1], compression="zstd")
+            try:
+                pq.write_table(altered, files[1], compression="zstd")
+            except pa.ArrowException:  # nulls where the schema has none
+                return "cannot be written"
         verdict = verify_file(str(files[0]))
         try:
             read = read_predictions(files[1])
