@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from per_pair_evaluator import SCENES, PerPair, evaluate_per_pair
-from support import VIT_B, VIT_SMALL, VIT_TINY, bare_forwards, machine, random_dinov2, synchronise
+from support import VIT_B, VIT_SMALL, VIT_TINY, bare_forwards, machine, random_dinov2, synchronize
 from synthetic_release import built_synthetic
 
 from soco_datasets.benchmarks.tasks import get_tasks
@@ -63,7 +63,7 @@ def check_equal(ours: EvaluationResult, plain: PerPair) -> None:
 
 def clocks(device: str) -> NDArray[np.float64]:
     """[clock, processor time] in seconds; the second tells more where the machine does other work as well."""
-    synchronise(device)
+    synchronize(device)
     return np.array([time.perf_counter(), time.process_time()])
 
 

@@ -26,7 +26,7 @@ def random_dinov2(folder: Path, shape: dict[str, Any]) -> Path:
     from transformers import Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)
-    # A wide initialisation: descriptors of different cells differ clearly, as in a trained model.
+    # A wide initialization: descriptors of different cells differ clearly, as in a trained model.
     config = Dinov2Config(patch_size=14, image_size=518, initializer_range=0.1, **shape)
     Dinov2Model(config).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(IMAGENET))
@@ -42,17 +42,17 @@ def bare_forwards(extractor: DenseFeatureExtractor, images: int) -> float:
     pixels = torch.rand(size, 3, extractor.size, extractor.size, device=model.device)
     with torch.inference_mode():
         model.forward(pixels)
-        synchronise(model.device)
+        synchronize(model.device)
         start = time.perf_counter()
         for _ in range(images // size):
             model.forward(pixels)
         if images % size:
             model.forward(pixels[: images % size])
-        synchronise(model.device)
+        synchronize(model.device)
     return time.perf_counter() - start
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
     """Wait until the device has done what was asked of it."""
     import torch
 
@@ -64,10 +64,10 @@ def best_of(rounds: int, work: Callable[[], T], device: str = "cpu") -> tuple[T,
     """(result, seconds of the fastest of some rounds)."""
     fastest = float("inf")
     for _ in range(rounds):
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         result = work()
-        synchronise(device)
+        synchronize(device)
         fastest = min(fastest, time.perf_counter() - start)
     return result, fastest
 

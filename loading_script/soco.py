@@ -7,7 +7,7 @@ module for streaming, so all reading of files is left to the modules this one ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from soco_datasets.benchmarks.base import SOCO, find_benchmark
 from soco_datasets.benchmarks.resolve import find_data, resolve_data
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.markers import MarkerStyle
-from soco_datasets.data.schema import CONFIGS, TableSpec
+from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, SocoError, UsageError, unknown_name
 from soco_datasets.loading.dataset import SocoDatasetDict
 from soco_datasets.loading.feature_types import joined_features, register_features, value_features
@@ -97,9 +97,11 @@ class Soco(datasets.ArrowBasedBuilder):
                 "load_dataset('soco', CONFIG) needs a config: "
                 + "; ".join(f"'{spec.name}' ({spec.about})" for spec in CONFIGS.values())
             )
-        specs = _known_specs(config_kwargs)
+        folder = _folder_of(config_kwargs.get("data_dir"), config_kwargs.get("revision"))
+        specs, owner = (CONFIGS, SOCO) if folder is None else (folder.specs, folder.benchmark)
         if config_name not in specs:
-            raise unknown_name("config", config_name, specs)
+            known = find_benchmark(owner)
+            raise unknown_name(f"config of {known.title if known else owner}", config_name, specs)
         for name in config_kwargs:
             if name not in _OPTIONS:
                 raise unknown_name("option of load_dataset('soco')", name, _OPTIONS)
@@ -251,12 +253,6 @@ def _folder_of(data_dir: str | None, revision: str | None) -> DatasetFolder | No
     """The built folder that is there without building or downloading, None where there is none."""
     found = find_data(data_dir, revision)
     return None if found is None else open_folder(found)
-
-
-def _known_specs(options: dict[str, Any]) -> Mapping[str, TableSpec]:
-    """The configs of the folder that the options name; SOCO's while it is not there yet."""
-    folder = _folder_of(options.get("data_dir"), options.get("revision"))
-    return CONFIGS if folder is None else folder.specs
 
 
 def _instruction(split: str) -> datasets.ReadInstruction:

@@ -67,12 +67,12 @@ def test_conventions_differ_by_less_than_two_truncations(x: float, y: float, sid
 
 
 @given(st.integers(1, 100), st.data())
-def test_centred_cell_centres_are_grid_indices(grid: int, data: st.DataObject) -> None:
+def test_centred_cell_centers_are_grid_indices(grid: int, data: st.DataObject) -> None:
     column, row = data.draw(st.integers(0, grid - 1)), data.draw(st.integers(0, grid - 1))
-    centre = cells_to_unit([column], [row], grid, "centered")
-    np.testing.assert_allclose(unit_to_grid_sample(centre, grid, "centered"), [[column, row]], atol=1e-4)
+    center = cells_to_unit([column], [row], grid, "centered")
+    np.testing.assert_allclose(unit_to_grid_sample(center, grid, "centered"), [[column, row]], atol=1e-4)
     corner = cells_to_unit([column], [row], grid, "reference")
-    np.testing.assert_allclose(centre - corner, 0.5 / grid, atol=1e-6)
+    np.testing.assert_allclose(center - corner, 0.5 / grid, atol=1e-6)
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

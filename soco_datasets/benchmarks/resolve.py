@@ -18,6 +18,7 @@ from ..data.remote_folder import (
 )
 from ..errors import DataNotFoundError, SocoError, UsageError
 from ..utils.foreign import read_json_text
+from .base import SOCO, Benchmark, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
@@ -43,6 +44,8 @@ def find_data(data_dir: str | Path | None = None, revision: str | None = None) -
             f"revision={revision!r} names a revision of the Hub release {HUB_RELEASE}, but {named} is set too. "
             f"Give only one of them."
         )
+    if data_dir is not None and (benchmark := _benchmark_named(data_dir)) is not None:
+        return _built_benchmark(benchmark)
     if data_dir is not None and str(data_dir) != MINI:
         return _named_folder(Path(data_dir), f"data_dir={str(data_dir)!r}")
     if data_dir is None and (home := os.environ.get("SOCO_HOME")):
@@ -113,6 +116,26 @@ def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | N
     named = data_dir if data_dir is not None else os.environ.get("SOCO_HOME") or None
     address = hub_address(named) if named is not None else None
     return one_revision(address, revision) if address is not None else None
+
+
+def _benchmark_named(data_dir: str | Path) -> Benchmark | None:
+    """The benchmark other than SOCO that `data_dir` names, unless there is a folder of that name."""
+    found = None if Path(data_dir).expanduser().exists() else find_benchmark(str(data_dir))
+    return found if found is not None and found.name != SOCO else None
+
+
+def _built_benchmark(benchmark: Benchmark) -> Path:
+    """The built folder of a benchmark: below SOCO_HOME under any of its names, else in the cache."""
+    home = os.environ.get("SOCO_HOME")
+    names = (benchmark.name, *benchmark.aliases)
+    places = [Path(home).expanduser() / name for name in names] if home else []
+    for folder in (*places, cached_folder(benchmark.name)):
+        if is_built(folder):
+            return open_folder(folder).path
+    raise DataNotFoundError(
+        f"No built {benchmark.title} found ({', '.join(map(str, (*places[:1], cached_folder(benchmark.name))))}). Get "
+        f"the data ({benchmark.get_data}) and build it once: soco build FOLDER --benchmark {benchmark.name}"
+    )
 
 
 def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool) -> Path:

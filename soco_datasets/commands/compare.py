@@ -36,12 +36,42 @@ def run(arguments: argparse.Namespace) -> None:
     from ..records.compare import compare_predictions, read_side
     from ..utils.files import atomic_write
 
+    if _compare_answers(arguments):
+        return
     sides = read_side(arguments.a), read_side(arguments.b)
     comparison = compare_predictions(*sides, resamples=arguments.resamples, seed=arguments.seed)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if arguments.out is not None:
         atomic_write(arguments.out, text)
     print(text if arguments.json else _table(comparison, arguments), end="")
+
+
+def _compare_answers(arguments: argparse.Namespace) -> bool:
+    """Compare two records of vision-language models; False where neither is one."""
+    import json
+
+    from ..errors import UsageError
+    from ..lvlm.compare_answers import compare_answers, is_answers, read_answers_side
+    from ..reporting.lvlm_comparison import format_answer_comparison
+    from ..utils.files import atomic_write
+
+    kinds = [is_answers(path) for path in (arguments.a, arguments.b)]
+    if not any(kinds):
+        return False
+    if not all(kinds):
+        raise UsageError(f"{arguments.a} and {arguments.b} are results of two kinds: only one has answers beside it.")
+    sides = read_answers_side(arguments.a), read_answers_side(arguments.b)
+    comparison = compare_answers(*sides, resamples=arguments.resamples, seed=arguments.seed)
+    text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if arguments.out is not None:
+        atomic_write(arguments.out, text)
+    heading = (
+        f"A {comparison['a']} ({arguments.a})\nB {comparison['b']} ({arguments.b})\n"
+        f"percent of questions (circular) and rows (average), {arguments.resamples} resamples of the questions, exact "
+        f"test over questions\n\n"
+    )
+    print(text if arguments.json else heading + format_answer_comparison(comparison), end="")
+    return True
 
 
 def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -21,13 +21,13 @@ from .probe import check_probe, trained_probe
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
     from ..config import RunConfig, ScoringConfig
+    from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
 
-_SPLITS = ("test", "all")
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below take precedence"
-_SPLIT = "test (default): the released pairs; all: all pairs, streamed; gives a record but no predictions"
+_SPLIT = "test (default) or another stored split; all: all pairs, streamed; gives a record but no predictions"
 _STORE = "feature cache: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 
@@ -68,16 +68,15 @@ def run(arguments: argparse.Namespace) -> None:
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
-    if arguments.split not in _SPLITS:
-        raise unknown_name("split", arguments.split, _SPLITS)
     folder = open_folder(resolve_data(arguments.data))
+    scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
     probe = requested_probe(arguments, folder)
     from ..correspondence.evaluate import evaluate_backbone
     from ..reporting.terminal_tables import format_metrics_table
 
     with open_extractor(extractor_spec(arguments), how) as extractor:
-        names = result_names(arguments, extractor.describe(), scoring, folder, tasks)
+        names = result_names(arguments, extractor, scoring, folder, tasks)
         if probe is not None:
             check_probe(arguments, extractor.describe(), probe_scoring(scoring), probe)
         evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
@@ -106,17 +105,20 @@ class ResultNames(NamedTuple):
 
 def result_names(
     arguments: argparse.Namespace,
-    model: Mapping[str, Any],
+    extractor: Extractor,
     scoring: ScoringConfig,
     folder: DatasetFolder,
     tasks: Sequence[Task],
 ) -> ResultNames:
     """How the results will be called. Raises `UsageError` where those of another run have the name."""
-    from ..correspondence.evaluate import protocol_of
+    from ..correspondence.evaluate import by_benchmark, protocol_of
     from ..records.evaluation import EvaluationResult
     from ..records.result_files import PlannedRun, check_replaces_own, result_name
 
-    stem = result_name(model, *qualifiers(arguments))
+    used, scoring = by_benchmark(extractor, folder, scoring)
+    model = used.describe()
+    split = "" if arguments.split in ("test", "all") else arguments.split
+    stem = result_name(model, *qualifiers(arguments), split)
     planned = PlannedRun(
         model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], arguments.split
     )
@@ -138,11 +140,14 @@ def _write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     return f"record       {record}\npredictions  {kept}{replaced}"
 
 
-def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
-    """The scoring options: the preset's, where no option says otherwise."""
+def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
+    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
+    from ..benchmarks.base import SOCO, benchmark_of
     from ..correspondence.presets import get_preset
 
+    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
     changed: dict[str, Any] = {
+        **own,
         "normalizer": arguments.normalizer,
         "valid_area": arguments.valid_area,
         "soft_beta": arguments.soft_beta,
@@ -155,6 +160,20 @@ def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
     if arguments.reductions is not None:
         changed["reductions"] = tuple(arguments.reductions.split(","))
     return replace(get_preset(arguments.protocol).scoring, **changed)
+
+
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
+    """The configs of tasks that store a split; raises `UsageError` where none does."""
+    from ..benchmarks.base import benchmark_of
+
+    if split in ("test", "all"):
+        return folder.configs
+    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
+    splits = {name: folder.splits(name) for name in names}
+    stored = [name for name, own in splits.items() if split in own]
+    if not stored:
+        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
+    return stored
 
 
 def run_config(arguments: argparse.Namespace) -> RunConfig:
@@ -170,13 +189,15 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
 
     Without a folder the names are only checked.
     """
+    from ..benchmarks.base import benchmark_of
     from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
+    stored = [] if folder is None else _configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    available, absent = tasks_for(preset, folder.configs)
+    available, absent = tasks_for(preset, stored, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.paths import local_path
-from . import lvlm_judge, lvlm_report, lvlm_run
+from . import lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
 from .common import Commands, command
 from .model_options import add_model_options, load_extractor
 
@@ -27,6 +27,8 @@ def add(commands: Commands) -> None:
     lvlm_judge.add(parts)
     _add_score(parts)
     lvlm_report.add(parts)
+    lvlm_markers.add(parts)
+    lvlm_point.add(parts)
     _add_baseline(parts)
     _add_import(parts)
     _add_export(parts)
@@ -35,7 +37,14 @@ def add(commands: Commands) -> None:
 def _add_score(parts: Commands) -> None:
     example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
     parser = command(parts, "score", "score the answers of a model; no network, the same bytes every time", example)
-    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one a setting")
+    parser.add_argument(
+        "answers",
+        nargs="+",
+        type=local_path,
+        help="answers files of one model, one per setting, or workbooks of VLMEvalKit (xlsx, tsv, csv)",
+    )
+    parser.add_argument("--setting", help="of a workbook whose name does not say it: vis, vis_desc or desc")
+    parser.add_argument("--model", help="name of the model in a workbook (default: from the file's name)")
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
     parser.add_argument(
@@ -58,19 +67,15 @@ def _add_baseline(parts: Commands) -> None:
     parser.add_argument(
         "--store", default="none", help="none (default: no map is kept) or disk: evaluate's shared maps"
     )
-    parser.add_argument(
-        "--store-dir", type=local_path, help="folder of the stores of --store disk (default: in SOCO_CACHE)"
-    )
-    parser.add_argument(
-        "--out", type=local_path, required=True, help="folder for the answers, one folder a model in it"
-    )
+    parser.add_argument("--store-dir", type=local_path, help="folder of --store disk (default: in SOCO_CACHE)")
+    parser.add_argument("--out", type=local_path, required=True, help="folder for the answers, one per model")
     parser.set_defaults(run=run_baseline)
 
 
 def _add_import(parts: Commands) -> None:
     example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
     parser = command(parts, "import", "read the released TSVs into a dataset folder", example)
-    parser.add_argument("files", nargs="+", type=local_path, metavar="FILE", help="one TSV a setting")
+    parser.add_argument("files", nargs="+", type=local_path, metavar="FILE", help="one TSV per setting")
     parser.add_argument("--setting", help="vis, vis_desc or desc, for a file of another name than the released ones")
     parser.add_argument("--out", type=local_path, required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
@@ -79,7 +84,13 @@ def _add_import(parts: Commands) -> None:
 
 def _add_export(parts: Commands) -> None:
     example = "soco lvlm export --data soco-data --setting vis --out tsv"
-    parser = command(parts, "export", "write questions as the TSVs that VLMEvalKit reads", example)
+    parser = command(parts, "export", "write questions for VLMEvalKit, or for lmms-eval and EvalScope", example)
+    parser.add_argument(
+        "--format",
+        choices=("tsv", "parquet"),
+        default="tsv",
+        help="tsv (default): VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
+    )
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--setting", help="settings, comma-separated (default: all)")
     parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
@@ -97,9 +108,13 @@ def run_score(arguments: argparse.Namespace) -> None:
     from ..lvlm.question_rows import read_rows
     from ..lvlm.score_table import format_scores
     from ..lvlm.verdicts import load_judged
+    from ..lvlm.workbooks import is_workbook
 
     folder = _folder(arguments.data)
-    headers, answers = load_answers(arguments.answers, folder.content_hash)
+    if any(is_workbook(path) for path in arguments.answers):
+        headers, answers = _workbooks(arguments, folder)
+    else:
+        headers, answers = load_answers(arguments.answers, folder.content_hash)
     judged = None if arguments.judged is None else load_judged(arguments.judged, answers)
     header = answers_header(arguments.answers, headers, folder, judge=None if judged is None else judged.record)
     rows = [row for setting in header.settings for row in read_rows(folder, setting)]
@@ -108,6 +123,35 @@ def run_score(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         write_lvlm_evaluation(arguments.out, table, record)
     print(record.to_json() if arguments.json else format_scores(record.to_dict()), end="" if arguments.json else "\n")
+
+
+def _workbooks(
+    arguments: argparse.Namespace, folder: DatasetFolder
+) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Any]]:
+    """Headers and answers of workbooks, one per setting."""
+    from ..errors import PredictionsError, UsageError
+    from ..lvlm.question_rows import read_rows
+    from ..lvlm.workbooks import is_workbook, workbook_answers, workbook_setting
+
+    headers: list[dict[str, Any]] = []
+    answers: dict[tuple[str, str], Any] = {}
+    if arguments.setting is not None and len(arguments.answers) > 1:
+        raise UsageError("--setting is for a single workbook.")
+    for path in arguments.answers:
+        if not is_workbook(path):
+            raise UsageError(f"{path} is not a workbook; score answers files and workbooks separately.")
+        setting = workbook_setting(path, arguments.setting)
+        rows = read_rows(folder, setting)
+        header, found = workbook_answers(path, setting, rows, folder.content_hash, arguments.model)
+        if any(setting == other["setting"] for other in headers):
+            raise PredictionsError(f"{path} is a second workbook of the setting {setting}: score one model at a time.")
+        if headers and headers[0]["model"] != header["model"]:
+            raise PredictionsError(
+                f"{path} is of another model than {arguments.answers[0]} by its name; give --model NAME."
+            )
+        headers.append(header)
+        answers |= found
+    return headers, answers
 
 
 def run_baseline(arguments: argparse.Namespace) -> None:
@@ -149,13 +193,15 @@ def run_import(arguments: argparse.Namespace) -> None:
 
 
 def run_export(arguments: argparse.Namespace) -> None:
-    """A folder to TSVs."""
+    """A folder to files of other kits."""
     from ..data.questions.markers import MarkerStyle
+    from ..lvlm.kit_export import export_kits
     from ..lvlm.tsv_files import export_tsv
 
     settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]
     style = MarkerStyle(arguments.marker, arguments.marker_color)
-    for path in export_tsv(_folder(arguments.data), arguments.out, settings, style):
+    export = export_tsv if arguments.format == "tsv" else export_kits
+    for path in export(_folder(arguments.data), arguments.out, settings, style):
         print(path)
 
 

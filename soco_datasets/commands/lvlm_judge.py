@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "soco lvlm judge answers/MODEL/*.answers.jsonl --data DIR --model qwen --base-url http://localhost:8000/v1"
     )
     parser = command(commands, "judge", "let a model read the replies without a letter, for score --judged", example)
-    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one a setting")
+    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one per setting")
     parser.add_argument("--model", required=True, help="the judge: as `soco lvlm run --model`; it gets text alone")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
     parser.add_argument("--out", type=local_path, help="folder for verdicts (default: judge/ beside the answers)")
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
     rows = [row for header in headers for row in read_rows(folder, header["setting"])]
     out = arguments.out or arguments.answers[0].parent / "judge"
     model, options = asking_options(arguments)
-    judgement = judge_answers(rows, answers, folder.content_hash, model, out, options)
-    for setting, counts in judgement.counts.items():
+    judgment = judge_answers(rows, answers, folder.content_hash, model, out, options)
+    for setting, counts in judgment.counts.items():
         print(f"{setting}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
-    print(judgement.verdicts)
-    if not judgement.complete:
+    print(judgment.verdicts)
+    if not judgment.complete:
         raise SocoError("The judge did not answer for every reply (see above). Run the same command again to ask it.")

@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser of `soco lvlm`."""
     example = "soco lvlm report answers/MODEL_A answers/MODEL_B --data soco-data --out report"
     parser = command(commands, "report", "write one HTML page of scores, questions, pictures and answers", example)
-    parser.add_argument("models", nargs="+", type=local_path, help="folders of answers, one a model")
+    parser.add_argument("models", nargs="+", type=local_path, help="folders of answers, one per model")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
     parser.add_argument("--out", type=local_path, default=Path("report"), help="folder for lvlm.html (default report)")
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")

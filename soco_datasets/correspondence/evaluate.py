@@ -8,7 +8,7 @@ are kept, so its memory grows with the images and not with their pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from .. import config
-from ..benchmarks.tasks import Task
+from ..benchmarks.base import SOCO, Task, benchmark_of
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
-from ..data.manifest import require_fields
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
+from ..features.transforms import Anchor
 from ..records.evaluation import EvaluationResult, library_versions
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
@@ -65,10 +65,13 @@ class SplitPairs(Protocol):
         """A new accumulator of their scores."""
 
 
-SPLITS: dict[str, Callable[[DatasetFolder, Sequence[Task], config.Protocol, RunConfig], SplitPairs]] = {
-    "test": ReleasedPairs,
-    "all": StreamedPairs,
-}
+def split_pairs(
+    folder: DatasetFolder, tasks: Sequence[Task], protocol: config.Protocol, run: RunConfig, split: str
+) -> SplitPairs:
+    """The pairs of a stored split, or all possible ones."""
+    if split == "all":
+        return StreamedPairs(folder, tasks, protocol, run)
+    return ReleasedPairs(folder, tasks, protocol, run, split)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ def evaluate_backbone(
 ) -> Evaluation:
     """Evaluate one backbone on the pairs of some tasks, all from one set of features.
 
+    A benchmark's own protocol says whether images are padded on all sides and whether points are truncated (see
+    `Benchmark.point_rule`): the extractor and the scoring follow it, unless `scoring.truncated` says otherwise or the
+    extractor was made with `anchored`.
+
     While it runs, Arrow takes memory for the whole process from the system's allocator; the last of several concurrent
     calls puts the former one back.
 
@@ -106,9 +113,9 @@ def evaluate_backbone(
         tasks: from `tasks.get_tasks`.
         scoring: how predictions are made and scored.
         run: where and how the work is done.
-        split: "test" = the released pairs; "all" = every undirected pair of three or more common keypoints. Metrics and
-            intervals of "all" equal those of a table of all its rows to the last digit; in the azimuth curves the means
-            over pairs may differ in the last digits, and there is no error analysis.
+        split: "test" or another stored split = the released pairs; "all" = every undirected pair of three or more
+            common keypoints. Metrics and intervals of "all" equal those of a table of all its rows to the last digit;
+            in the azimuth curves the means over pairs may differ in the last digits, and there is no error analysis.
 
     Returns:
         The record, and the predictions of the split "test". `counts` in the record holds the number of images, pairs,
@@ -124,12 +131,11 @@ def evaluate_backbone(
         UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
             suffice even without feature maps.
     """
-    if split not in SPLITS:
-        raise unknown_name("split", split, SPLITS)
     folder.check_intact()
+    extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
-    pairs = SPLITS[split](folder, tasks, protocol, run)
+    pairs = split_pairs(folder, tasks, protocol, run, split)
     budget = run.cache.memory_budget
     if budget is not None and isinstance(pairs, ReleasedPairs) and isinstance(extractor, DenseFeatureExtractor):
         room = memory_needs(extractor, pairs.plan, pairs.tables, protocol, run.workers).room_for_maps(budget)
@@ -142,7 +148,7 @@ def evaluate_backbone(
     result, predictions = scores.compute(
         {
             "model": model,
-            "dataset": dataset_provenance(folder),
+            "dataset": dataset_provenance(folder, tasks, split),
             "protocol": protocol,
             "supercategories": supercategories_of(folder),
             "versions": library_versions(),
@@ -165,11 +171,52 @@ def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> config.Prot
     return config.Protocol(scoring, FeatureConfig.of_model(model))
 
 
-def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:
-    """Where the data of a record comes from: id and revision of the source, and the hash of the rows and images."""
-    require_fields(folder.path, folder.manifest, "source")
+def by_benchmark(
+    extractor: Extractor, folder: DatasetFolder, scoring: ScoringConfig
+) -> tuple[Extractor, ScoringConfig]:
+    """The extractor and the scoring as the benchmark of a folder has them, where nothing else was asked for.
+
+    Raises:
+        UsageError: an extractor on a cluster with another padding.
+    """
+    rule = benchmark_of(folder).point_rule
+    anchor: Anchor = "center" if rule.centered else "corner"
+    if scoring.truncated is None and not rule.truncated:
+        scoring = replace(scoring, truncated=False)
+    elif scoring.truncated:
+        scoring = replace(scoring, truncated=None)  # as records have it
+    if isinstance(extractor, DenseFeatureExtractor):
+        follows = extractor.anchor_is_fixed or extractor.anchor == anchor
+        return (extractor if follows else extractor.anchored(anchor)), scoring
+    padding = extractor.describe().get("padding", FeatureConfig.padding)
+    if padding != (config.CENTERED_PADDING if rule.centered else FeatureConfig.padding):
+        raise UsageError(
+            f"{folder.path} is evaluated with images at the {anchor} of their square: load the model with "
+            f"anchor={anchor!r}."
+        )
+    return extractor, scoring
+
+
+def dataset_provenance(folder: DatasetFolder, tasks: Sequence[Task] = (), split: str = "test") -> dict[str, Any]:
+    """Where the data of a record comes from: id and revision of the source, and the hash of the rows and images.
+
+    For a benchmark other than SOCO also its name, the scored points, the scale, and the hash of each pair list.
+    """
     source = folder.manifest["source"]
-    return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    found = {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    if split not in ("test", "all"):
+        found["split"] = split
+    if folder.benchmark != SOCO:
+        rule, hashes = benchmark_of(folder).point_rule, folder.manifest["pair_lists"]
+        lists = dict.fromkeys(f"{task.config}/{split}" for task in tasks)
+        found |= {
+            "benchmark": folder.benchmark,
+            "points": rule.points,
+            "scale": rule.scale,
+            "pair_lists": {name: hashes[name] for name in lists if name in hashes},
+            "pair_origins": {name: origin for name, origin in folder.manifest["pairs"].items() if origin != "released"},
+        }
+    return found
 
 
 def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:

@@ -80,7 +80,7 @@ def _decoding_bytes(extractor: DenseFeatureExtractor, plan: Plan, workers: int) 
     decoding = 4 * (3 * side**2 + size * side + size**2)  # PIL: 4 bytes a pixel; image, copy, square, between, resized
     maps = (
         (4 if extractor.is_overlapping else 3) * batch * extractor.channels * extractor.grid**2 * 4
-    )  # as it comes, together, normalised
+    )  # as it comes, together, normalized
     return 3 * waiting * size**2 + max(1, workers) * decoding + maps
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..benchmarks.tasks import Task
 from ..config import Protocol
 from ..data.folder import DatasetFolder
-from ..errors import DatasetFolderError
-from ..geometry import cells_to_unit, unit_to_pixels
+from ..errors import DatasetFolderError, UsageError
+from ..geometry import cells_to_unit, centered_offset, unit_to_pixels
 from ..metrics.candidate_choice import candidate_cells, padded_candidates
 from .matchers.matcher import matcher_class
 from .similarity import content_cells
@@ -37,6 +37,7 @@ class Plan:
         candidates: (G, K) int64 candidate cells, see `candidate_choice.padded_candidates`.
         task_slices: task -> its queries among the Q; tasks with the same queries share them.
         task_matchers: task -> the name of its matcher.
+        offsets: (I, 2) where each image lies in its padded square, pixels; None where all lie at the top left.
     """
 
     images: NDArray[np.int64]
@@ -51,6 +52,7 @@ class Plan:
     candidates: NDArray[np.int64]
     task_slices: dict[str, slice]
     task_matchers: dict[str, str]
+    offsets: NDArray[np.float64] | None = None
 
     @property
     def matchers(self) -> tuple[str, ...]:
@@ -163,6 +165,22 @@ def image_plan(
     )
 
 
+def in_square(plan: Plan, folder: DatasetFolder, protocol: Protocol) -> Plan:
+    """A plan whose points are pixels of the image, for the padding of a protocol.
+
+    Raises:
+        UsageError: a valid area, with images in the middle of their square.
+    """
+    if not protocol.is_centered_padding:
+        return plan
+    if protocol.scoring.valid_area:
+        raise UsageError("The valid area is not defined for images in the middle of their square.")
+    sizes = folder.table("images", "test", columns=["width", "height"])
+    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()])[plan.images]
+    offsets = centered_offset(extent, protocol.scoring.convention)
+    return replace(plan, points=plan.points + offsets[plan.point_image], offsets=offsets)
+
+
 def with_queries(
     plan: Plan,
     point: NDArray[np.int64],
@@ -180,14 +198,16 @@ def with_queries(
         candidates: of the queries that choose among some.
         protocol: of the evaluation.
     """
-    points = max(len(plan.points), 1)
+    points, where = max(len(plan.points), 1), candidates.points
+    if plan.offsets is not None:
+        where = where + np.repeat(plan.offsets[target[candidates.query]], candidates.counts, axis=0)
     matches, query_match = np.unique(target * points + point, return_inverse=True)
     cells = candidate_cells(
-        candidates.points,
+        where,
         np.repeat(plan.square_sides[target[candidates.query]], candidates.counts),
         size=protocol.features.size,
         grid=grid_of(protocol),
-        convention=protocol.scoring.convention,
+        convention=protocol.point_convention,
     )
     order = np.argsort(query_match[candidates.query], kind="stable")
     return replace(
@@ -211,7 +231,10 @@ def predicted_points(plan: Plan, found: MatchResult, protocol: Protocol) -> Answ
         row = (candidate if matcher_class(matcher).needs_candidates else plan.query_match)[queries]
         columns, rows = found.positions[matcher][row].T
         unit = cells_to_unit(columns, rows, grid, protocol.scoring.convention)
-        answers[task] = unit_to_pixels(unit, sides[queries]), found.similarity[matcher][row]
+        pixels = unit_to_pixels(unit, sides[queries])
+        if plan.offsets is not None:
+            pixels -= plan.offsets[plan.match_target[plan.query_match[queries]]]
+        answers[task] = pixels, found.similarity[matcher][row]
     return answers
 
 

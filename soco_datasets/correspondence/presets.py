@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..benchmarks.soco.benchmark import TASKS
-from ..benchmarks.tasks import Task, get_tasks
+from ..benchmarks.base import SOCO, Benchmark, Task
+from ..benchmarks.soco.benchmark import BENCHMARK, TASKS
 from ..config import ScoringConfig
 from ..errors import DatasetFolderError, unknown_name
 
@@ -52,18 +52,27 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def tasks_for(preset: Preset, configs: Iterable[str]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+def preset_tasks(preset: Preset, benchmark: Benchmark) -> tuple[Task, ...]:
+    """The tasks of a preset: those that it names for SOCO, the default tasks of any other benchmark."""
+    names = preset.tasks if benchmark.name == SOCO else benchmark.default_tasks
+    return tuple(benchmark.task(name) for name in names)
+
+
+def tasks_for(
+    preset: Preset, configs: Iterable[str], benchmark: Benchmark = BENCHMARK
+) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
     """(tasks of a preset that a dataset has pairs for, tasks without pairs).
 
     Args:
         preset: from `get_preset`.
         configs: of the dataset, `DatasetFolder.configs`.
+        benchmark: of the dataset.
 
     Raises:
         DatasetFolderError: the dataset has pairs for none of them.
     """
     stored = set(configs)
-    wanted = get_tasks(preset.tasks)
+    wanted = preset_tasks(preset, benchmark)
     available = tuple(task for task in wanted if task.config in stored)
     if not available:
         needed = ", ".join(dict.fromkeys(task.config for task in wanted))

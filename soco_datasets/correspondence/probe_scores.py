@@ -35,7 +35,7 @@ from .similarity import match, sample_descriptors
 if TYPE_CHECKING:
     import torch
 
-Errors = dict[str, NDArray[np.float32]]  # task -> (Q,) normalised errors of its queries, pair after pair
+Errors = dict[str, NDArray[np.float32]]  # task -> (Q,) normalized errors of its queries, pair after pair
 
 
 @dataclass(frozen=True, eq=False)

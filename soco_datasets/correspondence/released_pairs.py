@@ -29,6 +29,7 @@ from .plan import (
     distinct_points,
     grid_of,
     image_plan,
+    in_square,
     needs_candidates,
     query_key,
     rows_of,
@@ -40,8 +41,10 @@ from .undecodable import without_bad_images
 class ReleasedPairs:
     """See `evaluate.SplitPairs`. Arguments of the evaluation; errors as `task_pairs` and `make_plan`."""
 
-    def __init__(self, folder: DatasetFolder, tasks: Sequence[Task], protocol: Protocol, run: RunConfig) -> None:
-        self.tables, self.skipped = {task.name: task_pairs(folder, task) for task in tasks}, dict[str, int]()
+    def __init__(
+        self, folder: DatasetFolder, tasks: Sequence[Task], protocol: Protocol, run: RunConfig, split: str = "test"
+    ) -> None:
+        self.tables, self.skipped = {task.name: task_pairs(folder, task, split) for task in tasks}, dict[str, int]()
         if run.skip_bad:
             self.tables, self.skipped = without_bad_images(folder, self.tables, run.workers)
         self.plan = make_plan(tasks, self.tables, folder, protocol)
@@ -74,8 +77,12 @@ class ReleasedScores:
     def compute(self, provenance: Mapping[str, Any]) -> tuple[EvaluationResult, pa.Table]:
         """The record and the predictions table that it is computed from."""
         ids = list(self._folder.images)
-        images = image_annotations(self._folder, [ids[row] for row in sorted(self._images)])
+        images = None
+        if not self._folder.manifest.get("facts", {}).get("points_per_pair"):  # else images have no points of their own
+            images = image_annotations(self._folder, [ids[row] for row in sorted(self._images)])
         table = predictions_table(self._predictions, PredictionsOrigin(**provenance), images)
+        if images is None:
+            return record_of_checked(table), table
         names = [task.name for task in self._tasks if needs_candidates(task)]
         candidates = {name: self._tables[name]["candidate_keypoints"].combine_chunks().flatten() for name in names}
         table = with_candidates(table, candidates, AnnotatedPoints.of(images))
@@ -110,7 +117,9 @@ def make_plan(tasks: Sequence[Task], pairs: Mapping[str, pa.Table], folder: Data
     distinct, point = distinct_points(source, points)
     choosing = {task.name for task in tasks if needs_candidates(task)}
     return with_queries(
-        image_plan(folder, images, source[distinct], points[distinct], tasks, grid_of(protocol)),
+        in_square(
+            image_plan(folder, images, source[distinct], points[distinct], tasks, grid_of(protocol)), folder, protocol
+        ),
         point,
         target,
         {task.name: slices[first[query_key(task)]] for task in tasks},

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..geometry import Convention, check_convention
+from ..geometry import Convention, check_point_convention
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Matches:
 def sample_descriptors(
     feature_map: torch.Tensor, unit_points: NDArray[np.float32], convention: Convention
 ) -> torch.Tensor:
-    """Descriptors at points of an image, bilinear, zeros outside the map, not normalised again.
+    """Descriptors at points of an image, bilinear, zeros outside the map, not normalized again.
 
     Args:
         feature_map: (C, h, w), normally of unit length over C.
@@ -46,7 +46,7 @@ def sample_descriptors(
     """
     import torch
 
-    check_convention(convention)
+    check_point_convention(convention)
     points = np.asarray(unit_points, dtype=np.float32).reshape(-1, 2)
     if not np.isfinite(points).all():
         raise UsageError(f"Query points must be finite, got {points[~np.isfinite(points).all(axis=1)][0].tolist()}.")
@@ -60,7 +60,7 @@ def sample_descriptors(
             where[None, None],
             mode="bilinear",
             padding_mode="zeros",
-            align_corners=convention == "reference",
+            align_corners=convention != "centered",
         )
         return sampled[0, :, 0].T.contiguous()
 

@@ -36,7 +36,7 @@ class DescriptorSampler:
     def __init__(self, plan: Plan, protocol: Protocol, *, size: int, channels: int, device: str) -> None:
         import torch
 
-        self._plan, self._convention, self._size = plan, protocol.scoring.convention, size
+        self._plan, self._convention, self._size = plan, protocol.point_convention, size
         self._points = np.searchsorted(plan.point_image, np.arange(len(plan.images) + 1))
         self.descriptors = torch.empty((len(plan.points), channels), dtype=torch.float32, device=device)
 

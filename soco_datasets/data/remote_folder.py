@@ -1,6 +1,6 @@
 """A published dataset folder: downloaded whole, or without its images, which then come one by one by ranges of bytes.
 
-Both land in the Hub's own cache, as one snapshot folder per commit. A snapshot without image shards is recognised by
+Both land in the Hub's own cache, as one snapshot folder per commit. A snapshot without image shards is recognized by
 its path, so that it can be opened again by path in any process.
 """
 
@@ -20,7 +20,7 @@ from .manifest import MANIFEST, ShardEntry
 
 _ADDRESS = re.compile(r"(?:hf://datasets/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?/?")
 _SNAPSHOT = re.compile(r"datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
-_KEPT = 32  # images that a process keeps: neighbouring rows often share one
+_KEPT = 32  # images that a process keeps: neighboring rows often share one
 
 
 @dataclass(frozen=True)

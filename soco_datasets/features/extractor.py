@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from ..errors import BackboneError, UsageError
+from ..config import CENTERED_PADDING
+from ..errors import BackboneError, UsageError, unknown_name
 from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
 from .network_input import network_input, tf32_products
 from .requests import ForwardPlan, PlannedFeatures
-from .transforms import InputTransform, PadToMultiple, PixelArray, soco_transform
+from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +45,8 @@ class DenseFeatureExtractor:
         forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
         is_overlapping: whether a batch is to be begun before the one ahead of it is waited for: where batches share a
             forward, so on every GPU.
+        anchor: where images lie in their padded square, see `anchored`.
+        anchor_is_fixed: whether it was chosen, so that an evaluation does not follow the benchmark's own protocol.
         parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
     """
 
@@ -63,7 +68,7 @@ class DenseFeatureExtractor:
             batch_size: images in one forward, or what chooses their number. None = chosen by the memory of an NVIDIA
                 GPU; 32 on any other device, less where its memory does not suffice.
             together: whether the images of a batch share a forward. None = on everything but a CPU: there one image
-                fills the cores, and alone its features do not depend on its neighbours, to the last bit.
+                fills the cores, and alone its features do not depend on its neighbors, to the last bit.
             tf32: let float32 products of a GPU take its 19-bit TF32 format. Recorded as the dtype "tf32".
             compiled: run the model through `torch.compile`.
 
@@ -95,6 +100,8 @@ class DenseFeatureExtractor:
         self._chooser = batch_size if isinstance(batch_size, BatchChooser) and shared else None
         self.batch_size = batch_size if isinstance(batch_size, int) else MOST
         self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
+        self.anchor: Anchor = "corner"
+        self.anchor_is_fixed = False
         self._together, self._tf32, self._compiled = together, tf32, compiled
         self._run = _compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
@@ -112,6 +119,17 @@ class DenseFeatureExtractor:
         self.size, self.transform = frame.size, frame.transform
         self.grid = backbone.grid_size(grids)[0]
 
+    def anchored(self, anchor: Anchor) -> DenseFeatureExtractor:
+        """The same extractor with images at the "corner" (top left) or the "center" of their padded square."""
+        if anchor not in ANCHORS:
+            raise unknown_name("anchor", anchor, ANCHORS)
+        changed = copy.copy(self)
+        changed.anchor, changed.anchor_is_fixed = anchor, True
+        steps = (replace(step, anchor=anchor) if isinstance(step, PadSquare) else step for step in self.transform.steps)
+        changed.transform = InputTransform(tuple(steps))
+        changed.parts = tuple(part.anchored(anchor) for part in self.parts)
+        return changed
+
     @property
     def channels(self) -> int:
         """C of the maps."""
@@ -123,8 +141,8 @@ class DenseFeatureExtractor:
         A derived backbone's parts may want several sizes: then size -> such pixels, each made from the image itself.
         """
         if not self.parts:
-            return soco_transform(self.size).apply(image)
-        return {size: soco_transform(size).apply(image) for size in sorted(self._network_sizes())}
+            return soco_transform(self.size, self.anchor).apply(image)
+        return {size: soco_transform(size, self.anchor).apply(image) for size in sorted(self._network_sizes())}
 
     def _network_sizes(self) -> set[int]:
         return set().union(*(part._network_sizes() for part in self.parts)) if self.parts else {self.size}
@@ -338,6 +356,8 @@ class DenseFeatureExtractor:
             described["zero_padding"] = f"{self.size} px to {self.grid} x {self.grid} cells"
         if self._compiled:
             described["compiled"] = True
+        if self.anchor == "center":
+            described["padding"] = CENTERED_PADDING
         if self.parts:
             described["parts"] = [part.describe() for part in self.parts]
         return described

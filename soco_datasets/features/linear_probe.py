@@ -254,7 +254,7 @@ def _step(
     optimizer: torch.optim.Optimizer,
     temperature: float,
 ) -> float | None:
-    """One step of the optimiser; the loss before it, None (and no step) when the batch has no query."""
+    """One step of the optimizer; the loss before it, None (and no step) when the batch has no query."""
     asked = [pair for pair in batch if len(pair.labels)]
     if not asked:
         return None

@@ -37,7 +37,7 @@ class BackboneSpec:
         name: short name, as in the paper's tables.
         model_type: its family, a key of `families.ADAPTERS`; "" for a model that only a plug-in can bring.
         hub_id: repository of its weights, None for a method without weights or without a repository.
-        patch: pixels between neighbouring cells of its map (with that layer and norm).
+        patch: pixels between neighboring cells of its map (with that layer and norm).
         revision: pinned commit or branch, None for the newest.
         multiple: sides of the network image are multiples of this; 0 means of `patch`.
         license: SPDX name (or the license's own name) of the weights' or the method's license, as far as known.

@@ -3,7 +3,7 @@
 A plug-in is a function, an object with `__call__`, a `torch.nn.Module`, or a class of such (made without arguments),
 that says about itself, as attributes or through the decorator `plugin`:
 
-    stride          pixels between neighbouring cells of its map (`patch_size` is taken too); needed
+    stride          pixels between neighboring cells of its map (`patch_size` is taken too); needed
     statistics      "imagenet", "clip", "half", (mean, std), or "none" (the default): images in 0..1 as they are
     size_multiple   image sides must be multiples of this; `stride` by default
     image_size      the only image side it can take, if there is only one
@@ -239,7 +239,7 @@ def _whole(function: Any, name: str, source: str, other: str = "", default: int 
         return default
     if value is None:
         raise BackboneError(
-            f"{source} does not say its {name} (pixels between neighbouring cells of its map). Set it as an attribute, "
+            f"{source} does not say its {name} (pixels between neighboring cells of its map). Set it as an attribute, "
             f"`function.{name} = 16`, or with the decorator @plugin({name}=16)."
         )
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

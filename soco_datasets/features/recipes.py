@@ -45,7 +45,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ModelRecipe:
     """How a model is run.
 
     Attributes:
@@ -110,7 +110,7 @@ _UNKNOWN_MODEL = {
 }
 
 
-def recipe_of(spec: BackboneSpec | None, name: str | None = None, model: object = "") -> Recipe:
+def recipe_of(spec: BackboneSpec | None, name: str | None = None, model: object = "") -> ModelRecipe:
     """A recipe by name, or the default of a model.
 
     Args:
@@ -131,9 +131,9 @@ def recipe_of(spec: BackboneSpec | None, name: str | None = None, model: object 
     return _paper(spec, name or PAPER)
 
 
-def _checkpoint(spec: BackboneSpec | None) -> Recipe:
+def _checkpoint(spec: BackboneSpec | None) -> ModelRecipe:
     own = Choice(CHECKPOINT, _FILE)
-    return Recipe(
+    return ModelRecipe(
         name=CHECKPOINT,
         statistics=own,
         norm=Choice("none", "the raw output of the block"),
@@ -145,10 +145,10 @@ def _checkpoint(spec: BackboneSpec | None) -> Recipe:
     )
 
 
-def _paper(spec: BackboneSpec, name: str) -> Recipe:
+def _paper(spec: BackboneSpec, name: str) -> ModelRecipe:
     positions, why = _ADAPTED.get(spec.model_type, (CHECKPOINT, _FRAMEWORK))
     exact = spec.name in _OPENAI_CLIP
-    return Recipe(
+    return ModelRecipe(
         name=name,
         statistics=_statistics(spec, name),
         norm=_norm(spec, name),
@@ -189,6 +189,6 @@ def _dtype(spec: BackboneSpec) -> Choice:
     return Choice("float32", _FRAMEWORK)
 
 
-def activation_of(recipe: Recipe) -> Activation:
+def activation_of(recipe: ModelRecipe) -> Activation:
     """The activation for a `LoadRequest`."""
     return "gelu" if recipe.activation.value == "gelu" else "checkpoint"

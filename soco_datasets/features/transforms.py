@@ -323,9 +323,12 @@ class InputTransform:
         return [step.describe() for step in self.steps]
 
 
-def soco_transform(size: int) -> InputTransform:
-    """The transform of the correspondence tasks: white square at the top left, then bicubic to `size` x `size`."""
-    return InputTransform((PadSquare(), Resize(size, size)))
+def soco_transform(size: int, anchor: Anchor = "corner") -> InputTransform:
+    """The transform of the correspondence tasks: white square, then bicubic to `size` x `size`.
+
+    The image lies at the top left of the square, or with the anchor "center" (AP-10K) in its middle.
+    """
+    return InputTransform((PadSquare(anchor), Resize(size, size)))
 
 
 def shorter_side_crop(shorter: int, side: int, filter: Filter = "bicubic") -> InputTransform:

@@ -16,7 +16,7 @@ from ..reporting.style import (
     names_on,
     new_figure,
     note,
-    series_colour,
+    series_color,
     top_of_scale,
 )
 from .leaderboard import Entry
@@ -50,12 +50,12 @@ def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL) -> 
     for index, (entry, line) in enumerate(zip(able, lines, strict=True)):
         places = [place for place, value in enumerate(line) if math.isfinite(value)]
         values = [line[place] for place in places]
-        ax.plot(places, values, "o-", color=series_colour(index), linewidth=2, markersize=5.5, zorder=3)
-        ends.append((values[-1], places[-1], entry.model, series_colour(index)))
+        ax.plot(places, values, "o-", color=series_color(index), linewidth=2, markersize=5.5, zorder=3)
+        ends.append((values[-1], places[-1], entry.model, series_color(index)))
     ends.sort(reverse=True)
     heights = spread([end[0] for end in ends], _LABEL_ROOM * top)
-    for (value, place, model, colour), height in zip(ends, heights, strict=True):
-        beside = {"xytext": (place + 0.05, height), "textcoords": "data", "va": "center", "color": colour}
+    for (value, place, model, color), height in zip(ends, heights, strict=True):
+        beside = {"xytext": (place + 0.05, height), "textcoords": "data", "va": "center", "color": color}
         note(ax, place, value, model, **beside)
     names_on(ax, "x", range(len(keys)), [task_title(task) for task in DROP_TASKS])
     ax.set_xlim(-0.15, len(keys) - 0.35)
@@ -71,7 +71,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     >>> spread([60.0, 59.0, 20.0], 5.0)
     [62.0, 57.0, 20.0]
     """
-    pools: list[tuple[float, int]] = []  # (mean, number) of neighbours that lie exactly `gap` apart; they move together
+    pools: list[tuple[float, int]] = []  # (mean, number) of neighbors that lie exactly `gap` apart; they move together
     for place, value in enumerate(values):
         mean, number = value + gap * place, 1
         while pools and pools[-1][0] < mean:

@@ -1,4 +1,4 @@
-"""Answers files as scores want them, and files of answers that nobody was asked for (baselines)."""
+"""Read answers files for scoring, and write the answers of baselines as such files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[lis
     """The headers of answers files, and (setting, index) -> what was answered; failed requests are not answers.
 
     Args:
-        paths: files of one model, one a setting.
+        paths: files of one model, one per setting.
         dataset: content hash of the data they must be of; None = not checked.
 
     Raises:
@@ -71,7 +71,7 @@ def _answers_of(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[Key, Ans
 def write_letters(
     folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[AnswerRow], letters: Mapping[Key, str]
 ) -> list[Path]:
-    """Write letters as the answers files of a model, one a setting, each with its record; returns their paths."""
+    """Write letters as the answers files of a model, one per setting, each with its record; returns their paths."""
     paths = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         own = [row for row in rows if row["setting"] == setting]

@@ -1,7 +1,7 @@
-"""Answers as they come, in a JSON Lines file: one line a reply, on the disk before the next question is asked.
+"""Answers in a JSON Lines file: one line per reply, written to disk before the next question is asked.
 
-A run killed anywhere keeps every line it wrote; the torn last line of a crash is cut off when the file is opened again.
-The first line says what asked (model, setting, data): another run's answers are never mixed in.
+A run that is killed keeps every line it wrote; an incomplete last line is cut off when the file is opened again. The
+first line names the run (model, setting, data): answers of other runs are never mixed in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,16 +31,18 @@ class AnswerStore:
     Args:
         path: the file; made when absent.
         header: what asks: JSON values only. It must equal that of an existing file that holds answers.
+        retry: final outcomes that are asked again all the same, such as "empty".
 
     Raises:
         UsageError: the file holds answers of another run, or another process writes it.
         SocoError: the file is damaged other than at its end, or cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], retry: Collection[str] = ()) -> None:
         from filelock import FileLock, Timeout
 
         self.path = path
+        self._final = tuple(outcome for outcome in ANSWERED if outcome not in retry)
         self._lines: dict[str, dict[str, Any]] = {}
         self._write_lock = threading.Lock()
         with explain_write_errors(path):
@@ -68,7 +70,7 @@ class AnswerStore:
     def get(self, key: str) -> dict[str, Any] | None:
         """The line of a question that has its final answer, else None."""
         line = self._lines.get(key)
-        return line if line is not None and line["outcome"] in ANSWERED else None
+        return line if line is not None and line["outcome"] in self._final else None
 
     def add(self, key: str, line: Mapping[str, Any]) -> None:
         """Write one reply or failure; on return it is on the disk. A later line of a key replaces the earlier one."""
@@ -99,7 +101,7 @@ class AnswerStore:
             existing, lines, good = None, {}, 0  # a run that got no answer, such as one with a wrong address
         self._lines = lines
         self._file = open(self.path, "ab")  # noqa: SIM115 - closed in __exit__
-        if self._file.tell() > good:  # a whole file keeps its time: when the last answer came
+        if self._file.tell() > good:  # a complete file keeps its time, that of the last answer
             self._file.truncate(good)
         if existing is None:
             self._file.write(_encode(wanted))
@@ -108,12 +110,12 @@ class AnswerStore:
 
 
 def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], int]:
-    """(header, key -> last line, bytes that are whole lines) of an answers file; header None for an empty one.
+    """(header, key -> last line, bytes in complete lines) of an answers file; header None for an empty one.
 
     A last line without its newline is what a crash leaves: it is not counted.
 
     Raises:
-        SocoError: no such file, or a whole line that is no answer.
+        SocoError: no such file, or a complete line that is not an answer.
     """
     try:
         content = path.read_bytes()
@@ -135,7 +137,7 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
                 raise ValueError(f"unknown outcome {line['outcome']!r}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SocoError(
-                f"{path}, line {number} is no answer ({error}). Restore the file, or give another --out to ask anew."
+                f"{path}, line {number} is not an answer ({error}). Restore the file, or give another --out."
             ) from error
     return header, lines, good
 
@@ -152,5 +154,5 @@ def _other_run(path: Path, existing: Mapping[str, Any], wanted: Mapping[str, Any
     ]
     return (
         f"{path} holds the answers of another run ({'; '.join(differing)}). Give another --out, or the same options to "
-        "go on with it."
+        "resume it."
     )

@@ -38,7 +38,7 @@ def expected_score(guesser: str) -> dict[str, float]:
 
 
 def guess(rows: Iterable[BaselineRow], guesser: str, seed: int = 0) -> dict[tuple[str, str], str]:
-    """(setting, index) -> a guessed letter; the same for the same seed for ever.
+    """(setting, index) -> a guessed letter; deterministic for a given seed.
 
     Args:
         rows: of the config `lvlm`.

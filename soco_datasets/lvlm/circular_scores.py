@@ -3,10 +3,10 @@
 average   the share of rows answered right
 circular  the share of questions right in all their four orderings (CircularEval, MMBench)
 
-Every share stands beside the number of questions and of rows a question behind it. An answer that cannot be read is
+Every share comes with the number of questions and of rows per question behind it. An answer that cannot be read is
 wrong, and counted. Intervals are percentiles of a bootstrap over questions within each category: questions are what was
-sampled, their orderings are one draw. A gap between two settings is taken over the questions that both have, resampled
-together, so that what makes a question hard in both does not widen it.
+sampled, their orderings are one draw. At 0 % and 100 % they are Wilson's. A gap between two settings is taken over the
+questions that both have, resampled together, so that what makes a question hard in both does not widen it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ..records.intervals import (
     multiplicities,
 )
 from .answers import PARSERS, STATUSES, status_of
+from .share_interval import wilson_interval
 
 SCORES_VERSION = 2
 ORDERINGS = len(LETTERS)
@@ -43,7 +44,7 @@ Parser = Callable[[object], str | None]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said to one row.
+    """The answer of a model to one row.
 
     Attributes:
         text: its words, None where there are none.
@@ -84,7 +85,7 @@ def score_answers(
 
     Args:
         rows: of the config `lvlm`, of one or more settings.
-        answers: (setting, index) -> what the model said to that row.
+        answers: (setting, index) -> the answer to that row.
         judged: letters that a judge model read from answers; a third parser, "judge", then takes them where `strict`
             reads none.
         partial: leave out questions without an answer to all four orderings, and say how many, instead of refusing.
@@ -230,6 +231,45 @@ class _Resampling:
         return interval(resampled, self.level) if len(categories) > len(set(categories)) else None
 
 
+def question_scores(
+    rows: Iterable[AnswerRow], answers: Mapping[Key, Answer], parser: str
+) -> dict[str, dict[tuple[str, str], int]]:
+    """setting -> (category, question) -> how many of its four orderings are right, of the questions answered in all.
+
+    Args:
+        rows, answers: as of `score_answers`.
+        parser: of `answers.PARSERS`.
+    """
+    grouped = group_rows(rows)
+    left_out = _check_answers(grouped, answers, partial=True)
+    read = _reader(PARSERS[parser], answers)
+    found: dict[str, dict[tuple[str, str], int]] = {}
+    for setting, groups in grouped.items():
+        keys = _question_keys(groups)
+        found[setting] = {
+            (str(part[0]["category"]), keys[g_index]): sum(read((setting, r["index"])) == r["answer"] for r in part)
+            for g_index, part in groups.items()
+            if (setting, g_index) not in left_out
+        }
+    return found
+
+
+def resampled_differences(
+    first: Mapping[tuple[str, str], int], second: Mapping[tuple[str, str], int], resamples: int, seed: int, level: float
+) -> dict[str, Any]:
+    """What the second has over the first, over the questions both have; see `_gap`.
+
+    Args:
+        first, second: (category, question) -> right orderings.
+        resamples, seed, level: of the bootstrap.
+    """
+    sides = [
+        [_Group(category, None, key, right) for (category, key), right in sorted(side.items())]
+        for side in (first, second)
+    ]
+    return _gap(sides[0], sides[1], _Resampling(resamples, seed, level))
+
+
 def _report(
     grouped: Mapping[str, Mapping[str, Sequence[AnswerRow]]],
     answers: Mapping[Key, Answer],
@@ -297,13 +337,15 @@ def _summary(groups: Sequence[_Group], resampling: _Resampling) -> dict[str, Any
     for measure, value, parts, again in zip(MEASURES, values, (ORDERINGS, 1), resampled, strict=True):
         found[measure] = _share(int(value.sum()), number * parts)
         found[f"{measure}_interval"] = resampling.interval(again / parts, categories)
+        if found[measure] in (0.0, 1.0) and found[f"{measure}_interval"] is not None:
+            found[f"{measure}_interval"] = wilson_interval(found[measure], number, resampling.level)
     return found
 
 
 def _gap(first: Sequence[_Group], second: Sequence[_Group], resampling: _Resampling) -> dict[str, Any]:
     """What the second setting has over the first, over the questions both have."""
-    there = {(group.category, group.key): group for group in second}
-    pairs = [(group, there[group.category, group.key]) for group in first if (group.category, group.key) in there]
+    others = {(group.category, group.key): group for group in second}
+    pairs = [(group, others[group.category, group.key]) for group in first if (group.category, group.key) in others]
     number = len(pairs)
     found: dict[str, Any] = {"groups": number}
     difference = _values([b for _, b in pairs]) - _values([a for a, _ in pairs])

@@ -1,12 +1,14 @@
-"""A vision-language model of `transformers`, loaded and asked in batches: safetensors only, no remote code, greedy.
+"""A vision-language model of `transformers`, loaded and queried in batches: safetensors only, no remote code.
 
-Nothing here knows inspect-ai: `hf_provider.py` puts this behind its interface.
+Nothing here depends on inspect-ai: `hf_provider.py` puts this behind its interface.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +33,58 @@ _TEXT_FILES = ("*.json", "*.jinja", "*.txt", "*.model")  # of the tokenizer, the
 
 
 @dataclass(frozen=True)
+class ModelLoading:
+    """How a model is loaded.
+
+    Attributes:
+        device: a torch device, or "auto" = a GPU where there is one.
+        dtype: one of `DTYPES`, or "auto" = bfloat16 on a GPU, float32 elsewhere.
+        min_pixels: smaller pictures are enlarged to this many pixels: by the model's own processor where it has pixel
+            limits (Qwen), else before the processor sees them.
+        max_pixels: larger pictures are shrunk to this many pixels before the processor sees them; with `min_pixels`, a
+            processor with pixel limits gets both limits and does it in one step, as released code does.
+        revision: Hub commit, branch or tag.
+
+    Raises:
+        UsageError: a number of pixels below 1, or a minimum above the maximum.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.min_pixels, self.max_pixels):
+            if value is not None and value < 1:
+                raise UsageError(f"The number of pixels of a picture is at least 1; got {value}.")
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            raise UsageError(f"--min-pixels ({self.min_pixels}) is larger than --max-pixels ({self.max_pixels}).")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the tokens of an answer are chosen.
+
+    Attributes:
+        temperature: 0 = greedy.
+        top_p, top_k: restrict sampling to the most probable tokens; None = all.
+        repetition_penalty: above 1 makes repeated tokens less probable; None = 1.
+        seed: of the random numbers of each batch; the same questions in the same batches give the same answers.
+    """
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int = 0
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True)
 class Chat:
     """One turn of a user: pictures (RGB) and text, in the order they are shown.
 
@@ -43,7 +97,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said.
+    """The answer of a model.
 
     Attributes:
         text: without special tokens.
@@ -60,10 +114,11 @@ class Reply:
 
 @dataclass(eq=False)
 class VisionLanguageModel:
-    """A loaded model. `answer` is its one verb.
+    """A loaded model; `answer` queries it.
 
     Attributes:
         record: everything that decides its answers: weights, dtype, device, pixel limits, processor.
+        min_pixels, max_pixels: limits that are applied before the processor sees a picture.
         context: how many tokens question and answer may have together, None when the config does not say.
     """
 
@@ -72,10 +127,11 @@ class VisionLanguageModel:
     device: str
     max_pixels: int | None
     context: int | None
+    min_pixels: int | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
-    def answer(self, chats: Sequence[Chat], max_tokens: int) -> list[Reply]:
-        """Greedy answers of at most `max_tokens` new tokens, in the order of `chats`.
+    def answer(self, chats: Sequence[Chat], max_tokens: int, sampling: Sampling = GREEDY) -> list[Reply]:
+        """Answers of at most `max_tokens` new tokens, in the order of `chats`.
 
         A batch that does not fit in the device's memory is halved until it does.
 
@@ -85,7 +141,7 @@ class VisionLanguageModel:
         import torch
 
         try:
-            return self._answer(chats, max_tokens)
+            return self._answer(chats, max_tokens, sampling)
         except torch.OutOfMemoryError as error:
             if len(chats) == 1:
                 raise BackboneError(
@@ -93,23 +149,25 @@ class VisionLanguageModel:
                     "--dtype bfloat16 or another --device."
                 ) from error
         half = len(chats) // 2
-        return self.answer(chats[:half], max_tokens) + self.answer(chats[half:], max_tokens)
+        return self.answer(chats[:half], max_tokens, sampling) + self.answer(chats[half:], max_tokens, sampling)
 
-    def _answer(self, chats: Sequence[Chat], max_tokens: int) -> list[Reply]:
+    def _answer(self, chats: Sequence[Chat], max_tokens: int, sampling: Sampling) -> list[Reply]:
         import torch
 
         inputs = self._inputs(chats)
         lengths = [int(n) for n in inputs["attention_mask"].sum(dim=1)]
         fits = [self.context is None or length + max_tokens <= self.context for length in lengths]
         if not all(fits):
-            asked = [chat for chat, fit in zip(chats, fits, strict=True) if fit]
-            replies = iter(self._answer(asked, max_tokens) if asked else [])
+            fitting = [chat for chat, fit in zip(chats, fits, strict=True) if fit]
+            replies = iter(self._answer(fitting, max_tokens, sampling) if fitting else [])
             return [
                 next(replies) if fit else Reply("", "model_length", length, 0)
                 for fit, length in zip(fits, lengths, strict=True)
             ]
         inputs = inputs.to(self.device, dtype=self.model.dtype)  # of its floating tensors only
-        with torch.inference_mode():
+        if sampling != GREEDY:  # else the config that loading set
+            inputs["generation_config"] = _generation_config(self.model, self.processor, sampling)
+        with torch.inference_mode(), _seeded(sampling, self.device):
             out = self.model.generate(**inputs, max_new_tokens=max_tokens)
         new = out if self.model.config.is_encoder_decoder else out[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -135,7 +193,7 @@ class VisionLanguageModel:
     def _content(self, part: str | Image.Image) -> dict[str, Any]:
         if isinstance(part, str):
             return {"type": "text", "text": part}
-        return {"type": "image", "image": shrink(part, self.max_pixels)}
+        return {"type": "image", "image": shrink(enlarge(part, self.min_pixels), self.max_pixels)}
 
 
 def load_vision_language_model(
@@ -143,6 +201,7 @@ def load_vision_language_model(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    min_pixels: int | None = None,
     max_pixels: int | None = None,
     revision: str | None = None,
 ) -> VisionLanguageModel:
@@ -150,35 +209,39 @@ def load_vision_language_model(
 
     Args:
         model: a folder with config.json, safetensors, tokenizer and processor, or a Hub id.
-        device: a torch device, or "auto" = a GPU where there is one.
-        dtype: one of `DTYPES`, or "auto" = bfloat16 on a GPU, float32 elsewhere.
-        max_pixels: larger pictures are shrunk to this many pixels before the model's own processor sees them.
-        revision: Hub commit, branch or tag.
+        device, dtype, min_pixels, max_pixels, revision: see `ModelLoading`.
+
+    Returns:
+        The model, ready to be queried.
 
     Raises:
-        UsageError: an unknown dtype or device, a number of pixels below 1, a revision for a folder.
-        BackboneError: no such model, no safetensors, takes no images, needs code of its own, no chat template.
+        UsageError: an unknown dtype or device, pixel limits out of range, or a revision for a folder.
+        BackboneError: model not found, no safetensors, takes no images, needs code of its own, no chat template.
         MissingExtraError: torch or transformers is not installed.
     """
     for package in ("torch", "transformers", "safetensors"):
         if importlib.util.find_spec(package) is None:
             raise missing_extra("Asking a local model", "lvlm", package)
+    options = ModelLoading(device, dtype, min_pixels, max_pixels, revision)
     if dtype not in ("auto", *DTYPES):
         raise unknown_name("dtype", dtype, ("auto", *DTYPES))
-    if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"The number of pixels a picture may have is at least 1; got {max_pixels}.")
-    checkpoint = _open(model, revision)
-    device = usable_device(device)
+    checkpoint = _open(model, options.revision)
+    device = usable_device(options.device)
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     processor = load_processor(checkpoint)
+    in_processor = options.min_pixels is not None and set_pixel_limits(processor, options)
     loaded = _load_weights(checkpoint, dtype).to(device).eval()
-    loaded.generation_config = _greedy(loaded, processor)
+    loaded.generation_config = _generation_config(loaded, processor, GREEDY)
+    limits = {"max_pixels": options.max_pixels}
+    if options.min_pixels is not None:
+        limits |= {"min_pixels": options.min_pixels}
     return VisionLanguageModel(
         model=loaded,
         processor=processor,
         device=device,
-        max_pixels=max_pixels,
+        min_pixels=None if in_processor else options.min_pixels,
+        max_pixels=None if in_processor else options.max_pixels,
         context=_context(loaded.config),
         record={
             "model": checkpoint.label,
@@ -189,7 +252,7 @@ def load_vision_language_model(
             "device": device,
             "dtype": dtype,
             "decoding": "greedy",
-            "max_pixels": max_pixels,
+            **limits,
             "processor": processor_record(processor),
         },
     )
@@ -205,6 +268,30 @@ def shrink(image: Image.Image, max_pixels: int | None) -> Image.Image:
     factor = (max_pixels / (image.width * image.height)) ** 0.5
     size = (max(1, int(image.width * factor)), max(1, int(image.height * factor)))
     return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def enlarge(image: Image.Image, min_pixels: int | None) -> Image.Image:
+    """The picture as RGB, bicubically enlarged to at least `min_pixels` pixels, its shape kept; never shrunk."""
+    from PIL import Image
+
+    image = image.convert("RGB")
+    if min_pixels is None or image.width * image.height >= min_pixels:
+        return image
+    factor = (min_pixels / (image.width * image.height)) ** 0.5
+    size = (math.ceil(image.width * factor), math.ceil(image.height * factor))
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def set_pixel_limits(processor: Any, options: ModelLoading) -> bool:
+    """Give a processor its pixel limits; False where it has none (its sizes are sides, tiles or fixed)."""
+    image_processor = processor.image_processor
+    size = dict(getattr(image_processor, "size", None) or {})
+    if not hasattr(image_processor, "merge_size") or not {"shortest_edge", "longest_edge"} <= set(size):
+        return False
+    limits = {"shortest_edge": options.min_pixels, "longest_edge": options.max_pixels}
+    wanted = {**size, **{name: value for name, value in limits.items() if value is not None}}
+    image_processor.size = type(image_processor.size)(**wanted)
+    return True
 
 
 def _open(model: str | Path, revision: str | None) -> Checkpoint:
@@ -244,8 +331,8 @@ def _context(config: Any) -> int | None:
     return length if isinstance(length, int) and length > 0 else None
 
 
-def _greedy(model: Any, processor: Any) -> Any:
-    """Plain greedy decoding: no sampling and no penalty, whatever the checkpoint's generation config suggests.
+def _generation_config(model: Any, processor: Any, sampling: Sampling) -> Any:
+    """The checkpoint's end tokens with the given sampling, whatever its own generation config suggests.
 
     It takes that config's place, since `generate` fills from it whatever is not given.
     """
@@ -254,15 +341,30 @@ def _greedy(model: Any, processor: Any) -> Any:
     own = model.generation_config
     ends = sorted(_ends(model, processor))
     pad = processor.tokenizer.pad_token_id
+    sampled = {"temperature": sampling.temperature, "top_p": sampling.top_p or 1.0, "top_k": sampling.top_k or 0}
     return GenerationConfig(
-        do_sample=False,
+        do_sample=sampling.temperature > 0,
         num_beams=1,
-        repetition_penalty=1.0,
+        repetition_penalty=sampling.repetition_penalty or 1.0,
         eos_token_id=ends or None,
         pad_token_id=pad if pad is not None else (ends[0] if ends else 0),
         bos_token_id=own.bos_token_id,
         decoder_start_token_id=own.decoder_start_token_id,
+        **(sampled if sampling.temperature > 0 else {}),
     )
+
+
+@contextmanager
+def _seeded(sampling: Sampling, device: str) -> Iterator[None]:
+    """Random numbers of the seed while answers are sampled; the process's own go on afterwards."""
+    if sampling.temperature == 0:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(sampling.seed)
+        yield
 
 
 def _ends(model: Any, processor: Any) -> set[int]:

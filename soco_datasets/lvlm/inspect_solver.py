@@ -1,18 +1,30 @@
-"""How inspect-ai asks a question of SOCO: pictures are drawn when it is its turn, the reply is stored at once."""
+"""How inspect-ai asks a question of SOCO: pictures are drawn when needed, and each reply is stored at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from inspect_ai.dataset import Dataset, MemoryDataset, Sample
-from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, Content, ContentImage, ContentText, ModelOutput
+from inspect_ai.model import (
+    ChatMessageAssistant,
+    ChatMessageUser,
+    Content,
+    ContentImage,
+    ContentReasoning,
+    ContentText,
+    ModelOutput,
+)  # fmt: skip
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from .answer_store import AnswerStore
 from .failures import Failure, Gate, failure_of
 from .prompted import PromptedQuestions, data_uri
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _PLACE = ("setting", "question_id", "g_index", "index", "ordering")
 _REFUSED_STOP = "content_filter"
@@ -39,70 +51,96 @@ def _samples(asked: PromptedQuestions) -> Iterator[Sample]:
         )
 
 
-@solver
-def ask(
-    asked: PromptedQuestions,
-    store: AnswerStore | None = None,
-    gate: Gate | None = None,
-    image_format: str = "png",
-    told: Callable[[], object] | None = None,
-) -> Solver:
-    """Ask one question with its two pictures.
+@dataclass(frozen=True)
+class SolverOptions:
+    """How questions are asked, and where replies go.
 
-    With a store, a question that has its answer is not asked again, and one that gets none is stored as failed and
-    left for the next run. Without one, failures are inspect-ai's to handle (`inspect eval-retry`).
+    Attributes:
+        store: where replies go. With a store, a question that has its answer is not asked again, and one that gets none
+            is stored as failed and left for the next run. Without one, failures are inspect-ai's to handle
+            (`inspect eval-retry`).
+        gate: ends the run when asking further questions is of no use.
+        image_format: see `prompted.data_uri`.
+        image_detail: "auto", "low" or "high".
+        image_size: longest side of a picture, pixels; None = as it is.
+        thinking: what stands before </think> is reasoning, not the answer.
+        no_images: leave out the pictures.
+        on_answer: called after each question asked.
+    """
+
+    store: AnswerStore | None = None
+    gate: Gate = field(default_factory=Gate)
+    image_format: str = "png"
+    image_detail: Literal["auto", "low", "high"] = "high"
+    image_size: int | None = None
+    thinking: bool = False
+    no_images: bool = False
+    on_answer: Callable[[], object] | None = None
+
+
+@solver
+def ask(asked: PromptedQuestions, options: SolverOptions | None = None) -> Solver:
+    """Ask one question with its two pictures.
 
     Args:
         asked: what `inspect_dataset` made the samples from.
-        store: where replies go.
-        gate: ends the run when asking on is of no use.
-        image_format: see `asked.data_uri`.
-        told: called after each question asked.
+        options: how, and where replies go.
     """
-    gate = gate or Gate()
+    how = options or SolverOptions()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         key = state.metadata["key"]
-        known = store.get(key) if store else None
+        known = how.store.get(key) if how.store else None
         if known is not None:
             return _with_reply(state, known["response"], known["stop"])
-        gate.check()
-        content = await anyio.to_thread.run_sync(_content, asked, state.metadata["place"], image_format)
+        how.gate.check()
+        content = await anyio.to_thread.run_sync(_content, asked, state.metadata["place"], how)
         state.messages = [ChatMessageUser(content=content)]
         try:
             state = await generate(state)
         except Exception as error:
-            return _failed(state, key, failure_of(error), error, store, gate)
-        gate.succeeded()
-        line = _line(state)
-        if store:
-            store.add(key, line)
-        if told:
-            told()
-        # What the provider says in place of an answer is no answer: a parser must not find a letter in it.
-        return state if line["response"] else _with_reply(state, "", line["stop"])
+            return _failed(state, key, failure_of(error), error, how)
+        how.gate.succeeded()
+        line = _line(state, how.thinking)
+        if how.store:
+            how.store.add(key, line)
+        if how.on_answer:
+            how.on_answer()
+        # A message of the provider in place of an answer is not scored: a parser must not find a letter in it.
+        same = line["response"] == state.output.completion
+        return state if line["response"] and same else _with_reply(state, line["response"], line["stop"])
 
     return solve
 
 
-def _content(asked: PromptedQuestions, place: int, image_format: str) -> list[Content]:
+def _content(asked: PromptedQuestions, place: int, how: SolverOptions) -> list[Content]:
     """The pictures in their order, then the text."""
-    images: list[Content] = [
-        ContentImage(image=data_uri(image, image_format), detail="high") for image in asked.pictures(place)
+    pictures = [] if how.no_images else [_sized(image, how.image_size) for image in asked.pictures(place)]
+    return [
+        ContentText(text=part)
+        if isinstance(part, str)
+        else ContentImage(image=data_uri(part, how.image_format), detail=how.image_detail)
+        for part in asked.content(place, pictures)
     ]
-    return [*images, ContentText(text=asked.prompt(place))]
 
 
-def _failed(
-    state: TaskState, key: str, failure: Failure, error: Exception, store: AnswerStore | None, gate: Gate
-) -> TaskState:
-    if store:
+def _sized(image: Image.Image, longest: int | None) -> Image.Image:
+    """The picture, shrunk to a longest side where it is larger."""
+    if longest is None or max(image.size) <= longest:
+        return image
+    small = image.convert("RGB")
+    small.thumbnail((longest, longest))
+    return small
+
+
+def _failed(state: TaskState, key: str, failure: Failure, error: Exception, how: SolverOptions) -> TaskState:
+    if how.store:
         line = {"response": "", "outcome": failure.outcome, "stop": "unknown", "reason": failure.reason}
-        store.add(key, {**_place(state), **line})
+        how.store.add(key, {**_place(state), **line})
     if failure.outcome == "no_context":
         return _with_reply(state, "", _NO_CONTEXT_STOP)  # final: other questions may be shorter
-    gate.failed(failure)
-    if store is None:
+    how.gate.failed(failure)
+    if how.store is None:
         raise error
     return _with_reply(state, "", "unknown")
 
@@ -115,10 +153,14 @@ def _with_reply(state: TaskState, response: str, stop: str) -> TaskState:
     return state
 
 
-def _line(state: TaskState) -> dict[str, Any]:
+def _line(state: TaskState, thinking: bool = False) -> dict[str, Any]:
     """The reply as the store keeps it; what a provider says in place of an answer is its `reason`."""
     output = state.output
     text = output.completion
+    reasoning = _reasoning(output)
+    if thinking:
+        inner, text = split_reasoning(text)
+        reasoning = "\n".join(part for part in (reasoning, inner) if part)
     stop = output.stop_reason if output.choices else "unknown"
     outcome = "answered" if text.strip() else "empty"
     if stop == _NO_CONTEXT_STOP:
@@ -128,9 +170,34 @@ def _line(state: TaskState) -> dict[str, Any]:
     line = {**_place(state), "response": text if outcome == "answered" else "", "outcome": outcome, "stop": stop}
     if outcome not in ("answered", "empty"):
         line["reason"] = output.error or text
-    if output.usage:
-        line |= {"input_tokens": output.usage.input_tokens, "output_tokens": output.usage.output_tokens}
+    if reasoning:
+        line["reasoning"] = reasoning
+    if usage := output.usage:
+        line |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        more = {"reasoning_tokens": usage.reasoning_tokens, "cost": usage.total_cost}
+        line |= {name: value for name, value in more.items() if value is not None}
     return line
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """(reasoning, answer) of a text with <think> ... </think>; an open <think> has no answer yet.
+
+    >>> split_reasoning("<think>A or B?</think>B"), split_reasoning("B"), split_reasoning("<think>A or")
+    (('A or B?', 'B'), ('', 'B'), ('A or', ''))
+    """
+    before, end, after = text.rpartition("</think>")
+    if end:
+        return before.replace("<think>", "").strip(), after.strip()
+    answer, start, reasoning = text.partition("<think>")
+    return (reasoning.strip(), answer.strip()) if start else ("", text)
+
+
+def _reasoning(output: ModelOutput) -> str:
+    """What a provider gives as reasoning, apart from the answer."""
+    content = output.message.content if output.choices else ""
+    if isinstance(content, str):
+        return ""
+    return "\n".join(part.reasoning for part in content if isinstance(part, ContentReasoning) and part.reasoning)
 
 
 def _is_refusal(output: ModelOutput) -> bool:

@@ -2,25 +2,20 @@
 
     inspect eval soco_datasets/soco_lvlm -T setting=vis -T data=mini --model openai/gpt-4o
 
-`soco lvlm run` uses the same task and adds answers that outlive a crash, one record a setting and `soco lvlm score`.
+`soco lvlm run` uses the same task and adds answers that survive a crash, one record per setting and `soco lvlm score`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from inspect_ai import Task, task
 from inspect_ai.model import GenerateConfig
 
 from soco_datasets.lvlm import hf_provider  # noqa: F401 - registers `soco_hf`
-from soco_datasets.lvlm.answer_store import AnswerStore
-from soco_datasets.lvlm.failures import Gate
+from soco_datasets.lvlm.ask_options import MAX_TOKENS
 from soco_datasets.lvlm.inspect_score import letter
-from soco_datasets.lvlm.inspect_solver import ask, inspect_dataset
+from soco_datasets.lvlm.inspect_solver import SolverOptions, ask, inspect_dataset
 from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.prompted import PromptedQuestions
-
-MAX_TOKENS = 512  # of an answer: a letter, or a chain of thought that ends in one
 
 
 @task
@@ -43,22 +38,20 @@ def soco_lvlm(
         image_format: "png" or "jpeg".
     """
     asked = open_asked(setting, data, template=template).first(questions)
-    return make_task(asked, parser=parser, image_format=image_format)
+    return make_task(asked, SolverOptions(image_format=image_format), parser)
 
 
-def make_task(
-    asked: PromptedQuestions,
-    *,
-    store: AnswerStore | None = None,
-    gate: Gate | None = None,
-    parser: str = "strict",
-    image_format: str = "png",
-    told: Callable[[], object] | None = None,
-) -> Task:
-    """The task over questions at hand; the arguments are those of `inspect_solver.ask`."""
+def make_task(asked: PromptedQuestions, solving: SolverOptions | None = None, parser: str = "strict") -> Task:
+    """The task over given questions.
+
+    Args:
+        asked: the questions.
+        solving: how they are asked and where replies go.
+        parser: "strict" or "paper": how a letter is read from an answer.
+    """
     return Task(
         dataset=inspect_dataset(asked),
-        solver=ask(asked, store, gate, image_format, told),
+        solver=ask(asked, solving),
         scorer=letter(parser),
         config=GenerateConfig(max_tokens=MAX_TOKENS, temperature=0.0),
         name=f"soco_lvlm_{asked.setting}",

@@ -1,11 +1,12 @@
-"""A judge model: which letter a reply gives that the strict parser does not read. Scores take its verdicts as a file.
+"""A judge model reads the replies in which the strict parser finds no letter. Scores take its verdicts as a file.
 
-The judge is asked as any model is (`run.py`), with text alone: its replies are stored as they come and never asked for
-again. The verdicts are made from them, so scoring needs no model and no network.
+The judge is asked as any model is (`run.py`), with text alone. Its replies are stored and, unless they are empty, never
+asked for again. The verdicts are made from them, so scoring needs no model and no network.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,13 +50,13 @@ Answer with one letter: A, B, C, D or N.""",
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What came of judging.
 
     Attributes:
         verdicts: the file for `soco lvlm score --judged`.
         counts: setting -> `unread` (by the strict parser), of them `letter`, `none` (the judge sees no letter either)
-            and `unanswered` (the judge could not be asked; ask again).
+            and `unanswered` (the judge gave no reply or an empty one; ask again).
     """
 
     verdicts: Path
@@ -74,12 +75,12 @@ def judge_answers(
     model: ModelOptions,
     out: Path,
     options: AskOptions | None = None,
-) -> Judgement:
+) -> Judgment:
     """Ask a judge about every reply that has text but no letter for the strict parser; write its verdicts.
 
     Args:
         rows: of the config `lvlm`, of every setting in `answers`.
-        answers: (setting, index) -> what the judged model said, of one model.
+        answers: (setting, index) -> the answers of the judged model.
         dataset: content hash of the data, for the records.
         model: the judge.
         out: gets a folder of the judge's name with its replies, records, logs and the verdicts.
@@ -89,7 +90,8 @@ def judge_answers(
         As `run.run_questions`. Replies until then are kept; the verdicts of an earlier run stay as they are.
     """
     parts = _questions(rows, answers, dataset)
-    results = run_questions(parts, model, out, options) if parts else []
+    asking = dataclasses.replace(options or AskOptions(), retry_empty=True)
+    results = run_questions(parts, model, out, asking) if parts else []
     judge = folder_name(model.model)  # without the folders of this machine: records name it
     verdicts = out / judge / VERDICTS
     lines, counts = [], {}
@@ -104,7 +106,7 @@ def judge_answers(
         }
         lines += found
     atomic_write(verdicts, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return Judgement(verdicts, counts)
+    return Judgment(verdicts, counts)
 
 
 def _questions(rows: Iterable[AnswerRow], answers: Mapping[Key, Answer], dataset: str) -> list[PromptedQuestions]:
@@ -130,7 +132,7 @@ def _verdicts(asked: PromptedQuestions, replies: Path, judge: str) -> Iterable[d
     _, lines, _ = read_answers(replies)
     for place, row in enumerate(asked.rows):
         line = lines.get(asked.key(place))
-        if line is not None and line["outcome"] in ANSWERED:
+        if line is not None and line["outcome"] in ANSWERED and line["outcome"] != "empty":
             yield {
                 "setting": row["setting"],
                 "index": row["index"],

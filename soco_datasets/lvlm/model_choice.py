@@ -1,10 +1,12 @@
-"""Which model `--model` names: a local one behind `soco_hf`, or a remote one of inspect-ai's providers."""
+"""Which model `--model` names: a local one (provider `soco_hf`), or a remote one of inspect-ai's providers."""
 
 from __future__ import annotations
 
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +15,22 @@ from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
 from ..utils.text import public_url
+from .failures import retries
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
 LOCAL = "soco_hf"
-# inspect-ai's providers that take images; a Hub id of an organisation of the same name is written soco_hf/google/...
+# inspect-ai's providers that take images; a Hub id of an organization of the same name is written soco_hf/google/...
 REMOTE = (
     "anthropic", "azureai", "bedrock", "cloudflare", "fireworks", "google", "grok", "groq", "hf-inference-providers",
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
 )  # fmt: skip
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
+_NO_KEY = "none"  # the client wants a text; it is not sent
 _CONNECT = 10  # seconds a server may take to accept a connection
-_IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "processor")
+_IDENTITY = ("model_type", "weights_hash", "config_hash", "dtype", "decoding", "max_pixels", "min_pixels", "processor")
+_LOCAL_OPTIONS = ("device", "dtype", "batch_size", "min_pixels", "max_pixels", "revision")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class ModelOptions:
         model: a folder, a Hub id, "PROVIDER/NAME" of inspect-ai, or with `base_url` the name the endpoint knows.
         base_url: of an OpenAI-compatible endpoint.
         api_key_env: name of the environment variable that holds the endpoint's key; the key itself is never an option.
-        device, dtype, batch_size, max_pixels, revision: of a local model, see `SocoHuggingFaceAPI`.
+        device, dtype, batch_size, min_pixels, max_pixels, revision: of a local model, see `hf_model.ModelLoading`.
     """
 
     model: str
@@ -45,6 +50,7 @@ class ModelOptions:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = 8
+    min_pixels: int | None = None
     max_pixels: int | None = None
     revision: str | None = None
 
@@ -78,25 +84,45 @@ def open_model(options: ModelOptions) -> Model:
         from . import hf_provider  # noqa: F401 - registers the provider
 
         _refuse(options, ("base_url", "api_key_env"), "a remote model")
-        arguments: dict[str, Any] = {
-            field: getattr(options, field) for field in ("device", "dtype", "batch_size", "max_pixels", "revision")
-        }
-        return get_model(name, memoize=False, config=GenerateConfig(), **arguments)
-    _refuse(options, ("device", "dtype", "batch_size", "max_pixels", "revision"), "a local model")
-    key = _key(options, name)
-    client = {"max_retries": 0} if name.startswith(f"{_ENDPOINT}/") else {}  # else each of ours is three requests
+        arguments: dict[str, Any] = {field: getattr(options, field) for field in _LOCAL_OPTIONS}
+        model = get_model(name, memoize=False, config=GenerateConfig(), **arguments)
+        model.api.load()  # before the first question, so that what is wrong with it is reported once
+        return model
+    _refuse(options, _LOCAL_OPTIONS, "a local model")
+    key = _key(options)
+    endpoint = name.startswith(f"{_ENDPOINT}/")
+    client = {"max_retries": 0} if endpoint else {}  # else each of ours is three requests
     try:
-        return get_model(name, memoize=False, base_url=options.base_url, api_key=key, **client)
+        model = get_model(
+            name, memoize=False, base_url=options.base_url, api_key=key or (_NO_KEY if endpoint else None), **client
+        )
+        model.api.should_retry = retries(model.api.should_retry)
+        if endpoint and key is None:
+            _send_no_key(model.api)
+        return model
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
-        reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colours
+        reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colors
         raise SocoError(f"{options.model} cannot be asked: {reason or type(error).__name__}") from error
+
+
+@contextmanager
+def kept_loaded(model: ModelOptions) -> Iterator[None]:
+    """Keep a local model in memory between runs, which share it."""
+    if not model_name(model).startswith(f"{LOCAL}/"):
+        yield
+        return
+    kept = open_model(model)
+    try:
+        yield
+    finally:
+        kept.api.close()
 
 
 def model_identity(model: Model) -> dict[str, Any]:
     """What of a model decides its answers; answers of two identities are never mixed in one file."""
     record = getattr(model.api, "record", None)
     if record is not None:
-        return {name: record[name] for name in _IDENTITY}
+        return {name: record[name] for name in _IDENTITY if name in record}
     return {"name": str(model), "base_url": public_base(model)}
 
 
@@ -109,14 +135,14 @@ def check_endpoint(base_url: str) -> None:
     """Check that something listens at an address, before every question waits through its retries.
 
     Raises:
-        UsageError: it is no address.
+        UsageError: not an address.
         SocoError: nothing answers there.
     """
     parts, shown = urlsplit(base_url), public_url(base_url)
     try:
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        raise UsageError(f"{shown!r} is no address of an endpoint, such as http://localhost:8000/v1.") from None
+        raise UsageError(f"{shown!r} is not the address of an endpoint, such as http://localhost:8000/v1.") from None
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return  # whether it can be reached is for the proxy to say
@@ -138,17 +164,33 @@ def folder_name(model: str) -> str:
     text = folder.name if folder.is_absolute() or folder.is_dir() else model.removeprefix(f"{LOCAL}/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip("/").replace("/", "--")).strip(".-")
     if not name:
-        raise UsageError(f"{model!r} is no name of a model.")
+        raise UsageError(f"{model!r} is not the name of a model.")
     return name
 
 
-def _key(options: ModelOptions, name: str) -> str | None:
+def _key(options: ModelOptions) -> str | None:
     if options.api_key_env is not None:
         key = os.environ.get(options.api_key_env)
         if not key:
             raise UsageError(f"The environment variable {options.api_key_env} is not set: put the key there.")
         return key
-    return "none" if name.startswith(f"{_ENDPOINT}/") else None  # a server on this machine asks for no key
+    return None
+
+
+def _send_no_key(api: Any) -> None:
+    """Take the placeholder key out of every request of an endpoint, also after inspect-ai made a new HTTP client."""
+
+    async def strip(request: Any) -> None:
+        request.headers.pop("Authorization", None)
+
+    own = api.initialize
+
+    def initialize() -> None:
+        own()
+        api.http_client.event_hooks["request"].append(strip)
+
+    api.initialize = initialize
+    api.http_client.event_hooks["request"].append(strip)
 
 
 def _refuse(options: ModelOptions, fields: tuple[str, ...], what: str) -> None:

@@ -9,7 +9,7 @@ from ..data.folder import DatasetFolder, open_folder
 from ..data.questions.generation import SETTINGS
 from ..data.questions.markers import MarkerStyle
 from ..data.questions.pictures import open_pictures
-from ..data.questions.prompts import load_template
+from ..data.questions.prompts import PromptTemplate, load_template
 from ..errors import unknown_name
 from .prompted import PromptedQuestions
 from .question_rows import read_rows
@@ -19,7 +19,7 @@ def open_asked(
     setting: str,
     data: str | Path | DatasetFolder | None = None,
     *,
-    template: str | Path | None = None,
+    template: str | Path | PromptTemplate | None = None,
     style: MarkerStyle | None = None,
 ) -> PromptedQuestions:
     """The questions of one setting.
@@ -27,7 +27,7 @@ def open_asked(
     Args:
         setting: of `SETTINGS`.
         data: a built dataset folder (its path or opened), "mini", or None = where `load_dataset("soco")` finds it.
-        template: a TOML file with another wording.
+        template: another wording, as a TOML file or loaded.
         style: of the markers; default a red arrow.
 
     Raises:
@@ -44,6 +44,6 @@ def open_asked(
         dataset=folder.content_hash,
         rows=rows,
         images=lambda place: open_pictures(folder, rows[place], style),
-        template=load_template(template),
+        template=template if isinstance(template, PromptTemplate) else load_template(template),
         markers={"shape": style.shape, "color": style.color},
     )

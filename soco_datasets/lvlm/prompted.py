@@ -6,8 +6,8 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..data.questions.markers import encode
@@ -57,10 +57,28 @@ class PromptedQuestions:
         images = self.images(place)
         return [images[name] for name in self.template.render(self.rows[place]).images]
 
+    def content(self, place: int, pictures: Sequence[Image.Image] | None = None) -> list[str | Image.Image]:
+        """What is sent, in order: the pictures, each with its label where the template has one, then the text.
+
+        Args:
+            place: of the row.
+            pictures: its pictures; None = drawn now.
+        """
+        shown = self.pictures(place) if pictures is None else pictures
+        parts: list[str | Image.Image] = list(shown)
+        if self.template.image_label and len(shown) > 1:
+            parts = []
+            for number, picture in enumerate(shown, start=1):
+                start = "" if number == 1 else "\n"
+                parts += [start + self.template.image_label.replace("{number}", str(number)), picture]
+        after = "\n" if self.template.image_label and shown else ""
+        return [*parts, after + self.prompt(place)]
+
     def key(self, place: int) -> str:
         """Hex sha256 over all that a model sees of a row: the same in every run of the same data and template."""
         row = self.rows[place]
         seen = [self.prompt(place), dict(self.markers or {}), [row.get(name) for name in KEY_FIELDS]]
+        seen += [self.template.image_label] if self.template.image_label else []
         text = json.dumps(seen, ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -78,15 +96,14 @@ class PromptedQuestions:
             return self
         if limit < 1:
             raise UsageError(f"A run asks at least one question; got a limit of {limit}.")
-        groups = set(list(dict.fromkeys(row["g_index"] for row in self.rows))[:limit])
-        places = [place for place, row in enumerate(self.rows) if row["g_index"] in groups]
-        return PromptedQuestions(
-            self.setting,
-            self.dataset,
-            [self.rows[place] for place in places],
-            lambda place: self.images(places[place]),
-            self.template,
-            self.markers,
+        return self.only(list(dict.fromkeys(row["g_index"] for row in self.rows))[:limit])
+
+    def only(self, groups: Collection[str]) -> PromptedQuestions:
+        """The questions of some `g_index`, with all their orderings, in the order they have here."""
+        wanted = set(groups)
+        places = [place for place, row in enumerate(self.rows) if row["g_index"] in wanted]
+        return replace(
+            self, rows=[self.rows[place] for place in places], images=lambda place: self.images(places[place])
         )
 
 

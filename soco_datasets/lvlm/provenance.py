@@ -65,7 +65,8 @@ def answers_header(
     settings = {}
     for header, run in zip(headers, runs, strict=True):
         own = {name: value for name, value in header.items() if name not in _OF_THE_FILE}
-        settings[str(header["setting"])] = {**run.get("asked", {}), **own}
+        usage = {name: run[name] for name in ("tokens", "cost", "cut_at_limit") if run.get(name)}
+        settings[str(header["setting"])] = {**run.get("asked", {}), **own, **usage}
     return AnswersHeader(
         model=model,
         dataset={**dataset_provenance(folder), "questions": folder.manifest["lvlm"]["hash"]},

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def format_scores(report: Mapping[str, Any]) -> str:
-    """One table a parser: settings down, then the gaps between them. Percent, intervals in brackets."""
+    """One table per parser: settings down, then the gaps between them. Percent, intervals in brackets."""
     lines: list[str] = []
     for parser, found in report["parsers"].items():
         header = f"{'setting':<18}{'circular':>22}{'average':>22}{'unread':>9}{'bias':>7}{'questions':>11}"
@@ -25,8 +25,8 @@ def format_scores(report: Mapping[str, Any]) -> str:
         lines.append("")
     left_out = {setting: n for setting, n in (report["left_out"] or {}).items() if n}
     if left_out:
-        told = ", ".join(f"{n:,} of {setting}" for setting, n in left_out.items())
-        lines.append(f"left out, not answered in all four orderings: {told}\n")
+        counts = ", ".join(f"{n:,} of {setting}" for setting, n in left_out.items())
+        lines.append(f"left out, not answered in all four orderings: {counts}\n")
     lines.append(
         "circular: right in all four orderings; average: of the rows; bias: distance of the letters from uniform"
     )

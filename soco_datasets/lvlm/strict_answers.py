@@ -1,36 +1,39 @@
-"""The strict reading of an answer: a capital letter, only where the text gives it as its answer."""
+"""The strict reading of an answer: a letter, only where the text gives it as its answer."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
+from .letter_mentions import ADVERB, FOLLOWS, affirmed_letter
+
 # What stands around words: removed, or turned into plain text, before anything is read.
 _THOUGHT = re.compile(r"^.*[<◁]/think(?:ing)?[>▷]|[<◁]think(?:ing)?[>▷].*$", re.DOTALL | re.IGNORECASE)
-_ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?answer>", re.IGNORECASE)
-_CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
-_OPENING = re.compile(r"<[a-z][\w-]+>", re.IGNORECASE)
-_INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
+_ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?answer>|\[(?:final[_ ]?)?answer\]", re.IGNORECASE)
+_CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|\[/[a-z]+\]|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
+_OPENING = re.compile(r"<[A-Za-z][\w-]+(?:\s[^<>]{0,200})?/?>|</?[a-z](?:\s[^<>]{0,200})?/?>")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe0e\ufe0f\u00ad]")
 _SPACES, _LINES = re.compile(r"[^\S\n]+"), re.compile(r"\s*\n\s*")
-_FOREIGN = str.maketrans("。、【】「」", ".,[][]")
+_FOREIGN = str.maketrans("。、【】「」‘’´", ".,[][]" + "'" * 3)
 _MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|emph)\b\s*|\\[,;:! ]|\\q?quad\b")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{+\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}+")
-_DECORATION = re.compile(r"[*_`$~#<>\\]+|\{|\}|^\s*[-•]\s+", re.MULTILINE)
+_DECORATION = re.compile(r"[*_`$~#<>\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+(?=\(?[A-Z]\b)", re.MULTILINE)
 
-_LETTER = r"[(\[\"'“‘]{0,3}\s*(?:(?:option|choice|point|letter)\b[\s:-]{0,3})?[(\[\"'“‘]{0,3}([A-Z])[)\]\"'”’]{0,3}"
-# After the letter: an end, punctuation, or for any other word than A's noun a reason. "A point" is an article, and
-# "B-pillar" is a word.
-_AFTER = r"(?=$|\s*[.,;:!?)\]\n]|\s*[–—]|\s+-|-\s|\s+(?:because|since|as|for|which|not|in|on|at|based|is)\b)"
-_NOUN = r"(?:option|choice|point|letter|match|location|position)"
+_LETTER = (
+    r"[(\[\"'“‘]{0,3}\s*(?:(?:option|choice|point|letter|label)\b[\s:-]{0,3})?[(\[\"'“‘]{0,3}([A-Z])[)\]\"'”’]{0,3}"
+)
+_NOUN = r"(?:option|choice|point|letter|label|match|location|position|answer)"
 _SUBJECT = (
     rf"(?:\banswer|\b(?:correct|right|best|chosen|selected|corresponding|matching)\s+{_NOUN}|\bcorresponds"
-    r"|\bmy\s+(?:choice|pick))"
+    r"|\bmy\s+(?:choice|pick)|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s+(?:correct[ae]|corretta|correta))?"
+    r"|ответ|答案|正解|答え|정답)"
 )
+_IS = rf"(?:\s+(?:is|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
 _STATED = re.compile(
     rf"(?:{_SUBJECT}[\"']?(?:\s+(?:in|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,60}}?)??"
-    r"(?:(?:\s+is|'s|\s+(?:must|should|would|will)\s+be|\s*[:=–—]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))"
+    rf"(?:(?:{_IS}|\s*[:=–—→]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))(?:\s*,?\s*{ADVERB}\b,?)?"
     rf"|\bcorresponds\s+to(?=\s+{_NOUN})|\b(?:i|we)(?:\s+would|\s+will|'d|'ll)?\s+(?:choose|select|pick|go\s+with)\s*:?)"
-    r"\s*" + _LETTER + _AFTER,
+    r"\s*" + _LETTER + FOLLOWS,
     re.IGNORECASE,
 )
 _MARKED = r"the\s+(?:marked|reference|highlighted|indicated|described|query|same|red|blue|yellow|purple|green)\b"
@@ -44,54 +47,80 @@ _CONCLUDED = re.compile(
     r"(?:\b(?:so|therefore|thus|hence|it\s+is|it's)\b\s*[,:]?\s*" + _LETTER + r")\s*[.!]?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_WHOLE = re.compile(r"\s*" + _LETTER + r"\s*[.:;,!]?\s*", re.IGNORECASE)
+_WHOLE = re.compile(
+    r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[>→]\s*)?" + _LETTER + r"\s*[.:;,!?]?\s*", re.IGNORECASE
+)
+_SMALL = re.compile(r"\s*[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*")
+_REPEATED = re.compile(r"\s*([A-D])(?:[\s,.]+\1)+[\s,.]*")
 _AT_START = re.compile(
     r"[ \t]*(?:(?:option|choice|point)[\s:-]+)?[(\[]{0,3}([A-Z])"
-    r"(?:[)\]]{1,3}[.:]?|\s?[.:](?!\w)|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
+    r"(?:[)\]]{1,3}[.:]?|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
     re.IGNORECASE,
 )
 _AT_END = re.compile(r"[^:]*:\s*" + _LETTER + r"\s*[.!]?\s*", re.IGNORECASE)
+_LEADS = re.compile(  # "B the rear wheel", "Point B in the second image"
+    r"\s*(?:(?:[Oo]ption|[Pp]oint|[Cc]hoice|[Ll]abel)\s+)?[(\[\"']?([A-D])[)\]\"']?,?\s+(?:the|(?:in|on|at|from)\s+the)\s"
+)
+_VERB = re.compile(r"\b(?:is|are|was|corresponds|matches|marks|shows|lies|seems|looks|has|represents)\b", re.IGNORECASE)
 _HEDGE = re.compile(
-    r"[)\]\"'”’]{0,3}\s*[,/(]?\s*(?:\b(?:or|and)\b|/|&)\s*(?:option|choice|point)?\s*[(\[]?\b([A-D])\b", re.IGNORECASE
+    r"[)\]\"'”’]{0,3}\s*[,/(]?\s*(?:\b(?:or|and)\b|/|&)\s*(?:(?:maybe|perhaps|possibly)\s+)?(?:option|choice|point)?\s*"
+    r"[(\[]?\b([A-D])\b(?!\s+(?:is|are|was|seems|looks|would|lies|marks)\b)",
+    re.IGNORECASE,
 )
 _ANOTHER = re.compile(r"\b([A-D]):")
+_LISTED = re.compile(r"\s*[(\[]?[A-D][)\].,:;]*(?:\s+[(\[]?[A-D][)\].,:;]*)+\s*")  # "A. B. C. D." chooses nothing
 _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 
 
 def parse_strict(text: object) -> str | None:
-    r"""The capital letter A to D that the text gives as its answer, None where it gives none or more than one.
+    r"""The letter A to D that the text gives as its answer, None where it gives none or more than one.
 
-    Understood, in this order: the last \boxed{X}; the last "answer: X", "the correct option is X", "the corresponding
-    point is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that ends
-    its line; a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:", "X - " at
-    the start of the only line that has it; ": X" at the end of the last line. Markdown, LaTeX, tags, JSON, brackets,
-    quotes and full-width letters do not matter, nor what a model thinks before </think>. The article "a", small
-    letters, "A or B", "maybe B" and "B-pillar" are no answers.
+    Read, in this order: the last \boxed{X}; the last "answer: X", "the correct option is X", "the corresponding
+    point is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that
+    ends its line; a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:",
+    "X - " at the start of the only line that has it; ": X" at the end of the last line; what a sentence affirms
+    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). Markdown,
+    LaTeX, HTML, JSON, brackets, quotes, numbered lists and full-width letters do not matter, nor does what a
+    model thinks before </think>; the answer may also be called "Antwort", "respuesta", "réponse", "答案" and the
+    like. A small letter counts only where nothing else is there ("b", "b)", \boxed{b}). The article "a", "A or
+    B", "maybe B", "not B" and "B-pillar" are not answers.
 
     >>> parse_strict("A point on the left wing"), parse_strict("A or B"), parse_strict("**Answer:** (C)")
     (None, None, 'C')
+    >>> parse_strict("It is point C in the second image."), parse_strict("Not A.")
+    ('C', None)
     """
     found = given_letter(text)
     return found if found is not None and found in "ABCD" else None
 
 
 def given_letter(text: object) -> str | None:
-    """As `parse_strict`, but any capital letter: E is an answer too, if no valid one."""
+    """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
     words = _OPENING.sub("", _CLOSING.sub("\n", _ANSWER_TAG.sub("\nAnswer: ", _THOUGHT.sub("", text))))
     words = _INVISIBLE.sub("", unicodedata.normalize("NFKC", words)).translate(_FOREIGN)
-    words = _LINES.sub("\n", _SPACES.sub(" ", words))  # what follows looks for short gaps only
+    words = _LINES.sub("\n", _SPACES.sub(" ", words))  # the patterns look for short gaps only
     boxed: list[str] = _BOXED.findall(_MARKUP.sub("", words))
     return _read(boxed[-1] if boxed else words)
 
 
 def _read(text: str) -> str | None:
     plain = _DECORATION.sub("", _MARKUP.sub("", text))
+    for whole in (_SMALL, _REPEATED):
+        if match := whole.fullmatch(plain):
+            return match[1].upper()
+    if _LISTED.fullmatch(plain):
+        return None
     for pattern in (_STATED, _CLAIMED, _CONCLUDED):
         if found := [match for match in pattern.finditer(plain) if match[1].isupper()]:
             return _unless_hedged(found[-1], plain)
     lines = [line for line in plain.splitlines() if line.strip()]
+    return _of_lines(lines) or affirmed_letter(plain) or _leading(lines)
+
+
+def _of_lines(lines: list[str]) -> str | None:
+    """The letter of the only line that is nothing else, that begins with it, or of the last one if it ends in ": X"."""
     alone = {letter for letter in map(_single, lines) if letter}
     if alone:
         return alone.pop() if len(alone) == 1 else None
@@ -100,6 +129,14 @@ def _read(text: str) -> str | None:
         return _unless_hedged(starts[0], starts[0].string)
     end = _AT_END.fullmatch(lines[-1]) if lines else None
     return end[1] if end and end[1].isupper() else None
+
+
+def _leading(lines: list[str]) -> str | None:
+    """The letter that a text of one short line without a verb begins with."""
+    if len(lines) != 1 or len(lines[0]) > 80 or _VERB.search(lines[0]):
+        return None
+    match = _LEADS.match(lines[0])
+    return _unless_hedged(match, lines[0]) if match else None
 
 
 def _single(text: str) -> str | None:

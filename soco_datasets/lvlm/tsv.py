@@ -65,8 +65,9 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
 
     Raises:
         DataNotFoundError: no such file.
-        UsageError: it is no TSV of questions: columns are missing or doubled.
+        UsageError: not a TSV of questions: columns are missing or doubled.
     """
+    _check_kind(path)
     try:
         file = open(path, encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115 - closed below
     except OSError as error:
@@ -84,18 +85,48 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
             findings.note(path.name, f"row {number}", "no_final_newline", message)
 
 
+def _check_kind(path: Path) -> None:
+    """Raise where the first bytes show that a file is something else than text with tabs."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise DataNotFoundError(f"The TSV {path} cannot be read ({error.strerror}).") from error
+    what = _kind(start)
+    if what is not None:
+        raise UsageError(f"{path} is not a TSV of questions: {what}")
+
+
+def _kind(start: bytes) -> str | None:
+    """What a file is by its first bytes, and what to do; None where nothing speaks against a TSV."""
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer. Get the file itself, such as with: git lfs pull"
+    if start.startswith(b"\x1f\x8b"):
+        return "it is compressed with gzip. Unpack it with: gunzip"
+    if start.startswith(b"PK\x03\x04"):
+        return "it is a zip archive or a workbook. Unpack it, or save the sheet as text with tabs."
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it is UTF-16 text. Save it as UTF-8."
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "it is an HTML page, such as a login or error page. Download the raw file again."
+    header = start.partition(b"\n")[0]
+    if b"\t" not in header and header.count(b",") >= 5 and b"question" in header:
+        return "its columns are separated by commas. Save it with tabs."
+    return None
+
+
 def _columns(path: Path, header: list[str] | None) -> list[tuple[str, int]]:
     names = [name.strip().lstrip("﻿") for name in header or []]
     missing = [name for name in COLUMNS if name not in names]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if missing or doubled:
         what = f"lacks the column(s) {', '.join(missing)}" if missing else f"has {', '.join(doubled)} more than once"
-        raise UsageError(f"{path} {what}: it is no TSV of questions, whose columns are {', '.join(COLUMNS)}.")
+        raise UsageError(f"{path} {what}: it is not a TSV of questions, whose columns are {', '.join(COLUMNS)}.")
     return [(name, names.index(name)) for name in names]
 
 
 def _next(path: Path, number: int, reader: Iterator[list[str]], findings: BuildReport) -> list[str] | None:
-    """The fields of the next row that is not blank; None at the end, or where nothing after can be told apart."""
+    """The fields of the next row that is not blank; None at the end, or where later rows cannot be separated."""
     limit = csv.field_size_limit(_FIELD)
     try:
         return next((fields for fields in reader if fields), None)
@@ -114,6 +145,10 @@ def _row(path: Path, number: int, columns: dict[str, int], fields: list[str], fi
         findings.error(path.name, where, "cut_row", message, "get the file again")
         return None
     values = {name: fields[place] for name, place in columns.items()}
+    if nul := [name for name, value in values.items() if "\0" in value]:
+        message = f"{', '.join(nul)} contains NUL bytes: the file is damaged"
+        findings.error(path.name, where, "nul_bytes", message, "get the file again")
+        return None
     for name in ("index", "g_index", "qid", "category", "answer", "image", "image_path"):
         values[name] = values[name].strip()
     before = len(findings.of("error"))
@@ -122,6 +157,7 @@ def _row(path: Path, number: int, columns: dict[str, int], fields: list[str], fi
             findings.error(path.name, where, "empty_field", f"{name} is empty", "get the file again")
         elif name != "image" and not _is_utf8(values[name]):
             findings.error(path.name, where, "not_utf8", f"{name} is not UTF-8 text", "get the file again")
+    values["answer"] = values["answer"].upper() if values["answer"] in tuple("abcd") else values["answer"]
     if values["answer"] not in tuple(LETTERS):
         message = f"the answer is {values['answer'][:20]!r}, none of A, B, C and D"
         findings.error(path.name, where, "bad_answer", message, "get the file again")
@@ -165,7 +201,10 @@ def _listed(text: str) -> list[str]:
 
 
 def decode_picture(text: str) -> bytes:
-    """The file behind base64 text, checked to be a whole picture. Raises `ValueError` saying what is wrong."""
+    """The file in base64 text or a data URL, checked to be a complete picture. Raises `ValueError`."""
+    header, comma, payload = text.partition(",")
+    if comma and header.strip().lower().startswith("data:image/"):
+        text = payload
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -174,7 +213,7 @@ def decode_picture(text: str) -> bytes:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the base64 is no whole picture ({error})") from None
+        raise ValueError(f"the base64 is not a complete picture ({error})") from None
     return data
 
 

@@ -203,6 +203,7 @@ def _keep(state: _FileState, row: TsvRow, ids: list[str], findings: BuildReport)
 def _resolve(states: Sequence[_FileState], findings: BuildReport) -> None:
     """Give every row its pictures, those of another row where it says so, and check that no ordering is missing."""
     for state in states:
+        numbers: dict[str, list[tuple[str, int]]] = {}
         for row in state.rows:
             where, reference = row["target_image_id"], row["source_image_id"]
             ids = state.pictures.get(row["index"] if reference is None else reference, [])
@@ -211,6 +212,13 @@ def _resolve(states: Sequence[_FileState], findings: BuildReport) -> None:
                 findings.error(state.name, where, "bad_image", message, "get the file again")
                 continue
             row["source_image_id"], row["target_image_id"] = (None, *ids)[-2:]
+            numbers.setdefault(row["g_index"], []).append((where, len(ids)))
+        for g_index, own in numbers.items():
+            most = max(number for _, number in own)
+            for where, number in own:
+                if number < most:
+                    message = f"g_index {g_index} has {number} picture here and {most} in its other rows: one is lost"
+                    findings.error(state.name, where, "lost_picture", message, "get the file again")
         for g_index, group in state.groups.items():
             if len(group.rows) < len(LETTERS):
                 missing = ", ".join(letter for letter in LETTERS if letter not in group.answers)
@@ -264,7 +272,7 @@ def export_tsv(
     settings: Sequence[str] | None = None,
     style: MarkerStyle | None = None,
 ) -> list[Path]:
-    """Write the questions of a folder as TSVs of the released names, one a setting; returns their paths.
+    """Write the questions of a folder as TSVs of the released names, one per setting; returns their paths.
 
     Pictures are drawn and encoded (JPEG, quality 95) one row at a time; those of imported questions are written as they
     came.
@@ -285,12 +293,26 @@ def export_tsv(
         rows = read_rows(folder, name)
         with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
             bar = progress(rows, f"Writing {path.name}", total=len(rows), unit="row")
-            write_tsv(file, (_tsv_row(folder, number, row, style) for number, row in enumerate(bar, start=1)))
+            heads = circular_heads(rows)
+            write_tsv(file, (_tsv_row(folder, number, row, heads, style) for number, row in enumerate(bar, start=1)))
         paths.append(path)
     return paths
 
 
-def _tsv_row(folder: DatasetFolder, number: int, row: dict[str, Any], style: MarkerStyle | None) -> TsvRow:
+def circular_heads(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """g_index of each question -> the g_index to write, which is the `index` of its first ordering.
+
+    VLMEvalKit's circular evaluation finds a question by the row whose `index` equals its `g_index`. Imported questions
+    keep the numbers they came with.
+    """
+    heads = {row["g_index"]: row["index"] for row in rows if row["ordering"] == 0}
+    imported = {row["g_index"] for row in rows if row["candidate_points"] is None}
+    return {g_index: g_index if g_index in imported else index for g_index, index in heads.items()}
+
+
+def _tsv_row(
+    folder: DatasetFolder, number: int, row: dict[str, Any], heads: dict[str, str], style: MarkerStyle | None
+) -> TsvRow:
     shown = [name for name in PICTURES if row[f"{name}_id"] is not None]
     if row["candidate_points"] is None:
         pictures = [folder.images.jpeg_bytes(row[f"{name}_id"]) for name in shown]
@@ -301,7 +323,7 @@ def _tsv_row(folder: DatasetFolder, number: int, row: dict[str, Any], style: Mar
     return TsvRow(
         number,
         row["index"],
-        row["g_index"],
+        heads[row["g_index"]],
         row["question_id"] or "",
         row["category"],
         row["question"],

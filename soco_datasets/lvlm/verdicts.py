@@ -49,7 +49,7 @@ def load_judged(path: Path, answers: Mapping[Key, Answer]) -> Judged:
             line = read_json_text(text)
             key, letter = (str(line["setting"]), str(line["index"])), parse_strict(line["letter"])
         except (ValueError, KeyError, TypeError) as error:
-            raise PredictionsError(f"{path}, line {number} is no judged letter ({error}).") from None
+            raise PredictionsError(f"{path}, line {number} is not a judged letter ({error}).") from None
         if key not in answers:
             continue
         if "reply_hash" in line and line["reply_hash"] != reply_hash(answers[key].text):

@@ -1,4 +1,4 @@
-"""PCK, the only one: normalised errors of predicted points, and which of them are hits. NumPy only, no Python loops.
+"""PCK, the only one: normalized errors of predicted points, and which of them are hits. NumPy only, no Python loops.
 
 PCK = percentage of correct keypoints: the share of queries whose prediction lies nearer to a valid target than alpha
 times the normaliser. The arithmetic follows the reference bit for bit: points go to the unit frame and are compared in

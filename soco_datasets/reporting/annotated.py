@@ -18,8 +18,8 @@ from .sheet import (
     font,
 )
 
-# One colour a concept, in the order in which they come: readable on light and dark, apart for the colour-blind.
-_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 51, 119), (230, 159, 0), (86, 140, 220), (102, 102, 51))
+# One color a concept, in the order in which they come: readable on light and dark, apart for the color-blind.
+_COLORS = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 51, 119), (230, 159, 0), (86, 140, 220), (102, 102, 51))
 _SIDE = 420  # pixels of the longer side of each image
 _TITLE, _LINE = 22, 16
 _Pen = ImageDraw.ImageDraw
@@ -37,12 +37,12 @@ def annotated_image(row: Mapping[str, Any], keypoints: Mapping[str, Any] | None)
     picture, scale = _small(row["image"])
     pen = ImageDraw.Draw(picture)
     if row["bbox"] is not None:
-        pen.rectangle([side * scale for side in row["bbox"]], outline=_COLOURS[0], width=2)
-    colours = _colours(concepts)
+        pen.rectangle([side * scale for side in row["bbox"]], outline=_COLORS[0], width=2)
+    colors = _colors(concepts)
     for number, (concept, point) in enumerate(zip(concepts, keypoints["points"] if keypoints else [], strict=True), 1):
-        _mark(pen, point, scale, str(number), colours[concept])
+        _mark(pen, point, scale, str(number), colors[concept])
     pose = "" if row["azimuth"] is None else f", azimuth {row['azimuth']:.0f}"
-    return _panel(f"{row['image_id']}{pose}", [picture], _legend(names, concepts, colours))
+    return _panel(f"{row['image_id']}{pose}", [picture], _legend(names, concepts, colors))
 
 
 def annotated_pair(row: Mapping[str, Any]) -> Image.Image:
@@ -51,21 +51,21 @@ def annotated_pair(row: Mapping[str, Any]) -> Image.Image:
     Args:
         row: of a pair config as `load_dataset("soco", ...)` gives it, with its images.
     """
-    colours = _colours(row["concepts"])
+    colors = _colors(row["concepts"])
     (source, source_scale), (target, target_scale) = (_small(row[f"{side}_image"]) for side in ("source", "target"))
     pens = ImageDraw.Draw(source), ImageDraw.Draw(target)
     if row["target_bbox"] is not None:
-        pens[1].rectangle([side * target_scale for side in row["target_bbox"]], outline=_COLOURS[0], width=2)
+        pens[1].rectangle([side * target_scale for side in row["target_bbox"]], outline=_COLORS[0], width=2)
     asked: dict[tuple[float, ...], list[int]] = {}  # a point may be a valid target of many queries
     for number, (concept, point, targets) in enumerate(
         zip(row["concepts"], row["source_points"], row["target_points"], strict=True), 1
     ):
-        _mark(pens[0], point, source_scale, str(number), colours[concept])
+        _mark(pens[0], point, source_scale, str(number), colors[concept])
         for place in targets:
             asked.setdefault(tuple(place), []).append(number)
     for place, numbers in asked.items():
-        _mark(pens[1], place, target_scale, _spans(numbers), colours[row["concepts"][numbers[0] - 1]])
-    return _panel(row["pair_id"], [source, target], _legend(row["keypoints"], row["concepts"], colours))
+        _mark(pens[1], place, target_scale, _spans(numbers), colors[row["concepts"][numbers[0] - 1]])
+    return _panel(row["pair_id"], [source, target], _legend(row["keypoints"], row["concepts"], colors))
 
 
 def asked_question(row: Mapping[str, Any]) -> Image.Image:
@@ -78,19 +78,19 @@ def asked_question(row: Mapping[str, Any]) -> Image.Image:
     lines = [(line, INK) for line in textwrap.wrap(" ".join(row["question"].split()), 110)]
     for letter, option in zip("ABCD", row["options"], strict=True):
         right = letter == row["answer"]
-        lines.append((f"{letter}. {option}" + ("   (correct)" if right else ""), _COLOURS[2] if right else INK))
+        lines.append((f"{letter}. {option}" + ("   (correct)" if right else ""), _COLORS[2] if right else INK))
     return _panel(f"{row['setting']} {row['index']}", [_small(image)[0] for image in shown], lines)
 
 
-def _colours(concepts: Sequence[str | None]) -> dict[str | None, tuple[int, int, int]]:
-    return {concept: _COLOURS[place % len(_COLOURS)] for place, concept in enumerate(dict.fromkeys(concepts))}
+def _colors(concepts: Sequence[str | None]) -> dict[str | None, tuple[int, int, int]]:
+    return {concept: _COLORS[place % len(_COLORS)] for place, concept in enumerate(dict.fromkeys(concepts))}
 
 
 def _legend(
-    names: Sequence[str], concepts: Sequence[str | None], colours: Mapping[str | None, tuple[int, int, int]]
+    names: Sequence[str], concepts: Sequence[str | None], colors: Mapping[str | None, tuple[int, int, int]]
 ) -> list[tuple[str, tuple[int, int, int]]]:
     return [
-        (f"{number}  {name}" + (f"  ({concept})" if concept else ""), colours[concept])
+        (f"{number}  {name}" + (f"  ({concept})" if concept else ""), colors[concept])
         for number, (name, concept) in enumerate(zip(names, concepts, strict=True), 1)
     ]
 
@@ -102,12 +102,12 @@ def _small(image: Image.Image) -> tuple[Image.Image, float]:
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS), scale
 
 
-def _mark(pen: _Pen, point: Sequence[float], scale: float, label: str, colour: tuple[int, int, int]) -> None:
+def _mark(pen: _Pen, point: Sequence[float], scale: float, label: str, color: tuple[int, int, int]) -> None:
     """A dot, and its label up to the right of it, moved to stay inside the picture."""
     x, y = point[0] * scale, point[1] * scale
-    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour, outline=PAPER, width=1)
+    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=color, outline=PAPER, width=1)
     left = min(x + 5, pen.im.size[0] - font(12).getlength(label) - 3)
-    pen.text((left, max(y - 14, 0)), label, fill=colour, font=font(12), stroke_width=2, stroke_fill=PAPER)
+    pen.text((left, max(y - 14, 0)), label, fill=color, font=font(12), stroke_width=2, stroke_fill=PAPER)
 
 
 def _spans(numbers: Sequence[int]) -> str:
@@ -141,7 +141,7 @@ def _panel(
     for picture in pictures:
         panel.paste(picture, (left, _TITLE))
         left += picture.width + GAP
-    for place, (text, colour) in enumerate(lines):
+    for place, (text, color) in enumerate(lines):
         where = (place // rows * (width // columns), _TITLE + tall + 6 + place % rows * _LINE)
-        pen.text(where, text, fill=colour, font=font(12))
+        pen.text(where, text, fill=color, font=font(12))
     return panel

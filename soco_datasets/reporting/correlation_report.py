@@ -26,7 +26,7 @@ from .style import (
     names_on,
     new_figure,
     note,
-    series_colour,
+    series_color,
     short,
 )
 from .svg import picture
@@ -113,7 +113,7 @@ def plot_correlations(study: CorrelationStudy) -> Figure:
         for index, found in enumerate([task.x, task.baseline][: len(names)]):
             if found is not None:
                 y = place + (index - (len(names) - 1) / 2) * height
-                ax.barh(y, found.r, height=0.88 * height, color=series_colour(index), zorder=2)
+                ax.barh(y, found.r, height=0.88 * height, color=series_color(index), zorder=2)
                 ax.plot([found.low, found.high], [y, y], color=INK, linewidth=1, zorder=3)
     ax.axvline(0, color=MUTED, linewidth=0.8)
     names_on(ax, "y", range(len(study.tasks)), [task.task for task in study.tasks])
@@ -136,18 +136,18 @@ def plot_scatters(study: CorrelationStudy) -> Figure:
     for place, task in enumerate(study.tasks):
         for index, (name, found) in enumerate(zip(names, (task.x, task.baseline), strict=False)):
             if found is not None:
-                _scatter(axes[place, index], study, name, task.task, found, series_colour(index))
+                _scatter(axes[place, index], study, name, task.task, found, series_color(index))
     heading_of(figure, f"Tasks against {' and '.join(short(name, 24) for name in names)}")
     return figure
 
 
-def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlation, colour: str) -> None:
+def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlation, color: str) -> None:
     rows = [study.table.models.index(model) for model in found.models]
     xs, ys = study.table.columns[x][rows], study.table.columns[y][rows]
     slope = found.r * ys.std() / xs.std()
     ends = np.array([xs.min(), xs.max()])
     ax.plot(ends, ys.mean() + slope * (ends - xs.mean()), color=LINE, linewidth=2, zorder=1)
-    ax.plot(xs, ys, "o", color=colour, markersize=4.5, zorder=3)
+    ax.plot(xs, ys, "o", color=color, markersize=4.5, zorder=3)
     labels(ax, short(x), short(y))
     ax.margins(x=0.14, y=0.14)
     if len(found.models) <= _NAMED:

@@ -73,7 +73,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Analysed:
+class Analyzed:
     """The rows of one task with the outcome of each."""
 
     rows: pa.Table
@@ -81,7 +81,7 @@ class Analysed:
     error: NDArray[np.float32]
 
 
-def analyse(table: pa.Table, task: str) -> Analysed:
+def analyze(table: pa.Table, task: str) -> Analyzed:
     """The outcome of every prediction of a task; without annotations in the table, hits and the rest only.
 
     Args:
@@ -92,22 +92,22 @@ def analyse(table: pa.Table, task: str) -> Analysed:
     images = read_annotated_images(table)
     if images is not None:
         verdicts = classify(rows, AnnotatedPoints.of(images))
-        return Analysed(rows, verdicts.kind, verdicts.error)
+        return Analyzed(rows, verdicts.kind, verdicts.error)
     errors = row_errors(rows)
-    return Analysed(rows, np.where(errors < np.float32(ALPHA), HIT, CLASSES.index("background")), errors)
+    return Analyzed(rows, np.where(errors < np.float32(ALPHA), HIT, CLASSES.index("background")), errors)
 
 
-def choose_pairs(analysed: Analysed, number: int = 4) -> dict[str, list[str]]:
+def choose_pairs(analyzed: Analyzed, number: int = 4) -> dict[str, list[str]]:
     """Pairs of each of `GALLERY_KINDS`, no pair twice and, while they last, each of another category.
 
     Args:
-        analysed: of one task.
+        analyzed: of one task.
         number: pairs of a kind.
 
     Returns:
         kind -> pair ids; a kind that nothing fits is left out.
     """
-    rows = analysed.rows
+    rows = analyzed.rows
     if not len(rows):
         return {}
     pair = codes(rows, ("pair_id",))
@@ -115,9 +115,9 @@ def choose_pairs(analysed: Analysed, number: int = 4) -> dict[str, list[str]]:
     ids = rows["pair_id"].take(pa.array(first)).to_pylist()
     groups = rows["pair_group"].take(pa.array(first)).to_pylist()
     queries = np.bincount(pair)
-    share = np.bincount(pair, weights=analysed.kind == HIT) / queries
-    error = np.bincount(pair, weights=np.minimum(analysed.error, 1.0)) / queries
-    swaps = np.bincount(pair, weights=analysed.kind == SWAP)
+    share = np.bincount(pair, weights=analyzed.kind == HIT) / queries
+    error = np.bincount(pair, weights=np.minimum(analyzed.error, 1.0)) / queries
+    swaps = np.bincount(pair, weights=analyzed.kind == SWAP)
     telling = queries >= min(_FEWEST, int(queries.max()))
     orders = {
         "best": np.lexsort((error, -queries, -share)),
@@ -153,21 +153,21 @@ def _spread(order: Sequence[int], groups: Sequence[str], number: int, taken: set
     return picked
 
 
-def draw_gallery_pairs(analysed: Analysed, pair_ids: Sequence[str], photographs: Photographs) -> Iterator[Picture]:
+def draw_gallery_pairs(analyzed: Analyzed, pair_ids: Sequence[str], photographs: Photographs) -> Iterator[Picture]:
     """The pictures of some pairs, in their order."""
     where: dict[str, list[int]] = {pair_id: [] for pair_id in pair_ids}
-    for row, pair_id in enumerate(analysed.rows["pair_id"].to_pylist()):
+    for row, pair_id in enumerate(analyzed.rows["pair_id"].to_pylist()):
         if pair_id in where:
             where[pair_id].append(row)
     for pair_id in pair_ids:
-        yield _picture(analysed, where[pair_id], photographs)
+        yield _picture(analyzed, where[pair_id], photographs)
 
 
-def _picture(analysed: Analysed, numbers: Sequence[int], photographs: Photographs) -> Picture:
-    table = analysed.rows.take(pa.array(numbers))
+def _picture(analyzed: Analyzed, numbers: Sequence[int], photographs: Photographs) -> Picture:
+    table = analyzed.rows.take(pa.array(numbers))
     rows = table.to_pylist()
     source, target = (photographs.add(rows[0][f"{side}_image_id"]) for side in ("source", "target"))
-    protocol = read_header(analysed.rows).protocol
+    protocol = read_header(analyzed.rows).protocol
     length = normalisers(
         boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), protocol.scoring.normalizer
     )[0]
@@ -176,7 +176,7 @@ def _picture(analysed: Analysed, numbers: Sequence[int], photographs: Photograph
         prediction = row["prediction"]
         targets = sorted(row["target_points"], key=lambda t: (t[0] - prediction[0]) ** 2 + (t[1] - prediction[1]) ** 2)
         outside = "" if target.within(prediction) == target.shown(prediction) else ", outside the image"
-        outcome, error = CLASSES[int(analysed.kind[place])], float(analysed.error[place])
+        outcome, error = CLASSES[int(analyzed.kind[place])], float(analyzed.error[place])
         marks.append(
             Mark(
                 number,
@@ -208,7 +208,7 @@ def galleries(
     shown = {}
     for task in tasks:
         if task in present:
-            analysed = analyse(table, task)
-            kinds = choose_pairs(analysed, number)
-            shown[task] = {kind: list(draw_gallery_pairs(analysed, ids, photographs)) for kind, ids in kinds.items()}
+            analyzed = analyze(table, task)
+            kinds = choose_pairs(analyzed, number)
+            shown[task] = {kind: list(draw_gallery_pairs(analyzed, ids, photographs)) for kind, ids in kinds.items()}
     return {task: kinds for task, kinds in shown.items() if kinds}

@@ -1,4 +1,4 @@
-"""Which questions a page shows of a vision-language model, and what the model said to them."""
+"""Which questions of a vision-language model a page shows, with the answers to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST = 240  # characters of an answer that a page shows
 
 @dataclass(frozen=True)
 class Said:
-    """One ordering of a question: what the model said, the letter read from it and the right one."""
+    """One ordering of a question: the answer, the letter read from it and the correct one."""
 
     text: str
     letter: str
@@ -60,7 +60,7 @@ def choose_questions(
 
     Args:
         rows: of the config `lvlm`.
-        answers: (setting, index) -> what the model said; questions without all four are passed over.
+        answers: (setting, index) -> the answers; questions without all four are skipped.
         number: questions of a kind.
         seed: of the draw.
         parser: how letters are read.

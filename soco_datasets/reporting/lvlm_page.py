@@ -52,7 +52,7 @@ def write_lvlm_page(
     """Write `OUT/lvlm.html`; the same answers give the same page.
 
     Args:
-        answers: per model its answers files, one a setting.
+        answers: per model its answers files, one per setting.
         folder: the data they were asked from.
         out: folder, made where it is missing.
         partial: leave out questions that are not answered in all orderings, instead of refusing.

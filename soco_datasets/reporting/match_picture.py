@@ -99,19 +99,19 @@ def _draw_pair(table: pa.Table, load: ImageLoader, alpha: float) -> Image.Image:
         for x, y in row["target_points"]:
             _ring(pen, left + x * scales[1], BAR + y * scales[1], radius, TARGET)
     for row, hit in zip(rows, hits, strict=True):
-        colour = HIT if hit else MISS
+        color = HIT if hit else MISS
         start = (row["source_point"][0] * scales[0], BAR + row["source_point"][1] * scales[0])
         end = (left + row["prediction"][0] * scales[1], BAR + row["prediction"][1] * scales[1])
-        pen.line((*start, *end), fill=(*colour, 150), width=2)
-        _dot(pen, *start, colour)
-        _dot(pen, *end, colour)
+        pen.line((*start, *end), fill=(*color, 150), width=2)
+        _dot(pen, *start, color)
+        _dot(pen, *end, color)
     return panel
 
 
-def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: tuple[int, int, int]) -> None:
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=(*colour, 200), width=1)
-    pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=(*colour, 255))
+def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: tuple[int, int, int]) -> None:
+    pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=(*color, 200), width=1)
+    pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=(*color, 255))
 
 
-def _dot(pen: ImageDraw.ImageDraw, x: float, y: float, colour: tuple[int, int, int]) -> None:
-    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(*colour, 255), outline=(255, 255, 255, 255), width=1)
+def _dot(pen: ImageDraw.ImageDraw, x: float, y: float, color: tuple[int, int, int]) -> None:
+    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(*color, 255), outline=(255, 255, 255, 255), width=1)

@@ -36,7 +36,7 @@ from .style import (
     names_on,
     new_figure,
     note,
-    series_colour,
+    series_color,
     top_of_scale,
 )
 
@@ -105,7 +105,7 @@ def _rows_of_scores(ax: Axes, values: np.ndarray, highest: float) -> None:
             places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=3, zorder=1
         )
         for index, row in enumerate(values):
-            ax.plot(row, places, "o", markersize=4.6, color=series_colour(index), zorder=3, clip_on=False)
+            ax.plot(row, places, "o", markersize=4.6, color=series_color(index), zorder=3, clip_on=False)
     ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlim(0, 1.04 * top_of_scale(highest))
     ax.grid(axis="y", visible=False)
@@ -126,7 +126,7 @@ def plot_supercategories(
             scored = score_of(result, task, part="per_supercategory", name=name, **_metric(results, alpha, reduction))
             if scored.pck is not None:
                 y = place + (index - (len(results) - 1) / 2) * height
-                _bar(ax, y, height * 0.86, scored, series_colour(index))
+                _bar(ax, y, height * 0.86, scored, series_color(index))
     names_on(ax, "y", range(len(names)), names)
     ax.set_ylim(len(names) - 0.45, -0.55)
     metric = _metric(results, alpha, reduction)
@@ -137,9 +137,9 @@ def plot_supercategories(
     return figure
 
 
-def _bar(ax: Axes, y: float, height: float, scored: Any, colour: str) -> None:
+def _bar(ax: Axes, y: float, height: float, scored: Any, color: str) -> None:
     value = 100 * scored.pck
-    ax.barh(y, value, height=height, color=colour, zorder=2)
+    ax.barh(y, value, height=height, color=color, zorder=2)
     end = value
     if scored.low is not None:
         ax.plot([100 * scored.low, 100 * scored.high], [y, y], color=INK, linewidth=1, zorder=3)
@@ -156,13 +156,13 @@ def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, r
     highest = 0.0
     for index, result in enumerate(results):
         scores = [score_of(result, task, reduction=how, alpha=alpha) for alpha in alphas]
-        colour = series_colour(index)
+        color = series_color(index)
         known = [(a, s) for a, s in zip(alphas, scores, strict=True) if s.pck is not None]
         highest = max([highest, *(100 * (s.high or s.pck or 0) for _, s in known)])
-        ax.plot([a for a, _ in known], [100 * (s.pck or 0) for _, s in known], "o-", color=colour, markersize=4.5)
+        ax.plot([a for a, _ in known], [100 * (s.pck or 0) for _, s in known], "o-", color=color, markersize=4.5)
         band = [(a, 100 * s.low, 100 * s.high) for a, s in known if s.low is not None and s.high is not None]
         if len(band) > 1:
-            ax.fill_between(*zip(*band, strict=True), color=colour, alpha=0.15, linewidth=0)
+            ax.fill_between(*zip(*band, strict=True), color=color, alpha=0.15, linewidth=0)
         if len(results) == 1:
             for a, s in known:
                 above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
@@ -195,7 +195,7 @@ def plot_drops(
     table, shown = table[:, there], [task for task, keep in zip(tasks, there, strict=True) if keep]
     figure, ax = new_figure(2.9)
     for index, row in enumerate(table):
-        ax.plot(range(len(shown)), row, "o-", color=series_colour(index), linewidth=2, markersize=5.5, zorder=3)
+        ax.plot(range(len(shown)), row, "o-", color=series_color(index), linewidth=2, markersize=5.5, zorder=3)
     top = top_of_scale(float(np.nanmax(table)))
     _label_slopes(ax, table, 0.06 * top)
     names_on(ax, "x", range(len(shown)), [task_title(task) for task in shown])

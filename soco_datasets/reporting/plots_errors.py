@@ -17,7 +17,7 @@ from .style import (
     names_on,
     new_figure,
     note,
-    series_colour,
+    series_color,
     short,
     top_of_scale,
     without_common_words,
@@ -49,7 +49,7 @@ def plot_azimuth(
     for index, bins in enumerate(curves.values()):
         known = [((low + high) / 2, 100 * float(value)) for low, high, value in bins if value is not None]
         if known:
-            ax.plot(*zip(*known, strict=True), "o-", color=series_colour(index), markersize=4.5)
+            ax.plot(*zip(*known, strict=True), "o-", color=series_color(index), markersize=4.5)
     edges = sorted({float(edge) for bins in curves.values() for low, high, _ in bins for edge in (low, high)})
     highest = max(value for bins in curves.values() for _, _, value in bins if value is not None)
     names_on(ax, "x", edges, [f"{edge:g}°" for edge in edges])
@@ -85,8 +85,8 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
     for row, column in np.ndindex(table.shape):
         value = float(table[row, column])
         if np.isfinite(value):
-            colour = OUTCOME_COLORS["hit"] if row == column else OUTCOME_COLORS["swap"]
-            ax.add_patch(_cell(column, row, to_rgba(colour, 0.08 + 0.72 * min(1.0, value) if value else 0.0)))
+            color = OUTCOME_COLORS["hit"] if row == column else OUTCOME_COLORS["swap"]
+            ax.add_patch(_cell(column, row, to_rgba(color, 0.08 + 0.72 * min(1.0, value) if value else 0.0)))
             if value >= 0.005:
                 note(ax, column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7)
     shown = without_common_words(names)
@@ -105,10 +105,10 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
     return figure
 
 
-def _cell(column: int, row: int, colour: Any) -> Any:
+def _cell(column: int, row: int, color: Any) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, linewidth=0)
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, linewidth=0)
 
 
 def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Prediction outcomes") -> Figure:
@@ -126,9 +126,9 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Pre
         raise UsageError(f"Give rows of the classes {', '.join(OUTCOME_COLORS)}; got {', '.join(unknown) or 'none'}.")
     figure, ax = new_figure(1.05 + 0.3 * len(rows))
     left = np.zeros(len(rows))
-    for name, colour in OUTCOME_COLORS.items():
+    for name, color in OUTCOME_COLORS.items():
         share = np.array([100 * row.get(name, 0.0) for row in rows.values()])
-        ax.barh(range(len(rows)), share, left=left, height=0.74, color=colour, zorder=2)
+        ax.barh(range(len(rows)), share, left=left, height=0.74, color=color, zorder=2)
         for place, value in enumerate(share):
             if value >= 6:
                 note(ax, left[place] + value / 2, place, f"{value:.0f}", ha="center", va="center", color="#101319")

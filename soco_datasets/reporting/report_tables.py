@@ -216,7 +216,7 @@ def drop_table(results: Results) -> ReportTable | None:
 
 
 def anatomy_shares(results: Results) -> dict[tuple[str, str], dict[str, float]]:
-    """(task, model name) -> class -> fraction of the queries, for every task whose errors were analysed."""
+    """(task, model name) -> class -> fraction of the queries, for every task whose errors were analyzed."""
     reduction = main_reduction(results)
     shares: dict[tuple[str, str], dict[str, float]] = {}
     for task in tasks_of(results):

@@ -1,6 +1,6 @@
-"""One look for every picture: colours that colour-blind readers can tell apart, and figures without global state.
+"""One look for every picture: colors that color-blind readers can tell apart, and figures without global state.
 
-Each colour here has a dark-mode partner in the report's style sheet under the same name (`css_name`), so a chart drawn
+Each color here has a dark-mode partner in the report's style sheet under the same name (`css_name`), so a chart drawn
 once is legible on both. Matplotlib is imported only when a figure is made.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INK, MUTED, LINE, PAPER = "#1f2430", "#5d6675", "#d5dae2", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#008f6b", "#a64d8f", "#8a6d00", "#4f5bd5", "#3a3f4a", "#b03a48")  # one a model
 
-# The outcome of a prediction, best to worst; Okabe and Ito's colours.
+# The outcome of a prediction, best to worst; Okabe and Ito's colors.
 OUTCOME_COLORS = {
     "hit": "#009e73",
     "near_miss": "#56b4e9",
@@ -43,15 +43,15 @@ _LONGEST = 30  # characters of a name in a chart; tables have it whole
 
 
 def css_names() -> dict[str, str]:
-    """Colour -> the name of the style sheet's variable for it."""
+    """Color -> the name of the style sheet's variable for it."""
     names = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper"}
-    names.update({colour: f"s{index}" for index, colour in enumerate(SERIES, start=1)})
-    names.update({colour: name.replace("_", "-") for name, colour in OUTCOME_COLORS.items()})
+    names.update({color: f"s{index}" for index, color in enumerate(SERIES, start=1)})
+    names.update({color: name.replace("_", "-") for name, color in OUTCOME_COLORS.items()})
     return names
 
 
-def series_colour(index: int) -> str:
-    """The colour of the model with this number; the list begins anew after the last."""
+def series_color(index: int) -> str:
+    """The color of the model with this number; the list begins anew after the last."""
     return SERIES[index % len(SERIES)]
 
 
@@ -160,10 +160,10 @@ def note(ax: Axes, x: Any, y: Any, text: object, **kwargs: Any) -> None:
     ax.annotate(short(text), (x, y), **style)
 
 
-def heading_of(figure: Figure, text: str, names: Sequence[object] = (), colours: Sequence[str] = ()) -> None:
-    """A heading at the left edge above the axes and, below it, a legend: coloured discs with names.
+def heading_of(figure: Figure, text: str, names: Sequence[object] = (), colors: Sequence[str] = ()) -> None:
+    """A heading at the left edge above the axes and, below it, a legend: colored discs with names.
 
-    Any name will do, `_x` and `$x$` too. Colours are those of the models where none are given. Room for both is kept
+    Any name will do, `_x` and `$x$` too. Colors are those of the models where none are given. Room for both is kept
     free at the top, so that they never squeeze the axes.
     """
     from matplotlib.lines import Line2D
@@ -178,8 +178,8 @@ def heading_of(figure: Figure, text: str, names: Sequence[object] = (), colours:
     figure.text(0.012, 1 - 0.05 / height, short(text, 64), va="top", **style)
     if not shown:
         return
-    colours = list(colours) or [series_colour(index) for index in range(len(shown))]
-    marks = [Line2D([], [], linestyle="", marker="o", markersize=6, color=colour) for colour in colours]
+    colors = list(colors) or [series_color(index) for index in range(len(shown))]
+    marks = [Line2D([], [], linestyle="", marker="o", markersize=6, color=color) for color in colors]
     box = figure.legend(
         marks, [str(number) for number in range(len(shown))], ncols=columns, loc="upper left",
         bbox_to_anchor=(0, 1 - (_HEADING - 0.04) / height), frameon=False, fontsize=_FONT, labelcolor=INK,

@@ -1,4 +1,4 @@
-"""A matplotlib figure as inline SVG that follows the page: its fonts, and its colours in light and in dark."""
+"""A matplotlib figure as inline SVG that follows the page: its fonts, and its colors in light and in dark."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
+_COLOR = re.compile(r"#[0-9a-f]{6}")
 _FONT = re.compile(r"font-family:[^;]*;?\s*")
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:
     """The figure as an `<svg>` element for an HTML page, its text selectable.
 
-    Colours of the house style become `var(--ink)` and so on; ids are made unique with `name`. Text is only ever
+    Colors of the house style become `var(--ink)` and so on; ids are made unique with `name`. Text is only ever
     written as XML text, so nothing in a label can become markup.
 
     Args:
@@ -47,7 +47,7 @@ def picture(figure: Figure, form: str, salt: str = "soco", background: str = PAP
         figure: drawn with `reporting.style`.
         form: "svg" or "png".
         salt: of the ids in an SVG.
-        background: a colour, or "none".
+        background: a color, or "none".
     """
     import matplotlib
 
@@ -95,6 +95,6 @@ def _follow(element: ElementTree.Element, names: dict[str, str], variables: dict
         attributes["clip-path"] = _REFERENCE.sub(lambda match: f"url(#{names[match[1]]})", attributes["clip-path"])
     if "style" in attributes:
         style = _FONT.sub("", attributes["style"])
-        attributes["style"] = _COLOUR.sub(
+        attributes["style"] = _COLOR.sub(
             lambda match: f"var(--{variables[match[0]]})" if match[0] in variables else match[0], style
         )

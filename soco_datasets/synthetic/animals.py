@@ -23,7 +23,7 @@ from .randomness import SeededDraw
 
 @dataclass(frozen=True)
 class Build:
-    """Proportions in metres.
+    """Proportions in meters.
 
     Attributes:
         length: of the trunk.
@@ -268,16 +268,16 @@ def _ear(builder: ModelBuilder, head: _Frame, build: Build, coat: Coat, side: st
     long, wide, high = build.head
     half, tall = build.ear
     if build.hanging_ears:
-        centre, tip = (-long * 0.15, sign * wide * 1.04, high * 0.42 - tall * 0.70), -tall * 0.85
-        ear = ellipsoid(centre, (half, half * 0.35, tall), coat.ears, roll=sign * 8.0, count=12)
+        center, tip = (-long * 0.15, sign * wide * 1.04, high * 0.42 - tall * 0.70), -tall * 0.85
+        ear = ellipsoid(center, (half, half * 0.35, tall), coat.ears, roll=sign * 8.0, count=12)
         slack = half * 0.5
     else:
-        centre, tip = (-long * 0.35, sign * wide * 0.66, high * 0.62 + tall * 0.75), tall * 0.85
-        ear = ellipsoid(centre, (half * 0.45, half, tall), coat.ears, roll=-sign * 14.0, count=12)
+        center, tip = (-long * 0.35, sign * wide * 0.66, high * 0.62 + tall * 0.75), tall * 0.85
+        ear = ellipsoid(center, (half * 0.45, half, tall), coat.ears, roll=-sign * 14.0, count=12)
         slack = half
     builder.add(head.mesh(ear))
     lean = turn(np.array([0.0, 0.0, tip]), roll=sign * (8.0 if build.hanging_ears else -14.0))
-    builder.mark(f"animal_ear_{side}_tip", "ear_tip", head.point(*(lean + centre)), None, slack)
+    builder.mark(f"animal_ear_{side}_tip", "ear_tip", head.point(*(lean + center)), None, slack)
 
 
 def _legs(builder: ModelBuilder, draw: SeededDraw, build: Build, coat: Coat) -> None:

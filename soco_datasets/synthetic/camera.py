@@ -22,7 +22,7 @@ class Camera:
         position: (3,) in the object frame.
         right, down, forward: (3,) unit axes.
         focal: in pixels.
-        centre: principal point in pixels; off the middle of the image where the image is a crop.
+        center: principal point in pixels; off the middle of the image where the image is a crop.
     """
 
     position: FloatArray
@@ -30,19 +30,19 @@ class Camera:
     down: FloatArray
     forward: FloatArray
     focal: float = 1.0
-    centre: tuple[float, float] = (0.0, 0.0)
+    center: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Points (..., 3) to pixels (..., 2) and depth (...) along the viewing direction, > 0 in front."""
         offset = points - self.position
         x, y, depth = (_dot(offset, axis) for axis in (self.right, self.down, self.forward))
-        pixels = np.stack([self.centre[0] + self.focal * x / depth, self.centre[1] + self.focal * y / depth], axis=-1)
+        pixels = np.stack([self.center[0] + self.focal * x / depth, self.center[1] + self.focal * y / depth], axis=-1)
         return pixels, depth
 
     def rays(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """(..., 3) directions through pixels; position + depth * ray is the point at that depth."""
-        across = ((x - self.centre[0]) / self.focal)[..., None]
-        below = ((y - self.centre[1]) / self.focal)[..., None]
+        across = ((x - self.center[0]) / self.focal)[..., None]
+        below = ((y - self.center[1]) / self.focal)[..., None]
         return self.forward + self.right * across + self.down * below
 
     def at_depth(self, x: FloatArray, y: FloatArray, depth: FloatArray) -> FloatArray:
@@ -50,9 +50,9 @@ class Camera:
         points: FloatArray = self.position + self.rays(x, y) * depth[..., None]
         return points
 
-    def with_lens(self, focal: float, centre: tuple[float, float]) -> Camera:
+    def with_lens(self, focal: float, center: tuple[float, float]) -> Camera:
         """The same place and direction with another lens."""
-        return Camera(self.position, self.right, self.down, self.forward, focal, centre)
+        return Camera(self.position, self.right, self.down, self.forward, focal, center)
 
 
 def orbit(target: Vertex, distance: float, azimuth: float, elevation: float) -> Camera:

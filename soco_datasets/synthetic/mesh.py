@@ -2,7 +2,7 @@
 
 Object frame: x to the object's front, y to its own left, z up, the ground at z = 0. Triangles are counter-clockwise
 seen from outside, so that back faces can be culled. Sines and cosines come from `math`, one value at a time: NumPy's
-vectorised ones may differ in the last bit between machines.
+vectorized ones may differ in the last bit between machines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Paint:
 
     Attributes:
         color: RGB, 0..1.
-        second: the other colour of a pattern.
+        second: the other color of a pattern.
         texture: a solid pattern, a function of the position on the object.
         scale: patterns per unit of length.
         axis: the direction across stripes.
@@ -135,12 +135,12 @@ def _bands(lower: FloatArray, upper: FloatArray, low_normals: FloatArray, up_nor
     return _quads(quads(lower, upper), quads(low_normals, up_normals), paint)
 
 
-def _cap(ring: FloatArray, centre: FloatArray, paint: Paint, outward: bool) -> Mesh:
+def _cap(ring: FloatArray, center: FloatArray, paint: Paint, outward: bool) -> Mesh:
     """A disc over an (N, 3) ring."""
     after = np.roll(ring, -1, 0)
-    centres = np.broadcast_to(centre, ring.shape)
+    centers = np.broadcast_to(center, ring.shape)
     first, second = (ring, after) if outward else (after, ring)
-    return flat(np.stack([centres, first, second], axis=1), paint)
+    return flat(np.stack([centers, first, second], axis=1), paint)
 
 
 def tube(
@@ -213,7 +213,7 @@ def lathe(profile: Sequence[tuple[float, float]], paint: Paint, count: int = 24,
 
 
 def ellipsoid(
-    centre: Vertex,
+    center: Vertex,
     radii: Vertex,
     paint: Paint,
     pitch: float = 0.0,
@@ -226,7 +226,7 @@ def ellipsoid(
     arc = [-math.pi / 2 + math.pi * index / steps for index in range(steps + 1)]
     ball = lathe([(max(math.cos(a), 0.0), math.sin(a)) for a in arc], paint, count, crease=180.0)
     axes = np.array(radii, dtype=np.float64)
-    corners = turn(ball.corners * axes, pitch, roll, yaw) + np.array(centre, dtype=np.float64)
+    corners = turn(ball.corners * axes, pitch, roll, yaw) + np.array(center, dtype=np.float64)
     # On a unit sphere the normal is the position.
     normals = turn(unit(ball.corners / axes), pitch, roll, yaw)
     return Mesh(corners, normals, ball.paint_index, ball.paints)

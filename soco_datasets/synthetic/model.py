@@ -54,7 +54,7 @@ class Model:
     landmarks: tuple[Landmark, ...]
 
     @cached_property
-    def centre(self) -> FloatArray:
+    def center(self) -> FloatArray:
         """(3,) middle of the bounding box."""
         points = self.mesh.corners.reshape(-1, 3)
         middle: FloatArray = (points.min(axis=0) + points.max(axis=0)) / 2
@@ -62,8 +62,8 @@ class Model:
 
     @cached_property
     def radius(self) -> float:
-        """The largest distance of a surface point from the centre."""
-        offset = self.mesh.corners.reshape(-1, 3) - self.centre
+        """The largest distance of a surface point from the center."""
+        offset = self.mesh.corners.reshape(-1, 3) - self.center
         return float(np.sqrt((offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2).max()))
 
 

@@ -1,4 +1,4 @@
-"""Colours."""
+"""Colors."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ GLAZES: tuple[RGB, ...] = (
 
 
 def vary(color: RGB, draw: SeededDraw, amount: float = 0.06) -> RGB:
-    """A colour close to `color`."""
+    """A color close to `color`."""
     light = draw.uniform(-amount, amount)
     red, green, blue = (min(max(c + light + draw.uniform(-amount, amount) / 2, 0.02), 0.98) for c in color)
     return red, green, blue
 
 
 def shade(color: RGB, factor: float) -> RGB:
-    """A darker (factor < 1) or lighter colour."""
+    """A darker (factor < 1) or lighter color."""
     red, green, blue = (min(max(c * factor, 0.0), 1.0) for c in color)
     return red, green, blue

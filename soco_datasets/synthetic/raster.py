@@ -1,4 +1,4 @@
-"""Scan conversion of triangles into a z-buffer, vectorised over all rows and pixels at once."""
+"""Scan conversion of triangles into a z-buffer, vectorized over all rows and pixels at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .mesh import FloatArray
 
 @dataclass(frozen=True)
 class Buffer:
-    """What is seen at each pixel centre.
+    """What is seen at each pixel center.
 
     Attributes:
         depth: (H, W) float64, infinite where nothing is.
@@ -33,7 +33,7 @@ class _Edges:
     area: FloatArray
 
 
-def rasterise(pixels: FloatArray, depth: FloatArray, width: int, height: int) -> Buffer:
+def rasterize(pixels: FloatArray, depth: FloatArray, width: int, height: int) -> Buffer:
     """Draw triangles that face the camera (clockwise on the screen, y down, is the back).
 
     Args:
@@ -43,7 +43,7 @@ def rasterise(pixels: FloatArray, depth: FloatArray, width: int, height: int) ->
         height: of the image in pixels.
 
     Returns:
-        the nearest triangle and its depth at each pixel centre; of equally near ones the first.
+        the nearest triangle and its depth at each pixel center; of equally near ones the first.
     """
     edges = _edges(pixels)
     kept = np.flatnonzero((edges.area > 1e-9) & (_least(depth) > 1e-6))
@@ -52,7 +52,7 @@ def rasterise(pixels: FloatArray, depth: FloatArray, width: int, height: int) ->
     # 1 / depth is linear on the screen; barycentric weights are edge functions over the area.
     inverse = (1.0 / depth) / np.where(edges.area > 1e-9, edges.area, 1.0)[:, None]
     slope_x, slope_y, offset = (_weighted(inverse, term) for term in (edges.a, edges.b, edges.c))
-    x, y = pixel_centres(pixel, width)
+    x, y = pixel_centers(pixel, width)
     nearness = slope_x[candidate] * x + slope_y[candidate] * y + offset[candidate]
     best = np.zeros(width * height)
     np.maximum.at(best, pixel, nearness)
@@ -67,14 +67,14 @@ def rasterise(pixels: FloatArray, depth: FloatArray, width: int, height: int) ->
     return Buffer(distance.reshape(shape), np.where(seen, triangle, -1).reshape(shape))
 
 
-def pixel_centres(pixel: NDArray[np.int64], width: int) -> tuple[FloatArray, FloatArray]:
-    """x and y of the centres of flat pixel indices in an image `width` wide."""
+def pixel_centers(pixel: NDArray[np.int64], width: int) -> tuple[FloatArray, FloatArray]:
+    """x and y of the centers of flat pixel indices in an image `width` wide."""
     row = pixel // width
     return (pixel - row * width).astype(np.float64) + 0.5, row.astype(np.float64) + 0.5
 
 
 class Barycentric:
-    """Perspective-correct weights of the corners of triangles given as to `rasterise`."""
+    """Perspective-correct weights of the corners of triangles given as to `rasterize`."""
 
     def __init__(self, pixels: FloatArray, depth: FloatArray) -> None:
         edges = _edges(pixels)
@@ -98,7 +98,7 @@ def _edges(pixels: FloatArray) -> _Edges:
 
 
 def _rows(pixels: FloatArray, kept: NDArray[np.int64], height: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each kept triangle with each image row whose centre it may cross."""
+    """Each kept triangle with each image row whose center it may cross."""
     y = np.clip(pixels[kept, :, 1], -1.0, height + 1.0)
     first = np.maximum(np.ceil(_least(y) - 0.5).astype(np.int64), 0)
     last = np.minimum(np.floor(-_least(-y) - 0.5).astype(np.int64), height - 1)

@@ -20,8 +20,8 @@ from .randomness import SeededDraw
 from .raster import (
     Barycentric,
     Buffer,
-    pixel_centres,
-    rasterise,
+    pixel_centers,
+    rasterize,
 )
 from .scene import (
     Scene,
@@ -90,10 +90,10 @@ def draw_view(
     azimuth, elevation = round(azimuth % 360.0, 2), round(elevation, 2)
     width, height = size
     camera = frame(model, size, azimuth, elevation, draw)
-    scene = set_scene(draw, place, model.centre, model.radius, azimuth)
+    scene = set_scene(draw, place, model.center, model.radius, azimuth)
     everything = join([model.mesh, scene.clutter])
     colors, cover, buffer, fine = _draw_solids(everything, scene, camera, size)
-    background = paint_surroundings(scene, camera, model.centre, cover < 1.0)
+    background = paint_surroundings(scene, camera, model.center, cover < 1.0)
     dark = shadow(scene, camera, everything, width, height) * (0.55 if place == "outdoor" else 0.45)
     image = background * (1.0 - dark[..., None]) * (1.0 - cover[..., None]) + colors
     image = image * draw.uniform(0.88, 1.06) + _sensor_noise(draw, width, height)
@@ -106,7 +106,7 @@ def draw_view(
 def frame(model: Model, size: tuple[int, int], azimuth: float, elevation: float, draw: SeededDraw) -> Camera:
     """A camera that shows the object at a random scale and place, now and then cut by the border."""
     distance = model.radius * draw.uniform(3.2, 5.5)
-    camera = orbit(model.centre, distance, azimuth, elevation)
+    camera = orbit(model.center, distance, azimuth, elevation)
     flat, _ = camera.project(model.mesh.corners.reshape(-1, 3))
     low, high = flat.min(axis=0), flat.max(axis=0)
     width, height = size
@@ -115,22 +115,22 @@ def frame(model: Model, size: tuple[int, int], azimuth: float, elevation: float,
     focal = fill * min(width / (high[0] - low[0]), height / (high[1] - low[1]))
     shares = (draw.uniform(0.08, 0.92), draw.uniform(0.15, 0.92))
     spare = [side - focal * (high[axis] - low[axis]) for axis, side in enumerate(size)]
-    centre = [spare[axis] * shares[axis] - focal * low[axis] for axis in range(2)]
-    return camera.with_lens(float(focal), (float(centre[0]), float(centre[1])))
+    center = [spare[axis] * shares[axis] - focal * low[axis] for axis in range(2)]
+    return camera.with_lens(float(focal), (float(center[0]), float(center[1])))
 
 
 def _zoom(camera: Camera, factor: int) -> Camera:
-    return camera.with_lens(camera.focal * factor, (camera.centre[0] * factor, camera.centre[1] * factor))
+    return camera.with_lens(camera.focal * factor, (camera.center[0] * factor, camera.center[1] * factor))
 
 
 def _draw_solids(
     mesh: Mesh, scene: Scene, camera: Camera, size: tuple[int, int]
 ) -> tuple[FloatArray, FloatArray, Buffer, Camera]:
-    """Lit colours times cover (H, W, 3), cover (H, W), and the finer buffer and camera they come from."""
+    """Lit colors times cover (H, W, 3), cover (H, W), and the finer buffer and camera they come from."""
     width, height = size[0] * OVERSAMPLING, size[1] * OVERSAMPLING
     fine = _zoom(camera, OVERSAMPLING)
     corners = fine.project(mesh.corners)
-    buffer = rasterise(*corners, width, height)
+    buffer = rasterize(*corners, width, height)
     drawn = np.flatnonzero(buffer.triangle >= 0)
     paint_index = mesh.paint_index[buffer.triangle.reshape(-1)[drawn]]
     by_paint = drawn[np.argsort(paint_index, kind="stable")]
@@ -142,7 +142,7 @@ def _draw_solids(
         for first in range(start, end, _CHUNK):
             chosen = by_paint[first : min(first + _CHUNK, end)]
             triangle = flat_triangle[chosen]
-            x, y = pixel_centres(chosen, width)
+            x, y = pixel_centers(chosen, width)
             normal = unit(_sum_corners(weights.at(triangle, x, y), mesh.normals[triangle]))
             points = fine.at_depth(x, y, flat_depth[chosen])
             colors[chosen] = _lit(paint, scene, fine, points, normal)
@@ -156,7 +156,7 @@ def _sum_corners(weights: FloatArray, values: FloatArray) -> FloatArray:
 
 
 def _lit(paint: Paint, scene: Scene, camera: Camera, points: FloatArray, normal: FloatArray) -> FloatArray:
-    """Colours (N, 3) of one paint under sky light, one lamp and a highlight."""
+    """Colors (N, 3) of one paint under sky light, one lamp and a highlight."""
     facing = np.maximum(_dot(normal, scene.light), 0.0)
     colors = paint_colors(paint, points) * (0.42 + 0.16 * normal[:, 2] + 0.62 * facing)[:, None]
     if paint.shine > 0:

@@ -28,7 +28,7 @@ from .palette import (
     vary,
 )
 from .randomness import SeededDraw
-from .raster import pixel_centres, rasterise
+from .raster import pixel_centers, rasterize
 from .texture import cell_hash, noise
 
 _GROUNDS: dict[str, tuple[RGB, ...]] = {
@@ -54,10 +54,10 @@ class Scene:
     Attributes:
         place: "outdoor" or "indoor".
         radius: size of the object; all lengths of the scene follow it.
-        ground: colour of the ground.
+        ground: color of the ground.
         tiles: whether the ground has tiles or planks instead of a grain.
         wall: distance of the backdrop behind the object.
-        wall_color: colour of the sky or wall.
+        wall_color: color of the sky or wall.
         light: (3,) unit vector towards the light.
         salt: changes all patterns.
         clutter: other things standing about.
@@ -74,7 +74,7 @@ class Scene:
     clutter: Mesh
 
 
-def set_scene(draw: SeededDraw, place: str, centre: FloatArray, radius: float, azimuth: float) -> Scene:
+def set_scene(draw: SeededDraw, place: str, center: FloatArray, radius: float, azimuth: float) -> Scene:
     """Choose the surroundings of an object seen from `azimuth` (degrees)."""
     turn = math.radians(azimuth + draw.pick((-1.0, 1.0)) * draw.uniform(15.0, 75.0))
     height = draw.uniform(0.9, 1.6)
@@ -90,11 +90,11 @@ def set_scene(draw: SeededDraw, place: str, centre: FloatArray, radius: float, a
         sky,
         light,
         draw.below(1 << 16),
-        _clutter(draw, centre, radius, azimuth),
+        _clutter(draw, center, radius, azimuth),
     )
 
 
-def _clutter(draw: SeededDraw, centre: FloatArray, radius: float, azimuth: float) -> Mesh:
+def _clutter(draw: SeededDraw, center: FloatArray, radius: float, azimuth: float) -> Mesh:
     """A few solids on the ground, mostly behind the object, sometimes one in front that may hide a part of it."""
     angle = math.radians(azimuth)
     away = np.array([-math.cos(angle), -math.sin(angle)])
@@ -103,11 +103,11 @@ def _clutter(draw: SeededDraw, centre: FloatArray, radius: float, azimuth: float
     for _ in range(3 + draw.below(4)):
         size = radius * draw.uniform(0.12, 0.45)
         back, across = radius * draw.uniform(1.25, 2.2) + size, radius * draw.uniform(-2.2, 2.2)
-        things.append(_thing(draw, away * back + aside * across + centre[:2], size))
+        things.append(_thing(draw, away * back + aside * across + center[:2], size))
     if draw.chance(0.4):
         size = radius * draw.uniform(0.07, 0.13)
         back, across = -radius * draw.uniform(1.15, 1.35), radius * draw.uniform(-0.9, 0.9)
-        things.append(_thing(draw, away * back + aside * across + centre[:2], size))
+        things.append(_thing(draw, away * back + aside * across + center[:2], size))
     return join(things)
 
 
@@ -124,20 +124,20 @@ def _thing(draw: SeededDraw, place: FloatArray, size: float) -> Mesh:
     return ellipsoid((x, y, size * 0.9), (size, size, size * 0.9), paint, count=14)
 
 
-def paint_surroundings(scene: Scene, camera: Camera, centre: FloatArray, wanted: NDArray[np.bool_]) -> FloatArray:
+def paint_surroundings(scene: Scene, camera: Camera, center: FloatArray, wanted: NDArray[np.bool_]) -> FloatArray:
     """(H, W, 3) RGB 0..1 of ground and backdrop where `wanted` (H, W), black elsewhere; no clutter, no shadow."""
     colors = np.zeros((wanted.size, 3))
     pixels = np.flatnonzero(wanted)
     for first in range(0, len(pixels), _CHUNK):
         chosen = pixels[first : first + _CHUNK]
-        colors[chosen] = _surroundings(scene, camera, centre, *pixel_centres(chosen, wanted.shape[1]))
+        colors[chosen] = _surroundings(scene, camera, center, *pixel_centers(chosen, wanted.shape[1]))
     return colors.reshape(*wanted.shape, 3)
 
 
-def _surroundings(scene: Scene, camera: Camera, centre: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+def _surroundings(scene: Scene, camera: Camera, center: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     rays = camera.rays(x, y)
     level = unit(np.array([camera.forward[0], camera.forward[1], 0.0]))
-    offset = centre - camera.position
+    offset = center - camera.position
     gap = float(offset[0] * level[0] + offset[1] * level[1]) + scene.wall
     to_wall = gap / np.maximum(rays[:, 0] * level[0] + rays[:, 1] * level[1], 1e-6)
     to_ground = camera.position[2] / np.maximum(-rays[:, 2], 1e-9)
@@ -217,7 +217,7 @@ def shadow(scene: Scene, camera: Camera, mesh: Mesh, width: int, height: int) ->
     turned = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]) > 0
     pixels = np.where(turned[:, None, None], pixels[:, ::-1], pixels)
     depth = np.where(turned[:, None], depth[:, ::-1], depth)
-    dark = (rasterise(pixels, depth, width, height).triangle >= 0).astype(np.float64)
+    dark = (rasterize(pixels, depth, width, height).triangle >= 0).astype(np.float64)
     for axis in (0, 1):
         padded = np.pad(dark, [(2, 2) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         size = dark.shape[axis]

@@ -1,4 +1,4 @@
-"""Solid patterns: colour as a function of the position, from an integer hash. No sines, so the same everywhere."""
+"""Solid patterns: color as a function of the position, from an integer hash. No sines, so the same everywhere."""
 
 from __future__ import annotations
 

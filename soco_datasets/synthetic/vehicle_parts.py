@@ -37,7 +37,7 @@ def add_windscreen(builder: ModelBuilder, face: Face, up: tuple[float, float]) -
 
 
 def add_wheels(builder: ModelBuilder, front: float, rear: float, half: float, radius: float) -> None:
-    """Four wheels at x = front and rear, flush with the flanks at y = +-half; their centres on the outer faces."""
+    """Four wheels at x = front and rear, flush with the flanks at y = +-half; their centers on the outer faces."""
     rim = Paint(STEEL, shine=0.5)
     for end, _ in ENDS:
         x = front if end == "front" else rear

@@ -102,7 +102,7 @@ def bus(draw: SeededDraw) -> Model:
 
 
 def ambulance(draw: SeededDraw) -> Model:
-    """A van cab with a box behind it: a coloured stripe, a cross on the flanks, blue lights on the roof."""
+    """A van cab with a box behind it: a colored stripe, a cross on the flanks, blue lights on the roof."""
     builder = ModelBuilder()
     length, width = draw.uniform(5.2, 6.0), draw.uniform(2.0, 2.2)
     front, half = length / 2, width / 2

@@ -1,4 +1,4 @@
-"""English words: articles."""
+"""English words: articles, and nouns whose adjective comes last."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import unicodedata
 _PAIR_WORDS = frozenset(
     {"eyeglasses", "glasses", "sunglasses", "goggles", "scissors", "pliers", "headphones", "binoculars"}
 )
+
+
+# Adjectives that names put last to sort by the noun ("kettle electric"). No noun phrase of English ends in them.
+_ADJECTIVES = frozenset({
+    "electric", "electrical", "electronic", "automatic", "manual", "cordless", "portable", "wooden", "foldable",
+    "mobile", "digital", "acoustic", "antique", "modern", "vintage", "domestic", "wild", "arctic", "african", "asian",
+    "american", "european", "japanese",
+})  # fmt: skip
+
+
+def noun_phrase(name: str) -> str:
+    """A name as a noun phrase: an adjective at its end moves to the front.
+
+    >>> noun_phrase("kettle electric"), noun_phrase("golden retriever"), noun_phrase("electric")
+    ('electric kettle', 'golden retriever', 'electric')
+    """
+    words = name.split()
+    if len(words) > 1 and words[-1].casefold() in _ADJECTIVES:
+        words = [words[-1], *words[:-1]]
+    return " ".join(words)
 
 
 def with_article(noun: str) -> str:

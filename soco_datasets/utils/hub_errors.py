@@ -151,7 +151,7 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
         401: f"the Hub does not accept the token (expired or revoked?). {LOGIN} ({_settings()}).",
         402: f"the account's plan does not allow it.{saying} Free some storage, or publish without --private.",
         403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} to send anything "
-        f"there, else read access ({_settings()}), and its account must belong to the organisation.",
+        f"there, else read access ({_settings()}), and its account must belong to the organization.",
         404: f"not found.{saying} Check the name; {url} should open in a browser.",
         409: f"it conflicts with what is there.{saying} See {url}, and run the command again or choose another name.",
         412: f"it was changed by another commit at the same time.{saying} {AGAIN}",

@@ -39,7 +39,7 @@ class Colors:
 
 
 def paint(path: Path, places: dict[str, tuple[int, int]]) -> None:
-    """A grey picture with a patch of its own color at each place."""
+    """A gray picture with a patch of its own color at each place."""
     picture = np.full((150, 200, 3), 128, dtype=np.uint8)
     for color, name in zip(((255, 0, 0), (0, 255, 0), (0, 0, 255)), NAMES, strict=False):
         x, y = places[name]

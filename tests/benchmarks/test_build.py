@@ -305,7 +305,7 @@ def test_sources_that_are_no_release(tmp_path: Path, release: Path, monkeypatch:
     with pytest.raises(DataNotFoundError, match="no existing folder and no Hub dataset id"):
         build_dataset(str(tmp_path / "nowhere"), tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="holds no SOCO release"):
+    with pytest.raises(UsageError, match="holds no SOCO release"):
         build_dataset(str(tmp_path / "empty"), tmp_path / "out")
     (tmp_path / "half" / "Images").mkdir(parents=True)
     with pytest.raises(ReleaseError, match="no Images and no PairAnnotations"):

@@ -71,7 +71,7 @@ def test_tasks_without_pairs_are_named_and_left_out() -> None:
 
 
 def test_what_is_left_out_is_said_and_what_was_asked_for_is_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    folder: Any = SimpleNamespace(path="/data/intra", configs=["images", "soc"])
+    folder: Any = SimpleNamespace(path="/data/intra", configs=["images", "soc"], benchmark="soco")
     there = evaluate.requested_tasks(parsed("--protocol", "paper"), folder)
     assert [task.name for task in there] == ["soc", "soc_soft"]
     told = capsys.readouterr().err

@@ -44,7 +44,7 @@ def test_sampling_equals_a_slow_one(convention: str, grid: int, points: list[tup
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
 
 
-def test_a_centred_query_on_a_cell_is_that_cell_and_finds_itself() -> None:
+def test_a_centered_query_on_a_cell_is_that_cell_and_finds_itself() -> None:
     maps = torch.nn.functional.normalize(torch.randn(16, 7, 7, generator=torch.Generator().manual_seed(0)), dim=0)
     cells = np.array([[column, row] for row in range(7) for column in range(7)])
     queries = sample_descriptors(maps, cells_to_unit(cells[:, 0], cells[:, 1], 7, "centered"), "centered")

@@ -311,7 +311,7 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
     assert "all, test" in capsys.readouterr().err
 
 
-def test_a_split_that_is_neither_is_refused(by_rows: EvaluationResult) -> None:
-    other = by_rows.model_copy(update={"dataset": {**by_rows.dataset, "split": "train"}})
-    with pytest.raises(PredictionsError, match="split test or all"):
+def test_a_split_without_a_name_is_refused(by_rows: EvaluationResult) -> None:
+    other = by_rows.model_copy(update={"dataset": {**by_rows.dataset, "split": ""}})
+    with pytest.raises(PredictionsError, match="name of a split"):
         EvaluationResult.from_json(other.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.pair_tables import run_config
 
 from soco_datasets.config import RunConfig, ScoringConfig
@@ -77,8 +79,25 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ExtractorSpec:
     return ExtractorSpec(str(model), SIZE, options={"device": "cpu"})
 
 
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """As many threads here and in the workers: on some processors a product's last bits depend on their number."""
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(number))
+        torch.set_num_threads(number)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    with threads(1):
+        yield
+
+
 @pytest.fixture(scope="module")
-def usual(folder: DatasetFolder, spec: ExtractorSpec) -> Evaluation:
+def usual(folder: DatasetFolder, spec: ExtractorSpec, one_thread: None) -> Evaluation:
     return evaluate_backbone(spec.load(), folder, TASKS)
 
 
@@ -202,11 +221,12 @@ class TestTwoWorkers:
 
 
 def test_one_worker_with_two_threads_and_no_memory_gives_the_same(
-    cluster: None, spec: ExtractorSpec, folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
+    cluster: None, spec: ExtractorSpec, folder: DatasetFolder
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with RayExtractor(spec, workers=1) as extractor:
-        found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
+    with threads(2):
+        usual = evaluate_backbone(spec.load(), folder, TASKS)
+        with RayExtractor(spec, workers=1) as extractor:
+            found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
     assert_same(found, usual)
     assert found.result.counts["forwards"] == IMAGES
 

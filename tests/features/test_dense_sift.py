@@ -24,7 +24,7 @@ def test_shape_and_identity() -> None:
 
 
 @pytest.mark.parametrize("cell", [(5, 5), (8, 4), (10, 11)])
-def test_descriptors_are_centred_on_cells(cell: tuple[int, int]) -> None:
+def test_descriptors_are_centered_on_cells(cell: tuple[int, int]) -> None:
     """A point-symmetric spot in the middle of a cell moves the descriptors around that cell, symmetrically."""
     backbone = load_backbone("dense_sift")
     row, column = cell

@@ -27,6 +27,7 @@ from soco_datasets.features.families.positions import (
     offset_table,
     sincos_table,
 )
+from soco_datasets.features.methods import METHODS
 from soco_datasets.features.model_list import BACKBONES, listed
 from soco_datasets.features.recipes import recipe_of
 
@@ -355,3 +356,18 @@ class TestListedModels:
         )
         with pytest.raises(BackboneError, match="no positions 'sincos'"):
             family_of("pixio", "x").load(request)
+
+
+def test_the_page_of_recipes_has_every_row_and_its_choices() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in page.partition("## Half")[0].splitlines() if line[:2] == "| "}
+    for spec in BACKBONES:
+        if spec.paper_statistics and spec.model_type:
+            choices = chosen(spec.name)
+            assert choices["statistics"] in rows[spec.name] or choices["statistics"] == "checkpoint"
+            assert f"norm {choices['norm']}" in rows[spec.name]
+            assert ("812 px by zeros" in rows[spec.name]) == (choices["size"] == "padded")
+    for method in METHODS:
+        assert method.label in rows[method.name]
+        with pytest.raises(BackboneError, match="is not loaded by name"):
+            load_backbone(method.name)

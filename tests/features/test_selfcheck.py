@@ -125,7 +125,7 @@ SPOILT = {
     "mirrored": lambda maps: maps.flip(3),
     "blocks of 2": block_order(2),
     "windows of 3": block_order(3),
-    "neighbours swapped": swap_columns,
+    "neighbors swapped": swap_columns,
     "pooled tokens everywhere": lambda maps: maps.mean(dim=(2, 3), keepdim=True).expand(maps.shape),
 }
 
@@ -301,7 +301,7 @@ class TestLocality:
         assert (found.exact, found.near, found.problem) == (found.probes, 0, "")
         assert found.lead > 1e3
 
-    def test_an_even_spread_over_neighbours_has_no_shift(self) -> None:
+    def test_an_even_spread_over_neighbors_has_no_shift(self) -> None:
         def blurred(images: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.avg_pool2d(self.cell_means(images), 3, stride=1, padding=1)
 

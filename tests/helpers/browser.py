@@ -28,7 +28,7 @@ def _run(page: Path, *flags: str) -> bytes:
 
 
 def dom_of(page: Path) -> str:
-    """The document after loading, as the browser serialises it."""
+    """The document after loading, as the browser serializes it."""
     return _run(page, "--dump-dom").decode()
 
 

@@ -26,6 +26,8 @@ class Scripted:
     error: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    body: str | None = None  # sent as it is instead of a completion
+    reasoning: str | None = None
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Server:
 
     url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     def texts(self) -> list[str]:
         return [text_of(request) for request in self.requests]
@@ -58,9 +61,12 @@ def serve(script: Callable[[int, dict[str, Any]], Scripted]) -> Iterator[Server]
             with lock:
                 number = len(server.requests)
                 server.requests.append(body)
+                server.headers.append(dict(self.headers))
             reply = script(number, body)
             time.sleep(reply.delay)
             content = json.dumps(_completion(reply) if reply.status == 200 else {"error": reply.error}).encode()
+            if reply.body is not None:
+                content = reply.body.encode()
             try:
                 self.send_response(reply.status)
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
@@ -89,6 +95,8 @@ def serve(script: Callable[[int, dict[str, Any]], Scripted]) -> Iterator[Server]
 
 def _completion(reply: Scripted) -> dict[str, Any]:
     message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
+    if reply.reasoning is not None:
+        message["reasoning_content"] = reply.reasoning
     return {
         "id": "x",
         "object": "chat.completion",

@@ -17,8 +17,8 @@ from soco_datasets.data.queries import ImagePoints, pair_queries
 from soco_datasets.data.questions.generation import AnnotatedImage, draw_questions, question_rows
 from soco_datasets.data.schema import CONFIGS
 
-ROTATED, GREY, CMYK = "car/car_1", "car/car_2", "car/car_3"
-_SIZES = {ROTATED: (48, 32), GREY: (40, 40), CMYK: (32, 56)}
+ROTATED, GRAY, CMYK = "car/car_1", "car/car_2", "car/car_3"
+_SIZES = {ROTATED: (48, 32), GRAY: (40, 40), CMYK: (32, 56)}
 _COMMON = ["wheel_front_left", "wheel_rear_left", "mirror_left", "roof_center"]
 _NAMES = {
     "car": [*_COMMON, "wheel_front_right", "trunk_center"],
@@ -36,7 +36,7 @@ def jpeg(image_id: str) -> bytes:
     seed = int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:4], "big")
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    image = image.convert({GREY: "L", CMYK: "CMYK"}.get(image_id, "RGB"))
+    image = image.convert({GRAY: "L", CMYK: "CMYK"}.get(image_id, "RGB"))
     options: dict[str, Any] = {}
     if image_id == ROTATED:
         options["exif"] = Image.Exif()
@@ -115,7 +115,7 @@ def _image_row(image_id: str) -> dict[str, Any]:
         "supercategory": "transportation" if category in ("car", "bus") else None,
         "width": width,
         "height": height,
-        "bbox": None if image_id == GREY else [1.0, 2.0, width - 3.0, height - 1.5],
+        "bbox": None if image_id == GRAY else [1.0, 2.0, width - 3.0, height - 1.5],
         "azimuth": 30.0,
         "exif_orientation": 6 if image_id == ROTATED else 1,
     }

@@ -68,7 +68,7 @@ _QWEN3: dict[str, Any] = {**_TOWER, "num_position_embeddings": 16, "deepstack_vi
 def local(model: Any) -> Any:
     """Randomize, and let convolutions look at their own cell first and attention bring less than there is.
 
-    So it is in trained models; random taps would move a neighbour's feature as much as the cell's own.
+    So it is in trained models; random taps would move a neighbor's feature as much as the cell's own.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Tiny randomly initialised vision-language models in local folders, with their tokenizers and processors."""
+"""Tiny randomly initialized vision-language models in local folders, with their tokenizers and processors."""
 
 from __future__ import annotations
 

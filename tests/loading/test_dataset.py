@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import pytest
 from datasets import Dataset, Value, concatenate_datasets, load_dataset, load_from_disk
-from helpers.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
+from helpers.tiny_folder import CMYK, GRAY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
 from PIL import Image
 
 from soco_datasets.data.pairs import PairIndex
@@ -490,7 +490,7 @@ def test_streams_can_lose_and_rename_columns(load: Callable[..., Any], pairs: Da
 
 def test_feature_of_one_image_decodes_bytes_addresses_and_files(tmp_path: Path, folder: Path) -> None:
     feature = StoredImage()
-    for image_id in (ROTATED, GREY, CMYK):
+    for image_id in (ROTATED, GRAY, CMYK):
         decoded = feature.decode_example({"bytes": jpeg(image_id), "path": None})
         np.testing.assert_array_equal(np.asarray(decoded), upright(image_id))
     buffer = io.BytesIO()
@@ -548,7 +548,7 @@ def test_images_drawn_on_in_map_keep_the_drawing(load: Callable[..., Any], confi
         np.testing.assert_array_equal(np.asarray(row[column]), expected)
 
 
-@pytest.mark.parametrize("image_id", [ROTATED, GREY, CMYK, "car/car_4"])
+@pytest.mark.parametrize("image_id", [ROTATED, GRAY, CMYK, "car/car_4"])
 def test_images_behave_like_any_other(load: Callable[..., Any], image_id: str) -> None:
     from PIL import ImageOps
 

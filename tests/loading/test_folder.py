@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tiny_folder import CMYK, GREY, IMAGE_IDS, ROTATED, jpeg, rows_of, upright, write_manifest
+from helpers.tiny_folder import CMYK, GRAY, IMAGE_IDS, ROTATED, jpeg, rows_of, upright, write_manifest
 
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.schema import CONFIGS
@@ -50,7 +50,7 @@ def test_columns_come_in_the_order_asked_for(any_folder: DatasetFolder) -> None:
     assert table["image_id"].to_pylist() == IMAGE_IDS
 
 
-@pytest.mark.parametrize("image_id", [ROTATED, GREY, CMYK, "kettle electric/kettle electric_1", "ピアノ/ピアノ_2"])
+@pytest.mark.parametrize("image_id", [ROTATED, GRAY, CMYK, "kettle electric/kettle electric_1", "ピアノ/ピアノ_2"])
 def test_images_are_the_original_bytes_and_decode_unrotated_to_rgb(any_folder: DatasetFolder, image_id: str) -> None:
     assert any_folder.images.jpeg_bytes(image_id) == jpeg(image_id)
     image = any_folder.images.decode(image_id)

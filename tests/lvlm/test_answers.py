@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import json
-import time
+from pathlib import Path
 
 import pytest
 from helpers.shared_data import ORACLE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soco_datasets.errors import UsageError
+from soco_datasets.lvlm import parse_answer
 from soco_datasets.lvlm.answers import PARSERS, STATUSES, parse_paper, parse_strict, status_of
+
+CASES = Path(__file__).parents[1] / "data" / "lvlm"
+
+
+@pytest.mark.parametrize("name", ["random_shared.json", "answers_shared.json"])
+def test_paper_reads_what_the_released_scorer_reads(name: str) -> None:
+    cases = json.loads((CASES / name).read_text(encoding="utf-8"))["cases"]
+    assert len(cases) > 100
+    wrong = [case["answer"] for case in cases if parse_answer(case["answer"], parser="paper") != case["letter"]]
+    assert wrong == []
+
+
+def test_strict_reads_what_a_careful_person_reads() -> None:
+    cases = json.loads((CASES / "answers_shared.json").read_text(encoding="utf-8"))["cases"]
+    read = [(parse_answer(case["answer"]), case["by_a_person"]) for case in cases]
+    assert sum(found == person for found, person in read if person) >= 0.9 * sum(bool(person) for _, person in read)
+    assert sum(found not in (None, person) for found, person in read) <= 0.02 * len(read)
+
+
+def test_an_unknown_parser_is_named() -> None:
+    with pytest.raises(UsageError, match="lenient"):
+        parse_answer("A", parser="lenient")
 
 
 def test_paper_reads_every_case_as_the_reference_does() -> None:
@@ -56,10 +80,10 @@ def test_strict_reads(letter: str, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a point on the left wing", "A point on the left wing", "Answer: A point on the left wing", "b", "(c)", "AB", "A1",
+        "a point on the left wing", "A point on the left wing", "Answer: A point on the left wing", "AB", "A1",
         "A or B", "A/B", "Answer: A or B", "The answer is A, B", "answer is B or maybe C", "A. or B.", "maybe B",
         "The answer might be B", "The answer is not A", "A. x\nB. y\nC. z\nD. w", "A: the wheel; B: the door",
-        "the answer is: a", "I", "None of them", "A_B", "", "   ", "E", "\\boxed{E}", "\\boxed{a}", "A\nB", "<think>Answer: A",
+        "the answer is: a", "A. B. C. D.", "A B C D", "Not A.", "Vitamin C", "B corresponds to the front left wheel.", "I", "None of them", "A_B", "", "   ", "E", "\\boxed{E}", "A\nB", "<think>Answer: A",
     ],
 )  # fmt: skip
 def test_strict_does_not_read(text: str) -> None:
@@ -77,7 +101,10 @@ def test_strict_does_not_read(text: str) -> None:
         "Point C in the second image matches the marked point.", "The marked point corresponds to option C.",
         "A is on the hood. B is on the roof. So, C.", "It's C.", "Antwort: C", "Correct: C", "答案：C", "C。", "（C）", "【C】", "Ｃ",
         "C because of the wheel", "C - the wheel", "C : Point C", "\\boxed{C. the wheel}", "\\boxed{\\text{C. Point C}}",
-        "\\boxed{\\text{Answer: C}}", "\\boxed{\\,\\textit{C}\\,}", "\u200bC",
+        "\\boxed{\\text{Answer: C}}", "\\boxed{\\,\\textit{C}\\,}", "\u200bC", "c", "c)", "\\boxed{c}", "<b>C</b>", "1. C",
+        "The answer is C (the front left wheel).", "It is point C in the second image.", "The answer is most likely C.",
+        "Probably C", "C seems right", "I think A is too low. It should be C.", "It might be A, but C is a better match.",
+        "Die richtige Antwort ist C.", "应选C。", "Between A and C, I choose C.", "The counterpart of the marked point is C.",
     ],
 )  # fmt: skip
 def test_strict_reads_what_models_write_around_a_letter(text: str) -> None:
@@ -97,11 +124,12 @@ def test_strict_takes_no_word_and_no_choice_for_an_answer(text: str) -> None:
     assert parse_strict(text) is None
 
 
-@pytest.mark.parametrize("text", ["answer to " * 4000, "A: " * 20000, "((" * 20000, " " * 50000 + "x"])
-def test_a_text_without_end_is_read_in_no_time(text: str) -> None:
-    start = time.perf_counter()
-    parse_strict(text)
-    assert time.perf_counter() - start < 10
+@pytest.mark.parametrize(
+    "text",
+    ["answer to " * 4000, "A: " * 20000, "((" * 20000, " " * 50000 + "x", "not the " * 8000 + "A", "A or " * 8000],
+)
+def test_a_very_long_text_is_read(text: str) -> None:
+    assert parse_answer(text) is None  # a pattern that backtracks without bound would not end
 
 
 @given(st.one_of(st.text(), st.text(alphabet="ABCDEabcd .:()*\\{}boxedansweri\n$"), st.integers(), st.none()))

@@ -20,6 +20,7 @@ from soco_datasets.lvlm.baselines import CONSISTENT, RANDOM, expected_score, gue
 from soco_datasets.lvlm.circular_scores import Answer, score_answers
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.score_table import format_scores
+from soco_datasets.lvlm.share_interval import wilson_interval
 
 
 def some_rows(questions: int = 3, setting: str = "vis", categories: int = 2) -> list[dict]:
@@ -44,7 +45,7 @@ def test_always_a_is_a_quarter_on_average_and_nothing_in_circles() -> None:
     assert found["circular"] == 0.0
     assert (found["groups"], found["rows"], found["rows_per_group"]) == (240, 960, 4)
     assert found["average_interval"] == [0.25, 0.25]
-    assert found["circular_interval"] == [0.0, 0.0]
+    assert found["circular_interval"] == wilson_interval(0.0, found["groups"])
 
 
 def test_right_answers_in_every_setting() -> None:

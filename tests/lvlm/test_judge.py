@@ -25,6 +25,8 @@ from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.lvlm.run import AskOptions
 from soco_datasets.lvlm.verdicts import load_judged
 
+pytestmark = pytest.mark.lvlm
+
 LONG = "I would say it is the thing on the far side, a part the artist drew"
 
 
@@ -58,6 +60,22 @@ def answer_files(folder: DatasetFolder, out: Path) -> list[Path]:
 
 def judge(number: int, body: dict[str, Any]) -> Scripted:
     return Scripted("**C**" if "ordering 1," in text_of(body) else "N")
+
+
+def test_an_empty_reply_of_the_judge_is_no_verdict_and_asked_again(
+    folder: DatasetFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = answer_files(folder, tmp_path)[0]
+    groups = len(read_rows(folder, "vis")) // 4
+    silent = [True]
+    with serve(lambda number, body: Scripted(" ") if silent[0] and number == 0 else judge(number, body)) as server:
+        command = ["lvlm", "judge", str(path), "--data", str(folder.path), "--model", "r", "--base-url", server.url]
+        assert main(command) == 1
+        assert "1 unanswered" in capsys.readouterr().out
+        silent[0] = False
+        assert main(command) == 0
+        assert len(server.requests) == 2 * groups + 1
+    assert len((tmp_path / "judge" / "r" / "judged.jsonl").read_text().splitlines()) == 2 * groups
 
 
 def test_verdicts_are_saved_and_scores_need_no_judge(
@@ -125,26 +143,26 @@ def test_nothing_to_judge(folder: DatasetFolder, tmp_path: Path) -> None:
     rows = read_rows(folder, "vis")
     answers = {("vis", row["index"]): Answer("B") for row in rows}
     model = ModelOptions("nobody", base_url="http://127.0.0.1:9/v1")
-    judgement = judge_answers(rows, answers, folder.content_hash, model, tmp_path)
-    assert judgement.complete
-    assert load_judged(judgement.verdicts, answers).letters == {}
+    judgment = judge_answers(rows, answers, folder.content_hash, model, tmp_path)
+    assert judgment.complete
+    assert load_judged(judgment.verdicts, answers).letters == {}
 
 
 def test_a_local_judge(folder: DatasetFolder, tmp_path: Path) -> None:
     rows = read_rows(folder, "vis")[:4]
     answers = {("vis", row["index"]): Answer("It is <image> hard to say<|im_end|>") for row in rows}
     local = ModelOptions(str(tiny_vlm.qwen2_5_vl(tmp_path / "tiny")), device="cpu")
-    judgement = judge_answers(rows, answers, folder.content_hash, local, tmp_path, AskOptions(max_tokens=4))
-    assert judgement.complete
-    assert judgement.counts["vis"]["unread"] == 4
-    assert str(tmp_path) not in judgement.verdicts.read_text()
+    judgment = judge_answers(rows, answers, folder.content_hash, local, tmp_path, AskOptions(max_tokens=4))
+    assert judgment.complete
+    assert judgment.counts["vis"]["unread"] == 4
+    assert str(tmp_path) not in judgment.verdicts.read_text()
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"setting": "vis", "index": "0"}', "line 1 is no judged letter"),
-        ("A", "line 1 is no judged letter"),
+        ('{"setting": "vis", "index": "0"}', "line 1 is not a judged letter"),
+        ("A", "line 1 is not a judged letter"),
         ('{"setting": "vis", "index": "0", "letter": "A", "reply_hash": "00"}', "another reply"),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from soco_datasets.data.questions.label_layout import GAP, MARK, STRIP, Canvas, arrow_tail, mark_radius, place_labels
+from soco_datasets.data.questions.label_layout import GAP, MARK, STRIP, Canvas, arrow_tail, mark_radii, place_labels
 from soco_datasets.data.questions.markers import (
     COLORS,
     SHAPES,
@@ -88,15 +88,31 @@ def test_close_points_keep_their_marks_apart_and_no_line_runs_under_another_labe
 ) -> None:
     canvas = Canvas.of(*size)
     places = [canvas.point(point) for point in points]
-    radius = mark_radius(canvas, places)
-    assert all(math.dist(a, b) >= 2 * radius for a, b in itertools.combinations(places, 2))
+    radii = mark_radii(canvas, places)
+    for (a, first), (b, second) in itertools.combinations(zip(places, radii, strict=True), 2):
+        assert math.dist(a, b) >= first + second - 1e-9
     boxes = place_labels(canvas, places)
-    for (own, box), (other, away) in itertools.permutations(zip(places, boxes, strict=True), 2):
+    for (own, box, _), (other, away, radius) in itertools.permutations(zip(places, boxes, radii, strict=True), 2):
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         for share in np.linspace(0, 1, 200):
             x, y = (a + share * (b - a) for a, b in zip(own, middle, strict=True))
             assert not (away[0] <= x <= away[2] and away[1] <= y <= away[3])
             assert math.dist((x, y), other) > 0.9 * radius
+
+
+def test_two_close_points_do_not_shrink_the_marks_of_the_others() -> None:
+    for width, height in ((500, 375), (4000, 3000)):
+        canvas = Canvas.of(width, height)
+        places = [(100, 100), (101, 100), (0.8 * width, 100), (100, 0.8 * height)]
+        radii = mark_radii(canvas, places)
+        assert radii[2:] == [canvas.unit * MARK] * 2
+        assert radii[0] == radii[1] >= height / 160
+        image = Image.new("RGB", (width, height), (128, 128, 128))
+        drawn = draw_candidates(image, dict(zip("ABCD", places, strict=True)))
+        marked = difference(image, drawn)
+        for x, y in places:
+            reach = int(height / 160)
+            assert (marked[int(y) - reach : int(y) + reach, int(x) - reach : int(x) + reach] > 100).mean() > 0.5
 
 
 def difference(before: Image.Image, after: Image.Image) -> np.ndarray:
@@ -105,7 +121,7 @@ def difference(before: Image.Image, after: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("color", COLORS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_marker_is_at_its_exact_point_in_its_colour(shape: str, color: str) -> None:
+def test_a_marker_is_at_its_exact_point_in_its_color(shape: str, color: str) -> None:
     plain = Image.new("RGB", (500, 375), (128, 128, 128))
     x, y = 241.25, 160.75
     drawn = draw_source(plain, (x, y), MarkerStyle(shape, color))

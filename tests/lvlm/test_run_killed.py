@@ -25,6 +25,9 @@ ROWS = 36  # 3 questions in four orderings and three settings
 KILLS = (5, 28)  # answers there are when it is killed
 
 
+pytestmark = pytest.mark.lvlm
+
+
 def said(body: dict[str, Any]) -> str:
     return "ABCD"[hashlib.sha256(images_of(body)[-1].encode()).digest()[0] % 4]
 

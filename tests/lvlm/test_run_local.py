@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,22 @@ from PIL import Image
 
 from soco_datasets.errors import BackboneError, SocoError, UsageError
 from soco_datasets.lvlm import hf_provider
-from soco_datasets.lvlm.hf_model import Chat, Reply, VisionLanguageModel, load_vision_language_model, shrink
+from soco_datasets.lvlm.hf_model import (
+    Chat,
+    Reply,
+    Sampling,
+    VisionLanguageModel,
+    enlarge,
+    load_vision_language_model,
+    shrink,
+)
 from soco_datasets.lvlm.hf_provider import Batches, chat_of
 from soco_datasets.lvlm.model_choice import ModelOptions, open_model
 from soco_datasets.lvlm.prompted import data_uri
+from soco_datasets.lvlm.protocols import apply_protocol
 from soco_datasets.lvlm.run import AskOptions, run_questions
+
+pytestmark = pytest.mark.lvlm
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +135,11 @@ def test_memory_that_runs_out_halves_the_batch(qwen: VisionLanguageModel, monkey
     whole, sizes = qwen.answer(CHATS[:3], 4), []
     real = VisionLanguageModel._answer
 
-    def limited(self: VisionLanguageModel, chats: Sequence[Chat], max_tokens: int) -> list[Reply]:
+    def limited(self: VisionLanguageModel, chats: Sequence[Chat], max_tokens: int, sampling: Sampling) -> list[Reply]:
         sizes.append(len(chats))
         if len(chats) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, chats, max_tokens)
+        return real(self, chats, max_tokens, sampling)
 
     monkeypatch.setattr(VisionLanguageModel, "_answer", limited)
     room = 1
@@ -252,6 +264,115 @@ def test_options_that_make_no_sense(folders: dict[str, Path], changes: dict[str,
     name = f"soco_hf/{folders['qwen2_5_vl']}"
     with pytest.raises(UsageError, match=message):
         open_model(ModelOptions(**{"model": name, "device": "cpu", **changes}))
+
+
+@pytest.mark.parametrize("settings", [("vis",), ("vis", "desc")])
+def test_a_model_is_loaded_once(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    """inspect-ai builds the provider again, with a placeholder key and default options, to look up facts of it."""
+    from inspect_ai.model import get_model_info
+
+    loads = count_loads(monkeypatch)
+    options = ModelOptions(str(folders["qwen2_5_vl"]), device="cpu", max_pixels=2000)
+    get_model_info(f"soco_hf/{folders['qwen2_5_vl']}")
+    run_questions([small_asked(setting, 1) for setting in settings], options, tmp_path, AskOptions(max_tokens=2))
+    assert loads == [str(folders["qwen2_5_vl"])]
+
+
+def test_inspect_eval_loads_a_model_once(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from inspect_ai import eval as evaluate
+
+    from soco_datasets.lvlm.inspect_task import make_task
+
+    loads = count_loads(monkeypatch)
+    tasks = [make_task(small_asked(setting, 1)) for setting in ("vis", "desc")]
+    arguments = {"device": "cpu", "batch_size": 2}
+    logs = evaluate(
+        tasks, model=f"soco_hf/{folders['internvl']}", model_args=arguments, log_dir=str(tmp_path), display="none",
+        max_tokens=2,
+    )  # fmt: skip
+    assert [log.status for log in logs] == ["success", "success"]
+    assert len(loads) == 1
+
+
+def count_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    from transformers import AutoModelForImageTextToText
+
+    loads: list[str] = []
+    real = AutoModelForImageTextToText.from_pretrained
+
+    def counted(folder: Any, **arguments: Any) -> Any:
+        loads.append(str(folder))
+        return real(folder, **arguments)
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", counted)
+    return loads
+
+
+def test_pixel_limits_reach_the_processor_that_has_them(folders: dict[str, Path]) -> None:
+    """By hand: 60x45 enlarged by sqrt(12544 / 2700) is 129.3x97.0."""
+    chat = Chat((picture(0, (60, 45)), "Which?"))
+    limits = {"min_pixels": 28 * 28 * 16, "max_pixels": 28 * 28 * 64}
+    qwen = load_vision_language_model(folders["qwen2_5_vl"], device="cpu", **limits)
+    grid = qwen._inputs([chat])["image_grid_thw"].tolist()[0]
+    assert grid[1] * grid[2] >= 16 * 4
+    assert qwen.record["processor"]["size"] == {"shortest_edge": 28 * 28 * 16, "longest_edge": 28 * 28 * 64}
+    assert limits.items() <= qwen.record.items()
+    other = load_vision_language_model(folders["internvl"], device="cpu", **limits)
+    assert enlarge(picture(0, (60, 45)), limits["min_pixels"]).size == (130, 97)
+    assert other.record["min_pixels"] == 28 * 28 * 16
+    with pytest.raises(UsageError, match="larger than"):
+        load_vision_language_model(folders["internvl"], min_pixels=9, max_pixels=8)
+
+
+def test_the_protocol_of_the_paper_on_local_families(tmp_path: Path) -> None:
+    """The released settings of Qwen2.5-VL and InternVL3.5; answers cut short, which the record says."""
+    for family, save in (("qwen2_5_vl", tiny_vlm.qwen2_5_vl), ("internvl", tiny_vlm.internvl)):
+        options = {"max_position_embeddings": 16384} if family == "qwen2_5_vl" else {}
+        model = ModelOptions(str(save(tmp_path / family, **options)), device="cpu", batch_size=1)
+        applied = apply_protocol("paper", model, AskOptions(max_tokens=2), ["max_tokens"])
+        asked = replace(small_asked("vis", 1), template=applied.template)
+        (result,) = run_questions([asked], applied.model, tmp_path / "out", applied.options)
+        record = result.record
+        assert record["asked"]["protocol"]["changed"] == ["max_tokens"]
+        assert record["asked"]["template"] == applied.template.name
+        if family == "qwen2_5_vl":
+            assert record["model"]["min_pixels"] == 1280 * 28 * 28
+            assert (record["asked"]["temperature"], record["model"]["decoding"]) == (0.01, "sampling")
+            assert record["tokens"]["input_tokens"] > 4 * 2 * 1280  # two pictures of at least 1,280 tokens each
+        else:
+            assert (record["asked"]["temperature"], record["model"]["decoding"]) == (0.0, "greedy")
+            labels = [part for part in asked.content(0) if isinstance(part, str)]
+            assert labels[:2] == ["Image-1: ", "\nImage-2: "]
+            assert labels[2].startswith("\nQuestion 0?\nA. Point A")
+            assert labels[2].endswith("Answer with the option's letter from the given choices directly.")
+
+
+def test_two_families_point(folders: dict[str, Path], tmp_path: Path) -> None:
+    from helpers.small_release import make_release
+
+    from soco_datasets.benchmarks.build import build_dataset
+    from soco_datasets.data.folder import open_folder
+    from soco_datasets.lvlm.point_run import PointOptions, run_pointing
+    from soco_datasets.lvlm.subsets import SubsetOptions
+
+    build_dataset(make_release(tmp_path / "release"), tmp_path / "built")
+    for family, frame in (("qwen2_5_vl", "resized"), ("internvl", "thousandths")):
+        options = PointOptions(("vis", "desc"), SubsetOptions(limit=1), dots=2)
+        model = ModelOptions(str(folders[family]), device="cpu", batch_size=2)
+        found = run_pointing(open_folder(tmp_path / "built"), model, tmp_path, AskOptions(max_tokens=2), options)
+        assert found.frame == frame  # random weights find no dot: the declared frame stays
+        assert found.evaluation.result.counts["keypoints"] == 2
+
+
+def test_sampled_answers_repeat_with_their_seed(qwen: VisionLanguageModel) -> None:
+    hot = [Sampling(5.0, top_p=0.99, top_k=50, seed=seed) for seed in (1, 1, 2)]
+    texts = [[reply.text for reply in qwen.answer(CHATS, 6, sampling)] for sampling in hot]
+    assert texts[0] == texts[1] != texts[2]
+    assert qwen.answer(CHATS, 6, Sampling(0.01, top_p=0.001, top_k=1)) == qwen.answer(CHATS, 6)
 
 
 def test_the_provider_is_found_by_name(folders: dict[str, Path]) -> None:

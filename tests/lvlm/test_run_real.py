@@ -24,6 +24,8 @@ from soco_datasets.data.questions.generation import SETTINGS
 from soco_datasets.lvlm.hf_model import Chat, load_vision_language_model
 from soco_datasets.lvlm.open_questions import open_asked
 
+pytestmark = pytest.mark.lvlm
+
 GROUPS = 5  # fly, locust, macaque, tiger and zebra have two images each, so one pair
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.scripted_server import Scripted, images_of, serve
+from helpers.scripted_server import Scripted, images_of, serve, text_of
 from helpers.small_questions import small_asked
 from helpers.small_release import make_release
 from PIL import Image
@@ -28,6 +28,7 @@ from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
 
 pytest.importorskip("inspect_ai", reason="runs of questions need inspect-ai (extra lvlm)")
+pytestmark = pytest.mark.lvlm
 
 HERE = Path(__file__).parent
 
@@ -173,7 +174,7 @@ def test_rate_limits_that_do_not_end_are_counted_and_asked_again(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("address", "message"),
-    [("http://127.0.0.1:9/v1", "Nothing answers at .* Check --base-url"), ("localhost:80", "no address")],
+    [("http://127.0.0.1:9/v1", "Nothing answers at .* Check --base-url"), ("localhost:80", "not the address")],
 )
 def test_an_address_where_nothing_answers(tmp_path: Path, address: str, message: str) -> None:
     with pytest.raises(SocoError, match=message):
@@ -181,10 +182,192 @@ def test_an_address_where_nothing_answers(tmp_path: Path, address: str, message:
 
 
 def test_an_endpoint_that_is_down_ends_the_run_after_some_questions(tmp_path: Path) -> None:
-    with serve(lambda number, body: Scripted(status=400, error={"message": "no"})) as server:
+    with serve(lambda number, body: Scripted(status=500, error={"message": "no"})) as server:
         with pytest.raises(SocoError, match="20 questions in a row"):
             run_questions([small_asked(groups=9)], ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time())
         assert len(server.requests) == 20
+
+
+def test_an_equal_refusal_of_the_first_questions_ends_the_run(tmp_path: Path) -> None:
+    refuse = [Scripted(status=400, error={"message": f"no field x (request {number})"}) for number in range(30)]
+    with serve(lambda number, body: refuse[number]) as server:
+        with pytest.raises(SocoError, match="refuses every question"):
+            run_questions([small_asked(groups=9)], ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time())
+        assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"message": "You exceeded your current quota", "code": "insufficient_quota"}),
+        (400, {"message": "Your credit balance is too low to access the API"}),
+        (400, {"message": "Limit reached", "code": "billing_hard_limit_reached"}),
+    ],
+)
+def test_an_empty_account_ends_the_run_at_once(tmp_path: Path, status: int, error: dict[str, str]) -> None:
+    with serve(lambda number, body: Scripted(status=status, error=error)) as server:
+        with pytest.raises(SocoError, match="account of this provider is empty"):
+            run_questions(
+                [small_asked()], ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time(max_retries=5)
+            )
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "named"), [("", "empty body"), ("{oops", "not JSON"), ("{}", "not an answer"), ("[]", "not an answer")]
+)
+def test_a_broken_reply_is_retried_and_named(tmp_path: Path, body: str, named: str) -> None:
+    bad = [True]
+    with serve(lambda number, request: Scripted(body=body) if bad[0] else Scripted("A")) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (failed,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time(progress_interval=0))
+        assert failed.record["counts"]["failed"] == 4
+        ((reason, number),) = failed.record["reasons"]
+        assert (named in reason, number) == (True, 4), reason
+        assert f"4 x {reason}" in lvlm_run.run_line(failed.record, failed.answers)
+        bad[0] = False
+        (healed,) = run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time())
+        assert healed.complete
+    if body:
+        return  # each retry waits some seconds
+    with serve(lambda number, request: Scripted("A") if number else Scripted(body=body)) as server:
+        model = ModelOptions("m", base_url=server.url)
+        (retried,) = run_questions([small_asked(groups=1)], model, tmp_path / "again", one_at_a_time(max_retries=1))
+        assert (retried.complete, len(server.requests)) == (True, 5)
+
+
+def test_no_key_is_sent_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCO_TEST_KEY", "sesame")
+    with serve(script) as server:
+        parts = [small_asked("vis", 1), small_asked("desc", 1)]
+        run_questions(parts, ModelOptions("m", base_url=server.url), tmp_path, one_at_a_time())
+        assert len(server.headers) == 8
+        assert not any(name.lower() == "authorization" for headers in server.headers for name in headers)
+        keyed = ModelOptions("m", base_url=server.url, api_key_env="SOCO_TEST_KEY")
+        run_questions(parts[:1], keyed, tmp_path / "keyed", one_at_a_time())
+        assert "Bearer sesame" in server.headers[-1].values()
+
+
+def test_progress_without_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(lambda number, body: Scripted("A", delay=0.1)) as server:
+        model = ModelOptions("m", base_url=server.url)
+        run_questions([small_asked(groups=3)], model, tmp_path, one_at_a_time(progress_interval=0.3))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vis: ")]
+    assert lines[0] == "vis: 0 of 12 questions"
+    assert lines[-1] == "vis: 12 of 12 questions"
+    assert any("per minute" in line for line in lines[1:-1])
+
+
+def test_answers_cut_at_the_limit_tokens_and_reasoning_are_in_the_record(tmp_path: Path) -> None:
+    replies = [
+        Scripted("<think>A or B? A.", finish="length"), Scripted("<think>B is round.</think>\n\nD"),
+        Scripted("C", reasoning="It is C."), Scripted("B"),
+    ]  # fmt: skip
+    with serve(lambda number, body: replies[number]) as server:
+        options = one_at_a_time(thinking=True)
+        (result,) = run_questions([small_asked(groups=1)], ModelOptions("m", base_url=server.url), tmp_path, options)
+        assert {request.get("max_tokens") or request["max_completion_tokens"] for request in server.requests} == {16384}
+    lines = stored(result.answers)
+    assert [(line["response"], line.get("reasoning")) for line in lines] == [
+        ("", "A or B? A."), ("D", "B is round."), ("C", "It is C."), ("B", None),
+    ]  # fmt: skip
+    assert result.record["cut_at_limit"] == 1
+    assert result.record["tokens"] == {"input_tokens": 40, "output_tokens": 4, "reasoning_tokens": 0}
+    assert "1 answers were cut at 16384 tokens" in lvlm_run.run_line(result.record, result.answers)
+
+
+def test_the_protocol_of_the_paper_on_an_endpoint(folder: Path, tmp_path: Path) -> None:
+    with serve(script) as server:
+        name = "gpt-4o-2024-05-13"
+        common = (
+            "--model",
+            name,
+            "--base-url",
+            server.url,
+            "--data",
+            str(folder),
+            "--out",
+            str(tmp_path),
+            "--limit",
+            "1",
+        )
+        arguments = parse(*common, "--setting", "vis", "--protocol", "paper", "--max-retries", "0")
+        arguments.run(arguments)
+        request = server.requests[0]
+    row = open_asked("vis", folder).rows[0]
+    assert text_of(request) == (
+        f"Question: {row['question']}\nOptions:\nA. Point A\nB. Point B\nC. Point C\nD. Point D\n"
+        "Please select the correct answer from the options above. \n"
+    )
+    images = [part["image_url"] for part in request["messages"][-1]["content"] if part["type"] == "image_url"]
+    assert [image["detail"] for image in images] == ["low", "low"]
+    sizes = [Image.open(io.BytesIO(base64.b64decode(image["url"].partition(",")[2]))).size for image in images]
+    assert max(max(size) for size in sizes) <= 512
+    record = json.loads((tmp_path / name / "vis.run.json").read_text())
+    assert record["asked"]["protocol"] == {"name": "paper", "family": "GPT-4o-2024-05-13", "changed": []}
+    assert (record["asked"]["max_tokens"], record["asked"]["image_size"]) == (2048, 512)
+    arguments = parse("--model", "other/model", "--data", str(folder), "--out", str(tmp_path), "--protocol", "paper")
+    with pytest.raises(UsageError, match=r"no settings for 'other/model'.*Qwen2.5-VL"):
+        arguments.run(arguments)
+
+
+def test_sampling_options_reach_the_endpoint(tmp_path: Path) -> None:
+    with serve(script) as server:
+        options = one_at_a_time(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1, seed=5)
+        (result,) = run_questions([small_asked(groups=1)], ModelOptions("m", base_url=server.url), tmp_path, options)
+        wanted = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1, "seed": 5}
+        assert wanted.items() <= server.requests[0].items()
+    assert wanted.items() <= result.record["asked"].items()
+    header = json.loads(result.answers.read_text().splitlines()[0])
+    assert wanted.items() <= header.items()
+
+
+def test_subsets_and_questions_without_pictures(folder: Path, tmp_path: Path) -> None:
+    whole = open_asked("vis", folder)
+    categories = sorted({row["category"] for row in whole.rows})
+    with serve(script) as server:
+        common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--max-retries", "0")
+        arguments = parse(
+            *common, "--out", str(tmp_path), "--setting", "vis,desc", "--per-category", "1", "--seed", "3"
+        )
+        asked, _, _ = lvlm_run.prepare_run(arguments)
+        ids = [[row["question_id"] for row in part.rows] for part in asked]
+        assert ids[0] == ids[1]
+        assert len(ids[0]) == 4 * len(categories)
+        assert set(asked[0].all_keys()) <= set(whole.all_keys())
+        arguments = parse(*common, "--out", str(tmp_path), "--category", "spaceship")
+        with pytest.raises(UsageError, match="spaceship"):
+            arguments.run(arguments)
+    with serve(lambda number, body: Scripted("A")) as server:
+        common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--max-retries", "0", "--limit", "1")
+        arguments = parse(
+            *common, "--out", str(tmp_path), "--category", categories[0], "--no-images", "--setting", "vis"
+        )
+        arguments.run(arguments)
+        assert [images_of(request) for request in server.requests] == [[]] * 4
+    assert json.loads((tmp_path / "m" / "vis.run.json").read_text())["asked"]["no_images"] is True
+
+
+def test_the_marker_study(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from soco_datasets.cli import main
+
+    with serve(lambda number, body: Scripted("B")) as server:
+        common = ["lvlm", "markers", "--model", "m", "--base-url", server.url, "--data", str(folder)]
+        options = ["--out", str(tmp_path), "--shapes", "arrow,cross", "--colors", "red,blue", "--per-category", "1"]
+        assert main([*common, *options, "--max-retries", "0", "--json"]) == 0
+        asked = len(server.requests)
+        assert main([*common, *options, "--max-retries", "0"]) == 0
+        assert len(server.requests) == asked  # resumed
+        first = {images_of(request)[0] for request in server.requests}
+    found = json.loads((tmp_path / "m.markers.json").read_text())
+    styles = [(row["shape"], row["color"]) for row in found["markers"]]
+    assert styles == [("arrow", "red"), ("arrow", "blue"), ("cross", "red"), ("cross", "blue")]
+    for row in found["markers"]:
+        part = row["settings"]["vis"]
+        assert (part["average"], part["circular"]) == (0.25, 0.0)
+        assert asked == 4 * 4 * part["groups"]
+    assert len(first) == 4 * found["markers"][0]["settings"]["vis"]["groups"]  # each marker is another picture
+    assert "cross, blue" in capsys.readouterr().out
 
 
 def test_inspect_eval_runs_the_task_by_itself(folder: Path, tmp_path: Path) -> None:

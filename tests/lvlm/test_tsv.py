@@ -73,13 +73,14 @@ def read(path: Path) -> Cells:
 
 def test_import_then_export_gives_the_same_rows(tmp_path: Path) -> None:
     given = cells(3)
-    given[1]["image"] = picture(77)  # one picture
-    given[1]["image_path"] = "one.jpg"
+    for row in given[4:8]:
+        row["image"] = picture(77 + int(row["index"]))  # one picture
+        row["image_path"] = "one.jpg"
     path = write(tmp_path / FILE_NAMES["vis"], given)
     manifest = import_tsv([path], tmp_path / "folder")
     folder = open_folder(tmp_path / "folder")
     folder.verify()
-    assert manifest["counts"]["rows"] == {"images": {"test": 3 + 12}, "lvlm": {"vis": 12}}
+    assert manifest["counts"]["rows"] == {"images": {"test": 2 + 12}, "lvlm": {"vis": 12}}
     assert manifest["lvlm"]["questions"] == 3
     (out,) = export_tsv(folder, tmp_path / "out")
     assert out.read_bytes() == path.read_bytes()
@@ -94,7 +95,6 @@ def test_export_then_import_gives_the_same_questions(tmp_path: Path) -> None:
     before, after = read_rows(folder, "desc"), read_rows(open_folder(tmp_path / "back"), "desc")
     told = (
         "index",
-        "g_index",
         "question_id",
         "ordering",
         "setting",
@@ -107,6 +107,9 @@ def test_export_then_import_gives_the_same_questions(tmp_path: Path) -> None:
     assert [{name: row[name] for name in told} for row in before] == [
         {name: row[name] for name in told} for row in after
     ]
+    assert all(row["g_index"] == str(int(row["index"]) // 4 * 4) for row in after)
+    heads = [row for row in read(path) if row["index"] == row["g_index"]]  # how VLMEvalKit finds the questions
+    assert len(heads) == len(before) // 4
     loaded = load_dataset("soco", "lvlm", split="desc", data_dir=str(tmp_path / "back"))
     assert loaded[3]["source_image"] is None
     drawn = load_dataset("soco", "lvlm", split="desc", data_dir=str(folder.path))[3]["target_image"]
@@ -151,10 +154,10 @@ def changed(**values: str) -> Callable[[Cells], None]:
     ("change", "message"),
     [
         (changed(image="['" + "A" * 101 + "']"), r"row 6: index 5: broken base64"),
-        (changed(image=picture(9)[:-40]), "row 6: index 5: (broken base64|the base64 is no whole picture)"),
+        (changed(image=picture(9)[:-40]), "row 6: index 5: (broken base64|the base64 is not a complete picture)"),
         (
             changed(image=base64.b64encode(b"no picture" * 20).decode()),
-            "row 6: index 5: the base64 is no whole picture",
+            "row 6: index 5: the base64 is not a complete picture",
         ),
         (changed(image=""), "row 6: image is empty"),
         (changed(image="4711"), "row 6: the image '4711' is neither"),
@@ -244,3 +247,44 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         peaks.append(int(out.stdout) * 1024)
     assert sizes[1] - sizes[0] > 60e6
     assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 4
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"\n <!DOCTYPE html><html></html>", "HTML page"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        ("index\tquestion".encode("utf-16"), "UTF-16"),
+        (",".join(COLUMNS).encode() + b"\n1,2\n", "separated by commas"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named_once(tmp_path: Path, content: bytes, named: str) -> None:
+    path = tmp_path / FILE_NAMES["vis"]
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=named) as raised:
+        import_tsv([path], tmp_path / "folder")
+    assert str(raised.value).count(str(path)) == 1
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_row_that_lost_a_picture_or_has_nul_bytes_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    given = cells(2)
+    given[5]["image"] = picture(9)
+    with pytest.raises(ReleaseError, match=r"row 6.*g_index 1 has 1 picture here and 2"):
+        import_tsv([write(tmp_path / FILE_NAMES["vis"], given)], tmp_path / "folder")
+    given = cells(2)
+    given[2]["question"] = "Which\0?"
+    with pytest.raises(ReleaseError, match=r"row 3.*question contains NUL"):
+        import_tsv([write(tmp_path / FILE_NAMES["vis"], given)], tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_small_answers_and_data_urls_are_read(tmp_path: Path) -> None:
+    given = cells(1)
+    for row in given:
+        row["answer"] = row["answer"].lower()
+        row["image"] = "data:image/png;base64," + picture(int(row["index"]))
+    import_tsv([write(tmp_path / FILE_NAMES["vis"], given)], tmp_path / "folder")
+    rows = read_rows(open_folder(tmp_path / "folder"), "vis")
+    assert [row["answer"] for row in rows] == list(LETTERS)

@@ -112,7 +112,7 @@ def test_an_inline_chart_follows_the_page(results: list) -> None:
     assert ids
     assert len(ids) == len(set(ids))
     assert all(name.startswith("c7-") for name in ids)
-    assert not [colour for colour in css_names() if colour in svg]
+    assert not [color for color in css_names() if color in svg]
     assert "var(--s1)" in svg
     assert "font-family" not in svg
     assert svg == inline_svg(plots.plot_supercategories(results), "c7", "x")

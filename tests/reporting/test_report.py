@@ -21,7 +21,7 @@ from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
-from soco_datasets.reporting.gallery import analyse, choose_pairs, galleries
+from soco_datasets.reporting.gallery import analyze, choose_pairs, galleries
 from soco_datasets.reporting.page import Gallery, render_page
 from soco_datasets.reporting.photographs import Photographs
 from soco_datasets.reporting.report_tables import report_tables
@@ -167,14 +167,14 @@ def test_the_papers_numbers_stand_beside_the_same_model() -> None:
 
 def test_galleries_show_what_they_promise() -> None:
     table = predictions(["car", "bus", "van", "cab"], hit=0.5, seed=3)
-    analysed = analyse(table, "soc")
-    rows = analysed.rows.to_pylist()
+    analyzed = analyze(table, "soc")
+    rows = analyzed.rows.to_pylist()
     share = {row["pair_id"]: [] for row in rows}
     swaps = {row["pair_id"]: 0 for row in rows}
-    for row, kind in zip(rows, analysed.kind.tolist(), strict=True):
+    for row, kind in zip(rows, analyzed.kind.tolist(), strict=True):
         share[row["pair_id"]].append(kind == 0)
         swaps[row["pair_id"]] += kind == 2
-    chosen = choose_pairs(analysed, 3)
+    chosen = choose_pairs(analyzed, 3)
     assert set(chosen) == {"best", "typical", "worst", "swaps"}
     everything = [pair_id for ids in chosen.values() for pair_id in ids]
     assert len(everything) == len(set(everything))

@@ -13,7 +13,7 @@ from PIL import Image
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.reporting.annotated import _COLOURS, annotated_image, annotated_pair
+from soco_datasets.reporting.annotated import _COLORS, annotated_image, annotated_pair
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def test_a_pair_has_its_queries_on_the_left_and_their_targets_on_the_right(data:
     concepts = list(dict.fromkeys(row["concepts"]))
     seen = 0
     for concept, point, targets in zip(row["concepts"], row["source_points"], row["target_points"], strict=True):
-        colour = _COLOURS[concepts.index(concept) % len(_COLOURS)]
-        seen += panel_point(panel, sizes[0], 0, point) == colour
-        seen += panel_point(panel, sizes[1], left, targets[0]) == colour
+        color = _COLORS[concepts.index(concept) % len(_COLORS)]
+        seen += panel_point(panel, sizes[0], 0, point) == color
+        seen += panel_point(panel, sizes[1], left, targets[0]) == color
     assert seen >= 1.6 * len(row["concepts"])  # a few lie under the number of another
 
 

@@ -29,7 +29,7 @@ from soco_datasets.synthetic.mini_release import draw_category
 from soco_datasets.synthetic.model import Landmark, Model
 from soco_datasets.synthetic.pairing import MINI_MIN_SHARED
 from soco_datasets.synthetic.randomness import SeededDraw
-from soco_datasets.synthetic.raster import rasterise
+from soco_datasets.synthetic.raster import rasterize
 from soco_datasets.synthetic.render import DEPTH_TOLERANCE, GRAZING, OVERSAMPLING, frame, visible_keypoints
 
 Json = dict[str, Any]
@@ -239,7 +239,7 @@ def test_boxes_and_poses(notes: dict[str, Json]) -> None:
         assert 0 <= left < right <= note["imsize"][0]
         assert 0 <= top < bottom <= note["imsize"][1]
         assert (right - left) * (bottom - top) > 0.03 * note["imsize"][0] * note["imsize"][1]
-        # A visible point lies on the object; thin parts may keep it a pixel outside what the rasteriser filled.
+        # A visible point lies on the object; thin parts may keep it a pixel outside what the rasterizer filled.
         for point in note["keypoints"]:
             x, y = point["pos"]
             assert left - 1.5 <= x <= right + 1.5, (note["image"], point["name"])
@@ -373,7 +373,7 @@ def test_projection_and_ray_are_inverse(point: np.ndarray, azimuth: float, eleva
     assert axes @ axes.T == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(axes) == pytest.approx(1.0)
     assert np.linalg.norm(point - camera.position) ** 2 == pytest.approx(
-        depth**2 * (1 + ((pixel - camera.centre) ** 2).sum() / camera.focal**2)
+        depth**2 * (1 + ((pixel - camera.center) ** 2).sum() / camera.focal**2)
     )
 
 
@@ -398,7 +398,7 @@ def test_the_mirrored_point_is_seen_mirrored_from_the_mirrored_azimuth(
     assert same == pytest.approx(depth, abs=1e-9)
 
 
-def test_the_centre_and_the_axes_of_the_frame() -> None:
+def test_the_center_and_the_axes_of_the_frame() -> None:
     assert lens(33, 21, (1.0, 2.0, 3.0)).project(np.array([1.0, 2.0, 3.0]))[0] == pytest.approx([160, 120])
     left, up, front = np.array([0.0, 0.5, 0.0]), np.array([0.0, 0.0, 0.5]), np.array([0.5, 0.0, 0.0])
     assert lens(0, 0).project(left)[0][0] > 160, "from the front, the object's left is on the right"
@@ -408,7 +408,7 @@ def test_the_centre_and_the_axes_of_the_frame() -> None:
     assert lens(90, 0).project(left)[1] < lens(270, 0).project(left)[1]
 
 
-# Rasteriser and visibility against slow references
+# Rasterizer and visibility against slow references
 
 
 def slow_raster(pixels: np.ndarray, depth: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -434,7 +434,7 @@ def test_raster_equals_the_slow_one(seed: int, count: int) -> None:
     width, height = 9, 7
     pixels = draw.array(count, 3, 2) * (width + 8, height + 8) - 4
     depth = 1.0 + draw.array(count, 3)
-    buffer = rasterise(pixels, depth, width, height)
+    buffer = rasterize(pixels, depth, width, height)
     nearest, doubtful = slow_raster(pixels, depth, width, height)
     sure = ~doubtful
     assert np.isfinite(buffer.depth[sure]).tolist() == np.isfinite(nearest[sure]).tolist()
@@ -446,7 +446,7 @@ def test_raster_equals_the_slow_one(seed: int, count: int) -> None:
 def test_raster_shares_edges_without_gaps() -> None:
     corners = np.array([[0.0, 0.0], [20.0, 3.0], [17.0, 20.0], [1.0, 16.0]])
     for split in ([[0, 2, 1], [0, 3, 2]], [[0, 3, 1], [1, 3, 2]]):
-        whole = rasterise(corners[split], np.ones((2, 3)), 20, 20).triangle >= 0
+        whole = rasterize(corners[split], np.ones((2, 3)), 20, 20).triangle >= 0
         filled = [np.flatnonzero(row) for row in whole if row.any()]
         assert all((np.diff(row) == 1).all() for row in filled)
         area = 0.5 * abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise([*corners, corners[0]])))
@@ -477,10 +477,10 @@ def test_visibility_equals_ray_casting(category: Any) -> None:
         draw = SeededDraw(7, category.name, number)
         model = category.make(draw)
         camera = frame(model, size, draw.uniform(0, 360), draw.uniform(*category.elevation), draw)
-        x, y = camera.centre
+        x, y = camera.center
         fine = camera.with_lens(camera.focal * OVERSAMPLING, (x * OVERSAMPLING, y * OVERSAMPLING))
         pixels, depth = fine.project(model.mesh.corners)
-        buffer = rasterise(pixels, depth, size[0] * OVERSAMPLING, size[1] * OVERSAMPLING)
+        buffer = rasterize(pixels, depth, size[0] * OVERSAMPLING, size[1] * OVERSAMPLING)
         seen = {point.landmark.name: (point.x, point.y) for point in visible_keypoints(model, fine, buffer, size)}
         for landmark in model.landmarks:
             (x, y), distance = camera.project(landmark.position)
@@ -497,7 +497,7 @@ def test_visibility_equals_ray_casting(category: Any) -> None:
             agree += expected == (landmark.name in seen)
             hidden += not expected
             total += 1
-    # The z-buffer looks at the nearest pixel centre, so a point within half a pixel of an outline may differ.
+    # The z-buffer looks at the nearest pixel center, so a point within half a pixel of an outline may differ.
     assert agree >= 0.96 * total
     assert hidden > 0
 

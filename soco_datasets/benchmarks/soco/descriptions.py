@@ -1,7 +1,7 @@
 """A keypoint in words: "Center point of the front left wheel of a bus".
 
 Text is generated from category, concept, point position and part position, as in the SOCO paper. The release's own
-language templates win where they can be filled.
+language templates take precedence where they can be filled.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from typing import Any
 
 from ...data.diagnostics import BuildReport
 from ...data.taxonomy import KeypointEntry, Taxonomy
-from ...utils.english import with_article
+from ...utils.english import noun_phrase, with_article
 from .metadata import METADATA_FILE, Metadata, read_metadata
 from .names import point_noun, split_words
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FOREIGN_FIELD = re.compile(r"%[sd(]|\$\{?\w|<\w+>|\[\w+\]")  # of template languages other than ours
+_POSITION = r"(?:front|rear|back|hind|fore|mid|left|right|upper|lower|top|bottom|inner|outer|middle|center)"
+_POINT_LAST = re.compile(
+    rf"(?P<part>(?!{_POSITION}\b)\S+(?: (?!{_POSITION}\b)\S+)*?) (?P<position>{_POSITION}(?: {_POSITION})*)"
+    rf" (?P<point>(?!{_POSITION}\b)\S+)"
+)
 _ARTICLE = re.compile(r"\b(an?|a\(n\)) \{category\}", re.IGNORECASE)
 
 
@@ -28,27 +33,40 @@ def describe_keypoint(entry: KeypointEntry) -> str:
     >>> row = ("bus", "transportation", None, 1, "x", 7, "wheel_center", "wheel", "front left", "center", None, None)
     >>> describe_keypoint(KeypointEntry(*row))
     'Center point of the front left wheel of a bus'
+    >>> row = ("kettle electric", "tools", None, 1, "x", 7, "paw", "leg_rear_left_paw", None, None, None, None)
+    >>> describe_keypoint(KeypointEntry(*row))
+    'Paw of the rear left leg of an electric kettle'
     """
     part = _words(entry.part) or _words(entry.keypoint) or _words(entry.concept) or "point"
     part_position, point_position = _words(entry.part_position), _words(entry.point_position)
-    place = f"{part_position} {part}".strip()
+    place = _part_phrase(f"{part_position} {part}".strip())
     if point_position:
         place = f"{point_position} {point_noun(entry.concept, entry.part) or 'point'} of the {place}"
-    text = f"{place} of {with_article(_words(entry.category) or 'object')}"
+    text = f"{place} of {with_article(noun_phrase(_words(entry.category)) or 'object')}"
     return text[0].upper() + text[1:]
+
+
+def _part_phrase(words: str) -> str:
+    """The words of a part, in English where its last word is a point on a part that comes before its position.
+
+    >>> _part_phrase("leg front left knee"), _part_phrase("left ear"), _part_phrase("tail base")
+    ('knee of the front left leg', 'left ear', 'tail base')
+    """
+    match = _POINT_LAST.fullmatch(words)
+    return f"{match['point']} of the {match['position']} {match['part']}" if match else words
 
 
 def build_descriptions(
     taxonomy: Taxonomy, metadata: object | None, findings: BuildReport | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of the config `descriptions`, one a keypoint, in the order of `taxonomy`.
+    """Rows of the config `descriptions`, one per keypoint, in the order of `taxonomy`.
 
     Args:
         taxonomy: the keypoints.
         metadata: parsed `Metadata/keypoint_taxonomy.json`, which may hold language templates ("{point_position} point
             of the {part} of a {category}") for a keypoint, its concept, its category or all, looked up in this order.
-        findings: templates that cannot be filled are noted here (rule "unknown_template"), once a template; generated
-            text stands in.
+        findings: templates that cannot be filled are noted here (rule "unknown_template"), once per template; generated
+            text takes their place.
     """
     stated = read_metadata(metadata).respelled(taxonomy.categories())
     unfilled: dict[str, list[KeypointEntry]] = {}
@@ -129,13 +147,13 @@ def _fill(template: str, entry: KeypointEntry, literal: bool) -> str | None:
 
 def _values(entry: KeypointEntry) -> dict[str, str]:
     words = {
-        "category": entry.category,
+        "category": noun_phrase(_words(entry.category)),
         "supercategory": entry.supercategory,
         "group": entry.group,
         "keypoint": entry.keypoint,
         "name": entry.keypoint,
         "concept": entry.concept,
-        "part": entry.part,
+        "part": _part_phrase(_words(entry.part)),
         "part_position": entry.part_position,
         "position": entry.part_position or entry.point_position,
         "point_position": entry.point_position,

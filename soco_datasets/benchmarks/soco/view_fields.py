@@ -75,7 +75,7 @@ def _read_box(
     if field in data and box is None:
         return None, True
     if box is None or box == []:
-        message = "missing or empty: the image's box in other files is taken, else the whole image normalises"
+        message = "missing or empty: the image's box in other files is taken, else the whole image normalizes"
         findings.repair(file, field, "missing_box", message, "give [left, top, right, bottom], or null")
         return None, False
     numbers = [finite(value) for value in box] if isinstance(box, list) else []

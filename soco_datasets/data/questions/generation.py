@@ -3,7 +3,7 @@
 A question shows a marked (or described) keypoint of the source image and four lettered points of the target image, one
 of which is the same keypoint. Its four rows are the cyclic orderings of the letters: CircularEval counts the question
 as right only if all four are. Every choice is made by the SHA-256 of what is chosen from, so that the same annotations
-give the same questions for ever, and an image more or less changes only the questions it is in.
+always give the same questions, and adding or removing an image changes only the questions it is in.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Questions:
     """The drawn questions, in the order of the categories and images, and what was passed over.
 
     Attributes:
-        questions: at most `PER_CATEGORY` a category.
+        questions: at most `PER_CATEGORY` per category.
         passed_over: rule -> number: `few_points`, images that show fewer than four usable points and so are never a
             target; `no_query`, pairs without a shared usable keypoint and three distractors in either direction;
             `short_category`, categories that give fewer questions than asked for.

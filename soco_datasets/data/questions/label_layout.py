@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,12 @@ SHORT_SIDE = 224  # an image with a shorter side is enlarged to it,
 LONG_SIDE = 2048  # but not beyond this
 STRIP = 64  # the canvas is at least this high and wide
 _LEAST_UNIT = 16  # pixels; a letter in it is about 10 high
-_LEAST_MARK = 1.5  # pixels
 _FAR = 8  # units from the outermost points, where labels still are
 _TRIED = (1, 50, 400)  # places of a label, the nearest ones, that are looked at for one whose line crosses nothing
 _STEPS = 24  # places on a line
 _UNITS = 13  # of a canvas's short side
 MARK = 0.3  # radius of a candidate's mark, in units
+LEAST_MARK = 0.085  # radius of the smallest mark, in units: about 1/150 of the image's short side
 GAP = 0.12  # free space around labels and marks, in units
 
 _Point = tuple[float, float]
@@ -93,15 +92,16 @@ def _place(canvas: Canvas, points: Sequence[_Point], order: Sequence[int]) -> tu
     for x, y in points:
         _block(free, lefts, tops, unit, (x - keep, y - keep, x + keep, y + keep))
     boxes: dict[int, LabelBox] = {}
-    reach, gap, crossings = mark_radius(canvas, points), math.ceil(unit * GAP), 0
+    reach = dict(zip(points, mark_radii(canvas, points), strict=True))
+    gap, crossings = math.ceil(unit * GAP), 0
     for index in order:
         cost = np.where(free, _costs(lefts, tops, unit, points, index), np.inf).ravel()
         taken = [(points[other], box) for other, box in boxes.items()]
-        others = [point for point in points if point != points[index]]
+        others = [(point, reach[point]) for point in points if point != points[index]]
         for tried in _TRIED:
             nearest = _least(cost, min(tried, int(free.sum())))
             corners = np.stack([lefts[nearest % len(lefts)], tops[nearest // len(lefts)]], axis=1)
-            met = _crossings(corners, unit, points[index], others, taken, reach)
+            met = _crossings(corners, unit, points[index], others, taken)
             if not met.min():
                 break
         chosen = int(met.argmin())
@@ -148,19 +148,22 @@ def _costs(
     return cost
 
 
-def mark_radius(canvas: Canvas, points: Sequence[_Point]) -> float:
-    """Radius of the marks of these points, pixels: smaller where marks would lie on one another."""
-    apart = [math.dist(a, b) for a, b in combinations(points, 2) if a != b]
-    return min(canvas.unit * MARK, max(_LEAST_MARK, min(apart, default=math.inf) / 2))
+def mark_radii(canvas: Canvas, points: Sequence[_Point]) -> list[float]:
+    """Radius of the mark of each point, canvas pixels.
+
+    A mark is smaller where it would overlap that of another point, but never below `LEAST_MARK`: it stays visible, and
+    marks of points that are closer than that overlap. Points far from all others keep their full marks.
+    """
+    nearest = [min((math.dist(own, other) for other in points if other != own), default=math.inf) for own in points]
+    return [min(canvas.unit * MARK, max(canvas.unit * LEAST_MARK, distance / 2)) for distance in nearest]
 
 
 def _crossings(
     corners: NDArray[np.int64],
     unit: int,
     own: _Point,
-    others: Sequence[_Point],
+    others: Sequence[tuple[_Point, float]],
     taken: Sequence[tuple[_Point, LabelBox]],
-    reach: float,
 ) -> NDArray[np.int64]:
     """(K,) how often the line from a point to a label at each of (K, 2) corners meets what it should not.
 
@@ -168,13 +171,13 @@ def _crossings(
         corners: left and top of the label.
         unit: its side.
         own: its point.
-        others: the other points, with marks of radius `reach`.
+        others: the other points, each with the radius of its mark.
         taken: labels there are, each with its point.
     """
     steps = np.linspace(0, 1, _STEPS)[:, None]
     found = np.zeros(len(corners), dtype=np.int64)
     lines = np.array(own) + steps * (corners[:, None, :] + unit / 2 - np.array(own))  # (K, S, 2)
-    for point in others:
+    for point, reach in others:
         away = lines - np.array(point)
         found += (np.hypot(away[..., 0], away[..., 1]) < reach).any(axis=1)
     for point, (left, top, right, bottom) in taken:

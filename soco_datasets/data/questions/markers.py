@@ -1,7 +1,7 @@
 """Pictures of a question: the source with its marker, the target with lettered points. Drawn when a row is opened.
 
 What is to be drawn stands behind the image's address ("soco://FOLDER!/IMAGE_ID#marks=arrow,red;A,12.5,30.0;..."), so a
-row stores no picture. Everything has a white and a black outline: it shows on any background.
+row stores no picture. Everything has a white and a black outline, which shows on any background.
 """
 
 from __future__ import annotations
@@ -17,14 +17,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import UsageError, unknown_name
-from .label_layout import (
-    Canvas,
-    LabelBox,
-    _Point,
-    arrow_tail,
-    mark_radius,
-    place_labels,
-)
+from .label_layout import Canvas, LabelBox, _Point, arrow_tail, mark_radii, place_labels
 
 SHAPES = ("arrow", "circle", "cross", "square")
 COLORS = {
@@ -47,7 +40,7 @@ DrawInstruction = Callable[[ImageDraw.ImageDraw, Callable[[_Point], _Point], flo
 
 @dataclass(frozen=True)
 class MarkerStyle:
-    """How the source is marked and the candidates are coloured. Raises `UsageError` for what there is not."""
+    """How the source is marked and the candidates are colored. Raises `UsageError` for what there is not."""
 
     shape: str = "arrow"
     color: str = "red"
@@ -56,7 +49,7 @@ class MarkerStyle:
         if self.shape not in SHAPES:
             raise unknown_name("marker", self.shape, SHAPES)
         if self.color not in COLORS:
-            raise unknown_name("marker colour", self.color, COLORS)
+            raise unknown_name("marker color", self.color, COLORS)
 
 
 def draw_source(image: Image.Image, point: Sequence[float], style: MarkerStyle | None = None) -> Image.Image:
@@ -78,10 +71,10 @@ def draw_candidates(
     places = [canvas.point(point) for point in points.values()]
     boxes = place_labels(canvas, places)
     color = COLORS[style.color]
-    radius = mark_radius(canvas, places)
-    for place, box in zip(places, boxes, strict=True):
+    radii = mark_radii(canvas, places)
+    for place, box, radius in zip(places, boxes, radii, strict=True):
         _draw_leader(picture, canvas, place, box, color, min(canvas.unit * 0.1, radius))
-    for place in places:
+    for place, radius in zip(places, radii, strict=True):
         _draw_dot(picture, canvas, place, color, radius)
     for letter, box in zip(points, boxes, strict=True):
         label = _label(letter, canvas.unit, color)
@@ -126,14 +119,14 @@ def encode_tagged(image: Image.Image, tag: str) -> bytes:
 
 
 def encode(image: Image.Image) -> bytes:
-    """JPEG of high quality, without colour subsampling: markers stay sharp."""
+    """JPEG of high quality, without color subsampling: markers stay sharp."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
 
 
 class DrawnImage(Image.Image):
-    """An RGB image that `datasets` stores again by its address as long as nobody draws on it."""
+    """An RGB image that `datasets` stores again by its address until it is changed."""
 
     _address = ""
     _digest = b""
@@ -218,7 +211,7 @@ def _stroke(
     color: Color,
     head: Sequence[_Point] = (),
 ) -> None:
-    """Lines with round ends (and the head of an arrow) in a colour, outlined in white and that in black."""
+    """Lines with round ends (and the head of an arrow) in a color, outlined in white and that in black."""
     outline = max(1.0, width * 0.3)
 
     def draw(pen: ImageDraw.ImageDraw, place: Callable[[_Point], _Point], fine: float) -> None:
@@ -286,7 +279,7 @@ def _fine(picture: Image.Image, canvas: Canvas, box: LabelBox, draw: DrawInstruc
 
 @lru_cache(maxsize=64)
 def _label(letter: str, unit: int, color: Color) -> Image.Image:
-    """(unit, unit) RGBA: the letter on a plate of the colour."""
+    """(unit, unit) RGBA: the letter on a plate of the color."""
     side = unit * _FINE
     layer = Image.new("RGBA", (side, side), (0, 0, 0, 0))
     pen = ImageDraw.Draw(layer)
@@ -299,5 +292,5 @@ def _label(letter: str, unit: int, color: Color) -> Image.Image:
 
 
 def _ink(color: Color) -> Color:
-    """Black on a bright colour, white on a dark one."""
+    """Black on a bright color, white on a dark one."""
     return _BLACK if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 150 else _WHITE

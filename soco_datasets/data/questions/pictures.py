@@ -26,7 +26,7 @@ def image_tags(row: Mapping[str, Any], marker: tuple[str, str]) -> dict[str, str
 
     Args:
         row: of the config `lvlm`.
-        marker: shape and colour.
+        marker: shape and color.
     """
     style = MarkerStyle(*marker)
     source, candidates = row["source_point"], row["candidate_points"]

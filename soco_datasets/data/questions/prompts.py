@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataNotFoundError, UsageError, unknown_name
-from ...utils.english import with_article
+from ...utils.english import noun_phrase, with_article
 from ...utils.paths import local_path
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -43,17 +43,22 @@ class PromptTemplate:
         name: what records call it.
         text: the whole prompt, with {question} and {A} to {D}.
         questions: setting -> the question, with {category} and {description}; settings left out keep a row's words.
+        exact: blanks at the ends of the prompt are part of it.
+        image_label: text before each of several pictures, with {number} (from 1); "" = none.
     """
 
     name: str
     text: str
     questions: Mapping[str, str] = field(default_factory=dict)
+    exact: bool = False
+    image_label: str = ""
 
     @property
     def hash(self) -> str:
         """Hex sha256 of the wording: equal for the default one, a copy of its file, and the rows' own words."""
         own = {s: text for s, text in self.questions.items() if text != DEFAULT_TEMPLATE.questions.get(s)}
-        text = json.dumps([self.text, own], sort_keys=True, ensure_ascii=False)
+        layout = [self.image_label] if self.image_label else []
+        text = json.dumps([self.text, own, *layout], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def question(self, row: Mapping[str, Any]) -> str:
@@ -75,7 +80,7 @@ class PromptTemplate:
         category = row.get("category")
         values = {
             "question": row.get("question"),
-            "category": None if category is None else with_article(str(category).replace("_", " ")),
+            "category": None if category is None else with_article(noun_phrase(str(category).replace("_", " "))),
             "description": _lowered(row.get("description")),
             **dict(zip(_LETTERS, row["options"], strict=True)),
         }
@@ -90,7 +95,8 @@ class PromptTemplate:
                 )
             return str(found)
 
-        return _FIELD.sub(value, template).strip()
+        filled = _FIELD.sub(value, template)
+        return filled if self.exact and template == self.text else filled.strip()
 
 
 def _lowered(text: object) -> str | None:
@@ -105,7 +111,7 @@ def load_template(path: str | Path | None = None) -> PromptTemplate:
 
     Raises:
         DataNotFoundError: no such file.
-        UsageError: it is no template, or uses a field or a setting there is not.
+        UsageError: not a template, or an unknown field or setting.
     """
     if path is None:
         return replace(DEFAULT_TEMPLATE, questions={})

@@ -100,7 +100,7 @@ class Backbone(ABC):
         layer: index of the block whose output is used as asked for (negative from the end), None without blocks.
         num_layers: how many blocks there are, None without blocks.
         norm: "none" or "final".
-        patch_size: pixels between neighbouring cells of the map.
+        patch_size: pixels between neighboring cells of the map.
         size_multiple: the sides of `forward`'s pixels must be multiples of this.
         fixed_size: the only side `forward`'s pixels may have, where the model cannot take others; None where it can.
         num_prefix_tokens: tokens before the first patch token (class token, registers), 0 for maps.

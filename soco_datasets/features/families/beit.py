@@ -19,7 +19,7 @@ class BeitFamily(TokenFamily):
     model_types = ("beit",)
     classes: ClassVar = {"beit": "BeitModel"}
     model_options: ClassVar = {"add_pooling_layer": False}
-    # Of masked image modelling; of segmentation.
+    # Of masked image modeling; of segmentation.
     unused = re.compile(r"^(layernorm|lm_head)\.|^(decode_head|auxiliary_head|fpn\d)\.")
     float32: ClassVar = {
         "embeddings": ("position_embeddings",),

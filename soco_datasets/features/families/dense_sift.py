@@ -33,7 +33,7 @@ class DenseSiftBackbone(Backbone):
         self.check_pixels(pixels)
         maps: torch.Tensor = self.descriptor(kornia.color.rgb_to_grayscale(pixels))
         # Where nothing is to be seen kornia gives 1e-5 in every channel. Scaled to unit length that would resemble
-        # every busy neighbourhood, and queries would flock to the white padding; zeros match nothing.
+        # every busy neighborhood, and queries would flock to the white padding; zeros match nothing.
         return maps * (maps.norm(dim=1, keepdim=True) > 0.5)
 
 

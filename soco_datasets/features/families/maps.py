@@ -28,7 +28,7 @@ class MapPlan:
     Attributes:
         compute: pixels (B, 3, H, W) in the model's dtype -> (B, C, H / patch_size, W / patch_size).
         num_layers: how many layers (blocks or stages) could have been asked for.
-        patch_size: pixels between neighbouring cells of this output.
+        patch_size: pixels between neighboring cells of this output.
         channels: C of this output.
         size_multiple: what the sides of the pixels must be multiples of.
         num_prefix_tokens: tokens before the patches that `compute` takes off.

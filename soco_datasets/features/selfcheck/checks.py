@@ -173,7 +173,7 @@ def locality(subject: Subject) -> Check:
     problem = next((one.problem for one in found if one.problem), "")
     if not problem:
         exact, probes = sum(one.exact for one in found), sum(one.probes for one in found)
-        near = "" if exact == probes else f"; around the other {probes - exact} a neighbour led, without a shift"
+        near = "" if exact == probes else f"; around the other {probes - exact} a neighbor led, without a shift"
         return Check("locality", "pass", f"{exact} of {probes} changed cells moved most themselves{near}", numbers)
     first = _first_layer(subject) if min(one.lead for one in found) >= NEAR_SHARE else None
     if first is None:
@@ -328,7 +328,7 @@ def norm(subject: Subject) -> Check:
 
 
 def drift(subject: Subject, dtype: str) -> Check:
-    """How far another precision moves features, and how many nearest neighbours between two images it changes."""
+    """How far another precision moves features, and how many nearest neighbors between two images it changes."""
     name = f"drift {dtype}"
     if subject.reload is None:
         return Check(name, "skipped", "the model cannot be loaded again with another dtype")
@@ -345,7 +345,7 @@ def drift(subject: Subject, dtype: str) -> Check:
     numbers = {"cosine_mean": float(cosine.mean()), "cosine_min": float(cosine.min()), "matches_changed": changed}
     detail = (
         f"cosine to {subject.backbone.dtype} {numbers['cosine_mean']:.5f} (least {numbers['cosine_min']:.4f}); "
-        f"{100 * changed:.1f} % of {cosine.numel()} nearest neighbours change"
+        f"{100 * changed:.1f} % of {cosine.numel()} nearest neighbors change"
     )
     return Check(name, "info", detail, numbers)
 

@@ -35,7 +35,7 @@ class Locality:
         cells: rows, columns of the map.
         probes: how many cells were changed, one at a time.
         exact: probes whose own cell moved most.
-        near: probes led by a neighbour, the own cell moving at least half as much.
+        near: probes led by a neighbor, the own cell moving at least half as much.
         lead: own movement over the largest other one, by the better measure, of the worst probe.
         shift: (rows, columns) mean displacement of the movement's center over the inner probes, in cells.
         problem: what is wrong, "" for nothing.

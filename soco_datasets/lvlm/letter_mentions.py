@@ -1,0 +1,166 @@
+"""Which of the letters that a sentence mentions it gives as the answer: "It is point C in the second image."
+
+Each lone capital letter is a mention. What stands directly before and after it in its sentence affirms it ("I think C",
+"B seems right"), rejects it ("not A", "D is wrong"), or does neither ("The roof carries A").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["affirmed", "suggested", "rejected", "mentioned"]
+
+NOUN = r"(?:options?|choices?|points?|letters?|labels?|answers?|candidates?|markers?|dots?)"
+ADVERB = (
+    r"(?:clearly|definitely|certainly|obviously|probably|likely|most\s+likely|very\s+likely|almost\s+certainly|surely"
+    r"|undoubtedly|indeed|therefore|thus|hence|simply|just|actually|really|apparently|evidently|presumably|best|still"
+    r"|then|also|in\s+fact|of\s+course|in\s+my\s+opinion)"
+)
+COPULA = (
+    r"(?:\bis|'s|\bbe|\bseems\s+to\s+be|\bappears\s+to\s+be|\bist|\bes|\best|\bè|\bé|\bsarebbe|\bestá|\bwould\s+say"
+    r"|是|为|選|选择|选|は|은|는)"
+)
+# Behind a letter that is a letter: an end, punctuation, or a word that no noun phrase beginning with "A" has.
+FOLLOWS = (
+    r"(?=\s*$|\s*[.,;:!?)\]\n(/&]|\s*[–—]|\s+-|-\s|[^\x00-\x7f]|\s+(?:because|since|as|for|which|that|not|in|on|at|by|based|is"
+    r"|are|was|seems|appears|looks|would|must|should|has|best|matches|corresponds|and|or|but|though|although|while|rather"
+    r"|instead|from|with|due|where|given|the|marks|shows|represents|lies|to|here|there|after|if|when|both|can|could|cannot"
+    r"|might|may|will|does|than|likely|probably|it)\b)"
+)
+_MENTION = re.compile(
+    rf"(?<![A-Za-z0-9_À-ɏ'’.-])(?P<noun>{NOUN}\s*[:#-]?\s*)?(?P<open>[(\[\"'“‘]{{0,3}})(?<![A-Za-z0-9_À-ɏ'’-])(?P<letter>[A-Z])"
+    rf"(?P<close>[)\]\"'”’]{{0,3}})(?![A-Za-z0-9_'’]|-\w)",
+)
+_SENTENCE_END = re.compile(r"[.!?;]+(?=\s|$)|\n")
+_ADVERBS = rf"(?:,?\s*{ADVERB}\s*,?)*"
+_THE = r"(?:\s*(?:the|at|a|an|one|of|either)\b){0,3}"
+_MARKED = r"(?:\s*\b(?:labell?ed|marked|indicated|denoted|shown|identified|designated|represented|tagged|named|called))"
+_BEFORE_STRONG = re.compile(
+    rf"(?:\b(?:i|we|let's|let\s+us)(?:\s*'\s*d|\s+would|\s+will|\s*'\s*ll|\s+can|\s+have\s+to|\s+must)?(?:\s+{ADVERB})*\s+(?:say|think|believe|"
+    r"guess|pick|choose|chose|select|selected|go\s+(?:with|for)|suggest|conclude|vote\s+for|opt\s+for|answer|favou?r|bet|"
+    rf"lean\s+towards?|settle\s+(?:on|for)|take|prefer|picked|assume|suspect|feel)\b[,:]?(?:\s+(?:it|that|the\s+answer|this|on))*"
+    rf"(?:\s+(?:would|must|should|will|has\s+to)\b)?(?:\s*{COPULA})?{_ADVERBS}{_THE}"
+    rf"|\b(?:it|this|that|he|answer|choice|option|pick|letter|match|counterpart|correspondence|selection|equivalent|solution)\b"
+    rf"[\"']?(?:\s+(?:would|must|should|will|has\s+to))?(?:\s+{ADVERB})*\s*{COPULA}{_ADVERBS}{_THE}"
+    rf"|(?:^|[.!?,;:\n]\s*|\b(?:and|but)\s+)(?:so|therefore|thus|hence|consequently|accordingly|ergo|finally)\b[,:]?{_ADVERBS}{_THE}"
+    rf"|^\s*(?:(?:i'm|i\s+am)\s+(?:not\s+)?\w*\s*sure,?\s*)?(?:but|{ADVERB}|my\s+(?:best\s+)?guess|guess)\b[,:]?\s*(?:i\s+\w+\s+)?"
+    rf"|\bbut{_ADVERBS}|\b(?:instead|rather)[,:]?"
+    rf"|\b(?:answer|answers|antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|svar)(?:\s+\w+)?\s*[:=–—-]*\s*{COPULA}?"
+    r"|(?:答案|答|选择|选项|应选|應選|故选|正确|正解|答え|정답)(?:的)?(?:点|選項|选项)?\s*[是为為はが은는:]*"
+    r")\s*$",
+    re.IGNORECASE,
+)
+_BEFORE_WEAK = re.compile(
+    rf"(?:{COPULA}{_ADVERBS}{_THE}(?:{_MARKED}(?:\s+(?:by|with|as))?)?(?:\s+the)?"
+    rf"|\b(?:corresponds?|corresponding|match(?:es|ing)?|aligns?|maps?|equals?|points?|refers?)(?:\s+{ADVERB})*"
+    rf"(?:\s+(?:to|with|best\s+to|best\s+with|closely\s+to))?(?:\s+the)?"
+    rf"|{_MARKED}(?:\s+(?:by|with|as))?(?:\s+the)?|\bclosest\s+to|\bbelongs\s+to|\bequivalent\s+to|\bsame\s+as|\bdenoted"
+    rf"|\b{ADVERB})\s*[:=]?\s*$",
+    re.IGNORECASE,
+)
+_MARKED_POINT = (
+    r"the\s+(?:\w+\s+){0,2}?(?:marked|reference|highlighted|indicated|query|same|red|blue|yellow|purple|green|arrow)\b"
+)
+_AFTER_STRONG = re.compile(
+    r"\s*(?:in\s+the\s+(?:second|target|other|right|2nd)\s+(?:image|picture|photo)\s+)?"
+    rf"(?:(?:is|seems|appears|looks|must\s+be|should\s+be|would\s+be|has\s+to\s+be|feels)(?:\s+(?:to\s+be|like))?(?:\s+{ADVERB})*"
+    r"(?:\s+(?:the|my|our|a))*\s+(?:\w+\s+)?(?:correct|right|best|answer|closest|nearest|most\s+\w+|corresponding|matching|match"
+    rf"|one\s+that|same|counterpart|choice|pick|equivalent|correspondence|point\s+corresponding)\b(?!\s+(?:of|distractor))"
+    rf"|(?:{ADVERB}\s+)?(?:matches|fits|corresponds)(?:\s+(?:best|it|exactly|perfectly))*\s*(?:[.!]|$|\n)"
+    rf"|(?:best\s+)?(?:corresponds(?:\s+\w+)?\s+to|matches|aligns\s+with|fits)\s+{_MARKED_POINT})",
+    re.IGNORECASE,
+)
+_BEFORE_REJECTED = re.compile(
+    rf"(?:\b(?:not|never|neither|nor|no|isn't|aren't|wasn't|unlike|except|excluding|exclude|without|eliminate|reject|ruled?\s+out"
+    rf"|discard|instead\s+of|rather\s+than|other\s+than|than|cannot\s+be|can't\s+be|couldn't\s+be|could\s+not\s+be|nicht|no\s+es"
+    rf"|over|versus|vs\.?|不是)(?:\s+(?:be|at|the|either|both|to|with|{NOUN}|{ADVERB}))*)\s*$",
+    re.IGNORECASE,
+)
+_BEFORE_DOUBTED = re.compile(
+    r"\b(?:either|between|might|may|could|maybe|perhaps|possibly|whether|if|might\s+be|second|next|runner-?up|alternative(?:ly)?)"
+    rf"\b(?:\s+(?:be|also|is|the|best|it|it's|{NOUN}|{ADVERB}|{COPULA}))*\s*$",
+    re.IGNORECASE,
+)
+_AFTER_REJECTED = re.compile(
+    r"\s*(?:(?:is|are|was|seems|looks|appears|must\s+be|would\s+be)(?:\s+(?:to\s+be|\w+ly))*\s+"
+    r"(?:not\b|in?correct|wrong|too\b|on\s+the\s+wrong|a\s+(?:common\s+)?distractor|ruled\s+out|n't|unlikely|excluded|close\b"
+    r"|second|farther|further|off\b)|isn't|(?:cannot|can't|does\s+not|doesn't|do\s+not)\b|\?)",
+    re.IGNORECASE,
+)
+_REST_OF_LIST = re.compile(rf"(?:[A-D]\b[)\"']*\s*,?\s*(?:or|nor|and|,|/|&)\s*(?:{NOUN}\s+)?)+$")
+_ALTERNATIVE = re.compile(
+    rf"\s*,?\s*(?:or|and|/|&|,)\s*(?:{NOUN}\s*)?[(\[\"']{{0,2}}(?P<letter>[A-D])\b(?![’'-]|\s+(?:is|are|was|seems|looks|would|lies)\b)"
+)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A lone capital letter of a text.
+
+    Attributes:
+        letter: "A" to "Z".
+        verdict: "affirmed" (given as the answer in so many words), "suggested" (nothing speaks against it), "rejected",
+            or "mentioned".
+        alternative: another letter is offered beside it ("A or B").
+    """
+
+    letter: str
+    verdict: Verdict
+    alternative: bool
+
+
+def affirmed_letter(text: str) -> str | None:
+    """The letter that the sentences of a text give as the answer, None for none or more than one.
+
+    The last affirmed letter counts. Where none is affirmed, a suggested one counts if no other letter is mentioned
+    other than to reject it.
+    """
+    mentions = [mention for sentence in _sentences(text) for mention in _mentions(sentence)]
+    affirmed = [mention for mention in mentions if mention.verdict == "affirmed"]
+    if affirmed:
+        return None if affirmed[-1].alternative else affirmed[-1].letter
+    left = [mention for mention in mentions if mention.verdict != "rejected"]
+    suggested = {mention.letter for mention in left if mention.verdict == "suggested"}
+    if len({mention.letter for mention in left}) != 1 or not suggested or any(mention.alternative for mention in left):
+        return None
+    return suggested.pop()
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences, each with its final punctuation: a question mark behind a letter doubts it."""
+    found, start = [], 0
+    for end in _SENTENCE_END.finditer(text):
+        found.append(text[start : end.end()])
+        start = end.end()
+    return [sentence for sentence in (*found, text[start:]) if sentence.strip()]
+
+
+def _mentions(sentence: str) -> list[Mention]:
+    found: list[Mention] = []
+    for match in _MENTION.finditer(sentence):
+        before, after = sentence[max(0, match.start() - 160) : match.start()], sentence[match.end() : match.end() + 120]
+        if not (match["noun"] or match["close"]) and not re.match(FOLLOWS, after, re.IGNORECASE):
+            continue
+        if match["letter"] == "I" and not match["noun"]:
+            continue
+        other = _ALTERNATIVE.match(after)
+        listed = _REST_OF_LIST.search(before)
+        context = before[: listed.start()] if listed else before
+        alternative = bool(other and other["letter"] != match["letter"]) or listed is not None
+        found.append(Mention(match["letter"], _verdict(context, after), alternative))
+    return found
+
+
+def _verdict(before: str, after: str) -> Verdict:
+    if _BEFORE_REJECTED.search(before) or _AFTER_REJECTED.match(after):
+        return "rejected"
+    if _BEFORE_DOUBTED.search(before):
+        return "mentioned"
+    clause = re.search(
+        r"(?:^|[.!?,;:\n]|\b(?:so|that|think|thus|but|and|therefore|because|believe|say))\s*$", before, re.I
+    )
+    if _BEFORE_STRONG.search(before) or (clause and _AFTER_STRONG.match(after)):
+        return "affirmed"
+    return "suggested" if _BEFORE_WEAK.search(before) else "mentioned"

@@ -1,0 +1,107 @@
+"""Questions for other kits, tried with the real ones where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import load_dataset
+from helpers.tiny_folder import write_folder
+from PIL import ImageFile
+
+from soco_datasets.cli import main
+from soco_datasets.data.folder import open_folder
+from soco_datasets.data.questions.pictures import open_pictures
+from soco_datasets.lvlm.question_rows import read_rows
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("kits")
+    data = write_folder(root / "tiny")
+    assert main(["lvlm", "export", "--format", "parquet", "--data", str(data), "--out", str(root / "out")]) == 0
+    return data, root / "out"
+
+
+def test_datasets_reads_the_exported_folder(exported: tuple[Path, Path]) -> None:
+    data, out = exported
+    folder = open_folder(data)
+    for setting in ("vis", "desc"):
+        loaded = load_dataset(str(out), setting, split="test")
+        rows = read_rows(folder, setting)
+        assert [row["answer"] for row in loaded] == [row["answer"] for row in rows]
+        pictures = list(open_pictures(folder, rows[1]).values())
+        assert loaded[1]["image_1"].size == pictures[0].size
+        assert (loaded[1]["image_2"] is None) == (setting == "desc")
+        assert loaded[1]["question"].startswith("<image 1>")
+        assert "<image" not in loaded[1]["question_text"]
+
+
+def utilities(out: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("soco_lmms_utils", out / "lmms_eval" / "utils.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_functions_for_lmms_eval(exported: tuple[Path, Path]) -> None:
+    _, out = exported
+    tools = utilities(out)
+    docs = list(load_dataset(str(out), "vis", split="test"))
+    assert [image.mode for image in tools.doc_to_visual(docs[0])] == ["RGB", "RGB"]
+    assert "Options:\nA. Point A" in tools.doc_to_text(docs[0])
+    groups = {doc["g_index"] for doc in docs}
+    wrong = next(iter(groups))
+    found = [
+        tools.process_results(d, [d["answer"] if d["g_index"] != wrong or d["ordering"] else "none"]) for d in docs
+    ]
+    assert tools.accuracy([item["soco_accuracy"] for item in found]) == 1 - 1 / len(docs)
+    assert tools.circular([item["soco_circular"] for item in found]) == 1 - 1 / len(groups)
+
+
+def test_lmms_eval_finds_the_tasks(exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)  # lmms-eval sets it for the whole process
+    tasks = pytest.importorskip("lmms_eval.tasks", reason="lmms-eval is not installed", exc_type=ImportError)
+    _, out = exported
+    manager = tasks.TaskManager(include_path=str(out / "lmms_eval"), include_defaults=False)
+    assert {"soco_lvlm_vis", "soco_lvlm_vis_desc", "soco_lvlm_desc"} <= set(manager.all_tasks)
+    found = tasks.get_task_dict(["soco_lvlm_vis"], manager)["soco_lvlm_vis"]
+    docs = found.test_docs()
+    assert len(docs) == len(load_dataset(str(out), "vis", split="test"))
+    assert "Options:" in found.doc_to_text(docs[0])
+    assert len(found.doc_to_visual(docs[0])) == 2
+
+
+def test_evalscope_reads_the_rows(exported: tuple[Path, Path]) -> None:
+    pytest.importorskip("evalscope.benchmarks.general_vmcq.general_vmcq_adapter", exc_type=ImportError)
+    from evalscope.api.dataset.loader import LocalDataLoader
+    from evalscope.api.registry import get_benchmark
+    from evalscope.config import TaskConfig
+
+    _, out = exported
+    adapter = get_benchmark("general_vmcq", TaskConfig(datasets=["general_vmcq"]))
+    loader = LocalDataLoader(
+        data_id_or_path=str(out), split="val", subset="vis", sample_fields=adapter.record_to_sample
+    )
+    samples = loader.load()
+    rows = load_dataset(str(out), "vis", split="test")
+    assert [sample.target for sample in samples] == [row["answer"] for row in rows]
+    content = samples[0].input[0].content
+    assert [part.type for part in content].count("image") == 2
+
+
+def test_the_entry_for_inspect_evals_names_the_task(exported: tuple[Path, Path]) -> None:
+    yaml = pytest.importorskip("yaml")
+    _, out = exported
+    entry = yaml.safe_load((out / "inspect_evals" / "eval.yaml").read_text())
+    source = Path(sys.modules["soco_datasets"].__file__ or "").parents[1] / entry["task_file"]
+    assert "@task\ndef soco_lvlm(" in source.read_text()
+    assert [task["arguments"]["setting"] for task in entry["tasks"]] == ["vis", "vis_desc", "desc"]
+    card = (out / "README.md").read_text()
+    assert json.dumps("vis.parquet")[1:-1] in card
