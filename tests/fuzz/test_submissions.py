@@ -16,6 +16,7 @@ from helpers import reference_pck
 from helpers.fuzzing import ODD, Campaign, damage, mutate_json, near
 from helpers.pair_tables import small_table
 
+from soco_datasets.config import alpha_key
 from soco_datasets.errors import PredictionsError, SocoError
 from soco_datasets.hub.sources import local_entries
 from soco_datasets.hub.verify import verify_file
@@ -81,7 +82,7 @@ def check_score(table: pa.Table, record: EvaluationResult) -> None:
                 size=features.size,
                 normaliser=scoring.normalizer,
             )
-            found = by_reduction["pair"][f"{alpha:g}"]["per_category"]
+            found = by_reduction["pair"][alpha_key(alpha)]["per_category"]
             for name, value in expected.items():
                 assert not name or found[name]["pck"] == pytest.approx(value), (task, alpha, name)
 
