@@ -35,6 +35,15 @@ def read_bounded(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
         BoundsError: too many rows, too many bytes once it is unpacked, or a text that is too long.
         pyarrow.ArrowException, OSError: not a whole Parquet file.
     """
+    try:
+        return _read(path, columns)
+    except (BoundsError, pa.ArrowException, OSError):
+        raise
+    except Exception as error:  # a damaged footer makes pyarrow raise what it likes, such as UnicodeDecodeError
+        raise pa.ArrowInvalid(f"damaged: {error}") from error
+
+
+def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
     size = path.stat().st_size
     most = max(_LEAST, _TIMES * size)
     with pq.ParquetFile(path.absolute()) as file:
