@@ -289,6 +289,8 @@ def check_alphas(alphas: Any) -> tuple[float, ...]:
 
 def check_reductions(reductions: Any) -> tuple[str, ...]:
     """The reductions' names. Raises `UsageError` on an unknown, repeated or missing one."""
+    if not isinstance(reductions, str | list | tuple) or not all(isinstance(name, str) for name in reductions):
+        raise UsageError(f"reductions must be names such as pair, keypoint, got {reductions!r}.")
     names = (reductions,) if isinstance(reductions, str) else tuple(reductions)
     for name in names:
         if name not in REDUCTIONS:

@@ -98,7 +98,7 @@ def read_protocol(stored: Any) -> Protocol:
 def _check_protocol(stored: Any) -> Protocol:
     try:
         return read_protocol(stored)
-    except ValueError as error:  # UsageError is one
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:  # UsageError is a ValueError
         raise ValueError(f"is invalid: {error}") from None
 
 
