@@ -108,6 +108,7 @@ BAD_RECORDS = {
     "many alphas": spoil(lambda f: f["protocol"].update(alphas=[n / 1e5 for n in range(1, 5000)])),
     "soft_beta": spoil(lambda f: f["protocol"].update(soft_beta=10**400)),
     "nan": spoil(lambda f: f["metrics"]["soc"]["pair"]["0.1"]["overall"].update(pck=float("nan"))),
+    "reductions": spoil(lambda f: f["protocol"].update(reductions=5)),
     "version": spoil(lambda f: f.update(schema_version=True)),
     "nested": lambda path: path.write_text("[" * 10**5) and None,
     "half a character": spoil(lambda f: f["model"].update(name="\ud800")),
