@@ -269,21 +269,28 @@ class RunConfig:
             raise UsageError("--address and --ray-workers require --engine ray.")
 
 
+_MOST_ALPHAS = 64
+
+
 def check_alphas(alphas: Any) -> tuple[float, ...]:
     """The thresholds as floats. Raises `UsageError` unless they are one or more different finite numbers above 0."""
     if isinstance(alphas, str | bytes | bool):
         raise UsageError(f"alphas must be numbers such as 0.1, 0.05, got {alphas!r}.")
     try:
         values = tuple(float(alpha) for alpha in ([alphas] if isinstance(alphas, int | float) else alphas))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"alphas must be numbers such as 0.1, 0.05, got {alphas!r}.") from None
     if not values or len(set(values)) != len(values) or not all(math.isfinite(a) and a > 0 for a in values):
-        raise UsageError(f"alphas must be one or more different finite numbers above 0, got {list(values)}.")
+        raise UsageError(f"alphas must be one or more different finite numbers above 0, got {list(values[:5])}.")
+    if len(values) > _MOST_ALPHAS:
+        raise UsageError(f"alphas must be at most {_MOST_ALPHAS} numbers, got {len(values)}.")
     return values
 
 
 def check_reductions(reductions: Any) -> tuple[str, ...]:
     """The reductions' names. Raises `UsageError` on an unknown, repeated or missing one."""
+    if not isinstance(reductions, str | list | tuple) or not all(isinstance(name, str) for name in reductions):
+        raise UsageError(f"reductions must be names such as pair, keypoint, got {reductions!r}.")
     names = (reductions,) if isinstance(reductions, str) else tuple(reductions)
     for name in names:
         if name not in REDUCTIONS:

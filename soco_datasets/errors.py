@@ -36,6 +36,10 @@ class DatasetFolderError(SocoError, ValueError):
     """A built dataset folder that is damaged, incomplete or of an unknown version."""
 
 
+class ChangedDataError(DatasetFolderError):
+    """A file of a built dataset folder that is not what was built. No evaluation goes on with it."""
+
+
 class BackboneError(SocoError, ValueError):
     """A model that cannot be loaded or does not give the features it promises."""
 

@@ -1,4 +1,4 @@
-"""Tests whose parameters name a photograph of `real_sample` skip where the photographs are not."""
+"""Tests whose parameters name a photograph of `real_sample` skip where the photographs are not; options of fuzzers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from helpers.shared_data import REAL_SAMPLE, needs_photographs
 
 def _names_photographs(value: object) -> bool:
     return isinstance(value, str | Path) and (str(value) == "real" or REAL_SAMPLE.name in str(value))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of tests/fuzz."""
+    group = parser.getgroup("fuzz")
+    group.addoption("--fuzz-seconds", type=float, default=0, help="run each fuzzer so long (default: a few trials)")
+    group.addoption("--fuzz-seed", type=int, default=None, help="run the one trial of this seed")
+    group.addoption("--fuzz-journal", default=".fuzz", help="folder of the journals that a long run resumes from")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

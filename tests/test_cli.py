@@ -93,12 +93,15 @@ def test_results_lie_where_they_were_asked_for(tmp_path: Path, out: str) -> None
     assert soco(tmp_path, "evaluate", *options, out, cwd=here, **environment).returncode == 0
     name = out.removeprefix("--out=")
     folder = user / "r" if name == "~/r" else here / name
-    assert sorted(path.name for path in folder.iterdir()) == ["dense_sift.json", "dense_sift.predictions.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "dense_sift.size64.json",
+        "dense_sift.size64.predictions.parquet",
+    ]
     assert list(here.iterdir()) == ([] if name == "~/r" else [here / Path(name).parts[0]])
-    record = f"{name}/dense_sift.predictions.parquet"
+    record = f"{name}/dense_sift.size64.predictions.parquet"
     again = soco(tmp_path, "score", record, f"{out}/again.json", cwd=here, **environment)
     assert again.returncode == 0, again.stderr
-    assert (folder / "again.json").read_bytes() == (folder / "dense_sift.json").read_bytes()
+    assert (folder / "again.json").read_bytes() == (folder / "dense_sift.size64.json").read_bytes()
 
 
 def test_names_of_files_cannot_steer_the_terminal(home: Path) -> None:
@@ -148,6 +151,6 @@ def test_the_readme_walk_prints_the_expected_numbers(home: Path) -> None:
     info = soco(home, "info", "D", "--verify")
     assert info.returncode == 0
     assert "differ from the real SOCO" in info.stdout
-    mismatch = soco(home, "score", "R/dinov2_tiny_p14.predictions.parquet", "--data", "mini")
+    mismatch = soco(home, "score", "R/dinov2_tiny_p14.size285.predictions.parquet", "--data", "mini")
     assert mismatch.returncode == 1
-    assert "R/dinov2_tiny_p14.predictions.parquet: these predictions were made on dataset" in mismatch.stderr
+    assert "R/dinov2_tiny_p14.size285.predictions.parquet: these predictions were made on dataset" in mismatch.stderr

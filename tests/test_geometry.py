@@ -67,7 +67,7 @@ def test_conventions_differ_by_less_than_two_truncations(x: float, y: float, sid
 
 
 @given(st.integers(1, 100), st.data())
-def test_centred_cell_centers_are_grid_indices(grid: int, data: st.DataObject) -> None:
+def test_centered_cell_centers_are_grid_indices(grid: int, data: st.DataObject) -> None:
     column, row = data.draw(st.integers(0, grid - 1)), data.draw(st.integers(0, grid - 1))
     center = cells_to_unit([column], [row], grid, "centered")
     np.testing.assert_allclose(unit_to_grid_sample(center, grid, "centered"), [[column, row]], atol=1e-4)

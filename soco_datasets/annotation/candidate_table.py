@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from ..utils.files import atomic_write
+from ..utils.foreign import read_json_text
 from .candidate_filters import FilterOptions, JudgedCandidate, KnownImages, open_candidate, options_record
 from .database import Event, ImageRow
 from .project_images import NewImage, add_image
@@ -112,7 +113,7 @@ def _write(folder: Path, source: str, rows: list[dict[str, Any]], run: dict[str,
     writer.writeheader()
     writer.writerows([{key: plain_cell(value) for key, value in row.items()} for row in (*kept, *rows)])
     atomic_write(table, buffer.getvalue())
-    earlier = json.loads(runs.read_text(encoding="utf-8")) if runs.is_file() else []
+    earlier = read_json_text(runs.read_bytes()) if runs.is_file() else []
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     atomic_write(runs, json.dumps([*earlier, {"source": source, "time": stamp, **run}], indent=2) + "\n")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, SocoError
+from ..utils.foreign import read_json_text
 
 _MAX_BYTES = 2_000_000_000
 
@@ -27,6 +27,6 @@ def read_outside_json(path: Path) -> Any:
     if path.stat().st_size > _MAX_BYTES:
         raise AnnotationFileError(f"{path} is larger than {_MAX_BYTES // 10**9} GB.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        return read_json_text(path.read_bytes())
+    except ValueError as error:
         raise AnnotationFileError(f"{path} is not valid JSON ({error}).") from None

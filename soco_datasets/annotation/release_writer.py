@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..utils.foreign import read_json_text
 from .release_pairs import Pair, PairChooser
 from .release_views import CategorySpec, ReleaseParts, ReleaseView
 
@@ -156,7 +157,7 @@ def _last_number(folder: Path) -> int:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json_text(path.read_bytes()) if path.is_file() else None
 
 
 def write_json(path: Path, content: Any) -> None:

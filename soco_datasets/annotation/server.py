@@ -7,7 +7,6 @@ with no cookie there is nothing that another site's request could use.
 from __future__ import annotations
 
 import importlib.resources
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..utils.foreign import ForeignTextError, read_json_text
 from .guard import Guard, GuardOptions, read_body
 from .refusals import RefusedError
 from .server_annotate import annotate_routes
@@ -75,14 +75,9 @@ def _endpoint(handler: Handler, has_body: bool) -> Callable[[Request], Awaitable
 
 def parse_request(raw: bytes) -> dict[str, Any]:
     """A JSON object from a request's body. Raises `RefusedError` (400) for anything else, NaN and Infinity included."""
-
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is not JSON")
-
     try:
-        body = json.loads(raw, parse_constant=refuse)
-        json.dumps(body, ensure_ascii=False).encode()  # lone surrogates cannot be stored
-    except (ValueError, RecursionError):
+        body = read_json_text(raw)
+    except ForeignTextError:
         raise RefusedError(400, "not_json", "The request's body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise RefusedError(400, "not_json", "The request's body must be a JSON object.")

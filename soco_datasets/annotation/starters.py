@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..benchmarks.soco.metadata import read_metadata
 from ..benchmarks.soco.names import parse_name
 from ..errors import DataNotFoundError, UsageError, unknown_name
 from ..utils.files import atomic_write
+from ..utils.foreign import read_json_text
 from .project import PROJECT_FILE, Keypoint, ProjectCategory
 
 _AP10K = (
@@ -125,8 +125,8 @@ def load_taxonomy(source: str, names: Sequence[str] = ()) -> list[ProjectCategor
     if not path.is_file():
         raise DataNotFoundError(f"{source!r} is neither a file nor one of {', '.join(TAXONOMIES)}.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        data = read_json_text(path.read_bytes())
+    except ValueError:
         raise UsageError(f"{path} is not valid JSON.") from None
     found = _from_coco(data) if isinstance(data, dict) and "annotations" in data else _from_soco(data)
     if not found:

@@ -12,6 +12,7 @@ import secrets
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ..utils.foreign import read_json_text
 from .database import Assignment, Meta, Person
 from .refusals import RefusedError
 
@@ -64,7 +65,7 @@ def turk_person(session: Session, token: str | None) -> tuple[Person, tuple[str,
     secret = session.get(Meta, _SECRET)
     if secret is None or not hmac.compare_digest(_sign(secret.value, payload).encode(), signature.encode()):
         raise RefusedError(401, "bad_token", "This session is not valid. Open the HIT again.")
-    person_id, assignment, hit = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    person_id, assignment, hit = read_json_text(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return session.get_one(Person, person_id), (assignment, hit)
 
 

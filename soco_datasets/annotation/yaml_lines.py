@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SocoError
+from ..utils.foreign import ForeignTextError, check_yaml
 
 _DEEPEST = 20
 
@@ -58,11 +59,11 @@ def parse_yaml(text: str, label: str) -> LinedYaml:
     import yaml
 
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ProjectError(f"{label}{line}: not valid YAML ({getattr(error, 'problem', None) or error}).") from None
+        check_yaml(text)
+    except ForeignTextError as error:
+        line = f", line {error.line}" if error.line else ""
+        raise ProjectError(f"{label}{line}: not valid YAML ({error.problem}).") from None
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
     parsed = LinedYaml(None, {(): 1})
     if root is not None:
         parsed.value = _plain(root, (), parsed, label)

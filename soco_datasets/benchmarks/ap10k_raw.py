@@ -8,7 +8,6 @@ points left out; per species the last 30 pictures are test, the 20 before them v
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReleaseError
+from ..utils.foreign import read_json_text
 from .assembly import Annotated, Assembly, Listed, Point, corners, folder_with
 
 POINTS = (
@@ -90,7 +90,7 @@ def _merged(assembly: Assembly) -> tuple[dict[int, Any], list[Any], dict[int, An
             assembly.findings.error(assembly.relative(path), "", "list_missing", "is not there", "download it again")
             continue
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json_text(path.read_bytes())
             images.update((int(image["id"]), image) for image in content["images"])
             annotations += content["annotations"]
             categories.update((int(category["id"]), category) for category in content["categories"])

@@ -7,7 +7,6 @@ features are computed once where maps are kept by content.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ..data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView,
 from ..data.taxonomy import KeypointEntry, Taxonomy
 from ..errors import ReleaseError
 from ..utils.chunks import Mapper
+from ..utils.foreign import read_json_text
 from .image_files import read_images
 from .release_files import ReleaseFiles, read_error
 
@@ -93,7 +93,7 @@ class Assembly:
     def read_json(self, path: Path) -> Any:
         """The JSON of a file; None and an error in the findings where it has none."""
         try:
-            return json.loads(path.read_bytes())
+            return read_json_text(path.read_bytes())
         except (OSError, ValueError) as error:
             self.findings.error(self.relative(path), "", "bad_json", read_error(error), "get the file again")
             return None

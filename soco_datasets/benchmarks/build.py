@@ -112,7 +112,7 @@ def build_dataset(
             "counts": _counts(release, shards),
             "findings": {
                 "counts": findings.counts(),
-                "left_out": len(findings.of("error")),
+                "left_out": len(findings.blamed),
                 "listed": findings.as_dicts()[:_LISTED_FINDINGS],
             },
             "shards": [shard.as_dict() for shard in shards],

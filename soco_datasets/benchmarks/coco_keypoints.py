@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from ..data.release_types import Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
+from ..utils.foreign import read_json_text
 from .assembly import Annotated, Assembly, Listed, Point, checked_root, corners
 from .base import Benchmark, BuildOptions, PointRule, Task
 
@@ -95,7 +95,7 @@ def _find_root(path: Path) -> Path | None:
 
 def _has_keypoints(file: Path, wanted: str) -> bool:
     try:
-        content = json.loads(file.read_bytes())
+        content = read_json_text(file.read_bytes())
     except (OSError, ValueError):
         return False
     entries = content.get("annotations") if isinstance(content, dict) else None
@@ -108,7 +108,7 @@ def _root_of(file: Path) -> Path:
 
 def _parsed(file: Path, names: Mapping[str, str]) -> CocoFile:
     try:
-        content = json.loads(file.read_bytes())
+        content = read_json_text(file.read_bytes())
         images, annotations, categories = (content[names.get(key, key)] for key in FIELDS[:3])
         return CocoFile(
             file,
@@ -209,7 +209,7 @@ def _listed(assembly: Assembly, content: CocoFile, path: Path) -> list[Listed]:
     """The pairs of a user's list: rows of category, source, target."""
     try:
         text = path.read_text(encoding="utf-8")
-        loaded: Any = json.loads(text) if path.suffix == ".json" else list(csv.DictReader(text.splitlines()))
+        loaded: Any = read_json_text(text) if path.suffix == ".json" else list(csv.DictReader(text.splitlines()))
         rows = [(str(row["category"]), str(row["source"]), str(row["target"])) for row in loaded]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

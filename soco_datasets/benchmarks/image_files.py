@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image, UnidentifiedImageError
 
 from ..data.diagnostics import BuildReport, Diagnostic
+from ..data.images import MAX_PIXELS
 from ..data.release_types import ImageRecord
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import progress
@@ -21,7 +22,7 @@ from .release_files import ReleaseFiles, read_error
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # what Pillow opens as JPEG may be MPO, a camera's JPEG with a preview
 _ENDINGS = (".jpeg", ".jpg", ".jpe", ".jfif", ".mpo", ".png", ".webp")
-_MAX_PIXELS = 200_000_000
+_MAX_PIXELS = MAX_PIXELS
 _ORIENTATION = 0x0112
 _CHUNK = 128  # images that one call of a mapper checks
 

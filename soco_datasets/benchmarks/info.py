@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 
 from ..data.diagnostics import SEVERITIES, Diagnostic
 from ..data.folder import DatasetFolder
+from ..data.manifest import MANIFEST, REBUILD, require_fields
+from ..errors import DatasetFolderError
 from .base import SOCO, benchmark_of
 from .card import manifest_notes
 
@@ -27,8 +29,12 @@ def queries(folder: DatasetFolder) -> dict[str, int]:
 
 def describe_findings(folder: DatasetFolder) -> str:
     """What the build found in the source, one line each, as far as the manifest lists them."""
+    require_fields(folder.path, folder.manifest, "findings")
     found = folder.manifest["findings"]
-    lines = [str(Diagnostic(**item)) for item in found["listed"]]
+    try:
+        lines = [str(Diagnostic.from_dict(item)) for item in found["listed"]]
+    except ValueError as error:
+        raise DatasetFolderError(f"{folder.path / MANIFEST}: {error}. {REBUILD}") from None
     left = sum(sum(rules.values()) for rules in found["counts"].values()) - len(lines)
     if left > 0:
         lines.append(f"and {left:,} more, which the manifest only counts")
@@ -38,6 +44,7 @@ def describe_findings(folder: DatasetFolder) -> str:
 def describe_folder(folder: DatasetFolder, all_pairs: bool = True) -> str:
     """The counts as text for the terminal."""
     manifest: dict[str, Any] = folder.manifest
+    require_fields(folder.path, manifest, "source", "pairs", "toolkit_version", "counts", "findings")
     benchmark = benchmark_of(folder)
     source, origins = manifest["source"], manifest["pairs"]
     is_soco = benchmark.name == SOCO

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..data.remote_folder import (
     one_revision,
 )
 from ..errors import DataNotFoundError, SocoError, UsageError
+from ..utils.foreign import read_json_text
 from .base import SOCO, Benchmark, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
@@ -106,7 +106,7 @@ def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | N
     if data_dir is not None or revision is not None or not is_built(here):
         return data_dir
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # a manifest of something else is not meant
-        if json.loads((here / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT_NAME:
+        if read_json_text((here / MANIFEST).read_bytes())["format"] == FORMAT_NAME:
             return here
     return data_dir
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..errors import unknown_name
 from ..utils.files import check_writable
 from ..utils.paths import local_path
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, engine_config, open_extractor
-from .model_options import add_model_options, extractor_spec, memory_budget
+from .model_options import add_model_options, add_overwrite, extractor_spec, memory_budget, qualifiers
 from .paper_probe import probe_scoring, report_skipped, requested_probe
-from .probe import trained_probe
+from .probe import check_probe, trained_probe
 
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
     from ..config import RunConfig, ScoringConfig
+    from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
@@ -54,6 +56,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="skip images that do not decode, and count them")
     add_engine_options(parser)
     parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for record and predictions")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -70,13 +73,14 @@ def run(arguments: argparse.Namespace) -> None:
     tasks = requested_tasks(arguments, folder)
     probe = requested_probe(arguments, folder)
     from ..correspondence.evaluate import evaluate_backbone
-    from ..records.evaluation import check_replaces_own
     from ..reporting.terminal_tables import format_metrics_table
 
     with open_extractor(extractor_spec(arguments), how) as extractor:
-        check_replaces_own(arguments.out, extractor.describe())
+        names = result_names(arguments, extractor, scoring, folder, tasks)
+        if probe is not None:
+            check_probe(arguments, extractor.describe(), probe_scoring(scoring), probe)
         evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
-        result, written = evaluation.result, _write(arguments.out, evaluation)
+        result, written = evaluation.result, _write(arguments.out, evaluation, names)
         print(format_metrics_table(result))
         bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
@@ -86,19 +90,54 @@ def run(arguments: argparse.Namespace) -> None:
             report_skipped("since there are images that do not decode")
         elif probe is not None:
             local = cast("DenseFeatureExtractor", extractor)
-            print(f"\n{trained_probe(local, probe, arguments.out, scoring=probe_scoring(scoring), run=how)}")
+            trained = trained_probe(
+                local, probe, arguments.out, scoring=probe_scoring(scoring), run=how, name=names.stem
+            )
+            print(f"\n{trained}")
 
 
-def _write(out: Path, evaluation: Evaluation) -> str:
+class ResultNames(NamedTuple):
+    """The stem of the files of an evaluation, and whether those of the same run are there and will be replaced."""
+
+    stem: str
+    replaced: bool
+
+
+def result_names(
+    arguments: argparse.Namespace,
+    extractor: Extractor,
+    scoring: ScoringConfig,
+    folder: DatasetFolder,
+    tasks: Sequence[Task],
+) -> ResultNames:
+    """How the results will be called. Raises `UsageError` where those of another run have the name."""
+    from ..correspondence.evaluate import by_benchmark, protocol_of
+    from ..records.evaluation import EvaluationResult
+    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+
+    used, scoring = by_benchmark(extractor, folder, scoring)
+    model = used.describe()
+    split = "" if arguments.split in ("test", "all") else arguments.split
+    stem = result_name(model, *qualifiers(arguments), split)
+    planned = PlannedRun(
+        model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], arguments.split
+    )
+    record = arguments.out / (f"{stem}.all.json" if arguments.split == "all" else f"{stem}.json")
+    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=arguments.overwrite))
+
+
+def _write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     """Write the record and the predictions, where they were kept; which files these are, as text."""
     from ..records.evaluation import write_evaluation, write_record
 
     if evaluation.predictions is None:
-        record, kept = write_record(out, evaluation.result), "none of all pairs: soco score, compare, submit need them"
+        record = write_record(out, evaluation.result, names.stem)
+        kept = "none of all pairs: soco score, compare, submit need them"
     else:
-        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
+        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, names.stem)
         kept = str(predictions)
-    return f"record       {record}\npredictions  {kept}"
+    replaced = "\nreplaced     those of an earlier run" if names.replaced else ""
+    return f"record       {record}\npredictions  {kept}{replaced}"
 
 
 def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:

@@ -144,6 +144,7 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[list[PromptedQuestions],
 
     style = MarkerStyle(arguments.marker, arguments.marker_color)
     folder = open_folder(resolve_data(arguments.data))
+    folder.check_intact(images=True)
     named = [part.strip() for part in (arguments.setting or "").split(",") if part.strip()]
     settings = list(dict.fromkeys(named or stored_settings(folder) or SETTINGS))
     model, options = asking_options(arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
@@ -36,6 +36,34 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
     parser.add_argument("--workers", type=int, help="decoding threads (default: one per core, from 2 to 8)")
     parser.add_argument("--memory-budget", help=_BUDGET)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Declare `--overwrite` of results."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results of another run (data, settings, tasks, weights)"
+    )
+
+
+def qualifiers(arguments: argparse.Namespace) -> list[str]:
+    """What the names of results say of options that are not at their default: "size140", "layer5", "centered" ..."""
+    chosen: list[tuple[str, Any, Any]] = [
+        ("size", arguments.image_size, 800),
+        ("layer", arguments.layer, None),
+        ("layers", arguments.layers and arguments.layers.replace(",", "-"), None),
+        ("norm-", arguments.norm, None),
+        ("upsample", arguments.upsample, 1),
+        ("grid", arguments.grid, None),
+        ("recipe-", arguments.recipe, None),
+        ("statistics-", arguments.statistics, "auto"),
+        ("", _DTYPES.get(arguments.dtype, arguments.dtype), None),
+        ("", arguments.convention, None),
+        ("normalizer-", getattr(arguments, "normalizer", "bbox"), "bbox"),
+        ("beta", getattr(arguments, "soft_beta", 0.02), 0.02),
+        ("window", getattr(arguments, "soft_window", 7), 7),
+        ("valid-area", "" if getattr(arguments, "valid_area", False) else None, None),
+    ]
+    return [f"{name}{value}" for name, value, default in chosen if value not in (default, "reference", "float32")]
 
 
 def memory_budget(arguments: argparse.Namespace) -> int | None:

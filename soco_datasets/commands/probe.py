@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.files import check_writable
 from ..utils.paths import local_path
 from .common import Commands, command, numbers
-from .model_options import add_model_options, load_extractor, memory_budget
+from .model_options import add_model_options, add_overwrite, load_extractor, memory_budget, qualifiers
 
 if TYPE_CHECKING:
     from ..config import RunConfig, ScoringConfig
@@ -37,6 +39,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--convention", default="reference", help="reference (default) or centered")
     parser.add_argument("--alphas", default="0.1,0.05,0.02", help="PCK thresholds (default 0.1,0.05,0.02)")
     parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for the record and the heads")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -60,7 +63,34 @@ def run(arguments: argparse.Namespace) -> None:
     folder = open_folder(resolve_data(arguments.data))
     variants = arguments.variants.split(",")
     data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed)
-    print(trained_probe(load_extractor(arguments), data, arguments.out, recipe, scoring=scoring, run=how))
+    extractor = load_extractor(arguments)
+    name = check_probe(arguments, extractor.describe(), scoring, data, recipe)
+    print(trained_probe(extractor, data, arguments.out, recipe, scoring=scoring, run=how, name=name))
+
+
+def check_probe(
+    arguments: argparse.Namespace,
+    model: Mapping[str, Any],
+    scoring: ScoringConfig,
+    data: ProbeData,
+    recipe: ProbeRecipe | None = None,
+) -> str:
+    """The stem of a probe's files. Raises `UsageError` where a probe of another run has the name."""
+    from ..correspondence.evaluate import protocol_of
+    from ..features.linear_probe import ProbeRecipe
+    from ..records.probe import ProbeRecord
+    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+
+    name = result_name(model, *qualifiers(arguments))
+    planned = PlannedRun(
+        model,
+        protocol_of(model, scoring),
+        data.folder.content_hash,
+        data.variants,
+        recipe=asdict(recipe or ProbeRecipe()),
+    )
+    check_replaces_own(arguments.out / f"{name}.probe.json", ProbeRecord, planned, overwrite=arguments.overwrite)
+    return name
 
 
 def trained_probe(
@@ -71,12 +101,13 @@ def trained_probe(
     *,
     scoring: ScoringConfig,
     run: RunConfig,
+    name: str | None = None,
 ) -> str:
-    """Train a probe, write it and return its table and files as text. Arguments as of `run_probe`."""
+    """Train a probe, write it as `name` and return its table and files as text. Arguments as of `run_probe`."""
     from ..correspondence.probe_training import run_probe, write_probe
 
     trained = run_probe(extractor, data, recipe, scoring=scoring, run=run)
-    record, heads = write_probe(out, trained)
+    record, heads = write_probe(out, trained, name)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         tasks = get_tasks(read_header(table).tasks)
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
         try:
-            check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder))
+            check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         except PredictionsError as error:
             raise PredictionsError(f"{arguments.predictions}: {error}") from None
     result = record_from_predictions(table)

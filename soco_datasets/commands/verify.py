@@ -69,6 +69,7 @@ def _text(verdict: Verdict, whole: bool) -> str:
     if agreeing := len(others) - len(wrong):
         lines.append(f"{agreeing} further values of the record match.\n")
     lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
+    lines += [f"note: {clean(note)}\n" for note in verdict.notes]
     compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
     agreeing_end = "match" if verdict.references else "the numbers match their data"
     end = agreeing_end if verdict.matches else "MISMATCH"
@@ -105,6 +106,7 @@ def _json(verdict: Verdict) -> str:
             "compared": len(verdict.checks),
             "mismatches": [vars(check) for check in verdict.mismatches],
             "problems": list(verdict.problems),
+            "notes": list(verdict.notes),
         },
         indent=2,
     )

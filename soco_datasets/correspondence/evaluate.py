@@ -126,10 +126,12 @@ def evaluate_backbone(
 
     Raises:
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
+        ChangedDataError: what is read is not what was built; also with `run.skip_bad`.
         BackboneError: the model gives features that are not finite or of the wrong shape.
         UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
             suffice even without feature maps.
     """
+    folder.check_intact()
     extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
@@ -219,5 +221,4 @@ def dataset_provenance(folder: DatasetFolder, tasks: Sequence[Task] = (), split:
 
 def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
     """Category -> supercategory, None where it has none; sorted."""
-    table = folder.table("images", "test", columns=["category", "supercategory"])
-    return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
+    return folder.supercategories

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
+from ..records.result_files import result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
 from .evaluate import dataset_provenance, protocol_of, supercategories_of
@@ -92,11 +92,13 @@ def run_probe(
 
     Raises:
         DatasetFolderError: an image does not decode.
+        ChangedDataError: what is read is not what was built.
         BackboneError: the model gives features that are not finite or of the wrong shape.
         SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk.
         UsageError: a valid area, which a probe does not have; the normalizer "mask".
     """
     recipe = ProbeRecipe() if recipe is None else recipe
+    data.folder.check_intact()
     model = extractor.describe()
     if scoring.valid_area:
         raise UsageError("A probe is scored over all cells: it has no valid area.")
@@ -138,29 +140,30 @@ def run_probe(
     return ProbeRun(record, heads, epochs, extractor.backbone)
 
 
-def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
+def write_probe(out: str | Path, run: ProbeRun, name: str | None = None) -> tuple[Path, dict[str, Path]]:
     """Write the heads and then the record into a folder, named after the model.
 
     Args:
         out: the folder, made where it is missing; files of an earlier probe of the model are replaced.
         run: from `run_probe`.
+        name: of the files in place of the model's, see `result_files.result_name`.
 
     Returns:
-        (`<model>.probe.json`, {variant: `<model>.probe-<variant>.safetensors`}); the latter are heads for
+        (`<name>.probe.json`, {variant: `<name>.probe-<variant>.safetensors`}); the latter are heads for
         `soco evaluate --head`.
 
     Raises:
         SocoError: the folder cannot be written.
     """
-    stem = re.sub(r"[^\w.-]+", "_", str(run.record.model["name"])).strip("._") or "model"
-    paths = {name: local_path(out) / f"{stem}.probe-{name}.safetensors" for name in run.heads}
+    stem = name or result_name(run.record.model)
+    paths = {variant: local_path(out) / f"{stem}.probe-{variant}.safetensors" for variant in run.heads}
     path = local_path(out) / f"{stem}.probe.json"
     variants = {}
     with atomic_files(path, *paths.values()) as (new_record, *new_heads):
-        for (name, head), new_head in zip(run.heads.items(), new_heads, strict=True):
+        for (variant, head), new_head in zip(run.heads.items(), new_heads, strict=True):
             save_head(new_head, head, run.backbone)
-            written = {"file": paths[name].name, "sha256": sha256_file(new_head)}
-            variants[name] = {**run.record.variants[name], "head": written}
+            written = {"file": paths[variant].name, "sha256": sha256_file(new_head)}
+            variants[variant] = {**run.record.variants[variant], "head": written}
         run.record.replace(variants=variants).write(new_record)
     return path, paths
 

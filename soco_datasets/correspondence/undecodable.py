@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..data.folder import DatasetFolder
-from ..errors import DatasetFolderError
+from ..errors import ChangedDataError, DatasetFolderError
 from ..features.loader import decoding_threads
 from ..utils.files import progress
 
@@ -52,6 +52,8 @@ def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int | None 
     def reason(name: str) -> str | None:
         try:
             folder.images.decode(name)
+        except ChangedDataError:  # not what was built: nothing is evaluated on it
+            raise
         except DatasetFolderError as error:
             return str(error)
         return None

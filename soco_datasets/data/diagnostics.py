@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from ..errors import ReleaseError
@@ -34,16 +34,37 @@ class Diagnostic:
     message: str
     mend: str = ""
 
+    @classmethod
+    def from_dict(cls, stored: object) -> Diagnostic:
+        """One of a manifest: fields of a later version are ignored, absent ones are empty.
+
+        Raises:
+            ValueError: not a mapping of texts, or of no known severity.
+        """
+        if not isinstance(stored, dict):
+            raise ValueError(f"a finding must be a mapping, got {stored!r:.60}")
+        names = [field.name for field in fields(cls)]
+        found = {name: stored.get(name, "") for name in names}
+        if not all(isinstance(value, str) for value in found.values()) or found["severity"] not in SEVERITIES:
+            raise ValueError(f"a malformed finding: {found!r:.120}")
+        return cls(**found)
+
     def __str__(self) -> str:
         where = f"{self.file}: {self.field}" if self.field else self.file
         return clean(f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else ""))
 
 
 class BuildReport:
-    """An ordered collection of `Diagnostic`s."""
+    """An ordered collection of `Diagnostic`s.
+
+    Attributes:
+        blamed: the files that cannot be used: those of all errors, and those that an error counts but does not name.
+    """
 
     def __init__(self, items: Iterable[Diagnostic] = ()) -> None:
-        self._items = list(items)
+        self._items: list[Diagnostic] = []
+        self.blamed: set[str] = set()
+        self.extend(items)
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self._items)
@@ -52,7 +73,11 @@ class BuildReport:
         return len(self._items)
 
     def error(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
-        self._items.append(Diagnostic("error", file, field, rule, message, mend))
+        self.extend([Diagnostic("error", file, field, rule, message, mend)])
+
+    def blame(self, files: Iterable[str]) -> None:
+        """Count further files to those that cannot be used, without an error of their own."""
+        self.blamed.update(files)
 
     def repair(self, file: str, field: str, rule: str, message: str, mend: str = "") -> None:
         self._items.append(Diagnostic("repair", file, field, rule, message, mend))
@@ -61,7 +86,10 @@ class BuildReport:
         self._items.append(Diagnostic("note", file, field, rule, message, mend))
 
     def extend(self, items: Iterable[Diagnostic]) -> None:
-        self._items.extend(items)
+        for item in items:
+            self._items.append(item)
+            if item.severity == "error":
+                self.blamed.add(item.file)
 
     def of(self, severity: Severity) -> list[Diagnostic]:
         return [item for item in self._items if item.severity == severity]

@@ -8,17 +8,19 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 
-from ..errors import DatasetFolderError, unknown_name
+from ..errors import ChangedDataError, DatasetFolderError, unknown_name
 from ..utils.files import sha256_file
 from .image_index import index_rows
 from .images import ImageStore
 from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, manifest_configs, read_manifest
 from .remote_folder import Snapshot
 from .schema import TableSpec
+from .shards import RowsDigest
 from .taxonomy import Taxonomy
 
 
@@ -48,6 +50,7 @@ class DatasetFolder:
         self.snapshot = None if all(shard.path.is_file() for shard in images) else origin
         self._images: ImageStore | None = None
         self._lock = threading.Lock()
+        self._checked: set[tuple[tuple[Path, int, int], bool]] = set()
 
     def __reduce__(self) -> tuple[Callable[[str], DatasetFolder], tuple[str]]:
         return open_folder, (str(self.path),)
@@ -128,14 +131,53 @@ class DatasetFolder:
         """The keypoints of all categories and their concepts, to be queried."""
         return Taxonomy.from_rows(self.table("taxonomy").to_pylist())
 
+    @functools.cached_property
+    def supercategories(self) -> dict[str, str | None]:
+        """Category -> supercategory, None where it has none; sorted."""
+        table = self.table("images", "test", columns=["category", "supercategory"])
+        return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
+
     def verify(self) -> None:
         """Recompute the sha256 of every shard; raises `DatasetFolderError` naming all that differ."""
         shards = [shard for group in self._shards.values() for shard in group]
-        changed = [shard.path.relative_to(self.path).as_posix() for shard in shards if not _is_intact(shard)]
-        if changed:
-            raise DatasetFolderError(
-                f"{self.path}: {len(changed)} file(s) differ from the manifest: {', '.join(changed)}. {REBUILD}"
-            )
+        self._refuse_changed([shard for shard in shards if not _is_intact(shard)])
+
+    def check_intact(self, *, images: bool = False) -> None:
+        """Check, once while a file does not change, that what an evaluation reads is what was built.
+
+        Args:
+            images: whether the images too; else only where `ImageStore` cannot check each one when it is read, in
+                folders that were built before their digests were stored.
+
+        Raises:
+            ChangedDataError: naming the files, and of a file of images those that changed where that is known.
+        """
+        shards = [shard for group in self._shards.values() for shard in group if shard.path.is_file()]
+        todo = [(shard, images or not shard.image_digests) for shard in shards]
+        todo = [(shard, whole) for shard, whole in todo if (_state(shard), whole) not in self._checked]
+        with ThreadPoolExecutor(max_workers=4) as pool:  # hashing releases the GIL
+            intact = list(pool.map(lambda item: _is_intact(item[0]) if item[1] else self._rows_intact(item[0]), todo))
+        self._refuse_changed([shard for (shard, _), fine in zip(todo, intact, strict=True) if not fine])
+        self._checked.update((_state(shard), whole) for shard, whole in todo)
+
+    def _rows_intact(self, shard: ShardEntry) -> bool:
+        """Whether the columns of a file of images that are not the image are what was built."""
+        digest = RowsDigest()
+        digest.update(self.read(shard, [name for name in self.specs[shard.config].features if name != "image"]))
+        return digest.hexdigest() == shard.rows_sha256
+
+    def _refuse_changed(self, changed: Sequence[ShardEntry]) -> None:
+        if not changed:
+            return
+        files = ", ".join(shard.path.relative_to(self.path).as_posix() for shard in changed)
+        message = f"{self.path}: {len(changed)} file(s) differ from the manifest: {files}. {REBUILD}"
+        if any(shard.image_digests for shard in changed):
+            for name in self.images:  # names the image where it is one
+                try:
+                    self.images.jpeg_bytes(name)
+                except DatasetFolderError as error:
+                    raise ChangedDataError(f"{error} {message}") from None
+        raise ChangedDataError(message)
 
 
 _opened: dict[Path, tuple[tuple[int, int], DatasetFolder]] = {}
@@ -171,6 +213,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _images_of(folder: DatasetFolder) -> ImageStore:
     return folder.images
+
+
+def _state(shard: ShardEntry) -> tuple[Path, int, int]:
+    status = shard.path.stat()
+    return shard.path, status.st_mtime_ns, status.st_ino
 
 
 def _is_intact(shard: ShardEntry) -> bool:

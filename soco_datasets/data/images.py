@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, JpegImagePlugin
 
-from ..errors import DatasetFolderError, UsageError
+from ..errors import ChangedDataError, DatasetFolderError, UsageError
 from .manifest import ShardEntry
 from .remote_folder import HubImages, Snapshot
+from .shards import image_digest
 from .uris import image_address
 
 _KEPT_ROW_GROUPS = 4
+MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp")  # entries of PIL's `info` that may state an orientation
 
 
@@ -46,6 +48,7 @@ class ImageStore:
         self._rows = {image_id: row for row, image_id in enumerate(ids)}
         self._parts = [_part(shard, root, snapshot) for shard in shards]
         self._starts = np.cumsum([0, *(shard.rows for shard in shards)])
+        self._shards = list(shards)
 
     def __reduce__(self) -> tuple[Callable[[], ImageStore], tuple[()]]:
         return self._reopen, ()
@@ -95,6 +98,13 @@ class ImageStore:
         data = self._parts[part].read(row - int(self._starts[part]))
         if data is None:
             raise DatasetFolderError(f"{self._root}: image {image_id!r} has no bytes. Build the folder again.")
+        digests = self._shards[part].image_digests
+        if digests and image_digest(data) != digests[row - int(self._starts[part])]:
+            file = self._shards[part].path.relative_to(self._root).as_posix()
+            raise ChangedDataError(
+                f"{self._root}: image {image_id!r} in {file} is not the one that was built: its sha256 is another. "
+                "Copy the folder again or build it again."
+            )
         return data
 
 
@@ -173,12 +183,20 @@ def open_rgb(data: bytes | pa.Buffer, name: str, address: str = "") -> Image.Ima
         try:
             image = StoredJpeg(data, name, address)
         except SyntaxError:  # not a JPEG, whatever its file name says
-            image = Image.open(io.BytesIO(data)).convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
+            opened = Image.open(io.BytesIO(data))
+            _check_pixels(name, opened)
+            image = opened.convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
     except (OSError, SyntaxError, ValueError) as error:
         raise _undecodable(name, error) from error
+    _check_pixels(name, image)
     for key in _ORIENTED:
         image.info.pop(key, None)
     return image
+
+
+def _check_pixels(name: str, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise DatasetFolderError(f"{name} is {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}.")
 
 
 def _undecodable(name: str, error: Exception) -> DatasetFolderError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from ..utils.foreign import ForeignTextError, read_json_text
 from .diagnostics import BuildReport
 
 
@@ -27,27 +27,20 @@ def nfc(text: str) -> str:
 
 
 def load_json(file: str, raw: bytes, findings: BuildReport) -> Any:
-    """Parse JSON strictly: no NaN, no infinity, no half of a surrogate pair.
+    """Parse JSON with `foreign.read_json_text`. A field given twice is a repair: the last one counts.
 
     Records an error and raises `BadFileError` when it does not parse.
     """
-
-    def refuse(constant: str) -> float:
-        raise ValueError(f"holds {constant}, which is not a number of JSON")
-
+    doubled: list[str] = []
     try:
-        data = json.loads(raw, parse_constant=refuse)
-        check_text(raw, data)
-        return data
-    except (ValueError, RecursionError) as error:
+        data = read_json_text(raw, huge=True, on_double=doubled.append)
+    except ForeignTextError as error:
         findings.error(file, "", "not_json", f"not valid JSON: {error}", "write the file again")
         raise BadFileError from None
-
-
-def check_text(raw: bytes, data: Any) -> None:
-    """Raise `ValueError` where a string of parsed JSON is no text: it escapes half of a surrogate pair."""
-    if re.search(rb"\\u[dD][89a-fA-F]", raw) and not is_text(json.dumps(data, ensure_ascii=False)):
-        raise ValueError("holds an escape such as \\ud800, which is no character by itself")
+    if doubled:
+        message = f"the field(s) {first_names(doubled)} given more than once: the last one counts"
+        findings.repair(file, doubled[0], "doubled_field", message, "give each field once")
+    return data
 
 
 def finite(value: object) -> float | None:

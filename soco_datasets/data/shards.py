@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -26,7 +26,13 @@ TableRow = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """One written file, as the manifest lists it. `file` is relative to the dataset folder, with "/"."""
+    """One written file, as the manifest lists it.
+
+    Attributes:
+        file: relative to the dataset folder, with "/".
+        image_digests: of a file of images, `image_digest` of each, in the order of its rows.
+        rows_sha256: of such a file, `rows_digest` of its other columns.
+    """
 
     config: str
     split: str
@@ -34,9 +40,12 @@ class WrittenShard:
     rows: int
     bytes: int
     sha256: str
+    image_digests: tuple[str, ...] = ()
+    rows_sha256: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Without what a file has not."""
+        return {name: value for name, value in asdict(self).items() if value not in ((), "")}
 
 
 class ContentHash:
@@ -63,6 +72,27 @@ def row_text(row: TableRow) -> bytes:
     """A row as the content hash sees it."""
     text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", errors="surrogatepass") + b"\n"
+
+
+def image_digest(data: bytes | pa.Buffer) -> str:
+    """What a manifest says of the bytes of an image: the first half of their sha256, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+class RowsDigest:
+    """sha256 over the columns of a table of images that are not the image, batch after batch."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, rows: pa.Table | pa.RecordBatch) -> None:
+        """Take in rows; their column `image` is left out."""
+        names = sorted(name for name in rows.schema.names if name != "image")
+        for row in rows.select(names).to_pylist():
+            self._digest.update(row_text(row))
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
 
 
 class _Writer(Protocol):
@@ -100,11 +130,11 @@ def write_batches(
     holds_images = "image" in spec.features
     folder = root / spec.name
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[tuple[Path, int]] = []  # temporary file and its rows; final names need the number of files
+    parts: list[_Part] = []  # final names need the number of files
 
     def start() -> _Writer:
-        parts.append((folder / f"{split}-{len(parts):05d}.part", 0))
-        return _open_writer(parts[-1][0], schema, format, compress=not holds_images)
+        parts.append(_Part(folder / f"{split}-{len(parts):05d}.part"))
+        return _open_writer(parts[-1].path, schema, format, compress=not holds_images)
 
     writer, size = start(), 0
     for batch in (piece for whole in batches for piece in _pieces(whole, max_shard_size)):
@@ -113,12 +143,25 @@ def write_batches(
             writer, size = start(), 0
         writer.write_batch(batch)
         size += batch.nbytes
-        parts[-1] = (parts[-1][0], parts[-1][1] + batch.num_rows)
+        parts[-1].add(batch, holds_images)
     writer.close()
-    return [
-        _finish(root, spec.name, split, number, len(parts), part, count, format)
-        for number, (part, count) in enumerate(parts)
-    ]
+    return [_finish(root, spec.name, split, (number, len(parts)), part, format) for number, part in enumerate(parts)]
+
+
+@dataclass
+class _Part:
+    """A file while it is written."""
+
+    path: Path
+    rows: int = 0
+    images: list[str] = field(default_factory=list)
+    other: RowsDigest = field(default_factory=RowsDigest)
+
+    def add(self, batch: pa.RecordBatch, holds_images: bool) -> None:
+        self.rows += batch.num_rows
+        if holds_images:
+            self.images += [image_digest(data.as_buffer()) for data in batch["image"].field("bytes")]
+            self.other.update(batch)
 
 
 def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
@@ -156,9 +199,17 @@ class _StreamWriter:
         self._sink.close()
 
 
-def _finish(
-    root: Path, config: str, split: str, number: int, total: int, part: Path, rows: int, format: Format
-) -> WrittenShard:
-    path = part.with_name(f"{split}-{number:05d}-of-{total:05d}.{format}")
-    part.rename(path)
-    return WrittenShard(config, split, path.relative_to(root).as_posix(), rows, path.stat().st_size, sha256_file(path))
+def _finish(root: Path, config: str, split: str, place: tuple[int, int], part: _Part, format: Format) -> WrittenShard:
+    number, total = place
+    path = part.path.with_name(f"{split}-{number:05d}-of-{total:05d}.{format}")
+    part.path.rename(path)
+    return WrittenShard(
+        config,
+        split,
+        path.relative_to(root).as_posix(),
+        part.rows,
+        path.stat().st_size,
+        sha256_file(path),
+        tuple(part.images),
+        part.other.hexdigest() if part.images else "",
+    )

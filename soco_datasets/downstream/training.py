@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SocoError, UsageError
+from ..utils.foreign import read_json_text
 from .parameters import Parameters, load_parameters, save_parameters, trainable
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _resume(
             f"The checkpoint {checkpoints.path} belongs to another training run (its recipe, data or model differs). "
             "Choose another output folder, or remove the file to train from the start."
         )
-    state = json.loads(metadata["state"])
+    state = read_json_text(metadata["state"])
     with torch.no_grad():
         for name, value in weights.items():
             value.copy_(tensors[f"weights/{name}"])

@@ -7,7 +7,6 @@ shard missing, a truncated file, statistics that are missing or unusual. `openin
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackboneError
+from ..utils.foreign import read_json_text
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
 
 CONFIG_FILE = "config.json"
@@ -93,7 +93,7 @@ def model_type_of(config: dict[str, Any]) -> str:
 def read_json(path: Path, label: str) -> dict[str, Any]:
     """A JSON object from a file of the model `label`; raises `BackboneError` for anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_text(path.read_bytes(), finite=False)
     except (OSError, ValueError) as error:
         raise BackboneError(f"{label}: {path.name} cannot be read ({error}). Get the file again.") from error
     if not isinstance(content, dict):
@@ -154,7 +154,7 @@ def check_safetensors(path: Path, label: str) -> None:
         with open(path, "rb") as file:
             file.seek(8)
             try:
-                header = json.loads(file.read(length))
+                header = read_json_text(file.read(length))
                 end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"))
                 if size != 8 + length + end:
                     problem = f"it has {size} bytes where its header promises {8 + length + end}"

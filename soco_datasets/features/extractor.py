@@ -81,6 +81,10 @@ class DenseFeatureExtractor:
             raise UsageError(f"The batch size must be positive, got {batch_size}.")
         self.backbone = backbone
         self.requested_size = image_size
+        if backbone.fixed_size is None and image_size < backbone.size_multiple:
+            raise UsageError(
+                f"The image size {image_size} is less than one cell of {backbone.size_multiple} px. Give a larger one."
+            )
         nearest = effective_size(image_size, backbone.size_multiple)
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
         self.transform = soco_transform(self.size)

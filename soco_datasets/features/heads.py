@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
 from ..utils.files import atomic_file, sha256_file
+from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
 from .derived import (
     Cells,
@@ -324,7 +325,7 @@ def _backbone(metadata: Mapping[str, str], path: Path) -> Mapping[str, Any] | No
     if "backbone" not in metadata:
         return None
     try:
-        found = json.loads(metadata["backbone"])
+        found = read_json_text(metadata["backbone"])
     except ValueError as error:
         raise BackboneError(f"{path}: `backbone` in its metadata is no JSON ({error}).") from error
     if not isinstance(found, dict):

@@ -20,6 +20,7 @@ from ..utils.hub_errors import (
     redact_logs,
 )
 from ..utils.process_state import ProcessSetting
+from ..utils.text import public_url
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -73,7 +74,7 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
 
     name, role = retrying("ask the Hub who you are", ask)
     if write and role == "read":
-        raise UsageError(f"The token of {name} can only read. {LOGIN} ({ENDPOINT}/settings/tokens).")
+        raise UsageError(f"The token of {name} can only read. {LOGIN} ({public_url(ENDPOINT)}/settings/tokens).")
     return api, name
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.manifest import MANIFEST
 from ..errors import UsageError
 from ..records.ranking import Leaderboard, Rules, read_rules
 from ..records.registry import ranked_types
-from ..utils.hub_errors import HubError, repo_url
+from ..utils.foreign import read_json_text, read_yaml_text
+from ..utils.hub_errors import repo_url
 from . import eval_yaml as benchmark
 from .client import check_repo_name, retrying
+from .downloads import download
+from .submission import SubmissionError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -41,8 +42,8 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
         UsageError: the repository is not a published SOCO dataset, or holds malformed rules.
         HubError: the Hub refuses or cannot be reached.
     """
-    info = retrying("read", lambda: api.dataset_info(repo, revision=revision), repo)
-    there = {item.rfilename for item in info.siblings or []}
+    info = retrying("read", lambda: api.dataset_info(repo, revision=revision, files_metadata=True), repo)
+    there = {item.rfilename: item.size for item in info.siblings or []}
     for needed in (MANIFEST, benchmark.FILE):
         if needed not in there:
             raise UsageError(
@@ -50,7 +51,9 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
                 "made."
             )
     texts = {
-        name: _text(api, repo, str(info.sha), name) for name in (MANIFEST, benchmark.FILE, BOARD_FILE) if name in there
+        name: _text(api, repo, str(info.sha), name, there[name])
+        for name in (MANIFEST, benchmark.FILE, BOARD_FILE)
+        if name in there
     }
     return board_of(repo, str(info.sha), texts)
 
@@ -61,15 +64,13 @@ def board_of(repo: str, revision: str, texts: Mapping[str, bytes]) -> Leaderboar
     Raises:
         UsageError: one of them is malformed.
     """
-    import yaml
-
     try:
-        manifest = json.loads(texts[MANIFEST])
+        manifest = read_json_text(texts[MANIFEST])
         content_hash, source = str(manifest["content_hash"]), str(manifest["source"]["id"])
         questions = {str(name): int(rows) for name, rows in manifest["counts"]["rows"].get("lvlm", {}).items()}
         questions_hash = str(manifest["lvlm"]["hash"]) if questions else ""
-        ids = _task_ids(yaml.safe_load(texts[benchmark.FILE]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError):
+        ids = _task_ids(read_yaml_text(texts[benchmark.FILE]))
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{MANIFEST} or {benchmark.FILE} of {repo} at {revision[:12]} is malformed.") from None
     rules = rules_of(texts.get(BOARD_FILE, b"{}"))
     if lacking := [task for own in rules.values() for task in own.tasks if task not in ids]:
@@ -84,11 +85,11 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
         UsageError: it is malformed.
     """
     try:
-        fields = json.loads(text)
+        fields = read_json_text(text)
         first, *further = ranked_types()
         named = {kind.kind: read_rules(kind.rules, fields.pop(kind.kind, {})) for kind in further}
         return {first.kind: read_rules(first.rules, fields), **named}
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
 
 
@@ -97,11 +98,8 @@ def _task_ids(content: Any) -> tuple[str, ...]:
     return tuple(str(task["id"]) for task in listed)
 
 
-def _text(api: HfApi, repo: str, revision: str, name: str) -> bytes:
-    def load() -> bytes:
-        return Path(api.hf_hub_download(repo, name, repo_type="dataset", revision=revision)).read_bytes()
-
+def _text(api: HfApi, repo: str, revision: str, name: str, size: int | None) -> bytes:
     try:
-        return retrying(f"read {name} of", load, repo)
-    except OSError as error:
-        raise HubError(f"{name} of {repo} cannot be kept in the Hugging Face cache: {error.strerror}") from error
+        return download(api, repo, "dataset", revision, name, size).read_bytes()
+    except SubmissionError as error:
+        raise UsageError(f"{repo_url(repo)} is not a SOCO leaderboard: {error}.") from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import PredictionsError, SocoError, UsageError
+from ..errors import PredictionsError, UsageError
 from ..records.base import Record
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
 from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
@@ -67,9 +68,9 @@ def collect(
         api = HfApi()
         board = read_board(api, dataset_repo)
         found = hub_entries(api, board)
-        entries += (
-            [_checked_hub(api, e, dataset_repo, data, remarks) for e in found.entries] if check else found.entries
-        )
+        for entry in found.entries:
+            with _one_of_many(entry.model, remarks):
+                entries.append(_checked_hub(api, entry, dataset_repo, data, remarks) if check else entry)
         remarks += found.remarks
     if local is not None:
         mine = local_entries(local_path(local), board, check=check, data=data)
@@ -98,7 +99,8 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
             remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
-        entries += _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
+        with _one_of_many(model, remarks):
+            entries += _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
     return Collected(tuple(entries), tuple(remarks))
 
 
@@ -160,31 +162,50 @@ def local_entries(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
-    entries, remarks = [], []
+    entries: list[Entry] = []
+    remarks: list[str] = []
     for path in sorted(folder.glob("*.json")):
-        if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
-            continue
-        kind = record_type_of(path)
-        try:
-            record = kind.read(path)
-        except PredictionsError as error:
-            remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
-            continue
-        reasons = record.violations(board) if board else _violations_of_soco(record)
-        reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
-        if reasons:
-            remarks.append(f"{path} is left out: {'; '.join(reasons)}")
-            continue
-        rules = board.rules_for(record) if board else kind.rules()
-        scores = {
-            (task, subset): value
-            for task in kind.tasks
-            for subset in RANKED_SUBSETS
-            if (value := rules.score(record, task, subset)) is not None
-        }
-        entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
-        entries.append(with_status(entry, _local_status(path, kind, data, remarks)) if check else entry)
+        with _one_of_many(path, remarks):
+            entries += _local_entry(path, board, check, data, remarks)
     return Collected(tuple(entries), tuple(remarks))
+
+
+def _local_entry(
+    path: Path, board: Leaderboard | None, check: bool, data: str | None, remarks: list[str]
+) -> list[Entry]:
+    """The entry of one record, none where it is left out."""
+    if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
+        return []
+    kind = record_type_of(path)
+    try:
+        record = kind.read(path)
+    except PredictionsError as error:
+        remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
+        return []
+    reasons = record.violations(board) if board else _violations_of_soco(record)
+    reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
+    if reasons:
+        remarks.append(f"{path} is left out: {clean('; '.join(reasons))}")
+        return []
+    rules = board.rules_for(record) if board else kind.rules()
+    scores = {
+        (task, subset): value
+        for task in kind.tasks
+        for subset in RANKED_SUBSETS
+        if (value := rules.score(record, task, subset)) is not None
+    }
+    entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
+    return [with_status(entry, _local_status(path, kind, data, remarks)) if check else entry]
+
+
+@contextlib.contextmanager
+def _one_of_many(what: object, remarks: list[str]) -> Iterator[None]:
+    """Whatever goes wrong with one file or model of a stranger leaves that one out, with a remark."""
+    try:
+        yield
+    except Exception as error:  # files of strangers raise what nobody expects; the others are shown all the same
+        first = clean(str(error).splitlines()[0] if str(error) else "")
+        remarks.append(f"{clean(what)} is left out: it cannot be read ({type(error).__name__}: {first[:200]})")
 
 
 def _violations_of_soco(record: Record) -> list[str]:
@@ -265,7 +286,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
         } != entry.scores:
             raise SubmissionError("these numbers are not those of that file")
         verdict = verify_kind(api, entry.model, kind, Address(entry.model, "model", "main"), data, dataset_repo)
-    except SocoError as error:
+    except Exception as error:  # SocoError, or what a stranger's file raises: this one is not computed again
         place = f"{kind.yaml_file}, {repo_url(entry.model, 'model')}"
         remarks.append(f"{clean(entry.model)} cannot be computed again ({place}): {error}")
         return with_status(entry, UNVERIFIED)

@@ -20,7 +20,9 @@ from ..errors import SocoError, UsageError
 from ..records.base import Record
 from ..records.ranking import Leaderboard, Rules
 from ..records.registry import find_ranked_task
+from ..utils.foreign import check_scalar, read_yaml_text
 from ..utils.hub_errors import repo_url
+from ..utils.text import public_url
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
@@ -112,17 +114,25 @@ def entries_yaml(entries: Sequence[EvalResultEntry]) -> str:
 
 def parse_entries(text: bytes, what: str) -> list[EvalResultEntry]:
     """The entries of such a file. Raises `SubmissionError` naming it."""
-    import yaml
     from huggingface_hub import parse_eval_result_entries
 
     try:
-        content: Any = yaml.safe_load(text)
+        content: Any = read_yaml_text(text)
         if not isinstance(content, list) or not all(isinstance(item, dict) and "error" not in item for item in content):
             raise TypeError("not a list of entries")
+        for item in content:
+            _check_plain(item)
         return parse_eval_result_entries(content)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SubmissionError(f"{what} is not a file of evaluation results: {first}") from None
+
+
+def _check_plain(entry: dict[str, Any]) -> None:
+    """Raise `ForeignTextError` unless every field of an entry, or of a mapping in it, is a plain scalar."""
+    for name, value in entry.items():
+        for inner, part in value.items() if isinstance(value, dict) else ((name, value),):
+            check_scalar(part, f"`{inner}`")
 
 
 def place_of(source_url: object) -> ArtifactLocation:
@@ -133,13 +143,14 @@ def place_of(source_url: object) -> ArtifactLocation:
     """
     from huggingface_hub.constants import ENDPOINT
 
-    url, here = urlsplit(str(source_url)), urlsplit(ENDPOINT)
+    hub = public_url(ENDPOINT)
+    url, here = urlsplit(str(source_url)), urlsplit(hub)
     found = _SOURCE.fullmatch(url.path)
     folder = unquote(found[3]) if found else ""
     same = (url.scheme, url.netloc) == (here.scheme, here.netloc)
     if not same or found is None or found[2] != "main" or ".." in folder.split("/"):
         raise SubmissionError(
-            f"the source {source_url!r} is not a folder of results in a dataset repository on {ENDPOINT}, so this "
+            f"the source {source_url!r} is not a folder of results in a dataset repository on {hub}, so this "
             "result cannot be recomputed"
         )
     return ArtifactLocation(unquote(found[1]), folder)

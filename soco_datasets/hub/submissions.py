@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -12,10 +11,11 @@ from ..errors import UsageError
 from ..records.base import Record
 from ..records.ranking import RECORD_FILE, Leaderboard
 from ..records.registry import ranked_types, record_beside, record_type_of
-from ..utils.files import parse_size
 from ..utils.hub_errors import RepoType
 from ..utils.paths import local_path
+from ..utils.text import public_url
 from .client import retrying
+from .downloads import download
 from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
 from .submission import SubmissionError, parse_entries, place_of
@@ -32,7 +32,6 @@ from .verify import (
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi
 
-_LARGEST = {".yaml": parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
 _MODEL_URL = re.compile(
     r"/(?P<repo>[^/]+/[^/]+)(?:/(?:tree|blob|resolve)/(?P<revision>[^/]+).*|/discussions/(?P<pull>\d+)/?)?/?"
 )
@@ -69,9 +68,10 @@ def parse_address(text: str) -> Address:
         if found := _REPO.fullmatch(text):
             return Address(found["repo"], "model", found["revision"] or "main")
         raise UsageError(f"{text!r} is neither a local file nor a repository. {_FORMS}.")
-    url, here = urlsplit(text), urlsplit(ENDPOINT)
+    hub = public_url(ENDPOINT)
+    url, here = urlsplit(text), urlsplit(hub)
     if (url.scheme, url.netloc) != (here.scheme, here.netloc):
-        raise UsageError(f"{text} is not on {ENDPOINT}, and nothing is downloaded from elsewhere. {_FORMS}.")
+        raise UsageError(f"{text} is not on {hub}, and nothing is downloaded from elsewhere. {_FORMS}.")
     if found := _DATASET_URL.fullmatch(url.path):
         return Address(found["repo"], "dataset", unquote(found["revision"]), unquote(found["path"]).strip("/"))
     if not url.path.startswith(("/datasets/", "/spaces/")) and (found := _MODEL_URL.fullmatch(url.path)):
@@ -115,29 +115,6 @@ def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -
     """The entries of a model's file of a kind. Raises `SubmissionError`, `HubError`."""
     path = download(api, model_repo, "model", revision, kind.yaml_file)
     return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
-
-
-def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str) -> Path:
-    """One file, after a look at its size.
-
-    Raises:
-        SubmissionError: there is no such file, or it is far too large.
-        HubError: the Hub refuses or cannot be reached.
-    """
-    infos = retrying(
-        "read", lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision), repo, repo_type
-    )
-    size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
-    if size is None:
-        raise SubmissionError(f"{repo} at {revision} has no {name}, so there is nothing to compute again")
-    most = _LARGEST[Path(name).suffix]
-    if size > most:
-        raise SubmissionError(f"{name} of {repo} has {size:,} bytes, more than the {most:,} that are downloaded")
-
-    def load() -> str:
-        return api.hf_hub_download(repo, name, repo_type=repo_type, revision=revision)
-
-    return Path(retrying(f"download {name} of", load, repo, repo_type))
 
 
 def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:

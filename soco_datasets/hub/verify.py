@@ -48,12 +48,14 @@ class Verdict:
         checks: every value that was compared.
         problems: what could not be computed or is against the rules, in words.
         references: whether what the data is scored against was compared with the dataset.
+        notes: what was not stated, so that nothing could be compared with it.
     """
 
     what: str
     checks: tuple[LeafComparison, ...]
     problems: tuple[str, ...]
     references: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def mismatches(self) -> list[LeafComparison]:
@@ -72,6 +74,7 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
         tuple(check for verdict in verdicts for check in verdict.checks),
         tuple(problem for verdict in verdicts for problem in verdict.problems),
         all(verdict.references for verdict in verdicts),
+        tuple(note for verdict in verdicts for note in verdict.notes),
     )
 
 
@@ -81,7 +84,7 @@ def check_files(what: str, files: ResultFiles, folder: DatasetFolder | None) -> 
     What is wrong with the files is part of the verdict; nothing but a damaged dataset folder is raised.
     """
     found = _recompute(files, folder)
-    return Verdict(what, tuple(found.checks), tuple(found.problems), found.references)
+    return Verdict(what, tuple(found.checks), tuple(found.problems), found.references, tuple(found.notes))
 
 
 def check_submission(
@@ -124,7 +127,7 @@ def check_submission(
             checks += _compare_entries(entries, wanted, board.repo)
         except SubmissionError as error:
             problems.append(str(error))
-    return Verdict(what, (*checks, *again.checks), tuple(problems), again.references)
+    return Verdict(what, (*checks, *again.checks), tuple(problems), again.references, tuple(again.notes))
 
 
 def find_folder(data: str | None, content_hash: str | None) -> DatasetFolder | None:
@@ -176,6 +179,7 @@ class _Recomputed:
     problems: list[str] = field(default_factory=list)
     references: bool = False
     record: Record | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def _recompute(files: ResultFiles, folder: DatasetFolder | None) -> _Recomputed:
@@ -201,6 +205,7 @@ def _recompute(files: ResultFiles, folder: DatasetFolder | None) -> _Recomputed:
             found.problems.append(f"{files.data.name} does not fit the dataset: {error}")
     if stated is None:
         return found
+    found.notes = stated.unstated()
     try:
         found.record = stated.recompute(table)
     except PredictionsError as error:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import SocoError, UsageError
 from ..utils.files import explain_write_errors
+from ..utils.foreign import read_json_text
 
 STORE_VERSION = 1
 ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again
@@ -125,7 +126,7 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
     lines: dict[str, dict[str, Any]] = {}
     for number, text in enumerate(content[:good].splitlines(), start=1):
         try:
-            line = json.loads(text)
+            line = read_json_text(text, halves=True)
             if header is None:
                 if line.get("soco_lvlm_answers") != STORE_VERSION:
                     raise ValueError(f"expected a header with soco_lvlm_answers {STORE_VERSION}")

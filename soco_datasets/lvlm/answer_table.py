@@ -20,6 +20,7 @@ from ..data.schema import LVLM
 from ..errors import PredictionsError
 from ..records.fields import Nested, Provenance, Shape, parse_json
 from ..utils.files import atomic_file
+from ..utils.parquet_files import BoundsError, read_bounded
 from .answer_store import ANSWERED
 from .circular_scores import (
     Answer,
@@ -154,8 +155,9 @@ def read_answers_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise PredictionsError(f"{path} is missing. Put the answers that `soco lvlm score --out` wrote there.")
     try:
-        with pq.ParquetFile(path.absolute(), page_checksum_verification=True) as file:
-            table = file.read()
+        table = read_bounded(path, ANSWERS_SCHEMA.names)
+    except BoundsError as error:
+        raise PredictionsError(f"{path}: {error}. It was not written by `soco lvlm score`.") from None
     except (pa.ArrowException, OSError) as error:
         raise PredictionsError(
             f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or score again."

@@ -234,10 +234,8 @@ class LvlmResult(Record):
 
     @classmethod
     def is_benchmark(cls, dataset_id: str, record: LvlmResult | None = None) -> bool:
-        if dataset_id == HUB_RELEASE:
-            return True
         whole = record is None or all(counts["groups"] == _QUESTIONS for counts in record.counts.values())
-        return whole and set(dataset_id.split(", ")) <= set(FILE_NAMES.values())
+        return whole and (dataset_id == HUB_RELEASE or set(dataset_id.split(", ")) <= set(FILE_NAMES.values()))
 
     @classmethod
     def published(cls) -> Iterable[PublishedScore]:

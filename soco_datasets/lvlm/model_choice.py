@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
+from ..utils.text import public_url
 from .failures import retries
 
 if TYPE_CHECKING:
@@ -122,7 +123,12 @@ def model_identity(model: Model) -> dict[str, Any]:
     record = getattr(model.api, "record", None)
     if record is not None:
         return {name: record[name] for name in _IDENTITY if name in record}
-    return {"name": str(model), "base_url": model.api.base_url}
+    return {"name": str(model), "base_url": public_base(model)}
+
+
+def public_base(model: Model) -> str | None:
+    """The address of a model's endpoint without user and password, None where it has none."""
+    return public_url(model.api.base_url) if model.api.base_url else None
 
 
 def check_endpoint(base_url: str) -> None:
@@ -132,11 +138,11 @@ def check_endpoint(base_url: str) -> None:
         UsageError: not an address.
         SocoError: nothing answers there.
     """
-    parts = urlsplit(base_url)
+    parts, shown = urlsplit(base_url), public_url(base_url)
     try:
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        raise UsageError(f"{base_url!r} is not the address of an endpoint, such as http://localhost:8000/v1.") from None
+        raise UsageError(f"{shown!r} is not the address of an endpoint, such as http://localhost:8000/v1.") from None
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return  # whether it can be reached is for the proxy to say
@@ -144,7 +150,7 @@ def check_endpoint(base_url: str) -> None:
         socket.create_connection((host, port), timeout=_CONNECT).close()
     except OSError as error:
         raise SocoError(
-            f"Nothing answers at {base_url} ({error.strerror or error}). Check --base-url, and that its server runs."
+            f"Nothing answers at {shown} ({error.strerror or error}). Check --base-url, and that its server runs."
         ) from error
 
 

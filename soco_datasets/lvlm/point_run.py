@@ -12,6 +12,7 @@ from ..data.folder import DatasetFolder
 from ..data.questions.markers import MarkerStyle
 from ..errors import SocoError, UsageError
 from ..utils.files import atomic_write
+from ..utils.foreign import read_json_text
 from .answer_store import read_answers
 from .ask_options import AskOptions
 from .model_choice import ModelOptions, folder_name, kept_loaded
@@ -174,7 +175,9 @@ def _geometry(
 
 def _model_type(model: ModelOptions) -> str | None:
     try:
-        config = json.loads((Path(model.model.removeprefix("soco_hf/")).expanduser() / "config.json").read_bytes())
+        config = read_json_text(
+            (Path(model.model.removeprefix("soco_hf/")).expanduser() / "config.json").read_bytes(), finite=False
+        )
         return str(config.get("model_type"))
     except (OSError, ValueError, AttributeError):
         return None

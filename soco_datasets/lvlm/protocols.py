@@ -10,7 +10,6 @@ models in table 3 of the paper. It fixes how a model is asked; the questions of 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 from ..data.questions.prompts import PromptTemplate
 from ..errors import UsageError, unknown_name
+from ..utils.foreign import read_json_text
 from .ask_options import AskOptions
 from .model_choice import ModelOptions
 
@@ -151,6 +151,6 @@ def _value(name: str, model: ModelOptions, options: AskOptions) -> Any:
 
 def _model_type(folder: Path) -> str | None:
     try:
-        return str(json.loads((folder / "config.json").read_bytes()).get("model_type"))
+        return str(read_json_text((folder / "config.json").read_bytes(), finite=False).get("model_type"))
     except (OSError, ValueError, AttributeError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import PredictionsError
 from ..utils.files import sha256_file
+from ..utils.foreign import read_json_text
 from .answer_table import AnswersHeader
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _run_record(answers: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
+        record: dict[str, Any] = read_json_text(path.read_bytes())
         return record if record["answers"]["sha256"] == sha256_file(answers) else {}
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionsError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..utils.files import sha256_file
 from .answer_store import ANSWERED, FAILED
+from .model_choice import public_base
 from .prompted import PromptedQuestions
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_record(
     api_record = getattr(model.api, "record", None)
     return {
         "soco_lvlm_run": RECORD_VERSION,
-        "model": {"name": str(model), **(api_record or {"base_url": model.api.base_url})},
+        "model": {"name": str(model), **(api_record or {"base_url": public_base(model)})},
         "setting": asked.setting,
         "dataset": asked.dataset,
         "asked": dict(asking),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..errors import DataNotFoundError, PredictionsError
 from ..utils.files import sha256_file
+from ..utils.foreign import read_json_text
 from .answers import parse_strict
 from .circular_scores import Answer, Key
 
@@ -46,7 +46,7 @@ def load_judged(path: Path, answers: Mapping[Key, Answer]) -> Judged:
     judges: set[str] = set()
     for number, text in enumerate(content.splitlines(), start=1):
         try:
-            line = json.loads(text)
+            line = read_json_text(text)
             key, letter = (str(line["setting"]), str(line["index"])), parse_strict(line["letter"])
         except (ValueError, KeyError, TypeError) as error:
             raise PredictionsError(f"{path}, line {number} is not a judged letter ({error}).") from None

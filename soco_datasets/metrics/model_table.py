@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,13 @@ class ModelTable:
         models: (M,) names, each once, whatever the case it is written in.
         columns: column name -> (M,) float64, NaN where the table has no value.
         notes: what was left out or matched in reading, in sentences.
+        text: name of a column that was left out -> its first cell that is not a number, in words.
     """
 
     models: tuple[str, ...]
     columns: Mapping[str, NDArray[np.float64]]
     notes: tuple[str, ...] = ()
+    text: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> str:
         """The full name of a column given by its name or by the beginning of exactly one name, in any case.
@@ -47,6 +49,9 @@ class ModelTable:
         found = exact or begin
         if len(found) > 1:
             raise UsageError(f"Several columns begin with {name!r}: {', '.join(found)}. Give the whole name.")
+        for column, cell in self.text.items() if name and not found else ():
+            if column.casefold().startswith(name.casefold()):
+                raise UsageError(f"The column {column!r} has no numbers: {cell}.")
         if not found or not name:
             raise unknown_name("column of numbers", name, self.columns)
         return found[0]
@@ -59,7 +64,7 @@ class ModelTable:
                 raise unknown_name("model", model, self.models)
         rows = sorted({known[_key(model)] for model in models})
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return ModelTable(tuple(self.models[row] for row in rows), columns, self.notes)
+        return ModelTable(tuple(self.models[row] for row in rows), columns, self.notes, self.text)
 
 
 def read_model_table(paths: Sequence[str | Path]) -> ModelTable:
@@ -89,7 +94,8 @@ def read_model_table(paths: Sequence[str | Path]) -> ModelTable:
             columns[name] = np.full(len(order), np.nan)
             columns[name][rows] = values
     notes = [note for table in tables for note in table.notes]
-    return ModelTable(tuple(names[key] for key in order), columns, tuple(notes))
+    text = {name: cell for table in reversed(tables) for name, cell in table.text.items()}
+    return ModelTable(tuple(names[key] for key in order), columns, tuple(notes), text)
 
 
 def _key(model: str) -> str:
@@ -112,15 +118,17 @@ def _read(path: Path) -> ModelTable:
     models = [row[0].strip() for _, row in rows[1:]]
     _refuse_doubles(path, "model", models)
     columns: dict[str, NDArray[np.float64]] = {}
-    text = []
+    text: dict[str, str] = {}
     for index, name in enumerate(header[1:], start=1):
-        values = _numbers(path, name, models, [row[index].strip() for _, row in rows[1:]])
+        cells = [row[index].strip() for _, row in rows[1:]]
+        values = _numbers(path, name, models, cells)
         if values is None:
-            text.append(name)
+            told = next(((model, cell) for model, cell in zip(models, cells, strict=True) if cell), None)
+            text[name] = f"model {told[0]!r}: {told[1]!r} is not a finite number" if told else "every cell is empty"
         else:
             columns[name] = values
     notes = (f"{path.name}: left out, no numbers in it: {', '.join(text)}.",) if text else ()
-    return ModelTable(tuple(models), columns, notes)
+    return ModelTable(tuple(models), columns, notes, text)
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:

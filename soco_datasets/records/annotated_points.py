@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import PredictionsError, unknown_name
+from ..utils.foreign import read_json_text
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
@@ -84,7 +85,7 @@ def images_to_json(images: Images) -> str:
 def images_from_json(text: str | bytes) -> dict[str, dict[str, Any]]:
     """The annotations from their stored form. Raises `PredictionsError` when they are damaged."""
     try:
-        whole = json.loads(text)
+        whole = read_json_text(text)
         names, concepts, stored = whole["keypoints"], whole["concepts"], whole["images"]
         numbers = [[image["keypoints"], image["concepts"], image["points"]] for image in stored.values()]
         azimuths = [image["azimuth"] for image in stored.values()]

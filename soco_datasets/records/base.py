@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
+from ..utils.foreign import is_version
 from ..utils.paths import local_path
 from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
@@ -122,7 +123,7 @@ class Record(Provenance):
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """The JSON object as the present version has it. Raises `PredictionsError` for a version that is unknown."""
-        if (version := fields.get("schema_version")) != cls.version:
+        if not is_version(version := fields.get("schema_version"), cls.version):
             raise PredictionsError(
                 f"{cls.noun}s of schema version {version!r} cannot be read, only version {cls.version}; use the "
                 "toolkit that wrote it, or make it again"
@@ -199,11 +200,13 @@ class Record(Provenance):
     def read_data(cls, path: Path) -> pa.Table:
         """Its data, checked. Raises `PredictionsError`, naming the file."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from ..utils.parquet_files import BoundsError, read_bounded
 
         try:
-            with pq.ParquetFile(path) as file:
-                return file.read()
+            return read_bounded(path)
+        except BoundsError as error:
+            raise PredictionsError(f"{path}: {error}.") from None
         except (pa.ArrowException, OSError) as error:
             raise PredictionsError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}).") from error
 
@@ -226,6 +229,10 @@ class Record(Provenance):
     @classmethod
     def missing(cls, data: pa.Table) -> list[str]:
         """What the data lacks that a complete evaluation has, one entry per item."""
+        return []
+
+    def unstated(self) -> list[str]:
+        """What this record does not state, so that nothing could be compared with it, one sentence per item."""
         return []
 
     # Its numbers

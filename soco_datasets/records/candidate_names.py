@@ -18,6 +18,7 @@ from ..config import Protocol
 from ..errors import PredictionsError
 from ..metrics.candidate_choice import random_hits
 from ..metrics.pck import normalisers
+from ..utils.foreign import read_json_text
 from .annotated_points import AnnotatedPoints
 from .validation import boxes_array, points_array, sizes_array
 
@@ -187,7 +188,7 @@ def _sorted(counts: NDArray[np.int64], found: NDArray[np.int64], keep: NDArray[n
 def _stored(predictions: pa.Table) -> dict[str, Exceptions]:
     text = (predictions.schema.metadata or {}).get(CANDIDATES_KEY, b"{}")
     try:
-        stored: dict[str, Exceptions] = json.loads(text)
+        stored: dict[str, Exceptions] = read_json_text(text)
         lists = [names for task in stored.values() for pair in task.values() for names in pair.values()]
     except (AttributeError, ValueError):
         raise PredictionsError(_DAMAGED) from None

@@ -20,6 +20,7 @@ from ..benchmarks.tasks import TASKS, get_tasks
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..utils.files import atomic_files
+from ..utils.foreign import is_version
 from ..utils.paths import local_path
 from .annotated_points import image_annotations
 from .base import Record
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 _READABLE = (1, 2, 3)  # 1 had none of the optional fields, 2 had no predictions_sha256
 _OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
+_UNSTATED = "the record does not state the sha256 of its predictions, as none from before version 3 does"
 _PAPER_ALPHA, _PAPER_TABLES = 0.1, ("r5", "r1", "2")  # where a number is printed twice, the first of these counts
 
 
@@ -73,7 +75,7 @@ class EvaluationResult(Record):
     yaml_file: ClassVar[str] = ".eval_results/soco.yaml"
     title: ClassVar[str] = "SOCO evaluation results"
     rules: ClassVar[type[Rules]] = PckRules
-    optional: ClassVar[tuple[str, ...]] = _OPTIONAL
+    optional: ClassVar[tuple[str, ...]] = (*_OPTIONAL, "predictions_sha256")
     remake: ClassVar[str] = "soco score {data} --out {record}"
     restore: ClassVar[str] = (
         "evaluate again with `soco evaluate` (with --split all it keeps no predictions, and none can be submitted)"
@@ -117,7 +119,7 @@ class EvaluationResult(Record):
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if (version := fields["schema_version"]) not in _READABLE:
+        if not is_version(version := fields["schema_version"], *_READABLE):
             raise PredictionsError(
                 f"result records of schema version {version!r} cannot be read, only versions {_READABLE[0]} to "
                 f"{_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
@@ -148,7 +150,7 @@ class EvaluationResult(Record):
         except UsageError as error:
             raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
-        check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder))
+        check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
 
     def main_metric(self) -> tuple[str, float]:
@@ -156,6 +158,9 @@ class EvaluationResult(Record):
         scoring = self.protocol.scoring
         reduction = "pair" if "pair" in scoring.reductions else scoring.reductions[0]
         return reduction, _PAPER_ALPHA if _PAPER_ALPHA in scoring.alphas else max(scoring.alphas)
+
+    def unstated(self) -> list[str]:
+        return [_UNSTATED] if self.predictions_sha256 is None else []
 
     def task_names(self) -> list[str]:
         return list(self.metrics)
@@ -190,7 +195,7 @@ class EvaluationResult(Record):
 
     @classmethod
     def is_benchmark(cls, dataset_id: str, record: EvaluationResult | None = None) -> bool:
-        counts = {0}
+        counts: set[int] = set()
         if record is not None:
             counts |= {
                 len(breakdown["per_category"])
@@ -198,7 +203,8 @@ class EvaluationResult(Record):
                 for by_alpha in task.values()
                 for breakdown in by_alpha.values()
             }
-        return any(BENCHMARK.is_full_record(dataset_id, count) for count in counts)
+            return any(BENCHMARK.is_full_record("", count) for count in counts)  # what was scored, not what is stated
+        return BENCHMARK.is_full_record(dataset_id, 0)
 
     @classmethod
     def published(cls) -> Iterable[PublishedScore]:
@@ -257,22 +263,25 @@ def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
     )
 
 
-def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationResult) -> tuple[Path, Path]:
+def write_evaluation(
+    out: str | Path, predictions: pa.Table, result: EvaluationResult, name: str | None = None
+) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
     Args:
         out: the folder, made where it is missing; files of an earlier evaluation of the model are replaced.
         predictions: see `predictions.SCHEMA`.
         result: `record_from_predictions(predictions)`.
+        name: of the files in place of the model's, see `result_files.result_name`.
 
     Returns:
-        (`<model>.json`, `<model>.predictions.parquet`).
+        (`<name>.json`, `<name>.predictions.parquet`).
 
     Raises:
         PredictionsError: the predictions are incomplete or malformed; nothing is written.
         SocoError: the folder cannot be written.
     """
-    stem = _stem(result.model)
+    stem = name or _stem(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
@@ -281,38 +290,15 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
     return record, table
 
 
-def write_record(out: str | Path, result: EvaluationResult) -> Path:
-    """Write a result of the split `all`, which has no predictions, into a folder as `<model>.all.json`.
+def write_record(out: str | Path, result: EvaluationResult, name: str | None = None) -> Path:
+    """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
     Raises:
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{_stem(result.model)}.all.json"
+    record = local_path(out) / f"{name or _stem(result.model)}.all.json"
     result.write(record)
     return record
-
-
-def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
-    """Refuse, before work is done for it, to replace the results of other weights that go by the same name.
-
-    Those of a plug-in may be replaced: its author evaluates it again and again.
-
-    Args:
-        out: the folder that will be written into.
-        model: name and weights hash of what will be evaluated.
-
-    Raises:
-        UsageError: a record in the folder says that it is of other weights.
-    """
-    for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
-        path = local_path(out) / name
-        with contextlib.suppress(PredictionsError):  # not a record, or one that cannot be read
-            before = EvaluationResult.read(path).model.get("weights_hash")
-            if before is not None and "plugin" not in model and before != model.get("weights_hash"):
-                raise UsageError(
-                    f"{path} holds results of another model that is also called {model['name']!r}: its weights hash is "
-                    f"{str(before)[:16]}, not {str(model.get('weights_hash'))[:16]}. Give another --out, or move them."
-                )
 
 
 def _stem(model: Mapping[str, Any]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,8 +20,8 @@ from typing_extensions import TypedDict
 
 from ..config import Protocol
 from ..errors import PredictionsError
+from ..utils import foreign
 
-_DEEPEST = 64  # levels of mappings and lists in a record; real ones have fewer than 15
 _SHOWN = 80  # characters of a wrong value in a message
 _FINDINGS = 3  # findings in a message
 _PROTOCOL_ADDED = ("valid_area", "soft_beta", "soft_window")  # absent from older files, which had them at their default
@@ -99,7 +98,7 @@ def read_protocol(stored: Any) -> Protocol:
 def _check_protocol(stored: Any) -> Protocol:
     try:
         return read_protocol(stored)
-    except ValueError as error:  # UsageError is one
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:  # UsageError is a ValueError
         raise ValueError(f"is invalid: {error}") from None
 
 
@@ -186,41 +185,21 @@ def plain_value(value: Any) -> Any:
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
-    """JSON whose numbers are finite and whose nesting is bounded, so that nothing done with it can overflow.
+    """`foreign.read_json_text` for what a record or header is read from.
 
     Args:
         text: to parse.
         what: it should be, for the message.
 
     Raises:
-        PredictionsError: not JSON, a number that is not finite or has hundreds of digits, nested too deeply.
+        PredictionsError: as `foreign.read_json_text`.
     """
     try:
-        found = json.loads(text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole)
-    except (ValueError, RecursionError) as error:
+        return foreign.read_json_text(text)
+    except foreign.ForeignTextError as error:
+        if "levels deep" in str(error):
+            raise PredictionsError(f"{what} is {error}, so it was not written by soco") from None
         raise PredictionsError(f"{what} must be JSON: {error}") from None
-    level, depth = [found], 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            raise PredictionsError(f"{what} is nested more than {_DEEPEST} levels deep, so it was not written by soco")
-        parents = [value for value in level if isinstance(value, dict | list)]
-        level = [part for value in parents for part in (value.values() if isinstance(value, dict) else value)]
-    return found
-
-
-def _refuse_number(text: str) -> NoReturn:
-    shown = text if len(text) <= _SHOWN else f"{text[:8]}... ({len(text)} characters)"
-    raise ValueError(f"{shown} is not a finite number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _refuse_number(text)
-
-
-def _whole(text: str) -> int:
-    return int(text) if math.isfinite(float(text)) else _refuse_number(text)
 
 
 def findings_of(error: ValidationError, what: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator
 
 from ..errors import PredictionsError
+from ..utils.foreign import is_version
 from .fields import STRICT, Counts, Provenance, StoredProtocol, parse_json
 
 PREDICTIONS_VERSION = 1
@@ -80,7 +81,7 @@ class Header(PredictionsOrigin):
             version = fields.pop("format_version")
         except (PredictionsError, KeyError, TypeError, AttributeError):
             raise PredictionsError("the predictions' header is damaged; evaluate the model again") from None
-        if version != PREDICTIONS_VERSION:
+        if not is_version(version, PREDICTIONS_VERSION):
             raise PredictionsError(
                 f"predictions of format version {version!r} cannot be read, only version {PREDICTIONS_VERSION}; "
                 "use the toolkit that wrote them, or evaluate the model again"

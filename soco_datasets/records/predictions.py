@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
+from ..utils.parquet_files import BoundsError, read_bounded
 from ..utils.paths import local_path
 from .annotated_points import (
     IMAGES_KEY,
@@ -247,9 +248,14 @@ def task_rows(table: pa.Table, task: str) -> pa.Table:
 
 
 def check_against_dataset(
-    table: pa.Table, pairs: Mapping[str, pa.Table], content_hash: str, images: Images | None = None
+    table: pa.Table,
+    pairs: Mapping[str, pa.Table],
+    content_hash: str,
+    images: Images | None = None,
+    supercategories: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Check that predictions belong to a dataset: same content hash, queries, points, sizes, boxes and annotations.
+    """Check that predictions belong to a dataset: same content hash, queries, points, sizes, boxes, annotations and
+    supercategories.
 
     Args:
         table: a predictions table.
@@ -257,6 +263,8 @@ def check_against_dataset(
         content_hash: of the dataset.
         images: `predictions_images.image_annotations` of the dataset, to compare the stored annotations with; None
             leaves those points that no query asks for unchecked.
+        supercategories: category -> supercategory of the dataset, to compare those with that scores are averaged in;
+            None leaves them unchecked.
 
     Raises:
         PredictionsError: naming the first rows or images that differ.
@@ -268,6 +276,12 @@ def check_against_dataset(
             f"these predictions were made on dataset {header.dataset['id']} with content hash "
             f"{header.dataset['content_hash']}, not on this one ({content_hash}); give that dataset, or evaluate again"
         )
+    if supercategories is not None and header.supercategories != supercategories:
+        ours, theirs = header.supercategories, dict(supercategories)
+        differ = sorted(name for name in {*ours, *theirs} if ours.get(name, "") != theirs.get(name, ""))
+        shown = ", ".join(f"{name} ({ours.get(name)}, in the dataset {theirs.get(name)})" for name in differ[:3])
+        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+        raise PredictionsError(f"the supercategories of the predictions are not the dataset's: {shown}{more}")
     for task, expected in header.tasks.items():
         if task not in pairs:
             raise PredictionsError(f"the dataset has no pairs for task {task!r} of these predictions")
@@ -302,8 +316,9 @@ def read_predictions(path: str | Path) -> pa.Table:
     if not path.is_file():
         raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
     try:
-        with pq.ParquetFile(path.absolute(), page_checksum_verification=True) as file:
-            table = file.read()
+        table = read_bounded(path, PREDICTIONS_SCHEMA.names)
+    except BoundsError as error:
+        raise PredictionsError(f"{path}: {error}. It was not written by `soco evaluate`.") from None
     except (pa.ArrowException, OSError) as error:
         raise PredictionsError(
             f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or evaluate again."

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from ..config import alpha_key
 from ..errors import PredictionsError
 from ..features.linear_probe import ProbeRecipe
+from ..utils.foreign import is_version
 from .base import Record
 from .fields import Nested, Shape, StoredProtocol
 from .ranking import Headline
@@ -77,7 +78,7 @@ class ProbeRecord(Record):
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if (version := fields.get("schema_version")) != cls.version:
+        if not is_version(version := fields.get("schema_version"), cls.version):
             raise PredictionsError(
                 f"probe records of schema version {version!r} cannot be read, only version {cls.version}; use the "
                 "toolkit that wrote it, or train the probe again"

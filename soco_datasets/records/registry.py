@@ -10,7 +10,6 @@ imported when they are first looked for, those of other packages through the ent
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import UsageError
+from ..utils.foreign import ForeignTextError, read_json_text
 from .base import DEFINED, Record
 from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
@@ -76,8 +76,8 @@ def record_type_of_task(task: str) -> type[Record]:
 def record_type_of(path: Path) -> type[Record]:
     """The kind that a file says it is of. The first one where it does not say: its reader reports what is wrong."""
     try:
-        fields = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        fields = read_json_text(path.read_bytes())
+    except (OSError, ForeignTextError):
         fields = None
     types = record_types()
     return next((kind for kind in types if isinstance(fields, dict) and kind.matches(fields)), types[0])

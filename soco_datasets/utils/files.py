@@ -149,8 +149,16 @@ def _stem(name: str) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Raise `SocoError` where files could not be written into the folder `path`, before work is done; makes nothing."""
+    """Raise `SocoError` where files could not be written into the folder `path`, before work is done; makes nothing.
+
+    A new folder with the name of a file (.json, .parquet) is a `UsageError`.
+    """
     folder = local_path(path)
+    if folder.suffix.lower() in (".json", ".parquet") and not folder.is_dir():
+        raise UsageError(
+            f"{path} would be made as a folder, and its name ends like that of a file. Give the name of a folder, such "
+            f"as {folder.with_suffix('').name}."
+        )
     try:
         place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
         if not place.is_dir():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..errors import SocoError, UsageError
+from .text import public_url
 
 RepoType = Literal["model", "dataset", "space"]
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access"
@@ -116,13 +117,13 @@ def repo_url(repo: str, repo_type: RepoType = "dataset") -> str:
     """The page of a repository."""
     from huggingface_hub.constants import ENDPOINT
 
-    return f"{ENDPOINT}/{'' if repo_type == 'model' else repo_type + 's/'}{repo}"
+    return f"{public_url(ENDPOINT)}/{'' if repo_type == 'model' else repo_type + 's/'}{repo}"
 
 
 def _settings() -> str:
     from huggingface_hub.constants import ENDPOINT
 
-    return f"{ENDPOINT}/settings/tokens"
+    return f"{public_url(ENDPOINT)}/settings/tokens"
 
 
 def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoType) -> str:

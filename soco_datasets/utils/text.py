@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import urlsplit, urlunsplit
 
 
 def clean(text: object) -> str:
@@ -12,6 +13,16 @@ def clean(text: object) -> str:
     ('car�front', 'a�b')
     """
     return "".join("\ufffd" if _is_unprintable(char) else char for char in str(text))
+
+
+def public_url(url: str) -> str:
+    """An address without the user and password that it may hold.
+
+    >>> public_url("https://me:secret@host:8000/v1")
+    'https://host:8000/v1'
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def clean_lines(text: object) -> str:

@@ -63,7 +63,7 @@ ERRORS: dict[str, tuple[Change, str]] = {
     "no image field": (lambda d: d.pop("trg_image"), "trg_image: missing"),
     "unknown image": (set_field(src_image="car_99.JPEG"), "no usable image Images/car/car_99.JPEG"),
     "unknown category": (set_field(src_category="cart"), "no usable image Images/cart/"),
-    "no size": (lambda d: d.pop("src_imsize"), "src_imsize: missing"),
+    "size of one": (set_field(src_imsize=[80]), "src_imsize: is [80]"),
     "wrong size": (set_field(src_imsize=[81, 60]), "src_imsize: says [81, 60]"),
     "swapped size": (set_field(src_imsize=[60, 80]), "width and height are swapped"),
     "box without area": (set_field(trg_bndbox=[5, 5, 5, 9]), "trg_bndbox: [5, 5, 5, 9] has no area"),

@@ -35,13 +35,16 @@ def test_one_run_and_its_report_fill_every_table(
     options = ["--model", "dense_sift", "--data", str(mini.path), "--image-size", "80", "--out", str(tmp_path / "r")]
     assert main(["evaluate", "--protocol", "paper", "--alphas", "0.1,0.05", *options]) == 0
     printed = capsys.readouterr().out
-    probe = ProbeRecord.read(tmp_path / "r" / "dense_sift.probe.json")
+    probe = ProbeRecord.read(tmp_path / "r" / "dense_sift.size80.probe.json")
     assert list(probe.variants) == ["heldout", "reference"]
     assert probe.protocol.scoring.alphas == (0.1, 0.05)
     assert "heldout (selected on held-out train images)" in printed
-    assert "dense_sift.probe-heldout.safetensors" in printed
+    assert "dense_sift.size80.probe-heldout.safetensors" in printed
     out = tmp_path / "report"
-    assert main(["report", str(tmp_path / "r" / "dense_sift.json"), "--data", str(mini.path), "--out", str(out)]) == 0
+    assert (
+        main(["report", str(tmp_path / "r" / "dense_sift.size80.json"), "--data", str(mini.path), "--out", str(out)])
+        == 0
+    )
     with (out / "tables" / "protocols.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     expected = probe.variants["heldout"]["metrics"]["test"]["soc_probe"]["pooled"]["0.1"]["pck"]

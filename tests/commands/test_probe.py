@@ -23,12 +23,12 @@ def test_it_trains_tests_and_writes_record_and_heads(
     arguments = ["probe", "--model", "dense_sift", "--data", str(mini), "--image-size", "96", "--out", str(tmp_path)]
     assert main([*arguments, "--epochs", "2", "--holdout", "0.5"]) == 0
     printed = capsys.readouterr().out
-    record = json.loads((tmp_path / "dense_sift.probe.json").read_text())
+    record = json.loads((tmp_path / "dense_sift.size96.probe.json").read_text())
     assert record["format"] == "soco_probe"
     assert record["counts"]["forwards"] == record["counts"]["images"] == 96
     for name, result in record["variants"].items():
         assert result["title"] in printed
-        assert load_head(tmp_path / f"dense_sift.probe-{name}.safetensors").hash == result["head"]["sha256"]
+        assert load_head(tmp_path / f"dense_sift.size96.probe-{name}.safetensors").hash == result["head"]["sha256"]
         assert len(result["epochs"]) == 2
     selected = record["variants"]["reference"]["metrics"]["test"]["soc_probe"]["keypoint"]["0.1"]["overall"]["pck"]
     assert f"{100 * selected:.2f}" in printed

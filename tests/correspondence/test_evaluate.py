@@ -139,9 +139,9 @@ def test_the_command_writes_it_all_and_the_file_gives_it_back(
 ) -> None:
     options = ["--image-size", "285", "--protocol", "paper", "--alphas", "0.1,0.05", "--out", str(tmp_path)]
     assert main(["evaluate", "--data", str(real.path), "--model", str(MODEL), *options]) == 0
-    record = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.json")
+    record = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.size285.json")
     assert record.protocol.scoring.alphas == (0.1, 0.05)
-    assert record == record_from_predictions(read_predictions(tmp_path / "dinov2_tiny_p14.predictions.parquet"))
+    assert record == record_from_predictions(read_predictions(tmp_path / "dinov2_tiny_p14.size285.predictions.parquet"))
     lines = {line.split("  ")[0]: line.split()[-6:] for line in capsys.readouterr().out.splitlines()[2:]}
     assert lines["SOC soft"][0] == "6.36"
     assert lines["SOC-geo"][2] == "52.27"

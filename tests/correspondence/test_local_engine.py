@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.pair_tables import run_config
+from helpers.restamp import restamp
 from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from PIL import Image
 
@@ -199,7 +200,7 @@ def damaged(folder: DatasetFolder, tmp_path: Path) -> tuple[DatasetFolder, str]:
     data = folder.images.jpeg_bytes(name)
     for shard in path.glob("images/**/*.arrow"):
         shard.write_bytes(shard.read_bytes().replace(data, bytes(len(data))))
-    return open_folder(path), name
+    return open_folder(restamp(path)), name
 
 
 @pytest.mark.parametrize("workers", [0, 3])
@@ -355,7 +356,7 @@ def test_the_command(damaged: tuple[DatasetFolder, str], tmp_path: Path, capsys:
     options = ["--skip-bad", "--store-dir", str(tmp_path / "store"), "--batch-size", "auto", "--dtype", "fp32"]
     assert main([*base, *options, "--out", str(tmp_path / "out")]) == 0
     assert "of 1 images that do not decode" in capsys.readouterr().out
-    counts = EvaluationResult.read(tmp_path / "out/dinov2_tiny_p14.json").counts
+    counts = EvaluationResult.read(tmp_path / "out/dinov2_tiny_p14.size285.json").counts
     assert (counts["bad_images"], counts["reused"], counts["forwards"]) == (1, 0, counts["images"])
     for wrong, said in (
         (["--batch-size", "many"], "from 1 or auto"),

@@ -295,7 +295,7 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
     printed = capsys.readouterr().out
     assert "all pairs" in printed
     assert "predictions  none" in printed
-    record = tmp_path / "dinov2_tiny_p14.all.json"
+    record = tmp_path / "dinov2_tiny_p14.size56.all.json"
     assert [path.name for path in tmp_path.iterdir()] == [record.name]
     result = EvaluationResult.read(record)
     assert result.split == "all"
@@ -303,7 +303,7 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
     assert "keeps none" in capsys.readouterr().err
     assert main(["report", str(record), "--data", str(oracle), "--out", str(tmp_path / "report")]) == 0
     assert main([*common, "--out", str(tmp_path)]) == 0
-    usual = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.json")
+    usual = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.size56.json")
     assert usual.split == "test"
     with pytest.raises(UsageError, match="split all, the other of test"):
         check_comparable([result, usual])

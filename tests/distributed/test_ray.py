@@ -322,7 +322,7 @@ def test_the_command_takes_a_cluster(
     options = ["--model", str(spec.model), "--image-size", str(SIZE), "--tasks", ",".join(task.name for task in TASKS)]
     place = ["--data", str(folder.path), "--out", str(tmp_path)]
     assert main(["evaluate", *options, *place, "--engine", "ray", "--ray-workers", "2", "--device", "cpu"]) == 0
-    assert EvaluationResult.read(tmp_path / "dinov2.json").metrics == usual.result.metrics
+    assert EvaluationResult.read(tmp_path / f"dinov2.size{SIZE}.json").metrics == usual.result.metrics
 
 
 def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(

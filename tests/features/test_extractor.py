@@ -37,11 +37,16 @@ def test_forward_refuses_other_shapes(save_model: SaveModel, shape: tuple[int, .
         load_backbone(save_model("dinov2")).forward(torch.rand(shape))
 
 
-@pytest.mark.parametrize(("requested", "size", "grid"), [(100, 98, 7), (3, 14, 1), (105, 98, 7), (106, 112, 8)])
+@pytest.mark.parametrize(("requested", "size", "grid"), [(100, 98, 7), (14, 14, 1), (105, 98, 7), (106, 112, 8)])
 def test_sizes_snap_to_the_patch(save_model: SaveModel, requested: int, size: int, grid: int) -> None:
     extractor = DenseFeatureExtractor(load_backbone(save_model("dinov2")), requested)
     assert (extractor.size, extractor.grid) == (size, grid)
     assert extractor.extract([Image.new("RGB", (30, 90))]).shape == (1, 32, grid, grid)
+
+
+def test_a_size_below_one_cell_is_refused(save_model: SaveModel) -> None:
+    with pytest.raises(UsageError, match="less than one cell of 14 px"):
+        DenseFeatureExtractor(load_backbone(save_model("dinov2")), 13)
 
 
 def noise(width: int, height: int, seed: int) -> Image.Image:

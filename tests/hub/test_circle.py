@@ -36,7 +36,7 @@ def test_the_whole_circle(tmp_path: Path, built_mini: Path) -> None:
 
         evaluate = ("evaluate", "--model", "dense_sift", "--data", downloaded, "--image-size", "96", "--out", "results")
         run_soco(hub, tmp_path, *evaluate)
-        record = tmp_path / "results" / "dense_sift.json"
+        record = tmp_path / "results" / "dense_sift.size96.json"
         own = ("submit", record, "--model-repo", "lab/sift", "--dataset-repo", "lab/soco")
         assert "discussions/1" in run_soco(hub, tmp_path, *own, token=BOB).stdout
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +25,12 @@ from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.evaluation import (
     EvaluationResult,
     check_comparable,
-    check_replaces_own,
     library_versions,
     record_from_predictions,
     write_evaluation,
 )
 from soco_datasets.records.predictions import TaskPredictions, read_header, read_predictions, write_predictions
+from soco_datasets.records.result_files import PlannedRun, check_replaces_own, result_name
 from soco_datasets.records.scores import row_errors, score
 
 SOURCES = {
@@ -157,16 +158,44 @@ def test_an_evaluation_is_two_files_named_after_the_model(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_results_of_other_weights_of_the_same_name_are_not_replaced(tmp_path):
-    result = record_from_predictions(small_table())
-    model = {**result.model, "weights_hash": "a" * 64}
-    check_replaces_own(tmp_path, model)
-    result.replace(model=model).write(tmp_path / f"{result.model['name']}.json")
-    check_replaces_own(tmp_path, model)
-    check_replaces_own(tmp_path / "elsewhere", {**model, "weights_hash": "b" * 64})
-    check_replaces_own(tmp_path, {**model, "weights_hash": "b" * 64, "plugin": "f.py:f"})
-    with pytest.raises(UsageError, match=r"another model that is also called .*aaaa.*Give another --out"):
-        check_replaces_own(tmp_path, {**model, "weights_hash": "b" * 64})
+def _planned(result, **changes):
+    fields = {
+        "model": {**result.model, "weights_hash": "a" * 64},
+        "protocol": result.protocol,
+        "content_hash": result.dataset["content_hash"],
+        "tasks": tuple(result.metrics),
+    }
+    return PlannedRun(**{**fields, **changes})
+
+
+def test_results_of_another_run_are_not_replaced(tmp_path):
+    result = record_from_predictions(small_table(), resamples=0)
+    result = result.replace(model={**result.model, "weights_hash": "a" * 64})
+    record = tmp_path / f"{result_name(result.model)}.json"
+    assert not check_replaces_own(record, EvaluationResult, _planned(result))
+    result.write(record)
+    assert check_replaces_own(record, EvaluationResult, _planned(result))
+    model = {**result.model, "weights_hash": "b" * 64}
+    assert check_replaces_own(record, EvaluationResult, _planned(result, model={**model, "plugin": "f.py:f"}))
+    others = {
+        "weights aaaa": {"model": model},
+        "content hash": {"content_hash": "e" * 64},
+        "the split": {"split": "all"},
+        "image_size": {"protocol": replace(result.protocol, features=FeatureConfig(image_size=141))},
+        "not nothing": {"tasks": ("nothing",)},
+    }
+    for what, changes in others.items():
+        with pytest.raises(UsageError, match=f"another run.*{what}.*--overwrite"):
+            check_replaces_own(record, EvaluationResult, _planned(result, **changes))
+        assert check_replaces_own(record, EvaluationResult, _planned(result, **changes), overwrite=True)
+
+
+@pytest.mark.parametrize("file", ["m.json", "m.predictions.parquet"])
+def test_a_file_that_is_no_record_is_not_replaced(tmp_path, file):
+    (tmp_path / file).write_text("something else")
+    planned = _planned(record_from_predictions(small_table(), resamples=0))
+    with pytest.raises(UsageError, match=r"is not replaced.*--overwrite"):
+        check_replaces_own(tmp_path / "m.json", EvaluationResult, planned)
 
 
 def test_versions_are_known_without_importing_a_library():

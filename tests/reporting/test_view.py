@@ -74,7 +74,7 @@ def test_every_kind_of_row_is_drawn(data: Path, tmp_path: Path, options: tuple[s
 def test_pairs_by_name_and_matches_of_a_model(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--model", "dense_sift", "--image-size", "96", "--tasks", "soc,cc", "--out", str(tmp_path)]
     assert main(["evaluate", "--data", str(data), *options]) == 0
-    predictions = tmp_path / "dense_sift.predictions.parquet"
+    predictions = tmp_path / "dense_sift.size96.predictions.parquet"
     pair = datasets.load_dataset("soco", "soc", split="test", data_dir=str(data))["pair_id"][4]
     plain = view(data, tmp_path / "plain.png", "--pair", pair)
     matched = view(data, tmp_path / "matched.png", "--pair", pair, "--predictions", str(predictions), "--task", "cc")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...data.diagnostics import BuildReport
@@ -131,14 +131,17 @@ class PairFileReader:
         _check_place(file, subset, directory, source, target, findings)
         if source.image_id == target.image_id:
             findings.note(file, "trg_image", "self_pair", "source and target are the same image")
+        overlap = self._overlap(file, data, source, target, findings)
+        groups = self._groups(file, data, source, target, findings)
+        source, target = _with_concepts(source, groups, 0), _with_concepts(target, groups, 1)
         return PairRecord(
             pair_id=file.removeprefix("PairAnnotations/")[: -len(".json")],
             subset=subset,
             group=directory,
             source=source,
             target=target,
-            overlap=self._overlap(file, data, source, target, findings),
-            groups=self._groups(file, data, source, target, findings),
+            overlap=overlap,
+            groups=groups,
             file=file,
         )
 
@@ -173,11 +176,15 @@ class PairFileReader:
         name = nfc(name)
         category = data.get(f"{side}_category")
         if not isinstance(category, str) or not category:
-            category = self._guess_category(name, side, subset, directory)
+            shared = data.get("category")
+            if isinstance(shared, str) and (nfc(shared), name) in self._image_files:
+                category, reason = shared, "the category of the pair"
+            else:
+                category, reason = self._guess_category(name, side, subset, directory), f"where {name} lies"
             if category is None:
                 missing_field(file, f"{side}_category", data.get(f"{side}_category"), "a category", findings)
                 return None
-            message = f"{side}_category is missing: {category!r} taken, where {name} lies"
+            message = f"{side}_category is missing: {category!r} taken, {reason}"
             findings.repair(file, f"{side}_category", "missing_category", message, "give the category")
         category = nfc(category)
         image_id = self._image_files.get((category, name))
@@ -288,6 +295,18 @@ def _check_place(
     elif other != directory:
         message = f"the target is of {other!r} but the file lies in {directory!r}: the folder counts"
         findings.repair(file, "trg_category", "other_folder", message, "move it to the folder of its target")
+
+
+def _with_concepts(view: ImageView, groups: tuple[ConceptGroup, ...] | None, side: int) -> ImageView:
+    """A view whose points without a concept field have the concept of the pair's matches that list them, if any."""
+    if not any(point.bare for point in view.points):
+        return view
+    told: dict[str, str] = {}
+    for group in groups or ():
+        for name in (group.source, group.target)[side]:
+            told.setdefault(name, group.concept)
+    points = tuple(replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in view.points)
+    return replace(view, points=points)
 
 
 def _is_name_list(value: object) -> bool:

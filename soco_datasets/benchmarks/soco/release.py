@@ -26,7 +26,7 @@ from .merge import (
 )
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
-from .side_files import read_side_files
+from .side_files import SideFiles, read_side_files
 from .taxonomy_build import Observation, build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -36,19 +36,23 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
     images = read_images(files, findings, mapper)
     side = read_side_files(files, images, findings)
-    pairs = deduplicate_pairs(_read_pairs(files, images, findings, mapper), findings)
-    merge_views(pairs, images, findings)
-    paired = {view.image_id for pair in pairs for view in (pair.source, pair.target)}
-    compare_annotations(side.views, images, paired, findings)
-
-    observations: list[Observation] = []
-    for view, view_files in distinct_views(pairs):
-        observations += view.observations(view_files)
-    for image_id, (file, view) in side.views.items():
-        if image_id not in paired:
-            observations += view.observations([file])
-    taxonomy = build_taxonomy(observations, side.taxonomy, findings)
+    pairs = _read_pairs(files, images, findings, mapper)
+    while True:
+        found = BuildReport()
+        usable, taxonomy = _merge_files(pairs, images, side, found)
+        kept = [pair for pair in pairs if pair.file not in found.blamed]
+        views = {name: (file, view) for name, (file, view) in side.views.items() if file not in found.blamed}
+        if len(kept) == len(pairs) and len(views) == len(side.views):
+            break
+        # errors between files: what they name goes, and what the others say is settled again without it
+        findings.extend(found.of("error"))
+        findings.blame(found.blamed)
+        pairs, side.views = kept, views
+    findings.extend(found)
+    findings.blame(found.blamed)
+    pairs = usable
     fill_pairs(pairs, images, taxonomy, findings)
+    paired = _paired(pairs)
     _note_leftovers(images, paired, taxonomy, findings)
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
@@ -60,6 +64,29 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
         side_files=side.texts,
         supercategories=_supercategories(images),
     )
+
+
+def _merge_files(
+    pairs: list[PairRecord], images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport
+) -> tuple[list[PairRecord], Taxonomy]:
+    """What all files say together: the pairs without doubles, and the taxonomy; settles box and points of `images`."""
+    for record in images.values():
+        record.bbox, record.points = None, ()
+    pairs = deduplicate_pairs(pairs, findings)
+    merge_views(pairs, images, findings)
+    paired = _paired(pairs)
+    compare_annotations(side.views, images, paired, findings)
+    observations: list[Observation] = []
+    for view, view_files in distinct_views(pairs):
+        observations += view.observations(view_files)
+    for image_id, (file, view) in side.views.items():
+        if image_id not in paired:
+            observations += view.observations([file])
+    return pairs, build_taxonomy(observations, side.taxonomy, findings)
+
+
+def _paired(pairs: list[PairRecord]) -> set[str]:
+    return {view.image_id for pair in pairs for view in (pair.source, pair.target)}
 
 
 def _read_pairs(

@@ -6,19 +6,18 @@ used"), what contradicts the pair files is a note, and the pair files are believ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import (
-    check_text,
     finite,
     is_json,
     nfc,
 )
 from ...data.release_types import ImageRecord, ImageView
+from ...utils.foreign import ForeignTextError, read_json_text
 from ..release_files import ReleaseFiles, read_error
 from .metadata import METADATA_FILE
 from .view_fields import read_view
@@ -58,9 +57,8 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
         if not is_json(name):
             continue
         try:
-            data = json.loads(raw)
-            check_text(raw, data)
-        except (ValueError, RecursionError) as error:
+            data = read_json_text(raw, huge=True, on_double=lambda field: None)
+        except ForeignTextError as error:
             message = f"not valid JSON ({error}): kept verbatim, not used"
             findings.repair(name, "", "side_file_not_json", message, "write the file again, or remove it")
             continue

@@ -185,8 +185,9 @@ def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: BuildRepor
             if _JUNK.search(relative):
                 continue
             is_link = path.is_symlink()
-            if is_link and not any(path.resolve().is_relative_to(own) for own in inside):
-                message = f"a link that leads outside the release ({path.resolve()})"
+            target = Path(os.path.realpath(path))  # resolve() raises where a link leads to itself
+            if is_link and not any(target.is_relative_to(own) for own in inside):
+                message = f"a link that leads outside the release ({target})"
                 findings.error(relative, "", "member_outside", message, "put what it leads to in its place")
             elif path.is_dir():
                 if is_link:
@@ -201,9 +202,9 @@ def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: BuildRepor
 
 def _own_folders(root: Path) -> list[Path]:
     """Where links of a release may lead: into it, and for a snapshot in the Hub's cache to the files beside it."""
-    real = root.resolve()
+    real = Path(os.path.realpath(root))
     blobs = real.parent.parent / "blobs"
-    return [real, blobs.resolve()] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
+    return [real, Path(os.path.realpath(blobs))] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
 
 
 def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: BuildReport) -> None:

@@ -134,6 +134,8 @@ def _resolve(key: tuple[str, str], values: _Seen, findings: BuildReport) -> dict
             continue  # ids of named concepts are checked once for all keypoints
         what = name.replace("keypoint_id", "id").replace("_", " ")
         for other, files in ranked[1:]:
+            if name != "shared":
+                findings.blame(files)
             for file, more in _each_file(files):
                 message = (
                     f"keypoint {keypoint!r} of category {category!r} has two values of {what}: "
@@ -164,6 +166,7 @@ def _concept_ids(concepts: dict[tuple[int, str], Files], stated: Metadata, findi
             rule, mend = "two_concept_names", "give each concept an id of its own"
         else:
             continue
+        findings.blame(files)
         for file, more in _each_file(files):
             findings.error(file, name, rule, message + more, mend)
     told = [(name, values.get("concept_id")) for name, values in stated.concepts.items()]
@@ -193,6 +196,7 @@ def _check_ids(
         other = owners.setdefault((category, number), keypoint)
         if other != keypoint:
             file, other_file = (_first(seen[category, name]["keypoint_id"][number]) for name in (keypoint, other))
+            findings.blame(itertools.chain.from_iterable(seen[category, keypoint]["keypoint_id"][number]))
             findings.error(
                 file,
                 keypoint,

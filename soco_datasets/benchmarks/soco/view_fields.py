@@ -54,7 +54,10 @@ def read_view(
 
 def _check_size(file: str, field: str, size: object, image: ImageRecord, findings: BuildReport) -> None:
     numbers = [as_int(value) for value in size] if isinstance(size, list) else []
-    if len(numbers) != 2 or None in numbers:
+    if size is None:
+        message = f"missing: {list(image.size)} taken, the size of {image.file}"
+        findings.repair(file, field, "missing_size", message, "give [width, height] in pixels")
+    elif len(numbers) != 2 or None in numbers:
         missing_field(file, field, size, "[width, height] in pixels", findings)
     elif tuple(numbers) != image.size:
         swapped = " (width and height are swapped: were the points taken on a rotated picture?)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.files import explain_write_errors
+from ...utils.foreign import read_json_text
 from .disk import (
     KEY,
     MAPS,
@@ -80,7 +80,7 @@ def _is_store(path: Path) -> bool:
 def _describe(path: Path) -> StoredFeatures:
     model = "?"
     try:
-        key = json.loads((path / KEY).read_text(encoding="utf-8"))
+        key = read_json_text((path / KEY).read_bytes())
         about = key["model"]
         layer = "" if about["layer"] is None else f" layer {about['layer']}"
         size = f"{about['effective_size']} px" if "effective_size" in about else _transform(key)

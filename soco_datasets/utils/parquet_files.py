@@ -1,0 +1,111 @@
+"""Parquet files of others, read within bounds: only the columns that are asked for, and not more than a file can hold.
+
+A small file can unpack to anything: runs of equal values and dictionaries are stored once and read many times. So rows
+and uncompressed sizes are looked at before anything is read, texts stay dictionaries until their lengths are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_LEAST = 1_500_000_000  # bytes that a file of any size may unpack to
+_TIMES = 30  # as many times its size may a larger one
+_ROW = 300  # bytes that a row takes at least
+_LONGEST = 1_000_000  # bytes of one text
+
+
+class BoundsError(ValueError):
+    """A file that unpacks to more than it may. The message says to what."""
+
+
+def read_bounded(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
+    """A Parquet file with the columns that it has of `columns`, in its own order; page checksums are verified.
+
+    Args:
+        path: the file.
+        columns: names of the columns to read; None = all.
+
+    Raises:
+        BoundsError: too many rows, too many bytes once it is unpacked, or a text that is too long.
+        pyarrow.ArrowException, OSError: not a whole Parquet file.
+    """
+    try:
+        return _read(path, columns)
+    except (BoundsError, pa.ArrowException, OSError):
+        raise
+    except Exception as error:  # a damaged footer makes pyarrow raise what it likes, such as UnicodeDecodeError
+        raise pa.ArrowInvalid(f"damaged: {error}") from error
+
+
+def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
+    size = path.stat().st_size
+    most = max(_LEAST, _TIMES * size)
+    with pq.ParquetFile(path.absolute()) as file:
+        metadata = file.metadata
+        wanted = None if columns is None else set(columns)
+        leaves = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+        texts = [
+            leaf
+            for index, leaf in enumerate(leaves)
+            if metadata.schema.column(index).physical_type == "BYTE_ARRAY"
+            and (wanted is None or leaf.partition(".")[0] in wanted)
+        ]
+        names = [name for name in file.schema_arrow.names if wanted is None or name in wanted]
+        # not of each column: pyarrow aborts the process where the footer of one is damaged
+        unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        _check(metadata.num_rows * _ROW, most, f"{metadata.num_rows:,} rows")
+        _check(unpacked, most, f"{unpacked:,} bytes once it is unpacked")
+    with pq.ParquetFile(path.absolute(), page_checksum_verification=True, read_dictionary=texts) as file:
+        parts, total = [], 0
+        for group in range(file.num_row_groups):
+            part = file.read_row_group(group, columns=names)
+            total += part.nbytes + sum(_text_bytes(column) for column in part.columns)
+            _check(total, most, f"more than {most:,} bytes once it is unpacked")
+            parts.append(pa.table([_plain(column) for column in part.columns], names=part.column_names))
+        whole = pa.concat_tables(parts) if parts else file.read(columns=names)
+        whole = pa.table([_plain(column) for column in whole.columns], names=whole.column_names)
+        return whole.replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _check(number: int, most: int, shown: str) -> None:
+    if number > most:
+        raise BoundsError(f"it has {shown}, more than a file of its size may hold")
+
+
+def _text_bytes(column: pa.ChunkedArray) -> int:
+    """Bytes that a column of dictionary texts, or of lists of them, takes as plain texts."""
+    total = 0
+    for chunk in column.chunks:
+        values = chunk
+        while isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+            values = values.flatten()
+        if not pa.types.is_dictionary(values.type) or not len(values.dictionary):
+            continue
+        lengths = pc.binary_length(values.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
+        if lengths.max() > _LONGEST:
+            raise BoundsError(f"it has a text of {int(lengths.max()):,} bytes")
+        used = values.indices.drop_null().to_numpy(zero_copy_only=False)
+        total += int(lengths.astype(np.int64)[used].sum())
+    return total
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of dictionary texts, or of lists of them, as one of plain texts."""
+    plain = _plain_type(column.type)
+    return column if plain.equals(column.type) else column.cast(plain)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_plain_type(kind.value_type)))
+    return kind

@@ -1,0 +1,72 @@
+"""What a record says of its data is what was read: a byte changed in a shard stops an evaluation, whatever it is of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.small_release import make_release
+
+from soco_datasets.benchmarks.base import BuildOptions
+from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.cli import main
+from soco_datasets.data.folder import open_folder
+from soco_datasets.errors import ChangedDataError
+
+
+@pytest.fixture(scope="module", params=["arrow", "parquet"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("identity")
+    release = make_release(root / "release")
+    return build_dataset(str(release), root / "built", options=BuildOptions(format=request.param)).path
+
+
+def change(folder: Path, config: str, place: bytes, *, old: bool = False) -> Path:
+    """Flip one bit of the byte after `place` in the first file of a config; with `old`, as if built before digests."""
+    shard = next((folder / config).iterdir())
+    data = bytearray(shard.read_bytes())
+    data[data.index(place) + len(place)] ^= 1
+    shard.write_bytes(data)
+    if old:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for entry in manifest["shards"]:
+            entry.pop("image_digests", None)
+            entry.pop("rows_sha256", None)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("options", [[], ["--skip-bad"]])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_changed_image_stops_an_evaluation(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], old: bool
+) -> None:
+    name = open_folder(built).table("soc", "test")["source_image_id"][0].as_py()
+    data = open_folder(built).images.jpeg_bytes(name)
+    folder = change(shutil.copytree(built, tmp_path / "changed"), "images", data[:-30], old=old)
+    arguments = ["--model", "dense_sift", "--data", str(folder), "--image-size", "64", "--tasks", "soc", *options]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "images/test-00000-of-00001" in error
+    assert old or repr(name) in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("config", ["soc", "keypoints", "images"])
+def test_any_other_change_is_found_too(built: Path, tmp_path: Path, config: str) -> None:
+    folder = shutil.copytree(built, tmp_path / "changed")
+    open_folder(folder).check_intact()
+    shard = next((folder / config).iterdir())
+    data = bytearray(shard.read_bytes())
+    place = data.index(b"car/car_1") if b"car/car_1" in data else len(data) // 2
+    data[place] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(ChangedDataError, match=rf"{config}/test-00000-of-00001|cannot be read"):
+        open_folder(folder).check_intact(images=True)
+
+
+def test_an_intact_folder_passes_whole_and_in_parts(built: Path) -> None:
+    open_folder(built).check_intact()
+    open_folder(built).check_intact(images=True)
