@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
 
+_DATA = "built folders, benchmarks (see soco benchmarks) or mini, comma-separated (default: where load_dataset looks)"
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below take precedence"
 _SPLIT = "test (default) or another stored split; all: all pairs, streamed; gives a record but no predictions"
 _STORE = "feature cache: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
@@ -34,7 +35,7 @@ def add(commands: Commands) -> None:
     example = "soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results"
     parser = command(commands, "evaluate", "evaluate a backbone: PCK table, record, predictions", example)
     add_model_options(parser)
-    parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
+    parser.add_argument("--data", help=_DATA)
     parser.add_argument("--protocol", default="standard", help=_PROTOCOLS)
     parser.add_argument("--split", default="test", help=_SPLIT)
     parser.add_argument("--tasks", help="comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc")
@@ -61,10 +62,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
+    from .evaluate_several import data_names, run_several
 
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
+    if len(names := data_names(arguments.data)) > 1:
+        run_several(arguments, names)
+        return
     folder = open_folder(resolve_data(arguments.data))
     scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
@@ -76,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     with open_extractor(extractor_spec(arguments), how) as extractor:
         check_replaces_own(arguments.out, extractor.describe())
         evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
-        result, written = evaluation.result, _write(arguments.out, evaluation)
+        result, written = evaluation.result, write(arguments.out, evaluation)
         print(format_metrics_table(result))
         bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
@@ -89,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"\n{trained_probe(local, probe, arguments.out, scoring=probe_scoring(scoring), run=how)}")
 
 
-def _write(out: Path, evaluation: Evaluation) -> str:
+def write(out: Path, evaluation: Evaluation) -> str:
     """Write the record and the predictions, where they were kept; which files these are, as text."""
     from ..records.evaluation import write_evaluation, write_record
 
@@ -123,7 +128,7 @@ def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None =
     return replace(get_preset(arguments.protocol).scoring, **changed)
 
 
-def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
+def stored_configs(folder: DatasetFolder, split: str) -> list[str]:
     """The configs of tasks that store a split; raises `UsageError` where none does."""
     from ..benchmarks.base import benchmark_of
 
@@ -155,7 +160,7 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
-    stored = [] if folder is None else _configs_with(folder, arguments.split)
+    stored = [] if folder is None else stored_configs(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
     available, absent = tasks_for(preset, stored, benchmark_of(folder))

@@ -1,0 +1,109 @@
+"""Several benchmarks in one table: a row per model and a column per benchmark, with the paper's values beside (r7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..benchmarks.base import SOCO, find_benchmark
+from ..metrics.model_table import ModelTable
+from ..records.evaluation import EvaluationResult, check_comparable
+from ..utils.text import clean
+from .export import Cell, Column, ReportTable
+from .paper_match import paper_percent
+from .score_access import main_alpha, score_of
+
+Results = Sequence[EvaluationResult]
+_REDUCTION = "keypoint"  # of table r7
+_TASK = "soc"
+
+
+def by_benchmark(results: Results) -> dict[str, list[int]]:
+    """Benchmark (and split, where it is not the test split) -> positions of its results, in the order of the first.
+
+    Raises:
+        UsageError: two results of one benchmark that cannot be compared, such as those of two copies whose pair lists
+            differ: they would stand in one column as if they were the same.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, result in enumerate(results):
+        groups.setdefault(benchmark_title(result), []).append(number)
+    for members in groups.values():
+        check_comparable([results[number] for number in members])
+    return groups
+
+
+def benchmark_title(result: EvaluationResult) -> str:
+    """The benchmark that a record is of, as tables have it, with its split where that is not "test"."""
+    name = str(result.dataset.get("benchmark", SOCO))
+    found = find_benchmark(name)
+    title = clean(name) if found is None else found.title
+    return title if result.split == "test" else f"{title}, {clean(result.split)}"
+
+
+def benchmark_table(results: Results) -> ReportTable:
+    """PCK of the same-keypoint task of each model on each benchmark, and what the paper prints, as in its table r7.
+
+    Args:
+        results: records of one or more benchmarks; those of one benchmark must be comparable.
+
+    Raises:
+        UsageError: see `by_benchmark`.
+    """
+    groups = by_benchmark(results)
+    models = list(dict.fromkeys(clean(result.model["name"]) for result in results))
+    columns, cells = [Column("model")], dict[tuple[str, int], Cell]()
+    notes = []
+    for title, members in groups.items():
+        own = [results[number] for number in members]
+        reduction = reduction_of(own)
+        metric = {"reduction": reduction, "alpha": main_alpha(own)}
+        if reduction != _REDUCTION or metric["alpha"] != 0.1:
+            notes.append(f"{title}: {reduction}, alpha {metric['alpha']:g}.")
+        columns += [Column(title, "percent"), Column(f"{title} in the paper", "percent")]
+        for result in own:
+            pck = score_of(result, _TASK if _TASK in result.metrics else next(iter(result.metrics)), **metric).pck
+            row = clean(result.model["name"])
+            cells[row, len(columns) - 2] = None if pck is None else 100 * pck
+            cells[row, len(columns) - 1] = paper_percent(result, _TASK, **metric)
+    rows = [(model, *(cells.get((model, place)) for place in range(1, len(columns)))) for model in models]
+    used = [c for c, _ in enumerate(columns) if c % 2 or c == 0 or any(row[c] is not None for row in rows)]
+    note = (
+        "PCK@0.1 in percent over the target box, mean over the keypoints of a category, then over categories, each "
+        "benchmark under its own protocol. Scores of different benchmarks are of different pairs: compare within a "
+        f"column. {' '.join(notes)}"
+    )
+    return ReportTable(
+        "benchmarks",
+        "Benchmarks",
+        note.strip(),
+        tuple(columns[c] for c in used),
+        tuple(tuple(row[c] for c in used) for row in rows),
+    )
+
+
+def reduction_of(results: Results) -> str:
+    """The paper's reduction of table r7 where it was scored, else the first."""
+    reductions = results[0].protocol.scoring.reductions
+    return _REDUCTION if _REDUCTION in reductions else reductions[0]
+
+
+def record_model_table(results: Results) -> ModelTable:
+    """The scores of records as a table of models: a column per benchmark and task, in percent, for correlations.
+
+    Raises:
+        UsageError: see `by_benchmark`.
+    """
+    groups = by_benchmark(results)
+    models = list(dict.fromkeys(str(result.model["name"]) for result in results))
+    columns: dict[str, np.ndarray] = {}
+    for title, members in groups.items():
+        own = [results[number] for number in members]
+        reduction, alpha = reduction_of(own), main_alpha(own)
+        for result in own:
+            for task in result.metrics:
+                pck = score_of(result, task, reduction=reduction, alpha=alpha).pck
+                column = columns.setdefault(f"{title} {task}", np.full(len(models), np.nan))
+                column[models.index(str(result.model["name"]))] = np.nan if pck is None else 100 * pck
+    return ModelTable(tuple(models), columns)
