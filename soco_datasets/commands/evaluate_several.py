@@ -40,7 +40,7 @@ def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     from ..reporting.terminal_tables import align, format_metrics_table
 
     how = run_config(arguments)
-    folders = [open_folder(resolve_data(None if name == "soco" else name)) for name in names]
+    folders = [open_folder(resolve_data(name)) for name in names]
     if get_preset(arguments.protocol).probe and not arguments.no_probe:
         report_skipped("since several data sets are evaluated")
     runs = [
