@@ -20,7 +20,7 @@ _TASK = "soc"
 
 
 def by_benchmark(results: Results) -> dict[str, list[int]]:
-    """Benchmark (and split, where it is not the test split) -> positions of its results, in the order of the first.
+    """Title of a benchmark -> positions of its results, benchmarks in the order of their first.
 
     Raises:
         UsageError: two results of one benchmark that cannot be compared, such as those of two copies whose pair lists
@@ -28,10 +28,10 @@ def by_benchmark(results: Results) -> dict[str, list[int]]:
     """
     groups: dict[str, list[int]] = {}
     for number, result in enumerate(results):
-        groups.setdefault(benchmark_title(result), []).append(number)
+        groups.setdefault(str(result.dataset.get("benchmark", SOCO)), []).append(number)
     for members in groups.values():
         check_comparable([results[number] for number in members])
-    return groups
+    return {benchmark_title(results[members[0]]): members for members in groups.values()}
 
 
 def benchmark_title(result: EvaluationResult) -> str:
