@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ from helpers.shared_data import DATA, ORACLE
 
 from soco_datasets import cli
 from soco_datasets.benchmarks.build import build_dataset
-from soco_datasets.records.evaluation import EvaluationResult
+from soco_datasets.errors import UsageError
+from soco_datasets.records.evaluation import EvaluationResult, check_comparable
 
 pytest.importorskip("torch")
 MINIATURES = DATA / "benchmarks" / "miniatures"
@@ -92,10 +96,14 @@ def table_of(path: Path) -> list[dict[str, str]]:
 
 def test_a_report_of_several_benchmarks(report: Path) -> None:
     (row,) = table_of(report / "tables" / "benchmarks.csv")
-    found = {"SPair-71k": "17.27", "AP-10K": "39.44", "MISC210K": "26.52"}
+    found = {"SPair-71k": "17.27", "AP-10K": "39.44", "MISC210K (single instance)": "26.52"}
     assert {title: row[title] for title in found} == found
     page = (report / "report.html").read_text()
-    for title, folder in (("SPair-71k", "spair-71k"), ("AP-10K", "ap-10k"), ("MISC210K", "misc210k")):
+    for title, folder in (
+        ("SPair-71k", "spair-71k"),
+        ("AP-10K", "ap-10k"),
+        ("MISC210K (single instance)", "misc210k_single_instance_"),
+    ):
         assert f'href="{folder}/report.html">{title}' in page
         assert (report / folder / "report.html").is_file()
     assert "By attribute of the pairs" in (report / "spair-71k" / "report.html").read_text()
@@ -168,7 +176,7 @@ def test_two_copies_of_a_benchmark_are_never_one(evaluated: Path, tmp_path: Path
     with pytest.raises(UsageError, match="pair lists soc/test differ"):
         check_comparable(results)
     third = record_of(evaluated, "spair71k")
-    for command in (["report", str(third)], ["correlate", str(third), "--x", "AP-10K soc"]):
-        arguments = [*command, str(record), str(other), "--out", str(tmp_path / "out")]
+    for command in (["report"], ["correlate", "--x", "AP-10K soc"]):
+        arguments = [command[0], str(third), str(record), str(other), *command[1:], "--out", str(tmp_path / "out")]
         assert cli.main(arguments) not in (0, None)
     assert not (tmp_path / "out").exists()
