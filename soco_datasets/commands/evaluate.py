@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from ..errors import unknown_name
 from ..utils.files import check_writable
 from ..utils.paths import local_path
-from .common import Commands, command, numbers
-from .engine_options import add_engine_options, engine_config, open_extractor
-from .model_options import add_model_options, extractor_spec, memory_budget
+from .common import Commands, command
+from .engine_options import add_engine_options, open_extractor
+from .evaluate_options import configs_with, run_config, scoring_config, write
+from .evaluate_several import data_names, run_several
+from .model_options import add_model_options, extractor_spec
 from .paper_probe import probe_scoring, report_skipped, requested_probe
 from .probe import trained_probe
 
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
-    from ..config import RunConfig, ScoringConfig
-    from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
 
@@ -62,7 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from .evaluate_several import data_names, run_several
 
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
@@ -94,62 +91,6 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"\n{trained_probe(local, probe, arguments.out, scoring=probe_scoring(scoring), run=how)}")
 
 
-def write(out: Path, evaluation: Evaluation) -> str:
-    """Write the record and the predictions, where they were kept; which files these are, as text."""
-    from ..records.evaluation import write_evaluation, write_record
-
-    if evaluation.predictions is None:
-        record, kept = write_record(out, evaluation.result), "none of all pairs: soco score, compare, submit need them"
-    else:
-        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
-        kept = str(predictions)
-    return f"record       {record}\npredictions  {kept}"
-
-
-def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
-    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
-    from ..benchmarks.base import SOCO, benchmark_of
-    from ..correspondence.presets import get_preset
-
-    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
-    changed: dict[str, Any] = {
-        **own,
-        "normalizer": arguments.normalizer,
-        "valid_area": arguments.valid_area,
-        "soft_beta": arguments.soft_beta,
-        "soft_window": arguments.soft_window,
-    }
-    if arguments.convention is not None:
-        changed["convention"] = arguments.convention
-    if arguments.alphas is not None:
-        changed["alphas"] = numbers("--alphas", arguments.alphas)
-    if arguments.reductions is not None:
-        changed["reductions"] = tuple(arguments.reductions.split(","))
-    return replace(get_preset(arguments.protocol).scoring, **changed)
-
-
-def stored_configs(folder: DatasetFolder, split: str) -> list[str]:
-    """The configs of tasks that store a split; raises `UsageError` where none does."""
-    from ..benchmarks.base import benchmark_of
-
-    if split in ("test", "all"):
-        return folder.configs
-    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
-    splits = {name: folder.splits(name) for name in names}
-    stored = [name for name, own in splits.items() if split in own]
-    if not stored:
-        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
-    return stored
-
-
-def run_config(arguments: argparse.Namespace) -> RunConfig:
-    """The options of where and how the work is done."""
-    from ..config import CachePolicy
-
-    cache = CachePolicy(arguments.store, memory_budget(arguments), arguments.store_dir)
-    return engine_config(arguments, cache=cache, workers=arguments.workers, skip_bad=arguments.skip_bad)
-
-
 def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
     """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is reported.
 
@@ -160,7 +101,7 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
-    stored = [] if folder is None else stored_configs(folder, arguments.split)
+    stored = [] if folder is None else configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
     available, absent = tasks_for(preset, stored, benchmark_of(folder))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .engine_options import open_extractor
-from .evaluate import run_config, scoring_config, stored_configs, write
+from .evaluate_options import configs_with, run_config, scoring_config, write
 from .model_options import extractor_spec
 from .paper_probe import report_skipped
 
@@ -47,7 +47,7 @@ def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
         BenchmarkRun(folder, _tasks(arguments, folder), scoring_config(arguments, folder), arguments.split)
         for folder in folders
     ]
-    outs = [arguments.out / label for label in labels(folders)]
+    outs = [arguments.out / label for label in result_labels(folders)]
     results = []
     with open_extractor(extractor_spec(arguments), how) as extractor:
         for out in outs:
@@ -67,7 +67,7 @@ def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     print(f"{table.title}\n{align([[column.name for column in table.columns], *table.texts('-')])}{table.note}")
 
 
-def labels(folders: Sequence[DatasetFolder]) -> list[str]:
+def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
     """The name of each one's folder of results: the benchmark's, where several are of one the data folder's too.
 
     Raises:
@@ -94,7 +94,7 @@ def _tasks(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Task, 
     from ..benchmarks.base import benchmark_of
     from ..correspondence.presets import get_preset, tasks_for
 
-    benchmark, stored = benchmark_of(folder), stored_configs(folder, arguments.split)
+    benchmark, stored = benchmark_of(folder), configs_with(folder, arguments.split)
     if arguments.tasks is None:
         available, absent = tasks_for(get_preset(arguments.protocol), stored, benchmark)
         names = [task.name for task in absent]

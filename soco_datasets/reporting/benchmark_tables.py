@@ -19,7 +19,7 @@ _REDUCTION = "keypoint"  # of table r7
 _TASK = "soc"
 
 
-def by_benchmark(results: Results) -> dict[str, list[int]]:
+def group_by_benchmark(results: Results) -> dict[str, list[int]]:
     """Title of a benchmark -> positions of its results, benchmarks in the order of their first.
 
     Raises:
@@ -49,9 +49,9 @@ def benchmark_table(results: Results) -> ReportTable:
         results: records of one or more benchmarks; those of one benchmark must be comparable.
 
     Raises:
-        UsageError: see `by_benchmark`.
+        UsageError: see `group_by_benchmark`.
     """
-    groups = by_benchmark(results)
+    groups = group_by_benchmark(results)
     models = list(dict.fromkeys(clean(result.model["name"]) for result in results))
     columns, cells = [Column("model")], dict[tuple[str, int], Cell]()
     notes = []
@@ -93,9 +93,9 @@ def record_model_table(results: Results) -> ModelTable:
     """The scores of records as a table of models: a column per benchmark and task, in percent, for correlations.
 
     Raises:
-        UsageError: see `by_benchmark`.
+        UsageError: see `group_by_benchmark`.
     """
-    groups = by_benchmark(results)
+    groups = group_by_benchmark(results)
     models = list(dict.fromkeys(str(result.model["name"]) for result in results))
     columns: dict[str, np.ndarray] = {}
     for title, members in groups.items():

@@ -19,7 +19,7 @@ from ..records.probe import ProbeRecord
 from ..utils.files import atomic_write, progress
 from ..utils.paths import local_path
 from .attribute_tables import attribute_table
-from .benchmark_tables import benchmark_table, by_benchmark
+from .benchmark_tables import benchmark_table, group_by_benchmark
 from .export import format_cell, write_tables
 from .gallery import galleries
 from .page import Gallery, page_style, page_template, render_page
@@ -65,7 +65,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     if not paths:
         raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
     results = [EvaluationResult.read(path) for path in paths]
-    groups = by_benchmark(results)
+    groups = group_by_benchmark(results)
     if len(groups) == 1:
         return _write_one(given, paths, local_path(out), data)
     return _write_several(given, results, groups, local_path(out), data)
