@@ -58,15 +58,20 @@ def benchmark_table(results: Results) -> ReportTable:
     for title, members in groups.items():
         own = [results[number] for number in members]
         reduction = reduction_of(own)
-        metric = {"reduction": reduction, "alpha": main_alpha(own)}
-        if reduction != _REDUCTION or metric["alpha"] != 0.1:
-            notes.append(f"{title}: {reduction}, alpha {metric['alpha']:g}.")
+        alpha = main_alpha(own)
+        if reduction != _REDUCTION or alpha != 0.1:
+            notes.append(f"{title}: {reduction}, alpha {alpha:g}.")
         columns += [Column(title, "percent"), Column(f"{title} in the paper", "percent")]
         for result in own:
-            pck = score_of(result, _TASK if _TASK in result.metrics else next(iter(result.metrics)), **metric).pck
+            pck = score_of(
+                result,
+                _TASK if _TASK in result.metrics else next(iter(result.metrics)),
+                reduction=reduction,
+                alpha=alpha,
+            ).pck
             row = clean(result.model["name"])
             cells[row, len(columns) - 2] = None if pck is None else 100 * pck
-            cells[row, len(columns) - 1] = paper_percent(result, _TASK, **metric)
+            cells[row, len(columns) - 1] = paper_percent(result, _TASK, reduction=reduction, alpha=alpha)
     rows = [(model, *(cells.get((model, place)) for place in range(1, len(columns)))) for model in models]
     used = [c for c, _ in enumerate(columns) if c % 2 or c == 0 or any(row[c] is not None for row in rows)]
     note = (
