@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from ..metrics.model_table import ModelTable
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..utils.text import clean
 from .export import Cell, Column, ReportTable
-from .paper_match import paper_percent
-from .score_access import main_alpha, score_of
+from .paper_match import differences_from_paper, paper_percent
+from .score_access import main_alpha, model_names, score_of
 
 Results = Sequence[EvaluationResult]
 _REDUCTION = "keypoint"  # of table r7
@@ -52,7 +52,8 @@ def benchmark_table(results: Results) -> ReportTable:
         UsageError: see `group_by_benchmark`.
     """
     groups = group_by_benchmark(results)
-    models = list(dict.fromkeys(clean(result.model["name"]) for result in results))
+    names = _row_names(results, groups)
+    models = list(dict.fromkeys(names))
     columns, cells = [Column("model")], dict[tuple[str, int], Cell]()
     notes = []
     for title, members in groups.items():
@@ -62,22 +63,20 @@ def benchmark_table(results: Results) -> ReportTable:
         if reduction != _REDUCTION or alpha != 0.1:
             notes.append(f"{title}: {reduction}, alpha {alpha:g}.")
         columns += [Column(title, "percent"), Column(f"{title} in the paper", "percent")]
-        for result in own:
-            pck = score_of(
-                result,
-                _TASK if _TASK in result.metrics else next(iter(result.metrics)),
-                reduction=reduction,
-                alpha=alpha,
-            ).pck
-            row = clean(result.model["name"])
-            cells[row, len(columns) - 2] = None if pck is None else 100 * pck
-            cells[row, len(columns) - 1] = paper_percent(result, _TASK, reduction=reduction, alpha=alpha)
+        for number, result in zip(members, own, strict=True):
+            task = _TASK if _TASK in result.metrics else next(iter(result.metrics))
+            pck = score_of(result, task, reduction=reduction, alpha=alpha).pck
+            printed = paper_percent(result, task, reduction=reduction, alpha=alpha)
+            cells[names[number], len(columns) - 2] = None if pck is None else 100 * pck
+            cells[names[number], len(columns) - 1] = printed
+            if printed is not None and (differ := differences_from_paper([result])):
+                notes.append(f"{title}: the paper's number is of another setting ({'; '.join(differ)}).")
     rows = [(model, *(cells.get((model, place)) for place in range(1, len(columns)))) for model in models]
     used = [c for c, _ in enumerate(columns) if c % 2 or c == 0 or any(row[c] is not None for row in rows)]
     note = (
         "PCK@0.1 in percent over the target box, mean over the keypoints of a category, then over categories, each "
         "benchmark under its own protocol. Scores of different benchmarks are of different pairs: compare within a "
-        f"column. {' '.join(notes)}"
+        f"column. {' '.join(dict.fromkeys(notes))}"
     )
     return ReportTable(
         "benchmarks",
@@ -86,6 +85,15 @@ def benchmark_table(results: Results) -> ReportTable:
         tuple(columns[c] for c in used),
         tuple(tuple(row[c] for c in used) for row in rows),
     )
+
+
+def _row_names(results: Results, groups: Mapping[str, Sequence[int]]) -> list[str]:
+    """The row of each result: its model, told apart where one benchmark has several results of one name."""
+    names = [""] * len(results)
+    for members in groups.values():
+        for number, name in zip(members, model_names([results[number] for number in members]), strict=True):
+            names[number] = name
+    return names
 
 
 def reduction_of(results: Results) -> str:
@@ -101,14 +109,15 @@ def record_model_table(results: Results) -> ModelTable:
         UsageError: see `group_by_benchmark`.
     """
     groups = group_by_benchmark(results)
-    models = list(dict.fromkeys(str(result.model["name"]) for result in results))
+    names = _row_names(results, groups)
+    models = list(dict.fromkeys(names))
     columns: dict[str, np.ndarray] = {}
     for title, members in groups.items():
         own = [results[number] for number in members]
         reduction, alpha = reduction_of(own), main_alpha(own)
-        for result in own:
+        for number, result in zip(members, own, strict=True):
             for task in result.metrics:
                 pck = score_of(result, task, reduction=reduction, alpha=alpha).pck
                 column = columns.setdefault(f"{title} {task}", np.full(len(models), np.nan))
-                column[models.index(str(result.model["name"]))] = np.nan if pck is None else 100 * pck
+                column[models.index(names[number])] = np.nan if pck is None else 100 * pck
     return ModelTable(tuple(models), columns)

@@ -23,7 +23,7 @@ from .benchmark_tables import benchmark_table, group_by_benchmark
 from .export import format_cell, write_tables
 from .gallery import galleries
 from .page import Gallery, page_style, page_template, render_page
-from .paper_match import benchmark_name, differences_from_paper
+from .paper_match import benchmark_name
 from .photographs import Photographs
 from .probe_records import find_probes, is_probe
 from .report_tables import report_tables
@@ -111,16 +111,10 @@ def _write_several(
         models = ", ".join(model_names([results[number] for number in members]))
         pages.append((title, f"{name}/report.html", models))
     table = benchmark_table(results)
-    printed = any(column.name.endswith("in the paper") for column in table.columns)
-    caveats = [
-        (title, differ)
-        for title, members in groups.items()
-        if printed and (differ := differences_from_paper([results[number] for number in members]))
-    ]
     target = out / "report.html"
     page = page_template("benchmarks.html.j2").render(
         heading=f"{len(groups)} benchmarks", css=page_style(), table=table, cell_text=format_cell, pages=pages,
-        caveats=caveats, version=__version__,
+        version=__version__,
     )  # fmt: skip
     atomic_write(target, page)
     return [target, *write_tables([table], out / "tables"), *written]

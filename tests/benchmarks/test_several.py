@@ -66,7 +66,9 @@ def test_pictures_of_an_earlier_benchmark_are_not_forwarded_again(
     records = [EvaluationResult.read(path) for path in sorted((tmp_path / "out").glob("*/*.json"))]
     assert sorted(record.counts["forwards"] for record in records)[0] == 0
     assert records[0].metrics == records[1].metrics
-    assert "SPair-71k" in capsys.readouterr().out.splitlines()[-3]
+    head, *rows = capsys.readouterr().out.partition("Benchmarks\n")[2].splitlines()[:3]
+    assert head.split() == ["model", "SPair-71k"]
+    assert [row.split()[-1] for row in rows] == ["17.27", "17.27"]
 
 
 def test_names_that_cannot_be_meant(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
