@@ -30,6 +30,11 @@ PRINTED = {
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
     "bench_iou3d": (r"plain loop / ours \d+x", r"growth exponent from", r"the same volumes"),
     "bench_knn": (r"scikit-learn / ours [\d.]+x", r"growth exponent in the bank -?[\d.]+"),
+    "bench_spair": (
+        r"images, pairs +72, 90",
+        r"build +[\d.]+ s .* [\d.]+x decoding each once",
+        r"forwards +72 of 72 images, 72 decodes",
+    ),
     "bench_pairs": (r"plain loop / \(count \+ list\), per pair of images: \d+x",),
     "bench_all_pairs": (
         r"36 images, 36 forwards, 36 decodes",

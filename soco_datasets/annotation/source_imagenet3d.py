@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.safe_pickle import UnsafeFileError, read_pickled_annotations
 from .candidate import Box, Candidate, ObjectMeasures, measured
-from .safe_pickle import UnsafeFileError, read_pickled_annotations
 
 LICENSE = "CC BY-NC 4.0 (ImageNet3D), and ImageNet's terms"
 _ENDINGS = (".JPEG", ".jpeg", ".jpg", ".png")

@@ -179,6 +179,8 @@ class Benchmark:
         counts: the counts of a built folder, each beside the full benchmark's.
         remarks: lines that `soco info` adds about a built folder.
         splits: split -> number of pairs of the full benchmark, for `soco benchmarks`.
+        pair_attributes: column of the pair tables -> the word for each of its values 0, 1, ..., by which reports break
+            scores down.
         published: scores from papers.
         is_full_record: whether a record's (dataset id, number of categories) is of the full benchmark.
         subsets: supercategories that a leaderboard ranks beside the overall score.
@@ -205,6 +207,7 @@ class Benchmark:
     counts: Callable[[DatasetFolder, bool], list[CountRow]] = _no_counts
     remarks: Callable[[DatasetFolder], list[str]] = _no_remarks
     splits: Mapping[str, int] = field(default_factory=dict)
+    pair_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     published: Callable[[], Sequence[PaperScore]] = _no_scores
     is_full_record: Callable[[str, int], bool] = lambda dataset_id, categories: False
     subsets: tuple[str, ...] = ()

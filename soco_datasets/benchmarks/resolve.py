@@ -102,6 +102,7 @@ def resolve_data(
 
 def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
     """`data_dir`; where nothing is asked for, a built folder called "soco" in the working directory."""
+    data_dir = _soco_by_name(data_dir)
     here = Path(LOCAL_FOLDER).absolute()
     if data_dir is not None or revision is not None or not is_built(here):
         return data_dir
@@ -109,6 +110,18 @@ def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | N
         if read_json_text((here / MANIFEST).read_bytes())["format"] == FORMAT_NAME:
             return here
     return data_dir
+
+
+def _soco_by_name(data_dir: str | Path | None) -> str | Path | None:
+    """Where SOCO is asked for by name and there is no folder of that name: SOCO_HOME/soco, the cache, or no choice."""
+    home = os.environ.get("SOCO_HOME")
+    if data_dir is None or str(data_dir).casefold() != SOCO or Path(data_dir).exists():
+        return data_dir
+    inner = [Path(home).expanduser() / name for name in (SOCO, SOCO.upper())] if home else []
+    built = next((folder for folder in inner if is_built(folder)), None)
+    if built is None and home and hub_address(home) is None and not is_built(Path(home).expanduser()):
+        return cached_folder()  # SOCO_HOME holds other benchmarks only
+    return built
 
 
 def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | None:

@@ -28,6 +28,7 @@ from .published import PaperScore, read_scores
 SPLITS = ("trn", "val", "test")
 POINT_SOURCES = ("image", "pair")
 ATTRIBUTES = ("viewpoint_variation", "scale_variation", "truncation", "occlusion", "mirror")
+_VARIATION, _SIDES = ("easy", "medium", "hard"), ("none", "source", "target", "both")
 _LOOKED_FOR = "JPEGImages, ImageAnnotation and PairAnnotation/{trn,val,test}/*.json"
 _REAL_PAIRS = {"trn": 53_340, "val": 5_384, "test": 12_234}
 
@@ -216,6 +217,12 @@ BENCHMARK = Benchmark(
     ),
     counts=_counts,
     splits={f"soc {split}": number for split, number in _REAL_PAIRS.items()},
+    pair_attributes={
+        "viewpoint_variation": _VARIATION,
+        "scale_variation": _VARIATION,
+        "truncation": _SIDES,
+        "occlusion": _SIDES,
+    },
     published=_published,
     license="none stated; the terms of PASCAL VOC and flickr apply",
     homepage="https://cvlab.postech.ac.kr/research/SPair-71k/",

@@ -10,14 +10,14 @@ from ..errors import UsageError
 from ..utils.paths import local_path
 from .common import Commands, command
 
+_TABLES = "CSV: model names, then numbers; or result records of any benchmarks (.json); several are joined"
+
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco correlate models.csv --x soc --baseline imagenet_knn --out correlations"
     parser = command(commands, "correlate", "correlate a score, and a baseline, with other tasks over models", example)
-    parser.add_argument(
-        "tables", nargs="+", type=local_path, metavar="TABLE", help="CSV: model names, then numbers; several are joined"
-    )
+    parser.add_argument("tables", nargs="+", type=local_path, metavar="TABLE", help=_TABLES)
     parser.add_argument("--x", required=True, help="the column to correlate with every task, or how its name begins")
     parser.add_argument("--baseline", help="a second column to compare it with")
     parser.add_argument("--tasks", help="only these columns, comma-separated (default: all others)")
@@ -33,11 +33,18 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..metrics.correlation import correlate
-    from ..metrics.model_table import read_model_table
+    from ..metrics.model_table import join_tables, read_model_table
+    from ..records.evaluation import EvaluationResult
+    from ..reporting.benchmark_tables import record_model_table
     from ..reporting.correlation_report import format_study, write_study
 
+    records = [path for path in arguments.tables if path.suffix == ".json"]
+    tables = [path for path in arguments.tables if path.suffix != ".json"]
+    parts = {"the tables": read_model_table(tables)} if tables else {}
+    if records:
+        parts["the records"] = record_model_table([EvaluationResult.read(path) for path in records])
     study = correlate(
-        read_model_table(arguments.tables),
+        join_tables(parts),
         arguments.x,
         arguments.baseline,
         tasks=_names("--tasks", arguments.tasks),

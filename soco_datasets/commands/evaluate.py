@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
-from ..errors import unknown_name
 from ..utils.files import check_writable
 from ..utils.paths import local_path
-from .common import Commands, command, numbers
-from .engine_options import add_engine_options, engine_config, open_extractor
-from .model_options import add_model_options, add_overwrite, extractor_spec, memory_budget, qualifiers
+from .common import Commands, command
+from .engine_options import add_engine_options, open_extractor
+from .evaluate_options import configs_with, result_names, run_config, scoring_config, write
+from .evaluate_several import data_names, run_several
+from .model_options import add_model_options, add_overwrite, extractor_spec
 from .paper_probe import probe_scoring, report_skipped, requested_probe
 from .probe import check_probe, trained_probe
 
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
-    from ..config import RunConfig, ScoringConfig
-    from ..correspondence.engines import Extractor
-    from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
 
+_DATA = "built folders, benchmarks (see soco benchmarks) or mini, comma-separated (default: where load_dataset looks)"
 _PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below take precedence"
 _SPLIT = "test (default) or another stored split; all: all pairs, streamed; gives a record but no predictions"
 _STORE = "feature cache: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
@@ -36,7 +33,7 @@ def add(commands: Commands) -> None:
     example = "soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results"
     parser = command(commands, "evaluate", "evaluate a backbone: PCK table, record, predictions", example)
     add_model_options(parser)
-    parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
+    parser.add_argument("--data", help=_DATA)
     parser.add_argument("--protocol", default="standard", help=_PROTOCOLS)
     parser.add_argument("--split", default="test", help=_SPLIT)
     parser.add_argument("--tasks", help="comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc")
@@ -68,6 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
+    if len(names := data_names(arguments.data)) > 1:
+        run_several(arguments, names)
+        return
     folder = open_folder(resolve_data(arguments.data))
     scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
@@ -76,11 +76,11 @@ def run(arguments: argparse.Namespace) -> None:
     from ..reporting.terminal_tables import format_metrics_table
 
     with open_extractor(extractor_spec(arguments), how) as extractor:
-        names = result_names(arguments, extractor, scoring, folder, tasks)
+        files = result_names(arguments, arguments.out, extractor, (folder, tasks, scoring))
         if probe is not None:
             check_probe(arguments, extractor.describe(), probe_scoring(scoring), probe)
         evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
-        result, written = evaluation.result, _write(arguments.out, evaluation, names)
+        result, written = evaluation.result, write(arguments.out, evaluation, files)
         print(format_metrics_table(result))
         bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
@@ -91,97 +91,9 @@ def run(arguments: argparse.Namespace) -> None:
         elif probe is not None:
             local = cast("DenseFeatureExtractor", extractor)
             trained = trained_probe(
-                local, probe, arguments.out, scoring=probe_scoring(scoring), run=how, name=names.stem
+                local, probe, arguments.out, scoring=probe_scoring(scoring), run=how, name=files.stem
             )
             print(f"\n{trained}")
-
-
-class ResultNames(NamedTuple):
-    """The stem of the files of an evaluation, and whether those of the same run are there and will be replaced."""
-
-    stem: str
-    replaced: bool
-
-
-def result_names(
-    arguments: argparse.Namespace,
-    extractor: Extractor,
-    scoring: ScoringConfig,
-    folder: DatasetFolder,
-    tasks: Sequence[Task],
-) -> ResultNames:
-    """How the results will be called. Raises `UsageError` where those of another run have the name."""
-    from ..correspondence.evaluate import by_benchmark, protocol_of
-    from ..records.evaluation import EvaluationResult
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
-
-    used, scoring = by_benchmark(extractor, folder, scoring)
-    model = used.describe()
-    split = "" if arguments.split in ("test", "all") else arguments.split
-    stem = result_name(model, *qualifiers(arguments), split)
-    planned = PlannedRun(
-        model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], arguments.split
-    )
-    record = arguments.out / (f"{stem}.all.json" if arguments.split == "all" else f"{stem}.json")
-    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=arguments.overwrite))
-
-
-def _write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
-    """Write the record and the predictions, where they were kept; which files these are, as text."""
-    from ..records.evaluation import write_evaluation, write_record
-
-    if evaluation.predictions is None:
-        record = write_record(out, evaluation.result, names.stem)
-        kept = "none of all pairs: soco score, compare, submit need them"
-    else:
-        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, names.stem)
-        kept = str(predictions)
-    replaced = "\nreplaced     those of an earlier run" if names.replaced else ""
-    return f"record       {record}\npredictions  {kept}{replaced}"
-
-
-def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
-    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
-    from ..benchmarks.base import SOCO, benchmark_of
-    from ..correspondence.presets import get_preset
-
-    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
-    changed: dict[str, Any] = {
-        **own,
-        "normalizer": arguments.normalizer,
-        "valid_area": arguments.valid_area,
-        "soft_beta": arguments.soft_beta,
-        "soft_window": arguments.soft_window,
-    }
-    if arguments.convention is not None:
-        changed["convention"] = arguments.convention
-    if arguments.alphas is not None:
-        changed["alphas"] = numbers("--alphas", arguments.alphas)
-    if arguments.reductions is not None:
-        changed["reductions"] = tuple(arguments.reductions.split(","))
-    return replace(get_preset(arguments.protocol).scoring, **changed)
-
-
-def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
-    """The configs of tasks that store a split; raises `UsageError` where none does."""
-    from ..benchmarks.base import benchmark_of
-
-    if split in ("test", "all"):
-        return folder.configs
-    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
-    splits = {name: folder.splits(name) for name in names}
-    stored = [name for name, own in splits.items() if split in own]
-    if not stored:
-        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
-    return stored
-
-
-def run_config(arguments: argparse.Namespace) -> RunConfig:
-    """The options of where and how the work is done."""
-    from ..config import CachePolicy
-
-    cache = CachePolicy(arguments.store, memory_budget(arguments), arguments.store_dir)
-    return engine_config(arguments, cache=cache, workers=arguments.workers, skip_bad=arguments.skip_bad)
 
 
 def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
@@ -194,7 +106,7 @@ def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None 
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
-    stored = [] if folder is None else _configs_with(folder, arguments.split)
+    stored = [] if folder is None else configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
     available, absent = tasks_for(preset, stored, benchmark_of(folder))

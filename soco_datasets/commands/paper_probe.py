@@ -35,12 +35,12 @@ def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> Pro
             report_skipped(reason)
             return None
     try:
-        return read_probe_data(folder)
+        return read_probe_data(folder, overlap="keep")  # the paper's protocol takes the release as it is
     except UsageError:
         report_skipped(
             "since there are too few training images to hold some out", "the heldout variant of the linear probe"
         )
-        return read_probe_data(folder, ("reference",))
+        return read_probe_data(folder, ("reference",), overlap="keep")
     except DatasetFolderError as error:
         report_skipped(f"since it cannot be trained ({error})")
         return None

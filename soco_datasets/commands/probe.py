@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..records.probe import ProbeRecord
 
 _VARIANTS = "reference,heldout"
+_OVERLAP = "train pairs that are test pairs too: refuse (default), drop them, or keep them"
 
 
 def add(commands: Commands) -> None:
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--variants", default=_VARIANTS, help=f"how the epoch is selected (default {_VARIANTS})")
     parser.add_argument("--holdout", type=float, default=0.25, help="part of the train images that heldout holds out")
     parser.add_argument("--holdout-seed", type=int, default=0, help="which images those are (default 0)")
+    parser.add_argument("--overlap", default="refuse", help=_OVERLAP)
     parser.add_argument("--epochs", type=int, default=4, help="passes over the train pairs (default 4)")
     parser.add_argument("--train-batch", type=int, default=32, help="pairs per step (default 32)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam at the start (default 0.001)")
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     how = RunConfig(CachePolicy(memory_budget=memory_budget(arguments)), arguments.workers)
     folder = open_folder(resolve_data(arguments.data))
     variants = arguments.variants.split(",")
-    data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed)
+    data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed, arguments.overlap)
     extractor = load_extractor(arguments)
     name = check_probe(arguments, extractor.describe(), scoring, data, recipe)
     print(trained_probe(extractor, data, arguments.out, recipe, scoring=scoring, run=how, name=name))
@@ -121,8 +123,9 @@ def format_probe(record: ProbeRecord) -> str:
         if record.recipe.alpha in record.protocol.scoring.alphas
         else record.protocol.scoring.alphas[0]
     )
+    config = "soc" if "benchmark" in record.dataset else "soc_probe"
     lines = [
-        f"{record.model['name']} on {record.dataset['id']}, test split of soc_probe, PCK@{alpha}",
+        f"{record.model['name']} on {record.dataset['id']}, test split of {config}, PCK@{alpha}",
         "",
         f"{'':44}{'epoch':>6}{'SOC':>8}{'CC':>8}{'SOC pooled':>12}{'CC pooled':>11}",
         f"{'before training':44}{'-':>6}{_scores(record.before['test'], alpha)}",

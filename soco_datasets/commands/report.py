@@ -8,6 +8,8 @@ from pathlib import Path
 from ..utils.paths import local_path
 from .common import Commands, command
 
+_DATA = "the data, for pictures of matches and pair attributes; of several benchmarks comma-separated (default: found)"
+
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
@@ -15,7 +17,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "report", "write one HTML page of results, and its tables", example)
     parser.add_argument("records", nargs="+", type=local_path, help="result records that `soco evaluate` wrote")
     parser.add_argument("--out", type=local_path, default=Path("report"), help="folder for report.html and tables/")
-    parser.add_argument("--data", help="the dataset folder, for pictures of matches (default: found by content hash)")
+    parser.add_argument("--data", help=_DATA)
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,9 @@ from typing import Any, Protocol, TypeAlias
 
 from .. import config as protocols
 from ..data.folder import DatasetFolder
+from ..features.cache.shared import SharedMaps
 from ..features.extractor import DenseFeatureExtractor
+from ..features.transforms import Anchor
 from .local_engine import LocalEngine
 from .plan import MatchResult, Plan
 
@@ -27,9 +29,15 @@ class RemoteExtractor(Protocol):
 
     Attributes:
         grid: cells on a side of the map.
+        anchor, anchor_is_fixed: see `DenseFeatureExtractor`.
     """
 
     grid: int
+    anchor: Anchor
+    anchor_is_fixed: bool
+
+    def anchored(self, anchor: Anchor) -> RemoteExtractor:
+        """See `DenseFeatureExtractor.anchored`."""
 
     def describe(self) -> dict[str, Any]:
         """See `DenseFeatureExtractor.describe`."""
@@ -53,8 +61,12 @@ def open_engine(
     protocol: protocols.Protocol,
     run: protocols.RunConfig,
     counts: dict[str, int],
+    shared: SharedMaps | None = None,
 ) -> Engine:
-    """The engine for an extractor, with the arguments of `LocalEngine`: in this process, or where the extractor is."""
+    """The engine for an extractor, with the arguments of `LocalEngine`: in this process, or where the extractor is.
+
+    On a cluster `shared` has no effect: there the cache `disk` shares maps by content.
+    """
     if isinstance(extractor, DenseFeatureExtractor):
-        return LocalEngine(extractor, folder, protocol, run, counts)
+        return LocalEngine(extractor, folder, protocol, run, counts, shared)
     return extractor.engine(folder, protocol, run, counts)

@@ -20,6 +20,7 @@ from ..benchmarks.base import SOCO, Task, benchmark_of
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
 from ..errors import UsageError
+from ..features.cache.shared import SharedMaps
 from ..features.extractor import DenseFeatureExtractor
 from ..features.transforms import Anchor
 from ..records.evaluation import EvaluationResult, library_versions
@@ -96,6 +97,7 @@ def evaluate_backbone(
     scoring: ScoringConfig = ScoringConfig(),
     run: RunConfig = RunConfig(),
     split: str = "test",
+    shared: SharedMaps | None = None,
 ) -> Evaluation:
     """Evaluate one backbone on the pairs of some tasks, all from one set of features.
 
@@ -116,6 +118,8 @@ def evaluate_backbone(
         split: "test" or another stored split = the released pairs; "all" = every undirected pair of three or more
             common keypoints. Metrics and intervals of "all" equal those of a table of all its rows to the last digit;
             in the azimuth curves the means over pairs may differ in the last digits, and there is no error analysis.
+        shared: maps that other evaluations of this run need too, see `several.evaluate_several`; forwards and reused
+            then add up to the number of images.
 
     Returns:
         The record, and the predictions of the split "test". `counts` in the record holds the number of images, pairs,
@@ -141,7 +145,7 @@ def evaluate_backbone(
         room = memory_needs(extractor, pairs.plan, pairs.tables, protocol, run.workers).room_for_maps(budget)
         run = replace(run, cache=replace(run.cache, memory_budget=room))
     counts, scores = {"decodes": 0, "forwards": 0, **pairs.skipped}, pairs.scores()
-    with open_engine(extractor, folder, protocol, run, counts) as engine:
+    with open_engine(extractor, folder, protocol, run, counts, shared) as engine:
         engine.sample(pairs.plan)
         for block in pairs.blocks():
             scores.update(block, predicted_points(block.plan, engine.match(block.plan), protocol))
@@ -174,27 +178,15 @@ def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> config.Prot
 def by_benchmark(
     extractor: Extractor, folder: DatasetFolder, scoring: ScoringConfig
 ) -> tuple[Extractor, ScoringConfig]:
-    """The extractor and the scoring as the benchmark of a folder has them, where nothing else was asked for.
-
-    Raises:
-        UsageError: an extractor on a cluster with another padding.
-    """
+    """The extractor and the scoring as the benchmark of a folder has them, where nothing else was asked for."""
     rule = benchmark_of(folder).point_rule
     anchor: Anchor = "center" if rule.centered else "corner"
     if scoring.truncated is None and not rule.truncated:
         scoring = replace(scoring, truncated=False)
     elif scoring.truncated:
         scoring = replace(scoring, truncated=None)  # as records have it
-    if isinstance(extractor, DenseFeatureExtractor):
-        follows = extractor.anchor_is_fixed or extractor.anchor == anchor
-        return (extractor if follows else extractor.anchored(anchor)), scoring
-    padding = extractor.describe().get("padding", FeatureConfig.padding)
-    if padding != (config.CENTERED_PADDING if rule.centered else FeatureConfig.padding):
-        raise UsageError(
-            f"{folder.path} is evaluated with images at the {anchor} of their square: load the model with "
-            f"anchor={anchor!r}."
-        )
-    return extractor, scoring
+    follows = extractor.anchor_is_fixed or extractor.anchor == anchor
+    return (extractor if follows else extractor.anchored(anchor)), scoring
 
 
 def dataset_provenance(folder: DatasetFolder, tasks: Sequence[Task] = (), split: str = "test") -> dict[str, Any]:

@@ -11,8 +11,9 @@ the numbers are equal to the last bit. On a GPU the images of a batch share a fo
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..errors import SocoError, UsageError
 from ..features.cache.disk import DiskFeatureCache
 from ..features.cache.key import feature_key, image_digests
 from ..features.cache.memory import MemoryFeatureCache, available_memory
+from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
@@ -49,7 +51,8 @@ class LocalEngine:
     Args:
         extractor, folder, protocol: of the evaluation.
         run: where the maps are kept, and how many threads decode.
-        counts: "decodes" and "forwards" are added to; a shared store also sets "reused".
+        counts: "decodes" and "forwards" are added to; a shared store and `shared` also set "reused".
+        shared: maps that other evaluations of this run need too; with it each distinct picture is forwarded once.
 
     Attributes:
         store: holds the maps once `sample` was called; None before, and in two passes.
@@ -66,9 +69,10 @@ class LocalEngine:
         protocol: Protocol,
         run: RunConfig,
         counts: dict[str, int],
+        shared: SharedMaps | None = None,
     ) -> None:
         self._extractor, self._folder, self._protocol = extractor, folder, protocol
-        self._run, self._counts = run, counts
+        self._run, self._counts, self._shared = run, counts, shared
         self.store = None
 
     def sample(self, plan: Plan) -> None:
@@ -80,6 +84,10 @@ class LocalEngine:
         """
         extractor, ids = self._extractor, list(self._folder.images)
         names = [ids[row] for row in plan.images]
+        self._contents: list[Content] = []
+        if self._shared is not None:
+            self._counts["reused"] = 0
+            self._contents = contents(extractor, self._folder, names)
         self._maps = FeatureLoader(extractor, self._folder.images, names, self._run.workers, self._counts)
         sampler = DescriptorSampler(
             plan,
@@ -118,8 +126,31 @@ class LocalEngine:
     def _read(
         self, images: Iterable[int], what: str = "Extracting features", total: int | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
+        if self._shared is not None:
+            yield from self._read_distinct(self._shared, images, what)
+            return
         for image, feature_map in self._maps(images, what, total):
             yield image, l2_normalize(feature_map[None])[0]
+
+    def _read_distinct(
+        self, shared: SharedMaps, images: Iterable[int], what: str
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """The same in another order: first what is kept, then one forward for each further content."""
+        device, same = self._extractor.backbone.device, dict[Content, list[int]]()
+        for image in images:
+            kept = shared.get(self._contents[image])
+            if kept is None:
+                same.setdefault(self._contents[image], []).append(image)
+            else:
+                self._counts["reused"] += 1
+                yield image, kept.to(device)
+        firsts = [group[0] for group in same.values()]
+        for image, feature_map in self._maps(firsts, what, len(firsts)):
+            normalized, content = l2_normalize(feature_map[None])[0], self._contents[image]
+            shared.put(content, normalized)
+            self._counts["reused"] += len(same[content]) - 1
+            for position in same[content]:
+                yield position, normalized
 
     def _fill(self, store: Store, sampler: DescriptorSampler, images: int) -> None:
         """Put the map of every image and sample it; what the store has already is checked and taken as is."""
@@ -152,6 +183,12 @@ class LocalEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def contents(extractor: DenseFeatureExtractor, folder: DatasetFolder, names: Sequence[str]) -> list[Content]:
+    """What decides the map of each named image, the model being given: the input transform and the file's bytes."""
+    transform = json.dumps(extractor.transform.describe(), sort_keys=True)
+    return [(transform, digest) for digest in image_digests(folder.images, names)]
 
 
 def targets_together(store: Store) -> int:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..benchmarks.base import SOCO, benchmark_of
 from ..benchmarks.tasks import Task
 from ..data.folder import DatasetFolder
 from ..errors import DatasetFolderError, UsageError, unknown_name
@@ -26,6 +27,8 @@ VARIANTS = {
     "reference": "reference (selected on test)",
     "heldout": "heldout (selected on held-out train images)",
 }
+OVERLAPS = ("refuse", "drop", "keep")
+_OWN_CONFIG, _OWN_SPLITS = "soc", {"train": "trn", "test": "test"}  # of benchmarks other than SOCO
 _FEWEST = 4  # images of a category from which some are held out: two make a pair, and two must stay
 
 
@@ -62,6 +65,11 @@ class ProbeSplit:
         """Images that a pair shows."""
         return set(self.soc["source_image_id"].to_pylist()) | set(self.soc["target_image_id"].to_pylist())
 
+    def pair_keys(self) -> list[frozenset[str]]:
+        """The two images of each pair, whatever its direction."""
+        sides = self.soc["source_image_id"].to_pylist(), self.soc["target_image_id"].to_pylist()
+        return [frozenset(sides) for sides in zip(*sides, strict=True)]
+
     def where(self, keep: NDArray[np.bool_]) -> ProbeSplit:
         """The pairs for which `keep` (N,) is true, in their order."""
         mask = pa.array(keep)
@@ -69,11 +77,16 @@ class ProbeSplit:
 
 
 def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
-    """The split `train` or `test` of the probe pairs.
+    """The split `train` or `test` of the probe pairs: SOCO's own, of another benchmark the lists trn and test.
+
+    Other benchmarks have no concepts for it, so that their CC is SOC.
 
     Raises:
         DatasetFolderError: the folder has no such pairs, or only a part of them.
+        UsageError: a benchmark whose images lie in the middle of their square.
     """
+    if folder.benchmark != SOCO:
+        return _own_split(folder, split)
     if SOC.config not in folder.configs or split not in folder.splits(SOC.config):
         raise DatasetFolderError(
             f"{folder.path} has no {split} pairs for a probe (config {SOC.config}): its release has no PairAnnotations/"
@@ -96,6 +109,51 @@ def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
             f"nothing to {'train a probe on' if split == 'train' else 'test a probe with'}."
         )
     return found
+
+
+def _own_split(folder: DatasetFolder, split: str) -> ProbeSplit:
+    benchmark, name = benchmark_of(folder), _OWN_SPLITS[split]
+    if benchmark.point_rule.centered:
+        raise UsageError(
+            f"No linear probe on {benchmark.title}: it is evaluated with images in the middle of their square, and a "
+            "probe is trained with images at the top left."
+        )
+    if _OWN_CONFIG not in folder.configs or name not in folder.splits(_OWN_CONFIG):
+        raise DatasetFolderError(
+            f"{folder.path} has no pairs {_OWN_CONFIG}/{name} for a probe. Configs here: {', '.join(folder.configs)}."
+        )
+    found = folder.table(_OWN_CONFIG, name)
+    if not ProbeSplit(found, found).queries:
+        raise DatasetFolderError(f"{folder.path}: the pairs {_OWN_CONFIG}/{name} have no query.")
+    return ProbeSplit(found, found)
+
+
+def without_overlap(train: ProbeSplit, test: ProbeSplit, overlap: str) -> ProbeSplit:
+    """The train pairs, with those that are test pairs too (in either direction) treated as told.
+
+    Args:
+        train, test: the splits as the dataset has them.
+        overlap: "refuse", "drop" = leave them out of training, "keep" = train on them.
+
+    Raises:
+        UsageError: an unknown `overlap`, overlapping pairs under "refuse", nothing left under "drop".
+    """
+    if overlap not in OVERLAPS:
+        raise unknown_name("treatment of overlapping pairs", overlap, OVERLAPS)
+    known = set(test.pair_keys())
+    shared = np.array([key in known for key in train.pair_keys()], dtype=bool)
+    if overlap == "keep" or not shared.any():
+        return train
+    if overlap == "refuse":
+        raise UsageError(
+            f"{int(shared.sum())} of the {len(train)} train pairs are test pairs too (direction ignored): a probe that "
+            "is trained on them is not tested. Leave them out of training with --overlap drop, or, to repeat what "
+            "others did, train on them with --overlap keep."
+        )
+    left = train.where(~shared)
+    if not left.queries:
+        raise UsageError("Every train pair is a test pair too: without them nothing is left to train on.")
+    return left
 
 
 @dataclass(frozen=True)
@@ -177,7 +235,11 @@ class ProbeData:
 
 
 def read_probe_data(
-    folder: DatasetFolder, variants: Sequence[str] = tuple(VARIANTS), fraction: float = 0.25, seed: int = 0
+    folder: DatasetFolder,
+    variants: Sequence[str] = tuple(VARIANTS),
+    fraction: float = 0.25,
+    seed: int = 0,
+    overlap: str = "refuse",
 ) -> ProbeData:
     """The pairs of a probe.
 
@@ -186,10 +248,11 @@ def read_probe_data(
         variants: which of `VARIANTS` to train; "honest" is the old name of "heldout".
         fraction: part of the train images of each category that the variant "heldout" holds out.
         seed: which images those are.
+        overlap: what happens to train pairs that are test pairs too, see `without_overlap`.
 
     Raises:
         DatasetFolderError: no probe pairs, see `read_split`.
-        UsageError: an unknown variant or none; a hold-out that leaves nothing, see `hold_out`.
+        UsageError: an unknown variant or none; pairs that overlap; a hold-out that leaves nothing, see `hold_out`.
     """
     variants = [OLD_VARIANT_NAMES.get(name, name) for name in variants]
     for name in variants:
@@ -197,7 +260,8 @@ def read_probe_data(
             raise unknown_name("variant of the probe", name, VARIANTS)
     if not variants:
         raise UsageError(f"No variant of the probe given. Known: {', '.join(VARIANTS)}.")
-    train, test = read_split(folder, "train"), read_split(folder, "test")
+    test = read_split(folder, "test")
+    train = without_overlap(read_split(folder, "train"), test, overlap)
     held_out = hold_out(train, fraction, seed) if "heldout" in variants else None
     return ProbeData(
         folder, train, test, tuple(name for name in VARIANTS if name in variants), held_out, fraction, seed

@@ -119,7 +119,7 @@ def run_probe(
         trained = {name: _train_variant(name, data, features, test, recipe) for name in data.variants}
     record = ProbeRecord(
         model=model,
-        dataset=dataset_provenance(data.folder),
+        dataset=_provenance(data),
         protocol=protocol,
         recipe=recipe,
         versions=library_versions(),
@@ -130,6 +130,7 @@ def run_probe(
             "forwards": len(image_ids),
             "train_pairs": len(data.train),
             "test_pairs": len(data.test),
+            **_overlapping(data),
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         before={"test": before},
@@ -138,6 +139,22 @@ def run_probe(
     heads = {name: _described(variant.head, name, record) for name, variant in trained.items()}
     epochs = {name: variant.epochs for name, variant in trained.items()}
     return ProbeRun(record, heads, epochs, extractor.backbone)
+
+
+def _provenance(data: ProbeData) -> dict[str, Any]:
+    """Of the dataset; of a benchmark other than SOCO with the hashes of both pair lists."""
+    found = dataset_provenance(data.folder)
+    if "benchmark" in found:
+        names, hashes = ("soc/trn", "soc/test"), data.folder.manifest["pair_lists"]
+        found["pair_lists"] = {name: hashes[name] for name in names if name in hashes}
+    return found
+
+
+def _overlapping(data: ProbeData) -> dict[str, int]:
+    """How many train pairs are test pairs too; nothing where there are none."""
+    known = set(data.test.pair_keys())
+    number = sum(key in known for key in data.train.pair_keys())
+    return {"train_pairs_in_test": number} if number else {}
 
 
 def write_probe(out: str | Path, run: ProbeRun, name: str | None = None) -> tuple[Path, dict[str, Path]]:

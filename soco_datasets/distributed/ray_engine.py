@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..config import Protocol, RunConfig
 from ..correspondence.plan import MatchResult, Plan
-from ..errors import UsageError
+from ..errors import UsageError, unknown_name
 from ..features.spec import ExtractorSpec
+from ..features.transforms import ANCHORS, Anchor
 from ..records.evaluation import library_versions
 from ..utils.files import progress
 from .cluster import cluster_pool_spec, connected
@@ -41,6 +43,7 @@ class RayExtractor:
 
     Attributes:
         grid: cells on a side of the map.
+        anchor, anchor_is_fixed: of the `DenseFeatureExtractor`s of the workers.
     """
 
     def __init__(self, spec: ExtractorSpec, *, address: str | None = None, workers: int | None = None) -> None:
@@ -69,6 +72,8 @@ class RayExtractor:
             self._pool.prepare("load", spec, threads_for(self._pool_spec.cpus), Path.cwd())
             self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
             self.grid: int = self._model["grid"]
+            self.anchor: Anchor = spec.anchor or "corner"
+            self.anchor_is_fixed = spec.anchor is not None
             self._ended = stack.pop_all()
 
     def _start(self) -> Any:
@@ -88,6 +93,15 @@ class RayExtractor:
         """See `DenseFeatureExtractor.describe`."""
         return self._model
 
+    def anchored(self, anchor: Anchor) -> RayExtractor:
+        """The same workers with images at the "corner" (top left) or the "center" of their padded square."""
+        if anchor not in ANCHORS:
+            raise unknown_name("anchor", anchor, ANCHORS)
+        changed = copy.copy(self)
+        changed.anchor, changed.anchor_is_fixed = anchor, True
+        changed._model = next(self._pool.run([Job(0, "describe", (anchor,), "its description")])).result
+        return changed
+
     def engine(
         self,
         folder: DatasetFolder,
@@ -104,6 +118,7 @@ class RayExtractor:
             protocol=protocol,
             run=run,
             per_machine=self._pool_spec.per_machine,
+            anchor=self.anchor,
         )
         self._pool.prepare("open", given)
         return RayEngine(self._pool, counts)

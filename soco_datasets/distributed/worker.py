@@ -22,11 +22,14 @@ from ..errors import DatasetFolderError, SocoError
 from ..features.cache.memory import MemoryFeatureCache, available_memory
 from ..features.loader import decoding_threads
 from ..features.spec import ExtractorSpec
+from ..features.transforms import Anchor
 from ..records.evaluation import library_versions
 
 if TYPE_CHECKING:
     import ray
     import torch
+
+    from ..features.extractor import DenseFeatureExtractor
 
 Counts = dict[str, int]
 
@@ -72,6 +75,7 @@ class EvaluationSetup:
         protocol: of the evaluation.
         run: cache of each worker's maps; decoding threads of each worker, None = those of the machine, shared.
         per_machine: workers that share a machine's memory at most.
+        anchor: where images lie in their padded square.
     """
 
     folder: Path
@@ -81,6 +85,7 @@ class EvaluationSetup:
     protocol: Protocol
     run: RunConfig
     per_machine: int
+    anchor: Anchor
 
 
 class MapWorker(Worker):
@@ -101,11 +106,14 @@ class MapWorker(Worker):
         torch.set_num_threads(threads)
         if directory.is_dir():
             os.chdir(directory)
-        self._extractor = spec.load()
+        self._extractor = self._loaded = spec.load()
 
-    def describe(self) -> dict[str, Any]:
-        """The extractor's `describe()`."""
-        return self._extractor.describe()
+    def describe(self, anchor: Anchor | None = None) -> dict[str, Any]:
+        """The extractor's `describe()`, with images at this place of their padded square (None = as loaded)."""
+        return (self._loaded if anchor is None else self._at(anchor)).describe()
+
+    def _at(self, anchor: Anchor) -> DenseFeatureExtractor:
+        return self._loaded if self._loaded.anchor == anchor else self._loaded.anchored(anchor)
 
     def open(self, given: EvaluationSetup) -> None:
         """Begin an evaluation; cached maps of another one are dropped.
@@ -117,6 +125,7 @@ class MapWorker(Worker):
         for engine in self._shards.values():
             engine.close()
         self._shards.clear()
+        self._extractor = self._at(given.anchor)
         _check_same("model", self._extractor.describe(), given.model)
         _check_same("libraries", library_versions(), given.versions)
         self._given, self._folder = given, _same_folder(given)

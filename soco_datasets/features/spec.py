@@ -21,7 +21,7 @@ class ExtractorSpec:
         model: name, Hub id, folder, plug-in or expression, see `expression.load_model_expression`.
         image_size, batch_size, tf32, compiled: of the `DenseFeatureExtractor`.
         anchor: where images lie in their padded square: "corner" or "center"; None = as the
-            benchmark's own protocol has it, which needs the model in this process.
+            benchmark's own protocol has it.
         options: further arguments of `load_model_expression`, such as `layer`, `device` and `dtype`.
     """
 

@@ -81,12 +81,21 @@ def read_model_table(paths: Sequence[str | Path]) -> ModelTable:
     """
     if not paths:
         raise UsageError("Give at least one table.")
-    tables = [_read(local_path(path)) for path in paths]
+    return join_tables({str(path): _read(local_path(path)) for path in paths})
+
+
+def join_tables(parts: Mapping[str, ModelTable]) -> ModelTable:
+    """Several tables joined by model name; the keys name them in messages.
+
+    Raises:
+        UsageError: a column is in two of them.
+    """
+    tables = list(parts.values())
     names = {_key(model): model for table in reversed(tables) for model in table.models}
     order = list(dict.fromkeys(_key(model) for table in tables for model in table.models))
     place = {key: row for row, key in enumerate(order)}
     columns: dict[str, NDArray[np.float64]] = {}
-    for path, table in zip(paths, tables, strict=True):
+    for path, table in parts.items():
         rows = [place[_key(model)] for model in table.models]
         for name, values in table.columns.items():
             if name in columns:

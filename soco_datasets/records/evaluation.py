@@ -330,6 +330,13 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
     for other in results[1:]:
         first = results[0]
         names = f"{first.model['name']} and {other.model['name']} cannot be compared"
+        lists = [result.dataset.get("pair_lists", {}) for result in (first, other)]
+        for name in sorted(lists[0].keys() & lists[1].keys()):
+            if lists[0][name] != lists[1][name]:
+                raise UsageError(
+                    f"{names}: their pair lists {name} differ ({lists[0][name][:12]} and {lists[1][name][:12]}), as "
+                    "those of two copies of a benchmark do. Evaluate both on one copy."
+                )
         if first.dataset["content_hash"] != other.dataset["content_hash"]:
             raise UsageError(
                 f"{names}: they were evaluated on different data ({_dataset(first)} and {_dataset(other)}). "

@@ -35,7 +35,8 @@ _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 _SECTIONS = {
     "summary": "Summary", "errors": "Error analysis", "thresholds": "Alpha", "protocols": "Protocols",
     "supercategories": "Supercategories", "categories": "Categories", "swaps": "Swaps", "viewpoint": "Viewpoint",
-    "matches": "Matches", "numbers": "All numbers", "terms": "Terms",
+    "matches": "Matches", "attributes": "Pair attributes",
+    "numbers": "All numbers", "terms": "Terms",
 }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def render_page(
         **{key: bool(charts[key]) for key in ("errors", "thresholds", "supercategories", "categories")},
         "protocols": "protocols" in found or bool(probe_notes),
         "swaps": bool(swap_groups),
+        "attributes": "attributes" in found,
         "viewpoint": bool(charts["azimuth"]),
         "matches": bool(galleries or gallery_notes),
     }
@@ -125,6 +127,7 @@ def render_page(
 _TABLES = (
     "summary", "protocols", "metrics", "supercategories", "categories", "category_thresholds", "drops", "anatomy",
     "swaps", "azimuth", "provenance",
+    "attributes",
 )  # fmt: skip
 
 

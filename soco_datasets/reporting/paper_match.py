@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..benchmarks.base import SOCO, find_benchmark
+from ..benchmarks.published import PaperScore
 from ..benchmarks.soco.paper import paper_scores
 from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
@@ -40,12 +42,27 @@ def paper_percent(
     if model is None or known is None or known.min_candidates > 1:
         return None
     wanted = (model, known.config.removesuffix("_geo"), subset, _PROTOCOLS[known.matcher], reduction, alpha)
+    normalizer = result.protocol.scoring.normalizer
     found = [
         score
-        for score in paper_scores()
+        for score in published_scores(result)
         if (score.model, score.task, score.subset, score.protocol, score.reduction, score.alpha) == wanted
+        and (score.normalizer == normalizer or benchmark_name(result) == SOCO)
+        and not score.source
     ]
     return min(found, key=lambda score: score.table == _ROUNDED).percent if found else None
+
+
+def benchmark_name(result: EvaluationResult) -> str:
+    """The benchmark a record is of."""
+    return str(result.dataset.get("benchmark", SOCO))
+
+
+def published_scores(result: EvaluationResult) -> Sequence[PaperScore]:
+    """The published scores of a record's own benchmark; none where it is not installed."""
+    name = benchmark_name(result)
+    found = find_benchmark(name)
+    return paper_scores() if name == SOCO else () if found is None else found.published()
 
 
 def paper_probe_percent(result: EvaluationResult, alpha: float) -> float | None:
@@ -54,14 +71,16 @@ def paper_probe_percent(result: EvaluationResult, alpha: float) -> float | None:
     found = [
         score.percent
         for score in paper_scores()
-        if model is not None and (score.model, score.protocol, score.alpha) == (model, "linear", alpha)
+        if model is not None
+        and benchmark_name(result) == SOCO
+        and (score.model, score.protocol, score.alpha) == (model, "linear", alpha)
     ]
     return found[0] if found else None
 
 
 def paper_average(result: EvaluationResult) -> float | None:
     """The mean of CC, SOC and Cross-SOC (table 2) as printed for the model of a record, None where it has none."""
-    model = paper_model(result)
+    model = paper_model(result) if benchmark_name(result) == SOCO else None
     found = [s.percent for s in paper_scores() if model is not None and (s.model, s.task) == (model, "mean")]
     return found[0] if found else None
 
@@ -75,8 +94,9 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
     """What of data and protocol differs from the paper's, in words; empty where numbers mean the same."""
     first = results[0]
     found = []
-    if not is_soco(first):
+    if benchmark_name(first) == SOCO and not is_soco(first):
         found.append(f"the data is {first.dataset['id']}, not SOCO")
+    found += _other_pairs(first)
     if first.split == "all":
         found.append("every pair was evaluated, not the released ones")
     if first.protocol.scoring.convention != "reference":
@@ -86,3 +106,14 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
     if first.protocol.scoring.normalizer != "bbox":
         found.append(f"errors are divided by the {first.protocol.scoring.normalizer}, not by the box")
     return found
+
+
+def _other_pairs(result: EvaluationResult) -> list[str]:
+    """Whether a benchmark with a fixed number of test pairs was scored on another number, in words."""
+    benchmark = find_benchmark(benchmark_name(result))
+    if benchmark is None or benchmark.name == SOCO:
+        return []
+    full, here = benchmark.splits.get(f"soc {result.split}"), result.counts.get("pairs")
+    if full is None or len(result.metrics) != 1 or here == full:
+        return []
+    return [f"{here:,} pairs were evaluated, {benchmark.title} has {full:,}"]

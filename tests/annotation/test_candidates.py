@@ -31,11 +31,11 @@ from soco_datasets.annotation.candidate_table import add_candidates, known_image
 from soco_datasets.annotation.database import ImageRow
 from soco_datasets.annotation.opened import open_project
 from soco_datasets.annotation.photo_files import safe_stem
-from soco_datasets.annotation.safe_pickle import UnsafeFileError, read_pickled_annotations
 from soco_datasets.annotation.source_animal3d import read_animal3d
 from soco_datasets.annotation.source_imagenet3d import read_imagenet3d
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.errors import DataNotFoundError, UsageError
+from soco_datasets.utils.safe_pickle import UnsafeFileError, read_pickled_annotations
 
 BENCHMARKS = shared_data.SHARED / "benchmarks"
 MINIATURES = BENCHMARKS / "miniatures"

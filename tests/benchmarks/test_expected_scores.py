@@ -161,24 +161,6 @@ def test_no_wrong_choice_gives_these_scores(case: str, built: Built, extractor: 
     assert {choice for choice, score in wrong.items() if abs(score - here) < 1e-2} == set()
 
 
-def test_choices_that_are_options_give_the_deviating_scores(
-    built: Built, extractor: DenseFeatureExtractor, tmp_path: Path
-) -> None:
-    wrong: dict[str, float] = json.loads((EXPECTED / "deviations.json").read_text())["SPair-71k test"]
-    folder = built("SPair-71k")
-    by_pair_file = open_folder(
-        build_dataset(MINIATURES / "SPair-71k", tmp_path / "out", options=BuildOptions(points="pair")).path
-    )
-    found = {
-        "points of the pair file": evaluated(extractor, by_pair_file, "test"),
-        "points not truncated": evaluated(extractor, folder, "test", truncated=False),
-        "normalized by the image": evaluated(extractor, folder, "test", "image"),
-    }
-    assert {choice: overall(one) for choice, one in found.items()} == pytest.approx(
-        {choice: wrong[choice] for choice in found}, abs=1e-4
-    )
-
-
 def overall(evaluation: Evaluation) -> float:
     """PCK@0.1 in percent, per keypoint within a category, then the mean over categories."""
     return float(100 * evaluation.result.metrics["soc"]["keypoint"]["0.1"]["overall"]["pck"])

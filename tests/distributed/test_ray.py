@@ -25,6 +25,7 @@ from soco_datasets.config import RunConfig, ScoringConfig
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
 
+from helpers.shared_data import DATA
 from helpers.small_release import zip_release
 from helpers.tiny_models import make
 
@@ -40,6 +41,7 @@ from soco_datasets.cli import main
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
 from soco_datasets.correspondence.released_pairs import make_plan
+from soco_datasets.correspondence.several import BenchmarkRun, evaluate_several
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.distributed import plan_shards as shards
@@ -157,6 +159,21 @@ class TestTwoWorkers:
             again = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
             assert_same(again, usual)
             assert (again.result.counts["forwards"], again.result.counts["reused"]) == (0, IMAGES)
+
+    def test_a_benchmark_with_images_in_the_middle_then_one_without(
+        self, remote: RayExtractor, folder: DatasetFolder, usual: Evaluation, spec: ExtractorSpec, tmp_path: Path
+    ) -> None:
+        built = build_dataset(DATA / "benchmarks" / "miniatures" / "ap-10k", tmp_path / "ap10k")
+        runs = [
+            BenchmarkRun(open_folder(built.path), get_tasks(["soc", "cross_family"]), ScoringConfig()),
+            BenchmarkRun(folder, TASKS, ScoringConfig()),
+        ]
+        centered, corner = evaluate_several(remote, runs)
+        here = list(evaluate_several(spec.load(), runs))
+        assert centered.result.protocol.features.padding == "white, centered"
+        assert_same(centered, here[0])
+        assert_same(corner, here[1])
+        assert_same(corner, usual)
 
     def test_all_pairs_are_the_same_too(self, remote: RayExtractor, folder: DatasetFolder, spec: ExtractorSpec) -> None:
         tasks = get_tasks(["soc", "soc_geo"])

@@ -1,0 +1,114 @@
+"""`soco evaluate --data A,B,...`: several benchmarks in one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .engine_options import open_extractor
+from .evaluate_options import configs_with, result_names, run_config, scoring_config, write
+from .model_options import extractor_spec
+from .paper_probe import report_skipped
+
+if TYPE_CHECKING:
+    from ..benchmarks.base import Task
+    from ..data.folder import DatasetFolder
+
+
+def data_names(data: str | None) -> list[str]:
+    """What `--data` names: a path that exists is one name, whatever it holds; else names are separated by commas."""
+    if data is None or Path(data).expanduser().exists():
+        return [] if data is None else [data]
+    names = [name.strip() for name in data.split(",")]
+    if not all(names):
+        raise UsageError(f"--data takes folders or benchmarks separated by commas; got {data!r}.")
+    return list(dict.fromkeys(names))
+
+
+def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Evaluate on each, write one record per benchmark into a folder of its own, and print one table of all."""
+    from ..benchmarks.resolve import resolve_data
+    from ..correspondence.presets import get_preset
+    from ..correspondence.several import BenchmarkRun, evaluate_several
+    from ..data.folder import open_folder
+    from ..reporting.benchmark_tables import benchmark_table
+    from ..reporting.terminal_tables import align, format_metrics_table
+
+    how = run_config(arguments)
+    folders = [open_folder(resolve_data(name)) for name in names]
+    if get_preset(arguments.protocol).probe and not arguments.no_probe:
+        report_skipped("since several data sets are evaluated")
+    runs = [
+        BenchmarkRun(folder, _tasks(arguments, folder), scoring_config(arguments, folder), arguments.split)
+        for folder in folders
+    ]
+    outs = [arguments.out / label for label in result_labels(folders)]
+    results = []
+    with open_extractor(extractor_spec(arguments), how) as extractor:
+        named = [
+            result_names(arguments, out, extractor, (run.folder, run.tasks, run.scoring))
+            for out, run in zip(outs, runs, strict=True)
+        ]
+        for out, files, evaluation in zip(outs, named, evaluate_several(extractor, runs, how), strict=True):
+            written = write(out, evaluation, files)
+            results.append(evaluation.result)
+            counts = evaluation.result.counts
+            print(format_metrics_table(evaluation.result))
+            print(f"images {counts['images']:,}, forwards {counts['forwards']:,}, reused {counts.get('reused', 0):,}")
+            if how.skip_bad and counts["bad_images"]:
+                print(
+                    f"left out: {counts['skipped_pairs']:,} pairs of {counts['bad_images']:,} images that do not decode"
+                )
+            print(f"{written}\n")
+    table = benchmark_table(results)
+    print(f"{table.title}\n{align([[column.name for column in table.columns], *table.texts('-')])}{table.note}")
+
+
+def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
+    """The name of each one's folder of results: the benchmark's, where several are of one the data folder's too.
+
+    Raises:
+        UsageError: one folder is named twice.
+    """
+    paths = [folder.path.resolve() for folder in folders]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"--data names {path} twice.")
+    benchmarks = [folder.benchmark for folder in folders]
+    found: list[str] = []
+    for path, benchmark in zip(paths, benchmarks, strict=True):
+        label = benchmark if benchmarks.count(benchmark) == 1 else f"{benchmark}-{path.name}"
+        number, candidate = 1, label
+        while candidate in found:
+            number += 1
+            candidate = f"{label}-{number}"
+        found.append(candidate)
+    return found
+
+
+def _tasks(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Task, ...]:
+    """Those of `--tasks` that the benchmark of the folder has pairs for, else the ones of a run on it alone."""
+    from ..benchmarks.base import benchmark_of
+    from ..correspondence.presets import get_preset, tasks_for
+
+    benchmark, stored = benchmark_of(folder), configs_with(folder, arguments.split)
+    if arguments.tasks is None:
+        available, absent = tasks_for(get_preset(arguments.protocol), stored, benchmark)
+        names = [task.name for task in absent]
+    else:
+        wanted = list(dict.fromkeys(arguments.tasks.split(",")))
+        available = tuple(task for name in wanted for task in benchmark.tasks if task.name == name)
+        available = tuple(task for task in available if task.config in stored)
+        names = [name for name in wanted if name not in {task.name for task in available}]
+    if not available:
+        raise UsageError(
+            f"{folder.path} ({benchmark.title}) has no pairs for any of the tasks {arguments.tasks}. Its tasks: "
+            f"{', '.join(task.name for task in benchmark.tasks if task.config in stored)}."
+        )
+    if names:
+        print(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}", file=sys.stderr)
+    return available
