@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from helpers.shared_data import REAL_SAMPLE, needs_photographs
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
 
 
 def _names_photographs(value: object) -> bool:

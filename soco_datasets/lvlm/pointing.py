@@ -215,7 +215,7 @@ def score_points(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     predictions = predictions_table(tasks, origin, image_annotations(folder, sorted(used)))
-    return Evaluation(predictions, record_of_checked(predictions))
+    return Evaluation(record_of_checked(predictions), predictions)
 
 
 def _points(part: PointAnswers, pairs: pa.Table) -> tuple[np.ndarray, int]:

@@ -34,12 +34,12 @@ def refusal(status: int, code: str = "", said: str = "because") -> HubError:
         (404, "RevisionNotFound", "no such revision", False),
         (404, "EntryNotFound", "the file is not there", False),
         (409, "", "conflicts with what is there", False),
-        (412, "", "somebody else changed it", False),
+        (412, "", "changed by another commit", False),
         (413, "", "smaller --max-shard-size", False),
         (418, "", "status 418", False),
         (429, "", "too many requests", True),
-        (500, "", "has trouble (status 500)", True),
-        (503, "", "has trouble (status 503)", True),
+        (500, "", "not responding (status 500)", True),
+        (503, "", "not responding (status 503)", True),
     ],
 )
 def test_an_answer_is_explained(status: int, code: str, said: str, passing: bool) -> None:

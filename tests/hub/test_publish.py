@@ -168,7 +168,7 @@ def test_a_pull_request_is_opened_once(hub: LoopbackHub, tmp_path: Path, folder:
         ("tag", "releases are never moved"),
         ("public", "exists and is public"),
         ("bad name", "is not the name of a Hub repository"),
-        ("down", "has trouble (status 503)"),
+        ("down", "not responding (status 503)"),
         ("offline", "Unset HF_HUB_OFFLINE"),
         ("yaml", "refuses what was sent"),
         ("damaged", "differs from the manifest"),

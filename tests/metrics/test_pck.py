@@ -89,7 +89,7 @@ def test_every_error_of_the_reference_bit_for_bit(source, subset, tasks):
                 np.cumsum([0] + [len(points) for points in pair["target_points"]]),
                 max(pair["target_size"]),
                 bbox_normaliser(pair["target_bbox"], pair["target_size"]),
-                size=oracle_protocol().size,
+                size=oracle_protocol().features.size,
             )
             start += number
             names = [point["name"] for point in source_keypoints(release, row["pair"])]
