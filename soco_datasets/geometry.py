@@ -12,12 +12,13 @@ Conventions (SOCO paper, evaluation protocol; details found by running the refer
     reference  the released protocol, kept bit for bit: key points are truncated to integers before and after scaling
                to the network frame; a query is sampled on an align-corners grid; a predicted cell is read as its
                top-left corner, index / grid. Together they bias a prediction by about half a patch.
-    centered   the corrected one: no truncation; a cell stands for its centre, (index + 0.5) / grid; queries are sampled
-               on the same pixel-centre grid.
+    centered   the corrected one: no truncation; a cell stands for its center, (index + 0.5) / grid; queries are sampled
+               on the same pixel-center grid.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import UsageError, unknown_name
 
+ImageSize = tuple[int, int]  # width, height in pixels
 Convention = Literal["reference", "centered"]
 CONVENTIONS: tuple[str, ...] = get_args(Convention)
 
@@ -95,7 +97,7 @@ def keypoints_to_unit(
 
 
 def cells_to_unit(columns: ArrayLike, rows: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
-    """Grid cells to (N, 2) float32 unit points: the cell's top-left corner (`reference`) or its centre (`centered`)."""
+    """Grid cells to (N, 2) float32 unit points: the cell's top-left corner (`reference`) or its center (`centered`)."""
     check_convention(convention)
     cells = np.stack([np.asarray(columns), np.asarray(rows)], axis=-1).reshape(-1, 2).astype(np.float32)
     if convention == "centered":
@@ -104,7 +106,7 @@ def cells_to_unit(columns: ArrayLike, rows: ArrayLike, grid: int, convention: Co
 
 
 def unit_to_grid_sample(points: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
-    """Unit points to fractional grid indices (N, 2) float32, 0 = centre of the first cell, for bilinear sampling.
+    """Unit points to fractional grid indices (N, 2) float32, 0 = center of the first cell, for bilinear sampling.
 
     `reference`: x * (grid - 1), the align-corners grid. `centered`: x * grid - 0.5.
     """
@@ -113,3 +115,32 @@ def unit_to_grid_sample(points: ArrayLike, grid: int, convention: Convention) ->
     if convention == "reference":
         return unit * np.float32(grid - 1)
     return unit * np.float32(grid) - np.float32(0.5)
+
+
+@dataclass(frozen=True)
+class PointMap:
+    """An affine map without shear of points (x, y) from one frame to another: `scale * point + offset` on each axis.
+
+    Frames are continuous: pixel i covers [i, i + 1), so its center is i + 0.5. A negative scale mirrors.
+
+    Attributes:
+        scale: of x and y, not 0.
+        offset: of x and y, in pixels of the target frame.
+    """
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
+        """(N, 2) points in the target frame, float64."""
+        return np.asarray(points, dtype=np.float64).reshape(-1, 2) * np.array(self.scale) + np.array(self.offset)
+
+    def inverse(self, points: ArrayLike) -> NDArray[np.float64]:
+        """(N, 2) points of the target frame in the source frame, float64."""
+        return (np.asarray(points, dtype=np.float64).reshape(-1, 2) - np.array(self.offset)) / np.array(self.scale)
+
+    def then(self, following: PointMap) -> PointMap:
+        """The map that applies this one first and `following` to its result."""
+        (sx, sy), (ox, oy) = self.scale, self.offset
+        (fx, fy), (gx, gy) = following.scale, following.offset
+        return PointMap((sx * fx, sy * fy), (ox * fx + gx, oy * fy + gy))

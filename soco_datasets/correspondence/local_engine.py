@@ -23,7 +23,7 @@ from ..errors import SocoError, UsageError
 from ..features.cache.disk import DiskFeatureCache
 from ..features.cache.key import feature_key, image_digests
 from ..features.cache.memory import MemoryFeatureCache, available_memory
-from ..features.extractor import DenseFeatureExtractor, l2_normalise
+from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
@@ -120,7 +120,7 @@ class LocalEngine:
         self, images: Iterable[int], what: str = "Extracting features", total: int | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
         for image, feature_map in self._maps(images, what, total):
-            yield image, l2_normalise(feature_map[None])[0]
+            yield image, l2_normalize(feature_map[None])[0]
 
     def _fill(self, store: Store, sampler: DescriptorSampler, images: int) -> None:
         """Put the map of every image and sample it; what the store has already is checked and taken as is."""
@@ -185,12 +185,12 @@ def open_store(
                 f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the {budget / 1e6:,.1f} MB that the "
                 "memory budget leaves for them. Raise --memory-budget, or take --store auto, disk or none."
             )
-        return MemoryFeatureCache(*shape, memory_budget=budget)
+        return MemoryFeatureCache(shape[0], shape[1:], memory_budget=budget)
     on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice)
     if on_gpu is not None:
         return on_gpu
     try:
-        return MemoryFeatureCache(*shape, memory_budget=choice.memory_budget)
+        return MemoryFeatureCache(shape[0], shape[1:], memory_budget=choice.memory_budget)
     except UsageError:
         raise
     except SocoError as error:
@@ -210,5 +210,5 @@ def _gpu_store(
     if nbytes > (free if budget is None else min(free, budget)):
         return None
     with contextlib.suppress(torch.OutOfMemoryError):
-        return MemoryFeatureCache(*shape, memory_budget=nbytes, device=device)
+        return MemoryFeatureCache(shape[0], shape[1:], memory_budget=nbytes, device=device)
     return None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..config import Protocol, alpha_key
 from ..data.folder import DatasetFolder
 from ..features.cache.memory import MemoryFeatureCache
-from ..features.extractor import DenseFeatureExtractor, l2_normalise
+from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.heads import Head
 from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_pixels
 from ..metrics.aggregation import aggregate
@@ -63,7 +63,7 @@ class ProbeFeatures:
 
         raw = self.store.get(position)[None].to(self.extractor.backbone.device)
         with torch.inference_mode():
-            return l2_normalise(head.apply(raw).to(raw.dtype))[0]
+            return l2_normalize(head.apply(raw).to(raw.dtype))[0]
 
 
 class SplitScorer:

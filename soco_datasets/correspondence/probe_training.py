@@ -103,7 +103,9 @@ def run_probe(
     protocol = protocol_of(model, scoring)
     image_ids = data.image_ids()
     shape = (len(image_ids), extractor.channels, extractor.grid, extractor.grid)
-    with MemoryFeatureCache(*shape, memory_budget=run.cache.memory_budget, dtype=extractor.backbone.dtype) as store:
+    with MemoryFeatureCache(
+        shape[0], shape[1:], memory_budget=run.cache.memory_budget, dtype=extractor.backbone.dtype
+    ) as store:
         maps = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, {"decodes": 0, "forwards": 0})
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)

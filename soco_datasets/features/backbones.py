@@ -116,7 +116,7 @@ def load_backbone(
 
 
 def own_statistics(model: str | Path, *, revision: str | None = None) -> Statistics:
-    """What statistics "auto" means for a model: the checkpoint's own; "none" for one that normalises its pixels itself.
+    """What statistics "auto" means for a model: the checkpoint's own; "none" for one that normalizes its pixels itself.
 
     Raises:
         UsageError, BackboneError: as `load_backbone`.
@@ -166,7 +166,9 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     spec = listed(model)
     folder = Path(model).expanduser()
     if spec is not None:
-        own = spec.needs in ("conversion", "plug-in") and folder.is_dir()  # such as the folder that a conversion made
+        own = (
+            spec.availability in ("conversion", "plug-in") and folder.is_dir()
+        )  # such as the folder that a conversion made
         return spec.name, spec.model_type, folder if own else _place(spec)
     if folder.is_dir():
         return folder.resolve().name, "", folder
@@ -181,12 +183,12 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
 
 def _place(spec: BackboneSpec) -> _Hub | None:
     """Where a listed model's files are; raises `BackboneError` for one that has none a loader could take."""
-    if spec.needs == "plug-in":
+    if spec.availability == "plug-in":
         raise BackboneError(
             f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: a "
             "function that gives its maps, and --model module:function; see docs/plugins.md, which has an example."
         )
-    if spec.needs == "conversion":
+    if spec.availability == "conversion":
         raise BackboneError(
             f"{spec.name} has no weights on the Hub that could be loaded: {spec.notes} (a folder called {spec.name} "
             f"here is found by name). They are at {spec.source}."
@@ -199,13 +201,13 @@ def _paper_statistics(spec: BackboneSpec | None, model: str | Path) -> str:
         raise UsageError(
             f"Which statistics the paper takes for {model} is not known: give statistics by name, or auto."
         )
-    return "auto" if spec.paper_statistics == "none" else spec.paper_statistics  # none: it normalises pixels itself
+    return "auto" if spec.paper_statistics == "none" else spec.paper_statistics  # none: it normalizes pixels itself
 
 
 def _statistics(wanted: str, checkpoint: Checkpoint | None, own: Statistics | None) -> Statistics:
     if wanted != "auto":
         return NAMED_STATISTICS[wanted]
-    if own is not None:  # the model normalises its pixels itself
+    if own is not None:  # the model normalizes its pixels itself
         return own
     return checkpoint.statistics() if checkpoint else NO_STATISTICS
 

@@ -16,16 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..errors import BackboneError, UsageError, unknown_name
-from .derived import (
-    Cells,
-    DerivedBackbone,
-    derived_fields,
-    finest,
-)
-from .extractor import l2_normalise
+from ..errors import UsageError, unknown_name
+from .derived import Cells, DerivedBackbone, derived_fields, finest
+from .extractor import l2_normalize
 from .families.base import Backbone
-from .families.tokens import TokenBackbone, block_tokens, check_layer
+from .families.tokens import check_layer
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +32,7 @@ UPSAMPLE_MODES: tuple[str, ...] = get_args(UpsampleMode)
 class CompositeBackbone(DerivedBackbone):
     """Several backbones side by side, as SD+DINO (Zhang et al. 2023) puts two.
 
-    Each part's raw map goes to the common grid (bilinear, cell centre on cell centre), is scaled to unit length in
+    Each part's raw map goes to the common grid (bilinear, cell center on cell center), is scaled to unit length in
     every cell and multiplied by its weight; the results are stacked on the channels. The cosine similarity of two
     composite features is thus the mean of the parts' similarities with the squares of the weights.
     A single part at its own grid is passed on as it is, bit for bit.
@@ -66,7 +61,7 @@ class CompositeBackbone(DerivedBackbone):
             raise UsageError(f"The common grid must have a positive number of cells, got {grid}.")
         self.grid = grid
 
-    def cells(self, parts: Sequence[Cells]) -> Cells:
+    def grid_size(self, parts: Sequence[Cells]) -> Cells:
         """The common grid."""
         return parts[finest(parts)] if self.grid is None else (self.grid, self.grid)
 
@@ -74,10 +69,10 @@ class CompositeBackbone(DerivedBackbone):
         """See `DerivedBackbone.combine`."""
         import torch
 
-        cells = self.cells([(part.shape[-2], part.shape[-1]) for part in maps])
+        cells = self.grid_size([(part.shape[-2], part.shape[-1]) for part in maps])
         if len(maps) == 1 and tuple(maps[0].shape[-2:]) == cells:
             return maps[0]
-        scaled = [l2_normalise(resample(part, cells)) * weight for part, weight in zip(maps, self.weights, strict=True)]
+        scaled = [l2_normalize(resample(part, cells)) * weight for part, weight in zip(maps, self.weights, strict=True)]
         return torch.cat(scaled, dim=1).to(getattr(torch, self.dtype))
 
     def details(self) -> dict[str, Any]:
@@ -86,7 +81,7 @@ class CompositeBackbone(DerivedBackbone):
 
 
 class UpsampledBackbone(DerivedBackbone):
-    """A map with `factor` times as many cells on a side, interpolated between the cells' centres.
+    """A map with `factor` times as many cells on a side, interpolated between the cells' centers.
 
     Attributes:
         factor: a whole number above 1.
@@ -103,14 +98,14 @@ class UpsampledBackbone(DerivedBackbone):
         self.factor = factor
         self.mode: UpsampleMode = mode
 
-    def cells(self, parts: Sequence[Cells]) -> Cells:
+    def grid_size(self, parts: Sequence[Cells]) -> Cells:
         """`factor` times the backbone's."""
         return parts[0][0] * self.factor, parts[0][1] * self.factor
 
     def combine(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `DerivedBackbone.combine`."""
         rows, columns = maps[0].shape[-2:]
-        return resample(maps[0], self.cells([(rows, columns)]), self.mode).to(maps[0].dtype)
+        return resample(maps[0], self.grid_size([(rows, columns)]), self.mode).to(maps[0].dtype)
 
     def details(self) -> dict[str, Any]:
         """See `Backbone.details`."""
@@ -120,7 +115,7 @@ class UpsampledBackbone(DerivedBackbone):
 def resample(maps: torch.Tensor, cells: Cells, mode: UpsampleMode = "bilinear") -> torch.Tensor:
     """(B, C, h, w) maps to (B, C, *cells) float32, both grids over the same image; untouched where they agree.
 
-    A coarser grid averages over its cells (antialias), a finer one interpolates between centres.
+    A coarser grid averages over its cells (antialias), a finer one interpolates between centers.
     """
     import torch
 
@@ -133,37 +128,22 @@ def resample(maps: torch.Tensor, cells: Cells, mode: UpsampleMode = "bilinear") 
 
 @dataclass(kw_only=True, eq=False)
 class MultiLayerBackbone(Backbone):
-    """Raw features of several layers of one transformer, stacked on the channels in the order given, from one forward.
+    """Raw features of several layers of one model, stacked on the channels in the order given, from one forward.
 
     Attributes:
         layers: which, as asked for.
-        views: the same model seen at each layer; the one at the deepest makes the forward.
+        model: the model; its own `layer` plays no part.
     """
 
     layers: tuple[int, ...]
-    views: tuple[TokenBackbone, ...]
+    model: Backbone
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
         import torch
 
-        deepest = max(range(len(self.views)), key=lambda index: _depth(self.layers[index], self.views[index]))
-        kept: dict[int, Any] = {}
-        handles = [
-            view.block.register_forward_hook(lambda module, inputs, output, index=index: kept.update({index: output}))
-            for index, view in enumerate(self.views)
-            if index != deepest
-        ]
-        try:
-            last = self.views[deepest].forward(pixels)
-        finally:
-            for handle in handles:
-                handle.remove()
-        maps = [
-            last if index == deepest else view.to_map(block_tokens(kept[index]), pixels)
-            for index, view in enumerate(self.views)
-        ]
-        return torch.cat(maps, dim=1)
+        depths = [layer % self.model.depth for layer in self.layers]
+        return torch.cat([output.map for output in self.model.layer_outputs(pixels, depths)], dim=1)
 
     def details(self) -> dict[str, Any]:
         """See `Backbone.details`."""
@@ -171,10 +151,10 @@ class MultiLayerBackbone(Backbone):
 
 
 def several_layers(backbone: Backbone, layers: Sequence[int] | Literal["quarters"]) -> MultiLayerBackbone:
-    """Features of several layers of a loaded transformer; its own `layer` plays no part.
+    """Features of several layers of a loaded model; its own `layer` plays no part.
 
     Args:
-        backbone: of a family of plain transformers.
+        backbone: with layers of one shape, such as a plain transformer.
         layers: block numbers, negative from the last; "quarters" = the last block of each quarter of the depth, as the
             reference's `return_multilayer` takes them.
 
@@ -182,22 +162,15 @@ def several_layers(backbone: Backbone, layers: Sequence[int] | Literal["quarters
         BackboneError: a model without such blocks, or without one of the layers.
         UsageError: no layer, or one named twice.
     """
-    if not isinstance(backbone, TokenBackbone) or not backbone.blocks:
-        raise BackboneError(
-            f"{backbone.name} ({backbone.family}) gives features of one layer only: leave the layers out."
-        )
-    count = len(backbone.blocks)
+    backbone.check_depth()
+    count = backbone.depth
     wanted = quarters(count) if layers == "quarters" else tuple(layers)
     depths = [check_layer(layer, count, backbone.name) for layer in wanted]
     if not depths or len(set(depths)) != len(depths):
         raise UsageError(f"Give one or more different layers of the {count} of {backbone.name}, got {list(wanted)}.")
-    views = tuple(
-        dataclasses.replace(backbone, layer=layer, block=backbone.blocks[depth])
-        for layer, depth in zip(wanted, depths, strict=True)
-    )
     shared = {field.name: getattr(backbone, field.name) for field in dataclasses.fields(Backbone)}
-    changes = {"layer": None, "channels": backbone.channels * len(wanted)}
-    return MultiLayerBackbone(**shared | changes, layers=tuple(wanted), views=views)
+    changes = {"layer": None, "channels": backbone.channels * len(wanted), "pooling": "mean", "class_tokens": 0}
+    return MultiLayerBackbone(**shared | changes, layers=tuple(wanted), model=backbone)
 
 
 def quarters(count: int) -> tuple[int, ...]:
@@ -207,7 +180,3 @@ def quarters(count: int) -> tuple[int, ...]:
     ((2, 5, 8, 11), (5, 11, 17, 23), (0, 1, 2))
     """
     return tuple(sorted({max(count // 4 - 1, 0), max(count // 2 - 1, 0), max(count * 3 // 4 - 1, 0), count - 1}))
-
-
-def _depth(layer: int, view: TokenBackbone) -> int:
-    return layer % len(view.blocks)

@@ -284,7 +284,7 @@ def _statistics_of(kind: str, statistics: str | None) -> Statistics:
     wanted = statistics or CHECKPOINT_KINDS[kind]
     if wanted is None:
         raise UsageError(
-            f"A checkpoint of kind {kind!r} does not say how its images are normalised: give --statistics "
+            f"A checkpoint of kind {kind!r} does not say how its images are normalized: give --statistics "
             f"({', '.join(NAMED_STATISTICS)})."
         )
     if wanted not in NAMED_STATISTICS:

@@ -29,14 +29,14 @@ class DerivedBackbone(Backbone):
     """Combines the maps of `parts`.
 
     `patch_size` is the smallest of the parts'; the map itself may be finer or coarser: `check_pixels` and
-    `cells` say how many cells it has. `forward` takes pixels of one size for all parts, normalised with `statistics`;
-    `DenseFeatureExtractor` gives each part its own size instead.
+    `grid_size` say how many cells it has. `forward` takes pixels of one size for all parts, normalized with
+    `statistics`; `DenseFeatureExtractor` gives each part its own size instead.
     """
 
     parts: tuple[Backbone, ...]
 
     @abstractmethod
-    def cells(self, parts: Sequence[Cells]) -> Cells:
+    def grid_size(self, parts: Sequence[Cells]) -> Cells:
         """Rows and columns of the combined map, from those of the parts' maps."""
 
     @abstractmethod
@@ -46,15 +46,15 @@ class DerivedBackbone(Backbone):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
         self.check_pixels(pixels)
-        return self.combine([part.forward(_normalised_for(part, pixels, self.statistics)) for part in self.parts])
+        return self.combine([part.forward(_normalized_for(part, pixels, self.statistics)) for part in self.parts])
 
     def check_pixels(self, pixels: torch.Tensor) -> Cells:
         """Rows and columns of the combined map, see `Backbone.check_pixels`."""
         super().check_pixels(pixels)
-        return self.cells([part.check_pixels(pixels) for part in self.parts])
+        return self.grid_size([part.check_pixels(pixels) for part in self.parts])
 
 
-def _normalised_for(part: Backbone, pixels: torch.Tensor, statistics: Statistics) -> torch.Tensor:
+def _normalized_for(part: Backbone, pixels: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     if part.statistics == statistics:
         return pixels
     mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (part.statistics.mean, part.statistics.std))

@@ -1,22 +1,22 @@
-"""Images to dense features: pad, resize, normalise, forward in batches. What the runner and the pipelines stand on."""
+"""Images to features: transform, normalize, forward in batches."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import BackboneError, UsageError
-from ..geometry import effective_size
+from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
-from .preprocess import Statistics, normalise, pad_and_resize
+from .network_input import network_input, tf32_products
+from .requests import ForwardPlan, PlannedFeatures
+from .transforms import InputTransform, PixelArray, soco_transform
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _UNMEASURED_BATCH = 32  # of `auto` where there is no peak of memory to go by
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Pixels: TypeAlias = Any  # what `prepare` gives: (size, size, 3) uint8, or a dict of such for a derived backbone
 
 
@@ -99,7 +100,7 @@ class DenseFeatureExtractor:
         )
         grids = [(part.grid, part.grid) for part in self.parts]
         self.size = self.parts[finest(grids)].size
-        self.grid = backbone.cells(grids)[0]
+        self.grid = backbone.grid_size(grids)[0]
 
     @property
     def channels(self) -> int:
@@ -112,8 +113,8 @@ class DenseFeatureExtractor:
         A derived backbone's parts may want several sizes: then size -> such pixels, each made from the image itself.
         """
         if not self.parts:
-            return pad_and_resize(image, self.size)
-        return {size: pad_and_resize(image, size) for size in sorted(self._network_sizes())}
+            return soco_transform(self.size).apply(image)
+        return {size: soco_transform(size).apply(image) for size in sorted(self._network_sizes())}
 
     def _network_sizes(self) -> set[int]:
         return set().union(*(part._network_sizes() for part in self.parts)) if self.parts else {self.size}
@@ -143,23 +144,9 @@ class DenseFeatureExtractor:
         """
         import torch
 
-        names = [f"number {index}" for index in range(len(pixels))] if names is None else names
-        if len(names) != len(pixels):
-            raise UsageError(f"{len(pixels)} images but {len(names)} names.")
-        maps = []
+        names = _names(pixels, names)
         with torch.inference_mode():
-            start = 0
-            while start < len(pixels):
-                stop = start + self.forward_size
-                try:
-                    maps.append(self._watched(pixels[start:stop], names[start:stop]))
-                except (torch.OutOfMemoryError, BackboneError) as error:
-                    if not _out_of_memory(error):
-                        raise
-                    stop = start  # the block is left before anything is freed: the traceback holds the tensors
-                if stop == start:
-                    self._halve(min(self.forward_size, len(pixels) - start))
-                start = stop
+            maps = self._batched(pixels, names, self._forward)
             if not maps:
                 dtype = getattr(torch, self.backbone.dtype)
                 shape = (0, self.channels, self.grid, self.grid)
@@ -168,6 +155,80 @@ class DenseFeatureExtractor:
         if checked:
             self.check_finite(together, names)
         return together
+
+    def extract_plan(
+        self, pixels: Sequence[PixelArray], plan: ForwardPlan, names: Sequence[str] | None = None
+    ) -> list[PlannedFeatures]:
+        """Several layers and global vectors of images from one forward each, as a plan of merged requests wants them.
+
+        Args:
+            pixels: what `plan.transform.apply` gave for each image; sizes may differ between images.
+            plan: see `requests.merge_requests`.
+            names: what to call the images in errors; their position by default.
+
+        Returns:
+            One for each image, without a batch axis; on the backbone's device, in its dtype. A GPU may still be at
+            work on them: `check_finite` waits.
+
+        Raises:
+            BackboneError: sides that the model does not take, layers it does not have.
+            UsageError: a compiled model, or zero padding for parts that normalize differently.
+        """
+        import torch
+
+        if self._compiled:
+            raise UsageError("A compiled model gives the map of its own layer only: leave `compiled` out.")
+
+        def forward(batch: Sequence[PixelArray], names: Sequence[str]) -> list[PlannedFeatures]:
+            features = plan.keep(self.backbone.layer_outputs(self._normalized(batch, plan.transform), plan.layers))
+            return [features.image(index) for index in range(len(batch))]
+
+        with torch.inference_mode(), tf32_products(self._tf32):
+            found = self._batched(pixels, _names(pixels, names), forward)
+        return [features for batch in found for features in batch]
+
+    def map_shape(self, plan: ForwardPlan, source: ImageSize) -> tuple[int, int, int, int]:
+        """(layers, C, rows, columns) of the maps that `extract_plan` gives for an image of `source` (width, height)."""
+        import torch
+
+        width, height = plan.transform.size(source)
+        rows, columns = self.backbone.check_pixels(torch.empty(1, 3, height, width, device="meta"))
+        return len(plan.maps), self.channels, rows, columns
+
+    def _normalized(self, pixels: Sequence[PixelArray], transform: InputTransform) -> torch.Tensor:
+        import torch
+
+        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
+        left, top, right, bottom = transform.zero_padding((batch.shape[3], batch.shape[2]))
+        if not any((left, top, right, bottom)):
+            return batch
+        if len({part.backbone.statistics for part in self.parts}) > 1:
+            raise UsageError(
+                f"The parts of {self.backbone.name} normalize pixels differently, so that zeros around the normalized "
+                "image mean something else to each: take a transform without zero padding."
+            )
+        return torch.nn.functional.pad(batch, (left, right, top, bottom))
+
+    def _batched(
+        self, pixels: Sequence[Pixels], names: Sequence[str], forward: Callable[[Sequence[Pixels], Sequence[str]], T]
+    ) -> list[T]:
+        """The results of forwards of up to `forward_size` images of one shape each."""
+        import torch
+
+        found: list[T] = []
+        start = 0
+        while start < len(pixels):
+            stop = _same_shape(pixels, start, start + self.forward_size)
+            try:
+                found.append(self._watched(pixels[start:stop], names[start:stop], forward))
+            except (torch.OutOfMemoryError, BackboneError) as error:
+                if not _out_of_memory(error):
+                    raise
+                stop = start  # the block is left before anything is freed: the traceback holds the tensors
+            if stop == start:
+                self._halve(min(self.forward_size, len(pixels) - start))
+            start = stop
+        return found
 
     def _halve(self, images: int) -> None:
         """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
@@ -185,21 +246,23 @@ class DenseFeatureExtractor:
 
             torch.cuda.empty_cache()
 
-    def extract_normalised(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
-        """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalise`."""
-        return l2_normalise(self.extract(images, names))
+    def extract_normalized(self, images: Sequence[Image.Image], names: Sequence[str] | None = None) -> torch.Tensor:
+        """(B, C, grid, grid) float32 features with unit length over the channels, see `l2_normalize`."""
+        return l2_normalize(self.extract(images, names))
 
-    def _watched(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
+    def _watched(
+        self, pixels: Sequence[Pixels], names: Sequence[str], forward: Callable[[Sequence[Pixels], Sequence[str]], T]
+    ) -> T:
         """A forward that the next one's size may follow from."""
         if self._chooser is None:
-            return self._forward(pixels, names)
+            return forward(pixels, names)
         with self._chooser.watch(len(pixels)):
-            maps = self._forward(pixels, names)
+            found = forward(pixels, names)
         self.forward_size = self._chooser.size
         if self._chooser.is_settled:
             _log.info("%d images in one forward", self.forward_size)
             self._chooser = None
-        return maps
+        return found
 
     def _forward(self, pixels: Sequence[Pixels], names: Sequence[str]) -> torch.Tensor:
         maps = self._maps(pixels, names)
@@ -211,7 +274,7 @@ class DenseFeatureExtractor:
         return maps
 
     def check_finite(self, maps: torch.Tensor, names: Sequence[str]) -> None:
-        """Raise `BackboneError`, naming the images, where maps (B, C, h, w) hold NaN or infinite values."""
+        """Raise `BackboneError`, naming the images, where features (B, ...) hold NaN or infinite values."""
         finite = maps.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
@@ -229,7 +292,7 @@ class DenseFeatureExtractor:
                 found.append(part.extract_pixels(own, names))
             return self.backbone.combine(found)
         batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
-        with _tf32(self._tf32):
+        with tf32_products(self._tf32):
             return self.backbone.forward(batch) if self._run is None else self._run(batch)
 
     def describe(self) -> dict[str, Any]:
@@ -266,12 +329,28 @@ class DenseFeatureExtractor:
         return described
 
 
-def l2_normalise(maps: torch.Tensor) -> torch.Tensor:
+def l2_normalize(maps: torch.Tensor) -> torch.Tensor:
     """(B, C, h, w) features to float32 with unit length over C, as the reference does (eps 1e-12; zeros stay zeros)."""
     import torch
 
     with torch.inference_mode():
         return torch.nn.functional.normalize(maps.float(), dim=1, eps=1e-12)
+
+
+def _names(pixels: Sequence[Any], names: Sequence[str] | None) -> Sequence[str]:
+    names = [f"number {index}" for index in range(len(pixels))] if names is None else names
+    if len(names) != len(pixels):
+        raise UsageError(f"{len(pixels)} images but {len(names)} names.")
+    return names
+
+
+def _same_shape(pixels: Sequence[Pixels], start: int, stop: int) -> int:
+    """Where the run of images of one shape that begins at `start` ends, at most at `stop`."""
+    shape = getattr(pixels[start], "shape", None)
+    end = start + 1
+    while end < min(stop, len(pixels)) and getattr(pixels[end], "shape", None) == shape:
+        end += 1
+    return end
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -281,45 +360,9 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)
 
 
-def network_input(pixels: NDArray[np.uint8], statistics: Statistics, device: str) -> torch.Tensor:
-    """(B, H, W, 3) uint8 pixels to the (B, 3, H, W) float32 tensor of `normalise`, on a device.
-
-    To a GPU go the bytes, a quarter of the floats, from pinned memory; it does the same three roundings.
-    """
-    import torch
-
-    if not device.startswith("cuda"):
-        return torch.from_numpy(normalise(pixels, statistics)).to(device)
-    there = torch.from_numpy(pixels).pin_memory().to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    # Divisors are tensors: torch multiplies by the reciprocal of a number, which rounds otherwise.
-    scale, mean, std = (
-        torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        for values in ((255.0,), statistics.mean, statistics.std)
-    )
-    return there.div(scale).sub_(mean).div_(std).contiguous()
-
-
 def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
     """The backbone's forward through `torch.compile`, one kernel set a batch size."""
     import torch
 
     compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
     return compiled
-
-
-@contextlib.contextmanager
-def _tf32(wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32 = convolutions

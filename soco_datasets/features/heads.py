@@ -1,6 +1,6 @@
 """Learned projections on frozen features: a head file (safetensors) in, a backbone with projected features out.
 
-A head is applied to every cell of the raw map, before the L2 normalisation. Its file holds float tensors and says in
+A head is applied to every cell of the raw map, before the L2 normalization. Its file holds float tensors and says in
 its metadata what they are (all values are strings, as safetensors wants them):
 
     format        "soco_head"
@@ -155,7 +155,7 @@ class HeadBackbone(DerivedBackbone):
         super().__init__(**derived_fields((backbone,)) | changes)
         self.head = head
 
-    def cells(self, parts: Sequence[Cells]) -> Cells:
+    def grid_size(self, parts: Sequence[Cells]) -> Cells:
         """The backbone's."""
         return parts[0]
 

@@ -94,7 +94,7 @@ class HubErrors:
         name = self.hub_id
         # From the most to the least special: GatedRepoError is a RepositoryNotFoundError is a HfHubHTTPError.
         if isinstance(error, errors.GatedRepoError):
-            text = f"{name} is gated. Accept its licence at https://huggingface.co/{name}, then `hf auth login`"
+            text = f"{name} is gated. Accept its license at https://huggingface.co/{name}, then `hf auth login`"
         elif isinstance(error, errors.RevisionNotFoundError):
             text = f"{name} has no revision {self.revision!r}; leave it out for the newest, or give a commit or branch"
         elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):

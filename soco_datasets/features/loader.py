@@ -1,4 +1,4 @@
-"""Feature maps of many images, each decoded and forwarded once; images are decoded ahead of the forwards.
+"""Features of many images, each decoded once and forwarded once per plan; images are decoded ahead of the forwards.
 
 A GPU is given the next batch before its last one is waited for, so that it computes while this process does the rest.
 """
@@ -10,10 +10,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from PIL import Image
 
 from ..utils.files import progress
-from .extractor import DenseFeatureExtractor, Pixels
+from .extractor import DenseFeatureExtractor
+from .requests import FeatureRequest, PlannedFeatures, merge_requests
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,60 @@ if TYPE_CHECKING:
     from ..data.images import ImageStore
 
 _FEWEST, _MOST = 2, 8  # decoding threads, where their number is not given
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+class _Batches(Generic[P, T]):
+    """Decoded images in batches through forwards, one batch ahead of what is waited for on a GPU.
+
+    Args:
+        extractor: says how many images are forwarded together, and whether batches overlap.
+        load: position of an image -> what `forward` takes of it.
+        forward: (what `load` gave, positions) -> one result for each image.
+        arrived: called with (positions, results) once they are waited for.
+        counts: "decodes" is added to.
+    """
+
+    def __init__(
+        self,
+        extractor: DenseFeatureExtractor,
+        load: Callable[[int], P],
+        forward: Callable[[list[P], list[int]], Sequence[T]],
+        arrived: Callable[[list[int], Sequence[T]], None],
+        counts: dict[str, int],
+    ) -> None:
+        self._extractor, self._load, self._forward = extractor, load, forward
+        self._arrived, self._counts = arrived, counts
+
+    def results(self, images: Iterable[int], workers: int) -> Iterator[tuple[int, T]]:
+        with contextlib.closing(decoded_ahead(images, self._load, workers, self._depth)) as ready:
+            begun: deque[tuple[list[int], Sequence[T]]] = deque()
+            for batch in self._batches(ready):
+                numbers = [image for image, _ in batch]
+                begun.append((numbers, self._forward([pixels for _, pixels in batch], numbers)))
+                if len(begun) > 1 or not self._extractor.is_overlapping:
+                    yield from self._waited(*begun.popleft())
+            while begun:
+                yield from self._waited(*begun.popleft())
+
+    def _batches(self, ready: Iterable[tuple[int, P]]) -> Iterator[list[tuple[int, P]]]:
+        batch: list[tuple[int, P]] = []
+        for item in ready:
+            self._counts["decodes"] += 1
+            batch.append(item)
+            if len(batch) >= self._extractor.forward_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _waited(self, numbers: list[int], results: Sequence[T]) -> Iterator[tuple[int, T]]:
+        self._arrived(numbers, results)
+        yield from zip(numbers, results, strict=True)
+
+    def _depth(self) -> int:
+        return 2 * self._extractor.forward_size
 
 
 class FeatureLoader:
@@ -56,51 +113,96 @@ class FeatureLoader:
         """
         if total is None and isinstance(images, list):
             total = len(images)
-        yield from progress(self._maps(images), what, total=total, unit="image")
+        batches = _Batches(self._extractor, self._load, self._forward, self._check, self._counts)
+        yield from progress(batches.results(images, self._workers), what, total=total, unit="image")
 
-    def _maps(self, images: Iterable[int]) -> Iterator[tuple[int, torch.Tensor]]:
-        with contextlib.closing(decoded_ahead(images, self._load, self._workers, self._depth)) as ready:
-            begun: deque[tuple[list[int], torch.Tensor]] = deque()
-            for batch in self._batches(ready):
-                numbers = [image for image, _ in batch]
-                pixels = [pixels for _, pixels in batch]
-                begun.append((numbers, self._extractor.extract_pixels(pixels, self._ids(numbers), checked=False)))
-                if len(begun) > 1 or not self._extractor.is_overlapping:
-                    yield from self._arrived(*begun.popleft())
-            while begun:
-                yield from self._arrived(*begun.popleft())
-
-    def _batches(self, ready: Iterable[tuple[int, Pixels]]) -> Iterator[list[tuple[int, Pixels]]]:
-        batch: list[tuple[int, Pixels]] = []
-        for item in ready:
-            self._counts["decodes"] += 1
-            batch.append(item)
-            if len(batch) >= self._extractor.forward_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _depth(self) -> int:
-        return 2 * self._extractor.forward_size
-
-    def _load(self, image: int) -> Pixels:
+    def _load(self, image: int) -> Any:
         return self._extractor.prepare(self._images.decode(self._names[image]))
 
-    def _arrived(self, numbers: list[int], maps: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+    def _forward(self, pixels: list[Any], numbers: list[int]) -> Any:
+        return self._extractor.extract_pixels(pixels, self._ids(numbers), checked=False)
+
+    def _check(self, numbers: list[int], maps: Any) -> None:
         self._extractor.check_finite(maps, self._ids(numbers))
         self._counts["forwards"] += len(maps)
-        yield from zip(numbers, maps, strict=True)
 
     def _ids(self, numbers: list[int]) -> list[str]:
         return [self._names[number] for number in numbers]
 
 
+class RequestLoader:
+    """Features of images for several requests at once: one decode an image, one forward an image and transform.
+
+    Attributes:
+        plans: the forwards that each image goes through.
+        parts: where each request finds its features, see `requests.RequestPart`.
+    """
+
+    def __init__(
+        self,
+        extractor: DenseFeatureExtractor,
+        requests: Sequence[FeatureRequest],
+        decode: Callable[[int], Image.Image],
+        counts: dict[str, int],
+        workers: int | None = None,
+    ) -> None:
+        """Merge the requests; nothing is decoded.
+
+        Args:
+            extractor: the backbone; its image size plays no part.
+            requests: of all users.
+            decode: position of an image -> the RGB image. Called from `workers` threads.
+            counts: "decodes" and "forwards" are added to.
+            workers: decoding threads; None = as `decoding_threads`, 0 = decode between the forwards.
+
+        Raises:
+            BackboneError, UsageError: see `requests.merge_requests`.
+        """
+        self.plans, self.parts = merge_requests(requests, extractor.backbone)
+        self._extractor, self._decode, self._counts = extractor, decode, counts
+        self._workers = decoding_threads(workers)
+
+    def __call__(
+        self, images: Iterable[int], what: str = "Extracting features", total: int | None = None
+    ) -> Iterator[tuple[int, tuple[PlannedFeatures, ...]]]:
+        """(image, its features for each plan) in order; `parts[i].of(features[parts[i].plan])` is request i's.
+
+        Raises:
+            BackboneError: features that are not finite, or sides that the model does not take.
+        """
+        batches = _Batches(self._extractor, self._load, self._forward, self._check, self._counts)
+        yield from progress(batches.results(images, self._workers), what, total=total, unit="image")
+
+    def of(self, request: int, features: Sequence[PlannedFeatures]) -> PlannedFeatures:
+        """The part of one image's features that belongs to a request, by the request's position."""
+        return self.parts[request].of(features[self.parts[request].plan])
+
+    def _load(self, number: int) -> list[Any]:
+        image = self._decode(number)
+        return [plan.transform.apply(image) for plan in self.plans]
+
+    def _forward(self, pixels: list[list[Any]], numbers: list[int]) -> Sequence[tuple[PlannedFeatures, ...]]:
+        names = [f"number {number}" for number in numbers]
+        found = [
+            self._extractor.extract_plan([views[index] for views in pixels], plan, names)
+            for index, plan in enumerate(self.plans)
+        ]
+        return list(zip(*found, strict=True))
+
+    def _check(self, numbers: list[int], results: Sequence[tuple[PlannedFeatures, ...]]) -> None:
+        for number, features in zip(numbers, results, strict=True):
+            for plan in features:
+                for one in (plan.maps, plan.vectors):
+                    if one is not None:
+                        self._extractor.check_finite(one[None], [f"number {number}"])
+            self._counts["forwards"] += len(features)
+
+
 def decoding_threads(wanted: int | None = None, processes: int = 1) -> int:
     """The number of decoding threads: as wanted, else one for each core this process may use, from 2 to 8.
 
-    PIL lets other threads run while it decodes and resizes. Eight should feed a fast GPU, by reckoning (15 ms an image
-    of 500 px on one core, 3 ms a forward); none was at hand to measure it.
+    PIL lets other threads run while it decodes and resizes. Eight should feed a fast GPU (an estimate, not measured:
+    15 ms per image of 500 px on one core, 3 ms per forward).
 
     Args:
         wanted: None = chosen here.
@@ -113,14 +215,14 @@ def decoding_threads(wanted: int | None = None, processes: int = 1) -> int:
 
 
 def decoded_ahead(
-    images: Iterable[int], load: Callable[[int], Pixels], workers: int, depth: Callable[[], int]
-) -> Generator[tuple[int, Pixels]]:
+    images: Iterable[int], load: Callable[[int], P], workers: int, depth: Callable[[], int]
+) -> Generator[tuple[int, P]]:
     """(image, what `load` gives) in order; threads work ahead by `depth()` images, and twice their number at least."""
     if workers < 1:
         for image in images:
             yield image, load(image)
         return
-    ahead: deque[tuple[int, Future[Pixels]]] = deque()
+    ahead: deque[tuple[int, Future[P]]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
         for image in images:

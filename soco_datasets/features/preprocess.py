@@ -1,20 +1,17 @@
-"""A decoded image to the pixels a backbone sees: pad, resize, normalise. PIL and NumPy only.
+"""Image statistics, and pixels to the normalized tensor a backbone sees: /255, then mean and std. NumPy only.
 
-Bit for bit what the reference evaluation does: no EXIF rotation (keypoints are in un-rotated pixels), white padding to
-a square on the right and at the bottom, PIL bicubic resize of the uint8 square, then /255 and mean/std in float32.
+Bit for bit what the reference evaluation does, in float32; `transforms.soco_transform` is what comes before.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import UsageError
-
-PADDING = 255  # white
 
 
 @dataclass(frozen=True)
@@ -40,41 +37,18 @@ NAMED_STATISTICS: dict[str, Statistics] = {
 }
 
 
-def pad_and_resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """An RGB image on a white square of side max(width, height), resized with PIL's bicubic filter.
-
-    The content stays at the top left, so pixel coordinates are unchanged by the padding.
-
-    Returns:
-        (size, size, 3) uint8.
-
-    Raises:
-        UsageError: the image is not RGB or `size` is not positive.
-    """
-    if image.mode != "RGB":
-        raise UsageError(
-            f"pad_and_resize takes RGB images, got mode {image.mode!r}; decode with `data.images.open_rgb`."
-        )
-    if size < 1:
-        raise UsageError(f"The network size must be positive, got {size}.")
-    side = max(image.size)
-    square = Image.new("RGB", (side, side), (PADDING, PADDING, PADDING))
-    square.paste(image, (0, 0))
-    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
-
-
-def normalise(pixels: NDArray[np.uint8], statistics: Statistics) -> NDArray[np.float32]:
+def normalize(pixels: NDArray[Any], statistics: Statistics) -> NDArray[np.float32]:
     """Pixels to the tensor a model takes: `(pixels / 255 - mean) / std`, each step rounded to float32.
 
     Args:
-        pixels: (B, H, W, 3) uint8.
+        pixels: (B, H, W, 3) uint8, or float32 in 0..255.
         statistics: per-channel mean and std of pixels in 0..1.
 
     Returns:
         (B, 3, H, W) float32, contiguous.
     """
-    if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
-        raise UsageError(f"normalise takes uint8 pixels (B, H, W, 3), got {pixels.dtype} {pixels.shape}.")
+    if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype not in (np.uint8, np.float32):
+        raise UsageError(f"normalize takes uint8 or float32 pixels (B, H, W, 3), got {pixels.dtype} {pixels.shape}.")
     result = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
     result /= np.float32(255)
     result -= np.asarray(statistics.mean, dtype=np.float32).reshape(1, 3, 1, 1)

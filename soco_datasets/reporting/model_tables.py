@@ -22,9 +22,10 @@ _EXPENDABLE = ("licence", "checked", "weights", "paper", "sizes", "Cross-SOC", "
 
 def model_record(spec: BackboneSpec) -> dict[str, Any]:
     """A listed model with the paper's headline scores (percent, None where there are none), as JSON values."""
-    rules = {"size_multiple": spec.size_multiple, "size_rule": spec.size_rule, "needs": spec.needs}
+    rules = {"size_multiple": spec.size_multiple, "size_rule": spec.size_rule, "needs": spec.availability}
     scores = headline(spec.name)
-    return {**asdict(spec), **rules, "paper_scores": {task: scores.get(task) for task in _TASKS}}
+    listed = {"licence" if name == "license" else name: value for name, value in asdict(spec).items()}
+    return {**listed, **rules, "paper_scores": {task: scores.get(task) for task in _TASKS}}
 
 
 def format_models_table(specs: Sequence[BackboneSpec], width: int | None = None) -> str:
@@ -60,7 +61,7 @@ def format_model(spec: BackboneSpec) -> str:
         "weights": (spec.hub_id or "none on the Hub") + (f" at {spec.revision}" if spec.revision else ""),
         "id checked": ID_CHECKED[spec.id_checked],
         "source": spec.source or "-",
-        "licence": spec.licence + (", to be accepted on the Hub first" if spec.gated else ""),
+        "licence": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
         "cells": f"{spec.patch} px",
         "image sizes": spec.size_rule,
         "norm": f"{spec.paper_norm or 'unknown'} in the paper, taken by default",
@@ -95,10 +96,10 @@ def _row(spec: BackboneSpec) -> dict[str, str]:
         "paper": ", ".join(spec.paper_names),
         "patch": str(spec.patch),
         "sizes": spec.size_rule,
-        "access": _ACCESS[spec.needs],
+        "access": _ACCESS[spec.availability],
         **{title: f"{scores[task]:5.2f}" if task in scores else "    -" for task, title in _TASKS.items()},
         "weights": (spec.hub_id or "-") + (f" at {spec.revision}" if spec.revision else ""),
-        "licence": spec.licence,
+        "licence": spec.license,
         "checked": spec.checked + doubt,
     }
 

@@ -186,7 +186,7 @@ def test_centered_beside_reference(real: DatasetFolder) -> None:
         for convention in ("reference", "centered")
     }
     ids = list(real.images)
-    maps = dict(zip(ids, extractor().extract_normalised([real.images.decode(name) for name in ids]), strict=True))
+    maps = dict(zip(ids, extractor().extract_normalized([real.images.decode(name) for name in ids]), strict=True))
     candidates = {
         (row["pair_id"], name): points
         for row in real.table("soc_geo", "test").to_pylist()

@@ -137,7 +137,7 @@ def maps_of_release(root: Path) -> dict[str, torch.Tensor]:
     paths = sorted((root / "Images").glob("*/*.JPEG"))
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     images = [open_rgb(path.read_bytes(), name) for path, name in zip(paths, names, strict=True)]
-    return dict(zip(names, extractor.extract_normalised(images, names), strict=True))
+    return dict(zip(names, extractor.extract_normalized(images, names), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,13 @@ def save_model(tmp_path: Path) -> SaveModel:
         return folder
 
     return save
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """kind -> the folder of its tiny random checkpoint, made once per session; no test may change it."""
+    from helpers.tiny_map_models import MAP_MODELS
+    from helpers.tiny_models import TOKEN_MODELS
+
+    root = tmp_path_factory.mktemp("tiny")
+    return cache(lambda kind: {**TOKEN_MODELS, **MAP_MODELS}[kind](root / kind.replace("/", "_")))

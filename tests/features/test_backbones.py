@@ -356,7 +356,7 @@ class TestHub:
     @pytest.mark.parametrize(
         ("status", "code", "text"),
         [
-            (403, "GatedRepo", r"is gated\. Accept its licence at https://huggingface\.co/some/one.*hf auth login"),
+            (403, "GatedRepo", r"is gated\. Accept its license at https://huggingface\.co/some/one.*hf auth login"),
             (404, "RepoNotFound", "There is no model 'some/one' on the Hub"),
             (404, "RevisionNotFound", "has no revision 'v9'"),
             (404, "EntryNotFound", "has no config.json on the Hub"),

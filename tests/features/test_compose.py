@@ -19,7 +19,7 @@ from soco_datasets.features.backbones import Backbone, load_backbone
 from soco_datasets.features.compose import CompositeBackbone, UpsampledBackbone, resample, several_layers
 from soco_datasets.features.derived import backbone_identity
 from soco_datasets.features.expression import load_model_expression, parse_expression, parse_layers
-from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
+from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalize
 from soco_datasets.features.heads import Head, HeadBackbone, save_head
 from soco_datasets.features.plugin import load_plugin, plugin
 
@@ -61,7 +61,7 @@ def test_a_composite_of_one_part_is_that_part_bit_for_bit(parts: list[Backbone])
         alone = DenseFeatureExtractor(part, 100, batch_size=2)
         extractor = DenseFeatureExtractor(composite, 100, batch_size=2)
         assert torch.equal(extractor.extract(IMAGES), alone.extract(IMAGES))
-        assert torch.equal(extractor.extract_normalised(IMAGES), alone.extract_normalised(IMAGES))
+        assert torch.equal(extractor.extract_normalized(IMAGES), alone.extract_normalized(IMAGES))
         assert (extractor.size, extractor.grid, extractor.channels) == (alone.size, alone.grid, alone.channels)
         pixels = torch.rand(1, 3, 56, 112)
         assert torch.equal(composite.forward(pixels), part.forward(pixels))
@@ -77,15 +77,15 @@ def test_every_part_sees_its_own_size_and_statistics(parts: list[Backbone]) -> N
     assert (extractor.size, extractor.grid, extractor.channels) == (96, 12, 70)
     found = extractor.extract(IMAGES).split([32, 32, 6], dim=1)
     for own, part, weight in zip(found, alone, weights, strict=True):
-        expected = l2_normalise(resample(part.extract(IMAGES), (12, 12))) * weight
+        expected = l2_normalize(resample(part.extract(IMAGES), (12, 12))) * weight
         assert torch.equal(own, expected)
         torch.testing.assert_close(own.norm(dim=1), torch.full((3, 12, 12), weight))
 
 
 def test_similarity_is_the_weighted_mean_of_the_parts_similarities(parts: list[Backbone]) -> None:
     weights = [1.0, 0.5, 2.0]
-    maps = DenseFeatureExtractor(CompositeBackbone(parts, weights), 100).extract_normalised(IMAGES[:2])
-    alone = [l2_normalise(resample(DenseFeatureExtractor(part, 100).extract(IMAGES[:2]), (12, 12))) for part in parts]
+    maps = DenseFeatureExtractor(CompositeBackbone(parts, weights), 100).extract_normalized(IMAGES[:2])
+    alone = [l2_normalize(resample(DenseFeatureExtractor(part, 100).extract(IMAGES[:2]), (12, 12))) for part in parts]
     mean = sum(w**2 * (own[0] * own[1]).sum(dim=0) for w, own in zip(weights, alone, strict=True)) / sum(
         w**2 for w in weights
     )
@@ -101,7 +101,7 @@ def test_a_given_grid(parts: list[Backbone], grid: int) -> None:
     assert single.extract(IMAGES).shape == (3, 32, grid, grid)
 
 
-def test_forward_at_one_size_normalises_for_each_part(parts: list[Backbone]) -> None:
+def test_forward_at_one_size_normalizes_for_each_part(parts: list[Backbone]) -> None:
     composite = CompositeBackbone(parts)
     assert (composite.statistics.source, composite.size_multiple) == ("none", 56)
     pixels = torch.rand(1, 3, 56, 112)
@@ -110,7 +110,7 @@ def test_forward_at_one_size_normalises_for_each_part(parts: list[Backbone]) -> 
     mean, std = (
         torch.tensor(values).view(1, 3, 1, 1) for values in (parts[1].statistics.mean, parts[1].statistics.std)
     )
-    assert torch.equal(maps[:, 32:64], l2_normalise(parts[1].forward((pixels - mean) / std)))
+    assert torch.equal(maps[:, 32:64], l2_normalize(parts[1].forward((pixels - mean) / std)))
     with pytest.raises(BackboneError, match="multiples of 56"):
         composite.forward(torch.rand(1, 3, 64, 64))
 
@@ -173,7 +173,7 @@ def test_no_parts_and_other_devices(parts: list[Backbone]) -> None:
 
 
 def ramp(rows: int, columns: int) -> torch.Tensor:
-    """(1, 2, rows, columns): the unit coordinates (y, x) of every cell's centre."""
+    """(1, 2, rows, columns): the unit coordinates (y, x) of every cell's center."""
     y, x = (torch.arange(count) + 0.5 for count in (rows, columns))
     return torch.stack(torch.meshgrid(y / rows, x / columns, indexing="ij"))[None]
 
@@ -209,7 +209,7 @@ def test_upsampling(parts: list[Backbone], mode: Any) -> None:
     maps, coarse = extractor.extract(IMAGES), alone.extract(IMAGES)
     expected = torch.nn.functional.interpolate(coarse, scale_factor=3, mode=mode, align_corners=False)
     torch.testing.assert_close(maps, expected)
-    torch.testing.assert_close(maps[:, :, 1::3, 1::3], coarse)  # a cell's own centre keeps its feature
+    torch.testing.assert_close(maps[:, :, 1::3, 1::3], coarse)  # a cell's own center keeps its feature
     record = extractor.describe()
     assert (record["upsampling"], record["grid"]) == ({"factor": 3, "mode": mode}, 21)
     assert (record["weights_hash"], record["parts"]) == (part.weights_hash, [alone.describe()])
@@ -279,7 +279,7 @@ def test_compositions_nest(parts: list[Backbone]) -> None:
     assert (extractor.grid, extractor.size) == (25, 100)
     maps = extractor.extract(IMAGES)
     expected = resample(DenseFeatureExtractor(inner, 100).extract(IMAGES), (24, 24))
-    torch.testing.assert_close(maps[:, :64], l2_normalise(resample(expected, (25, 25))), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(maps[:, :64], l2_normalize(resample(expected, (25, 25))), atol=1e-5, rtol=1e-5)
     assert extractor.describe()["parts"][0]["parts"][0]["parts"][0]["parts"][1]["name"] == "b"
 
 

@@ -18,7 +18,7 @@ from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.cache.memory import MemoryFeatureCache
-from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalise
+from soco_datasets.features.extractor import DenseFeatureExtractor, l2_normalize
 from soco_datasets.features.families.tokens import TokenBackbone
 
 SaveModel = Callable[..., Path]
@@ -133,19 +133,19 @@ def test_statistics_are_used(save_model: SaveModel) -> None:
     assert not torch.allclose(other, expected, atol=1e-2)
 
 
-def test_normalised_features(save_model: SaveModel) -> None:
+def test_normalized_features(save_model: SaveModel) -> None:
     extractor = DenseFeatureExtractor(load_backbone(save_model("dinov2")), 56)
-    maps = extractor.extract_normalised([noise(20, 30, 1)])
+    maps = extractor.extract_normalized([noise(20, 30, 1)])
     torch.testing.assert_close(maps.norm(dim=1), torch.ones(1, 4, 4))
-    zeros = l2_normalise(torch.zeros(1, 3, 2, 2))
+    zeros = l2_normalize(torch.zeros(1, 3, 2, 2))
     assert torch.equal(zeros, torch.zeros(1, 3, 2, 2))
 
 
 def test_maps_go_into_a_store_and_come_back(save_model: SaveModel, tmp_path: Path) -> None:
     extractor = DenseFeatureExtractor(load_backbone(save_model("vit")), 48)
-    maps = extractor.extract_normalised([noise(20, 30, 1), noise(20, 30, 2)])
+    maps = extractor.extract_normalized([noise(20, 30, 1), noise(20, 30, 2)])
     with MemoryFeatureCache(
-        2, extractor.channels, extractor.grid, extractor.grid, memory_budget=0, directory=tmp_path
+        2, (extractor.channels, extractor.grid, extractor.grid), memory_budget=0, directory=tmp_path
     ) as store:
         for index, features in enumerate(maps):
             store.put(index, features)
@@ -167,10 +167,10 @@ def test_damaged_weights_name_the_images(save_model: SaveModel) -> None:
 def test_half_precision_stays_close(save_model: SaveModel, kind: str, dtype: str) -> None:
     folder = save_model(kind)
     image = noise(90, 90, 4)
-    full = DenseFeatureExtractor(load_backbone(folder), 112).extract_normalised([image])
+    full = DenseFeatureExtractor(load_backbone(folder), 112).extract_normalized([image])
     extractor = DenseFeatureExtractor(load_backbone(folder, dtype=dtype), 112)
     assert extractor.extract([image]).dtype == getattr(torch, dtype)
-    half = extractor.extract_normalised([image])
+    half = extractor.extract_normalized([image])
     assert half.dtype == torch.float32
     assert (full * half).sum(dim=1).min() > 0.99
 

@@ -68,7 +68,7 @@ def test_a_head_is_its_network_at_every_cell(head: Head) -> None:
         torch.testing.assert_close(projected[image, :, row, column], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_normalised_input() -> None:
+def test_normalized_input() -> None:
     head = linear(input="normalised")
     maps = torch.randn(1, 32, 2, 2)
     torch.testing.assert_close(head.apply(maps), head.apply(7 * maps))
@@ -214,7 +214,7 @@ OK = {"format": "soco_head", "version": "1", "type": "linear"}
         ({"weight": W}, {**OK, "activation": "relu"}, "has no place"),
         ({"weight": W}, {**OK, "residual": "yes"}, "residual 'yes'"),
         ({"weight": W}, {**OK, "residual": "true"}, "takes 2 channels and gives 3"),
-        ({"weight": W}, {**OK, "input": "centred"}, "input 'centred'; known: raw, normalised"),
+        ({"weight": W}, {**OK, "input": "centered"}, "input 'centered'; known: raw, normalized"),
         ({"weight": W}, {**OK, "backbone": "{"}, "no JSON"),
         ({"weight": W}, {**OK, "backbone": "[1]"}, "no JSON object"),
         ({"layers.0.weight": W}, {**OK, "type": "mlp", "activation": "gelu"}, r"lacks layers\.1\.weight"),

@@ -372,7 +372,7 @@ def test_pairs_without_a_semantic_match_and_hold_outs_that_leave_nothing(
 
 
 def test_the_features_of_a_store_are_read_not_written() -> None:
-    with MemoryFeatureCache(2, 4, 2, 2) as store:
+    with MemoryFeatureCache(2, (4, 2, 2)) as store:
         for index in range(2):
             store.put(index, torch.randn(4, 2, 2, generator=torch.Generator().manual_seed(index)))
         before = [store.get(index).clone() for index in range(2)]

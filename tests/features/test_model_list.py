@@ -96,20 +96,20 @@ def test_every_model_of_the_paper_is_listed_once() -> None:
 
 @every_entry
 def test_an_entry_is_whole(spec: BackboneSpec) -> None:
-    assert spec.licence
+    assert spec.license
     assert spec.id_checked in ID_CHECKED
     assert (spec.id_checked == "none") == (spec.hub_id is None)
     assert spec.paper_statistics in ("", "none", *NAMED_STATISTICS)
     assert spec.size_multiple % spec.patch == 0
-    assert (spec.needs == "plug-in") == (spec.model_type == "")
-    if spec.needs == "plug-in":
+    assert (spec.availability == "plug-in") == (spec.model_type == "")
+    if spec.availability == "plug-in":
         assert spec.hub_id is None
         assert spec.checked == "plug-in, user supplied"
     else:
         assert spec.model_type in ADAPTERS
         has_weights = family_of(spec.model_type, spec.name).has_weights
         assert has_weights == bool(spec.hub_id or spec.source)
-    assert bool(spec.source) or spec.needs not in ("plug-in", "conversion")
+    assert bool(spec.source) or spec.availability not in ("plug-in", "conversion")
     assert listed(spec.name) is spec
 
 
@@ -185,7 +185,7 @@ def expected_scores() -> Iterator[tuple[tuple[str, str, str, str, str, str, floa
 
 
 class TestByName:
-    @pytest.mark.parametrize("spec", [s for s in BACKBONES if s.needs == "plug-in"], ids=lambda spec: spec.name)
+    @pytest.mark.parametrize("spec", [s for s in BACKBONES if s.availability == "plug-in"], ids=lambda spec: spec.name)
     def test_a_model_that_only_a_plug_in_can_bring(self, spec: BackboneSpec) -> None:
         for use in (load_backbone, preflight):
             with pytest.raises(BackboneError, match=rf"{spec.name} is not loaded by name.*--model module:function"):
@@ -251,7 +251,7 @@ class TestByName:
         with pytest.raises(UsageError, match="Which statistics the paper takes"):
             load_backbone(folder, statistics="paper")
 
-    def test_a_model_that_normalises_pixels_itself(self, cache: Path) -> None:
+    def test_a_model_that_normalizes_pixels_itself(self, cache: Path) -> None:
         self.put(cache, "c_radio_3_b", "radio")
         for statistics in ("auto", "paper"):
             assert load_backbone("c_radio_3_b", statistics=statistics).statistics.source == "none"
@@ -301,7 +301,7 @@ class TestPreflight:
         found = json.loads(run_python(hub, tmp_path, script).stdout)
         assert found["good"] == [["model.safetensors"], 5000]
         assert found["sharded"] == [["model-1.safetensors", "model-2.safetensors"], 10_000]
-        assert "is gated. Accept its licence" in found["gated"]
+        assert "is gated. Accept its license" in found["gated"]
         assert "model_type 'bert'" in found["text"]
         assert "plug-in" in found["text"]
         assert "only safetensors are loaded" in found["pickle"]

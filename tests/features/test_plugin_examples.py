@@ -129,8 +129,8 @@ class TestTheExamplesOfTheDocs:
             moved = (backbone.forward(changed) - before).norm(dim=1)
             assert [tuple(where) for where in moved.nonzero().tolist()] == [(1, row, column)]
 
-    def test_mean_colour(self, folder: Path) -> None:
-        assert self.load(folder, "mean_colour.py", "features").channels == 3
+    def test_mean_color(self, folder: Path) -> None:
+        assert self.load(folder, "mean_color.py", "features").channels == 3
 
     def test_dune(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "hub").mkdir()

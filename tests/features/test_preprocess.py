@@ -11,7 +11,8 @@ from PIL import Image
 
 from soco_datasets.data.images import open_rgb
 from soco_datasets.errors import DatasetFolderError, UsageError
-from soco_datasets.features.preprocess import NAMED_STATISTICS, NO_STATISTICS, normalise, pad_and_resize
+from soco_datasets.features.preprocess import NAMED_STATISTICS, NO_STATISTICS, normalize
+from soco_datasets.features.transforms import soco_transform
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:
@@ -44,38 +45,29 @@ def test_damaged_image_is_named(data: bytes) -> None:
 
 
 def test_padding_is_white_at_right_and_bottom() -> None:
-    tall = np.asarray(pad_and_resize(Image.new("RGB", (10, 40)), 40))
+    tall = np.asarray(soco_transform(40).apply(Image.new("RGB", (10, 40))))
     assert (tall[:, :10] == 0).all()
     assert (tall[:, 10:] == 255).all()
-    wide = np.asarray(pad_and_resize(Image.new("RGB", (40, 10)), 40))
+    wide = np.asarray(soco_transform(40).apply(Image.new("RGB", (40, 10))))
     assert (wide[:10] == 0).all()
     assert (wide[10:] == 255).all()
 
 
-def test_resize_is_pil_bicubic_of_the_uint8_square() -> None:
-    image = Image.effect_noise((90, 90), 60).convert("RGB")
-    expected = np.asarray(image.resize((28, 28), Image.Resampling.BICUBIC))
-    assert np.array_equal(pad_and_resize(image, 28), expected)
-    assert pad_and_resize(image, 28).dtype == np.uint8
-
-
-def test_normalise_is_float32_arithmetic() -> None:
+def test_normalize_is_float32_arithmetic() -> None:
     pixels = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     statistics = NAMED_STATISTICS["imagenet"]
-    result = normalise(pixels, statistics)
+    result = normalize(pixels, statistics)
     assert (result.shape, result.dtype) == ((2, 3, 4, 4), np.float32)
     value = np.float32(pixels[1, 2, 3, 0]) / np.float32(255)
     assert result[1, 0, 2, 3] == (value - np.float32(0.485)) / np.float32(0.229)
     assert np.array_equal(
-        normalise(pixels, NO_STATISTICS)[0, 2], pixels[0, :, :, 2].astype(np.float32) / np.float32(255)
+        normalize(pixels, NO_STATISTICS)[0, 2], pixels[0, :, :, 2].astype(np.float32) / np.float32(255)
     )
 
 
 def test_wrong_pixels_are_refused() -> None:
-    with pytest.raises(UsageError, match="uint8"):
-        normalise(np.zeros((1, 4, 4, 3), dtype=np.float32), NO_STATISTICS)  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(UsageError, match="mode 'L'"):
-        pad_and_resize(Image.new("L", (4, 4)), 4)
+    with pytest.raises(UsageError, match="uint8 or float32"):
+        normalize(np.zeros((1, 4, 4, 3)), NO_STATISTICS)
 
 
 def test_tensors_of_all_oracle_images() -> None:
@@ -86,7 +78,7 @@ def test_tensors_of_all_oracle_images() -> None:
         path: Path = ORACLE / "SOCOv1" / "Images" / row["image"]
         image = open_rgb(path.read_bytes(), row["image"])
         assert max(image.size) == row["square"]
-        tensor = normalise(pad_and_resize(image, size)[None], NAMED_STATISTICS["imagenet"])[0]
+        tensor = normalize(soco_transform(size).apply(image)[None], NAMED_STATISTICS["imagenet"])[0]
         exact = tensor.astype(np.float64)
         np.testing.assert_allclose(exact.mean(axis=(1, 2)), row["tensor_mean"], atol=2e-6)
         np.testing.assert_allclose(exact.std(axis=(1, 2), ddof=1), row["tensor_std"], atol=2e-6)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import transformers as tf
-from helpers.tiny_models import MLP_RATIO, TOKEN_MODELS, VISION, make, randomise
+from helpers.tiny_models import MLP_RATIO, TOKEN_MODELS, VISION, make, randomize
 from helpers.tiny_models import save as save_tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -271,8 +271,8 @@ class TestMae:
 
 
 class TestRadio:
-    def test_statistics_by_name_would_normalise_twice(self, folder: Folder) -> None:
-        with pytest.raises(BackboneError, match="'imagenet' would normalise them twice"):
+    def test_statistics_by_name_would_normalize_twice(self, folder: Folder) -> None:
+        with pytest.raises(BackboneError, match="'imagenet' would normalize them twice"):
             load(folder("radio"), statistics="imagenet")
 
     @pytest.mark.parametrize("preprocessor", [None, {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}])
@@ -282,7 +282,7 @@ class TestRadio:
         assert load(path.parent).statistics.source == "none"
 
     def test_half_precision_gets_unrounded_pixels(self, folder: Folder) -> None:
-        """Pixels are normalised in float32 and cast then."""
+        """Pixels are normalized in float32 and cast then."""
         half = load(folder("radio"), dtype="bfloat16")
         seen: list[torch.Tensor] = []
         module_of(half).input_conditioner.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
@@ -310,7 +310,7 @@ class TestRadioInNvidiasForm:
         backbone = load(nvidia_form(tmp_path / "nvidia"))
         assert (backbone.family, backbone.num_prefix_tokens, backbone.channels) == ("radio", 10, 48)
         same = tf.RadioModel(tf.RadioConfig(**{**MLP_RATIO, "hidden_size": 48, "num_attention_heads": 12}))
-        randomise(same)
+        randomize(same)
         pixels = noise(40, 72)
         with torch.inference_mode():
             torch.testing.assert_close(backbone.forward(pixels), as_map(same(pixels).features, 40, 72))

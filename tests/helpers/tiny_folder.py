@@ -1,4 +1,4 @@
-"""A built dataset folder of a few images, written without the builder: EXIF-rotated, grey, CMYK, odd names."""
+"""A built dataset folder of a few images, written without the builder: EXIF-rotated, gray, CMYK, odd names."""
 
 from __future__ import annotations
 

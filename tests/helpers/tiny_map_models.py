@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from helpers.tiny_models import CLIP, HALF, IMAGENET, LANGUAGE, TEXT, randomise
+from helpers.tiny_models import CLIP, HALF, IMAGENET, LANGUAGE, TEXT, randomize
 
 _STAGES: dict[str, Any] = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
 _SWIN: dict[str, Any] = {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 3, "image_size": 48}
@@ -66,13 +66,13 @@ _QWEN3: dict[str, Any] = {**_TOWER, "num_position_embeddings": 16, "deepstack_vi
 
 
 def local(model: Any) -> Any:
-    """Randomise, and let convolutions look at their own cell first and attention bring less than there is.
+    """Randomize, and let convolutions look at their own cell first and attention bring less than there is.
 
     So it is in trained models; random taps would move a neighbour's feature as much as the cell's own.
     """
     import torch
 
-    randomise(model)
+    randomize(model)
     with torch.no_grad():
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.Conv2d) and module.kernel_size != module.stride:
@@ -200,7 +200,7 @@ def _stable_diffusion(folder: Path) -> Path:
     DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012).save_pretrained(
         folder / "scheduler"
     )
-    randomise(tf.CLIPTextModel(tf.CLIPTextConfig(**TEXT))).save_pretrained(folder / "text_encoder")
+    randomize(tf.CLIPTextModel(tf.CLIPTextConfig(**TEXT))).save_pretrained(folder / "text_encoder")
     _tokenizer(folder / "tokenizer")
     parts = {
         "scheduler": ["diffusers", "DDIMScheduler"],

@@ -43,7 +43,7 @@ TEXT: dict[str, Any] = {
 LANGUAGE: dict[str, Any] = {**TEXT, "model_type": "qwen2", "num_key_value_heads": 2}
 
 
-def randomise(model: Any, seed: int = 3) -> Any:
+def randomize(model: Any, seed: int = 3) -> Any:
     """Every parameter away from its neutral start: zero tables and unit norms would hide mistakes.
 
     Weights are small enough that each cell's feature stays mostly its own patch's.
@@ -67,8 +67,8 @@ def randomise(model: Any, seed: int = 3) -> Any:
 
 
 def save(model: Any, folder: Path, preprocessor: dict[str, Any]) -> Path:
-    """Save a randomised model with its preprocessor file; gives the folder back."""
-    randomise(model).save_pretrained(folder)
+    """Save a randomized model with its preprocessor file; gives the folder back."""
+    randomize(model).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
 

@@ -1,10 +1,10 @@
 """Feature maps on disk, shared between runs and datasets: one file per model, filled image by image.
 
-A store is a folder named by the hash of everything but the image that decides a map (`store_key`):
+A store is a folder named by the hash of everything but the image that decides a map (`key.py`):
 
     key.json    that, readable; its time of change is the time of the last use
-    maps.bin    (C, h, w) float32 maps, each at slot * stride; grows with the images
-    marks.bin   which image's map lies in which slot, and its checksum (`store_marks`)
+    maps.bin    float32 maps (C, h, w) or (layers, C, h, w), each at slot * stride; grows with the images
+    marks.bin   which image's map lies in which slot, and its checksum (`index.py`)
 
 A map is written before its mark, so a run killed at any moment leaves whole maps only, and a crash of the machine that
 loses pages leaves a mark whose checksum does not fit. Writers take a lock for each map. POSIX only.
@@ -54,19 +54,19 @@ class DiskFeatureCache:
 
     Attributes:
         path: folder of the store.
-        shape: (images, channels, height, width).
+        shape: (images, channels, height, width), or (images, layers, channels, height, width).
     """
 
     def __init__(
-        self, directory: Path | None, key: Mapping[str, Any], shape: tuple[int, int, int], images: Sequence[bytes]
+        self, directory: Path | None, key: Mapping[str, Any], shape: tuple[int, ...], images: Sequence[bytes]
     ) -> None:
         """Open or make the store.
 
         Args:
             directory: of all stores, `default_directory()` by default.
-            key: see `store_key.feature_key`.
-            shape: (C, h, w) of a map.
-            images: of which image the map at each position is, see `store_key.image_digests`.
+            key: see `key.feature_key`.
+            shape: of an image's features: (C, h, w), or (layers, C, h, w).
+            images: of which image the map at each position is, see `key.image_digests`.
 
         Raises:
             UsageError: not a POSIX system.
@@ -84,7 +84,7 @@ class DiskFeatureCache:
         self.path = root / hashlib.sha256(text.encode()).hexdigest()[:32]
         try:
             with explain_write_errors(self.path):
-                self._use = _hold(self.path)
+                self._use = hold_folder(self.path)
                 self._open(text)
         except OSError as error:  # a SocoError is none
             raise SocoError(f"The feature store {self.path} cannot be opened ({error.strerror}).") from error
@@ -125,7 +125,7 @@ class DiskFeatureCache:
         )
 
     def put(self, index: int, features: torch.Tensor) -> None:
-        """Write the map (C, h, w) of position `index` and mark it; nothing is done where it is marked already.
+        """Write the map (`shape[1:]`) of position `index` and mark it; nothing is done where it is marked already.
 
         Raises:
             UsageError: a map of another shape.
@@ -148,7 +148,7 @@ class DiskFeatureCache:
                 raise self._no_room("a map could not be written") from error
 
     def get(self, index: int) -> torch.Tensor:
-        """The map (C, h, w) at position `index`, on the CPU, mapped from the file. Raises `KeyError`."""
+        """The map (`shape[1:]`) at position `index`, on the CPU, mapped from the file. Raises `KeyError`."""
         if not self._is_open:
             raise ValueError("the feature store is closed")
         found = self._marks.find(self._images[index])
@@ -157,7 +157,7 @@ class DiskFeatureCache:
         return self._read(found[0])
 
     def get_many(self, images: range) -> torch.Tensor:
-        """The maps (T, C, h, w) of some positions: a copy, unless it is one. Raises as `get`."""
+        """The maps (T, ...) of some positions: a copy, unless it is one. Raises as `get`."""
         import torch
 
         maps = [self.get(index) for index in images]
@@ -223,8 +223,8 @@ def _bytes(features: torch.Tensor) -> memoryview:
     return values.reshape(-1).view(np.uint8).data
 
 
-def _hold(path: Path) -> int:
-    """The open file whose shared lock says that the store is in use; made, with its folder, where it is not there."""
+def hold_folder(path: Path) -> int:
+    """The open file whose shared lock says that the cache is in use; made, with its folder, where it is not there."""
     import fcntl
 
     while True:

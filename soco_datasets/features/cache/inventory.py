@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...utils.files import explain_write_errors
 from .disk import (
@@ -17,6 +18,7 @@ from .disk import (
     default_directory,
 )
 from .index import count_marks
+from .vectors import count_vectors
 
 _DAY = 86400.0
 
@@ -81,13 +83,20 @@ def _describe(path: Path) -> StoredFeatures:
         key = json.loads((path / KEY).read_text(encoding="utf-8"))
         about = key["model"]
         layer = "" if about["layer"] is None else f" layer {about['layer']}"
-        model = f"{about['name']} {about['effective_size']} px{layer} norm {about['norm']} {about['dtype']}"
+        size = f"{about['effective_size']} px" if "effective_size" in about else _transform(key)
+        model = f"{about['name']} {size}{layer} norm {about['norm']} {about['dtype']}"
     except (OSError, ValueError, KeyError, TypeError):
         pass
     files = [entry.stat() for entry in path.iterdir() if entry.is_file()]
     marker = path / KEY if (path / KEY).is_file() else path / USE
     nbytes = sum(file.st_blocks * 512 for file in files)
-    return StoredFeatures(path, model, count_marks(path), nbytes, marker.stat().st_mtime)
+    return StoredFeatures(path, model, count_marks(path) + count_vectors(path), nbytes, marker.stat().st_mtime)
+
+
+def _transform(key: dict[str, Any]) -> str:
+    """The input transform of a cache's key in words, such as "resize_shorter crop", with what is kept."""
+    steps = " ".join(step["step"] for step in key["transform"])
+    return f"({steps}) {len(key['maps'])} maps {len(key['vectors'])} vectors"
 
 
 def _remove(path: Path) -> bool:

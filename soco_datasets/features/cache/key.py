@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...utils.files import progress
+from ..transforms import soco_transform
 
 if TYPE_CHECKING:
     from ...data.images import ImageStore
     from ..extractor import DenseFeatureExtractor
+    from ..requests import ForwardPlan
 
-_FORMAT = 2
+_FORMAT = 3
 _LIBRARIES = ("soco_datasets", "kornia", "numpy", "pillow", "torch", "transformers")
 
 
-def feature_key(extractor: DenseFeatureExtractor, versions: Mapping[str, str]) -> dict[str, Any]:
+def feature_key(
+    extractor: DenseFeatureExtractor, versions: Mapping[str, str], plan: ForwardPlan | None = None
+) -> dict[str, Any]:
     """Everything but the image that decides its map, as JSON values: model, weights, layer, norm, size, dtype ...
 
     Args:
         extractor: makes the maps.
         versions: of the toolkit and the libraries; those that numbers depend on go in.
+        plan: what is kept of each forward; None = the map of the extractor's own layer under its own transform.
 
     Raises:
         UsageError: a model whose weights have no hash, so that a change of it would not be seen.
@@ -35,9 +40,16 @@ def feature_key(extractor: DenseFeatureExtractor, versions: Mapping[str, str]) -
                 f"The features of {part['name']} cannot be kept between runs: nothing says which weights it has. "
                 "A plug-in declares them with @plugin(weights=FILE). Or take --store auto, memory or none."
             )
+    if plan is None:
+        kept: dict[str, Any] = {"transform": soco_transform(extractor.size).describe()}
+        model = _without(model, ("requested_size",))
+    else:
+        kept = {"transform": plan.transform.describe(), "maps": plan.maps, "vectors": plan.vectors}
+        model = _without(model, ("requested_size", "effective_size", "grid"))
     return {
         "format": _FORMAT,
-        "model": _without_requested(model),
+        "model": model,
+        **kept,
         "versions": {name: versions[name] for name in _LIBRARIES if name in versions},
     }
 
@@ -65,9 +77,9 @@ def _leaves(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _leaves(part)
 
 
-def _without_requested(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The size asked for does not matter, the size used does: 798 and 800 may be one store."""
-    kept = {name: value for name, value in model.items() if name != "requested_size"}
+def _without(model: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """A description without what does not matter: the size asked for, since the size used does."""
+    kept = {name: value for name, value in model.items() if name not in names}
     if "parts" in kept:
-        kept["parts"] = [_without_requested(part) for part in kept["parts"]]
+        kept["parts"] = [_without(part, names) for part in kept["parts"]]
     return kept

@@ -1,4 +1,4 @@
-"""One feature map per image, in memory where they all fit a budget, else in a temporary memory-mapped file."""
+"""Features of images (maps, with or without a layer axis) in memory, else in a temporary memory-mapped file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def available_memory() -> int:
 
 
 class MemoryFeatureCache:
-    """A preallocated (count, channels, height, width) array of feature maps, `put` and `get` by image.
+    """A preallocated (count, *shape) array of features, `put` and `get` by image.
 
     The disk kind maps a file that has no name, so that nothing is left behind however the process ends. Its space is
     reserved at once: a full disk is an error here, not a crash in the middle of the work.
@@ -49,16 +49,14 @@ class MemoryFeatureCache:
     Attributes:
         kind: "memory" (also a GPU's) or "disk".
         device: in whose memory the maps are.
-        shape: (count, channels, height, width).
+        shape: (count, channels, height, width), or (count, layers, channels, height, width).
         nbytes: size of the array.
     """
 
     def __init__(
         self,
         count: int,
-        channels: int,
-        height: int,
-        width: int,
+        shape: tuple[int, ...],
         *,
         memory_budget: int | None = None,
         directory: str | Path | None = None,
@@ -68,7 +66,8 @@ class MemoryFeatureCache:
         """Reserve the space.
 
         Args:
-            count: number of images; likewise channels, height and width of a map.
+            count: number of images.
+            shape: of an image's features: (C, h, w), or (layers, C, h, w).
             memory_budget: bytes the store may take in memory; half of `available_memory()` by default. 0 = disk.
             directory: where the file goes when it does not fit; the system's temporary folder by default.
             dtype: torch dtype of the maps.
@@ -80,9 +79,9 @@ class MemoryFeatureCache:
         """
         import torch
 
-        self.shape = (count, channels, height, width)
+        self.shape = (count, *shape)
         if min(self.shape) < 0 or (memory_budget is not None and memory_budget < 0):
-            raise UsageError(f"A feature store needs sizes of 0 or more, got {self.shape} and budget {memory_budget}.")
+            raise UsageError(f"A feature cache needs sizes of 0 or more, got {self.shape} and budget {memory_budget}.")
         self._dtype: torch.dtype = getattr(torch, dtype)
         self.nbytes = int(np.prod(self.shape, dtype=object)) * self._dtype.itemsize
         budget = available_memory() // 2 if memory_budget is None else memory_budget
@@ -118,14 +117,16 @@ class MemoryFeatureCache:
         return torch.frombuffer(mapped, dtype=self._dtype).view(self.shape[0], -1)
 
     def put(self, index: int, features: torch.Tensor) -> None:
-        """Store the map (C, h, w) of image `index`; a second `put` replaces it."""
+        """Store the features (`shape[1:]`) of image `index`; a second `put` replaces it."""
         if tuple(features.shape) != self.shape[1:]:
-            raise UsageError(f"The store holds maps {self.shape[1:]}, got {tuple(features.shape)} for image {index}.")
+            raise UsageError(f"The cache holds {self.shape[1:]}, got {tuple(features.shape)} for image {index}.")
         self._view(index).copy_(features)
         self._filled[index] = True
 
     def get(self, index: int) -> torch.Tensor:
-        """The map (C, h, w) of image `index`, where it is kept: a view. Do not write to it, nor use it after `close`.
+        """The features (`shape[1:]`) of image `index`, where it is kept: a view.
+
+        Do not write to it, nor use it after `close`.
 
         Raises:
             KeyError: nothing was put at `index`.
@@ -136,7 +137,7 @@ class MemoryFeatureCache:
         return view
 
     def get_many(self, images: range) -> torch.Tensor:
-        """The maps (T, C, h, w) of neighbouring images, a view as that of `get`. Raises as `get`."""
+        """The features (T, ...) of neighboring images, a view as that of `get`. Raises as `get`."""
         for index in images:
             self.get(index)
         assert self._maps is not None  # else `get` had raised
@@ -173,7 +174,7 @@ class MemoryFeatureCache:
         return f"MemoryFeatureCache({self.shape}, {_gigabytes(self.nbytes)}, in {self.kind})"
 
 
-def _padded(shape: tuple[int, int, int, int], dtype: torch.dtype) -> int:
+def _padded(shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Elements from one map to the next: each starts at a multiple of 64 bytes, as a tensor of its own does.
 
     So a matrix product takes the same path, to the last bit, wherever its map is kept.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     import torch
 
 Norm = Literal["none", "final"]
+Pooling = Literal["class", "mean"]
 NORMS: tuple[str, ...] = get_args(Norm)
+POOLINGS: tuple[str, ...] = get_args(Pooling)
 DTYPES: tuple[str, ...] = ("float32", "float16", "bfloat16")
 
 
@@ -27,7 +30,7 @@ class LoadRequest:
         checkpoint: its files, None for a family without weights.
         layer: which block's output, negative from the end.
         norm: "none" (raw) or "final" (through the model's final layer norm).
-        statistics: what the pixels given to `Backbone.forward` were normalised with.
+        statistics: what the pixels given to `Backbone.forward` were normalized with.
         device: a torch device, known to be there.
         dtype: one of `DTYPES`; weights are read in float32 and then cast.
     """
@@ -56,9 +59,29 @@ class LoadRequest:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """What one layer gives for a batch of B images.
+
+    Attributes:
+        map: (B, C, rows, columns).
+        class_vector: (B, C), the layer's class token (the mean of several); None where the model has none.
+    """
+
+    map: torch.Tensor
+    class_vector: torch.Tensor | None = None
+
+    def pooled(self, pooling: Pooling) -> torch.Tensor:
+        """The global vector (B, C): the class token, or the mean over the map. `class` needs a model that has one."""
+        if pooling == "class" and self.class_vector is not None:
+            return self.class_vector
+        mean: torch.Tensor = self.map.float().flatten(2).mean(dim=2)
+        return mean.to(self.map.dtype)
+
+
 @dataclass(kw_only=True, eq=False)
 class Backbone(ABC):
-    """A frozen model that turns normalised square pixels into a map of features.
+    """A frozen model that turns normalized square pixels into a map of features.
 
     Attributes:
         name: what the result calls it.
@@ -66,7 +89,7 @@ class Backbone(ABC):
         revision: Hub commit, or the library version of a weight-free method; None for a folder.
         weights_hash: hex sha256 of the weights, None without weights.
         config_hash: hex sha256 of config.json, None without one.
-        statistics: the normalisation `forward` expects.
+        statistics: the normalization `forward` expects.
         layer: index of the block whose output is used as asked for (negative from the end), None without blocks.
         num_layers: how many blocks there are, None without blocks.
         norm: "none" or "final".
@@ -78,6 +101,8 @@ class Backbone(ABC):
         device: torch device, as a string.
         dtype: one of `DTYPES`.
         square_only: whether `forward` refuses H != W.
+        pooling: what its global vector is: "class" (the class token of a block) or "mean" (over a block's patches).
+        class_tokens: tokens at the front whose mean is the class vector; 0 where the model has none.
     """
 
     name: str
@@ -97,10 +122,17 @@ class Backbone(ABC):
     dtype: str
     fixed_size: int | None = None
     square_only: bool = False
+    pooling: Pooling = "mean"
+    class_tokens: int = 0
+
+    @property
+    def depth(self) -> int:
+        """How many layers of one shape `layer_outputs` can give; 0 for a model that gives its own layer only."""
+        return 0
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Raw features of normalised pixels.
+        """Raw features of normalized pixels.
 
         Args:
             pixels: (B, 3, H, W) float32 on `device`; H and W multiples of `size_multiple`, or both `fixed_size`.
@@ -111,6 +143,28 @@ class Backbone(ABC):
         Raises:
             BackboneError: sides that are no multiples, or a model that gives another number of cells than it should.
         """
+
+    def layer_outputs(self, pixels: torch.Tensor, layers: Sequence[int]) -> list[LayerOutput]:
+        """The outputs of several layers from one forward.
+
+        Args:
+            pixels: as for `forward`.
+            layers: block numbers from 0 below `depth`; empty = the layer the model was loaded with.
+
+        Returns:
+            One output for each layer in order (a single one for no layers), normed as the model was loaded.
+
+        Raises:
+            BackboneError: as `forward`, or layers of a model without `depth`.
+        """
+        if layers:
+            self.check_depth()
+        return [LayerOutput(self.forward(pixels))]
+
+    def check_depth(self) -> None:
+        """Raise `BackboneError` for a model that gives the layer it was loaded with and no other."""
+        if not self.depth:
+            raise BackboneError(f"{self.name} ({self.family}) gives features of one layer only: leave the layers out.")
 
     def details(self) -> dict[str, Any]:
         """What else decides the features, as JSON values, for the result record; empty for most."""
@@ -145,7 +199,7 @@ class Family(Protocol):
         model_types: the values of `model_type` in config.json that it serves.
         has_weights: False for a method that needs no checkpoint.
 
-    A family whose models normalise their pixels themselves also has `own_statistics`: what "auto" means for them.
+    A family whose models normalize their pixels themselves also has `own_statistics`: what "auto" means for them.
     """
 
     model_types: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Dense SIFT (kornia): the weight-free classical baseline, one descriptor for each 8 x 8 cell, centred on the cell."""
+"""Dense SIFT (kornia): the weight-free classical baseline, one descriptor for each 8 x 8 cell, centered on the cell."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ANGLES = 8
 
 @dataclass(kw_only=True, eq=False)
 class DenseSiftBackbone(Backbone):
-    """RootSIFT over the grey image; 4 x 4 bins of 8 pixels, so a descriptor looks at the 32 x 32 pixels around a cell.
+    """RootSIFT over the gray image; 4 x 4 bins of 8 pixels, so a descriptor looks at the 32 x 32 pixels around a cell.
 
-    kornia centres output (i, j) on x = j * stride - padding + (BINS - 1) * bin / 2 - 1 / 2 = 8 j + 3.5: the middle of
+    kornia centers output (i, j) on x = j * stride - padding + (BINS - 1) * bin / 2 - 1 / 2 = 8 j + 3.5: the middle of
     cell j of a grid of 8-pixel cells. Descriptors have unit length, or are zero where the image is flat.
     """
 

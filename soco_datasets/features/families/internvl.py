@@ -22,6 +22,7 @@ class InternVLFamily(TokenFamily):
     blocks_path = "encoder.layer"
     towers: ClassVar[Mapping[str, Mapping[str, str]]] = {"internvl": {VISION_TOWER: ""}}
     unused = re.compile(LANGUAGE_PARTS)
+    pooling = "mean"  # as every tower of a vision-language model
     float32: ClassVar = {"embeddings": ("position_embeddings",)}
 
     def num_prefix_tokens(self, config: Any) -> int:

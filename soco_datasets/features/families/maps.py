@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
 from ..checkpoint import Checkpoint
-from .base import Backbone, LoadRequest
+from .base import Backbone, LayerOutput, LoadRequest
 from .tokens import check_tower, load_model
 
 if TYPE_CHECKING:
     import torch
 
 Compute = Callable[["torch.Tensor"], "torch.Tensor"]
+ComputeLayers = Callable[["torch.Tensor", Sequence[int]], "list[torch.Tensor]"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class MapPlan:
         fixed_size: the only side the pixels may have, None where the model takes others.
         resolution: pixels on a side of the finest thing the output can show: 0 for `patch_size`, more where the model
             upsamples what it gives.
+        compute_layers: pixels and layers from 0 -> the map of each from one forward, all of the shape of `compute`'s;
+            None for a model whose layers differ in shape.
         details: what else decides the features, as JSON values; `output` says in words which one it is.
     """
 
@@ -47,6 +50,7 @@ class MapPlan:
     square_only: bool = False
     fixed_size: int | None = None
     resolution: int = 0
+    compute_layers: ComputeLayers | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,14 +61,33 @@ class MapBackbone(Backbone):
     module: torch.nn.Module
     compute: Compute
     resolution: int
+    compute_layers: ComputeLayers | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
         import torch
 
+        self.check_pixels(pixels)
+        return self._checked(self.compute(pixels.to(getattr(torch, self.dtype))), pixels)
+
+    @property
+    def depth(self) -> int:
+        """See `Backbone.depth`."""
+        return (self.num_layers or 0) if self.compute_layers else 0
+
+    def layer_outputs(self, pixels: torch.Tensor, layers: Sequence[int]) -> list[LayerOutput]:
+        """See `Backbone.layer_outputs`."""
+        import torch
+
+        if not layers or self.compute_layers is None:
+            return super().layer_outputs(pixels, layers)
+        self.check_pixels(pixels)
+        maps = self.compute_layers(pixels.to(getattr(torch, self.dtype)), layers)
+        return [LayerOutput(self._checked(one, pixels)) for one in maps]
+
+    def _checked(self, maps: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
         rows, columns = self.check_pixels(pixels)
-        maps = self.compute(pixels.to(getattr(torch, self.dtype)))
         wanted = (pixels.shape[0], self.channels, rows, columns)
         if tuple(maps.shape) != wanted:
             raise BackboneError(
@@ -141,6 +164,7 @@ def map_backbone(request: LoadRequest, checkpoint: Checkpoint, module: torch.nn.
         resolution=plan.resolution or plan.patch_size,
         module=module,
         compute=plan.compute,
+        compute_layers=plan.compute_layers,
         extra=plan.details,
     )
 
@@ -182,17 +206,28 @@ def output_of(block: torch.nn.Module, run: Callable[[], object]) -> Any:
     Raises:
         BackboneError: the model never reached the block.
     """
-    kept: list[Any] = []
+    return outputs_of([block], run)[0]
 
-    def stop(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-        kept.append(output)
-        raise _EnoughError
 
-    handle = block.register_forward_hook(stop)
+def outputs_of(blocks: Sequence[torch.nn.Module], run: Callable[[], object]) -> list[Any]:
+    """As `output_of`, of several blocks; the model is stopped after the last of them that runs."""
+    kept: dict[int, Any] = {}
+
+    def keep(number: int) -> Callable[[torch.nn.Module, Any, Any], None]:
+        def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+            kept[number] = output
+            if len(kept) == len(blocks):
+                raise _EnoughError
+
+        return hook
+
+    handles = [block.register_forward_hook(keep(number)) for number, block in enumerate(blocks)]
     try:
         run()
     except _EnoughError:
-        return kept[0]
+        return [kept[number] for number in range(len(blocks))]
     finally:
-        handle.remove()
-    raise BackboneError(f"The model never ran its {type(block).__name__}.")
+        for handle in handles:
+            handle.remove()
+    missing = next(number for number in range(len(blocks)) if number not in kept)
+    raise BackboneError(f"The model never ran its {type(blocks[missing]).__name__}.")

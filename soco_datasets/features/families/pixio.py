@@ -17,6 +17,10 @@ class PixioFamily(TokenFamily):
     classes: ClassVar = {"pixio": "PixioModel"}
     float32: ClassVar = {"embeddings": ("position_embeddings",)}
 
+    def class_tokens(self, config: Any) -> int:
+        """All of them, as the model's own pooling takes them."""
+        return int(config.n_cls_tokens)
+
     def num_prefix_tokens(self, config: Any) -> int:
         """The class tokens."""
         return int(config.n_cls_tokens)

@@ -1,4 +1,4 @@
-"""C-RADIO as `transformers.RadioModel`: class tokens and registers first; normalises its pixels itself.
+"""C-RADIO as `transformers.RadioModel`: class tokens and registers first; normalizes its pixels itself.
 
 Checkpoints come in two forms: with a config of `transformers` (C-RADIOv4), or with NVIDIA's own, which names an
 architecture of timm and expects NVIDIA's code to be run (v2, v3). Of those no code is run: `released_config` reads the
@@ -38,6 +38,7 @@ class RadioFamily(TokenFamily):
     own_statistics: Statistics = NO_STATISTICS
     blocks_path = "encoder.layer"
     norm_path = None
+    pooling = "mean"  # the class token (of its first teacher) is given where it is asked for
     # Heads that imitate its teachers; scalings that come after the last block.
     unused = re.compile(r"(^|\.)(adaptors|(inter_)?feature_normalizer)\.")
     float32: ClassVar = {"input_conditioner": ("norm_mean", "norm_std"), "embeddings": ("position_embedding",)}
@@ -47,7 +48,7 @@ class RadioFamily(TokenFamily):
         return int(config.num_cls_tokens) + int(config.num_registers)
 
     def inputs(self, pixels: torch.Tensor, *, dtype: torch.dtype, patch: int) -> dict[str, Any]:
-        """Pixels in float32: they are normalised first, and cast then."""
+        """Pixels in float32: they are normalized first, and cast then."""
         return {"pixel_values": pixels}
 
     def load_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -63,8 +64,8 @@ class RadioFamily(TokenFamily):
         """As any; statistics asked for by name are refused."""
         if request.statistics.source not in ("none", "checkpoint"):
             raise BackboneError(
-                f"{request.name} normalises its pixels itself; statistics {request.statistics.source!r} would "
-                "normalise them twice. Leave `statistics` out."
+                f"{request.name} normalizes its pixels itself; statistics {request.statistics.source!r} would "
+                "normalize them twice. Leave `statistics` out."
             )
         return super().load(replace(request, statistics=NO_STATISTICS))
 

@@ -11,7 +11,7 @@ resized (bicubic, as the probing reference does), and the relative ones of the g
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import LoadRequest
@@ -38,17 +38,21 @@ class SamFamily(MapFamily):
         only_last_is_normed(request, index, len(encoder.layers), "block")
         neck = encoder.neck if request.norm == "final" else None
 
-        def compute(pixels: torch.Tensor) -> torch.Tensor:
+        def compute_layers(pixels: torch.Tensor, layers: Sequence[int]) -> list[torch.Tensor]:
             hidden = encoder.patch_embed.projection(pixels).permute(0, 2, 3, 1)
             if encoder.pos_embed is not None:
                 hidden = hidden + _resize_table(encoder.pos_embed, hidden.shape[1], hidden.shape[2]).to(hidden.dtype)
-            for block in encoder.layers[: index + 1]:
+            found = {}
+            for number, block in enumerate(encoder.layers[: max(layers) + 1]):
                 hidden = block(hidden)
-            return hidden.permute(0, 3, 1, 2) if neck is None else neck(hidden)
+                if number in layers:
+                    found[number] = hidden.permute(0, 3, 1, 2) if neck is None else neck(hidden)
+            return [found[layer] for layer in layers]
 
         patch = int(config.patch_size)
         return MapPlan(
-            compute=compute,
+            compute=lambda pixels: compute_layers(pixels, (index,))[0],
+            compute_layers=compute_layers if neck is None else None,
             num_layers=len(encoder.layers),
             patch_size=patch,
             channels=int(config.hidden_size if neck is None else config.output_channels),

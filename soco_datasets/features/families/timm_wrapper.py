@@ -14,7 +14,7 @@ any size (ConvNets), some multiples of their own (windows that must fit), some t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackboneError, missing_extra
@@ -71,20 +71,22 @@ class TimmFamily(MapFamily):
         stride = int(levels[index]["reduction"])
         multiple, fixed = _size_rule(model, max(int(level["reduction"]) for level in levels), stride)
 
-        def compute(pixels: torch.Tensor) -> torch.Tensor:
-            options = {"indices": [index], "norm": normed, "stop_early": True, "intermediates_only": True}
+        def compute_layers(pixels: torch.Tensor, layers: Sequence[int]) -> list[torch.Tensor]:
+            options = {"indices": sorted(layers), "norm": normed, "stop_early": True, "intermediates_only": True}
             try:
-                maps: torch.Tensor = inner.forward_intermediates(pixels, output_fmt="NCHW", **options)[0]
+                maps: list[torch.Tensor] = inner.forward_intermediates(pixels, output_fmt="NCHW", **options)
             except (AssertionError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 raise BackboneError(
                     f"{name}: {type(inner).__name__} of timm does not take {pixels.shape[-2]}x{pixels.shape[-1]} "
                     f"pixels; it was made for {_native_size(inner)} ({reason})."
                 ) from error
-            return maps
+            return [maps[sorted(layers).index(layer)] for layer in layers]
 
+        alike = len({(level["reduction"], level["num_chs"]) for level in levels}) == 1
         return MapPlan(
-            compute=compute,
+            compute=lambda pixels: compute_layers(pixels, (index,))[0],
+            compute_layers=compute_layers if alike else None,
             num_layers=len(levels),
             patch_size=stride,
             channels=int(levels[index]["num_chs"]),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
 from ..checkpoint import Checkpoint
-from .base import Backbone, LoadRequest
+from .base import Backbone, LayerOutput, LoadRequest, Pooling
 
 if TYPE_CHECKING:
     import torch
@@ -35,11 +35,21 @@ class TokenBackbone(Backbone):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
-        self.check_pixels(pixels)
-        return self.to_map(self._block_output(pixels), pixels)
+        return self.layer_outputs(pixels, ())[0].map
 
-    def to_map(self, tokens: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-        """The map, normed as asked for, of one block's output (B, tokens, C) for these pixels."""
+    @property
+    def depth(self) -> int:
+        """See `Backbone.depth`."""
+        return len(self.blocks)
+
+    def layer_outputs(self, pixels: torch.Tensor, layers: Sequence[int]) -> list[LayerOutput]:
+        """See `Backbone.layer_outputs`."""
+        self.check_pixels(pixels)
+        blocks = [self.blocks[layer] for layer in layers] or [self.block]
+        return [self._output(tokens, pixels) for tokens in self._block_outputs(blocks, pixels)]
+
+    def _output(self, tokens: torch.Tensor, pixels: torch.Tensor) -> LayerOutput:
+        """The map and class vector, normed as asked for, of one block's output (B, tokens, C) for these pixels."""
         rows, columns = self.check_pixels(pixels)
         if self.norm == "final" and self.final_norm is not None:
             tokens = self.final_norm(tokens)
@@ -51,21 +61,32 @@ class TokenBackbone(Backbone):
                 "Its config disagrees with what the model does."
             )
         patches = tokens[:, self.num_prefix_tokens :]
-        return patches.transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
+        maps = patches.transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
+        return LayerOutput(maps, self._class_vector(tokens))
 
-    def _block_output(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the block itself returns, (B, tokens, C).
+    def _class_vector(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        if self.class_tokens < 2:
+            return tokens[:, 0] if self.class_tokens else None
+        mean: torch.Tensor = tokens[:, : self.class_tokens].float().mean(dim=1)
+        return mean.to(tokens.dtype)
 
-        A hook, because what `hidden_states[-1]` holds (before or after the final norm) depends on class, config and
-        release of transformers, and because it keeps one layer in memory instead of all.
+    def _block_outputs(self, blocks: Sequence[torch.nn.Module], pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What blocks themselves return, (B, tokens, C) each, from one forward.
+
+        Hooks, because what `hidden_states[-1]` holds (before or after the final norm) depends on class, config and
+        release of transformers, and because they keep the layers asked for in memory instead of all.
         """
-        kept: list[Any] = []
-        handle = self.block.register_forward_hook(lambda module, inputs, output: kept.append(output))
+        kept: dict[int, Any] = {}
+        handles = [
+            block.register_forward_hook(lambda module, inputs, output, number=number: kept.update({number: output}))
+            for number, block in enumerate(blocks)
+        ]
         try:
             self.module(**self.inputs(pixels))
         finally:
-            handle.remove()
-        return block_tokens(kept[0])
+            for handle in handles:
+                handle.remove()
+        return [block_tokens(kept[number]) for number in range(len(blocks))]
 
 
 def block_tokens(output: Any) -> torch.Tensor:
@@ -92,6 +113,7 @@ class TokenFamily(ABC):
         float32: which tensors stay in float32 when the model is cast: pattern of a module's name -> names of its
             tensors, dotted. What the module gives is cast instead. For position tables that the class interpolates in
             their own dtype, and for constants: both drift when they are rounded first.
+        pooling: what the global vector is where there are class tokens; without any it is the mean.
     """
 
     model_types: tuple[str, ...]
@@ -104,6 +126,11 @@ class TokenFamily(ABC):
     towers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     unused: ClassVar[re.Pattern[str] | None] = None
     float32: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    pooling: ClassVar[Pooling] = "class"
+
+    def class_tokens(self, config: Any) -> int:
+        """How many tokens at the front are class tokens: their mean is the class vector."""
+        return min(1, self.num_prefix_tokens(config))
 
     @abstractmethod
     def num_prefix_tokens(self, config: Any) -> int:
@@ -133,7 +160,7 @@ class TokenFamily(ABC):
         """The keyword arguments of a forward.
 
         Args:
-            pixels: (B, 3, H, W) float32, normalised; sides are multiples of `patch`.
+            pixels: (B, 3, H, W) float32, normalized; sides are multiples of `patch`.
             dtype: what the model computes in.
             patch: pixels on a side of a patch.
         """
@@ -165,6 +192,7 @@ class TokenFamily(ABC):
             raise BackboneError(f"{request.name} has no norm after its last block: leave `norm` out, or give 'none'.")
         patch = _patch_size(model.config, checkpoint.label)
         dtype = getattr(torch, request.dtype)
+        class_tokens = self.class_tokens(model.config)
         if request.dtype != "float32":
             self.cast(model, dtype)
         model.requires_grad_(False).eval().to(request.device)
@@ -176,6 +204,8 @@ class TokenFamily(ABC):
             fixed_size=self.fixed_size(model.config),
             num_prefix_tokens=self.num_prefix_tokens(model.config),
             channels=int(model.config.hidden_size),
+            pooling=self.pooling if class_tokens else "mean",
+            class_tokens=class_tokens,
             module=model,
             block=block,
             blocks=tuple(blocks),

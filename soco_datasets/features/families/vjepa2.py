@@ -7,16 +7,11 @@ the ids know one side. The predictor is neither run nor kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import LoadRequest
-from .maps import (
-    MapFamily,
-    MapPlan,
-    output_of,
-    tokens_to_map,
-)
+from .maps import MapFamily, MapPlan, outputs_of, tokens_to_map
 from .tokens import check_layer
 
 if TYPE_CHECKING:
@@ -35,16 +30,19 @@ class VJepa2Family(MapFamily):
         encoder, patch = model.encoder, int(model.config.patch_size)
         index = check_layer(request.layer, len(encoder.layer), request.name)
 
-        def compute(pixels: torch.Tensor) -> torch.Tensor:
+        def compute_layers(pixels: torch.Tensor, layers: Sequence[int]) -> list[torch.Tensor]:
             side = pixels.shape[2] // patch
             for block in encoder.layer:
                 block.attention.grid_size = side
             clips = pixels.unsqueeze(1)  # (B, T = 1, C, H, W)
-            tokens = output_of(encoder.layer[index], lambda: model(clips, skip_predictor=True))[0]
-            return tokens_to_map(encoder.layernorm(tokens) if request.norm == "final" else tokens, side, side)
+            blocks = [encoder.layer[layer] for layer in layers]
+            found = [output[0] for output in outputs_of(blocks, lambda: model(clips, skip_predictor=True))]
+            normed = map(encoder.layernorm, found) if request.norm == "final" else found
+            return [tokens_to_map(tokens, side, side) for tokens in normed]
 
         return MapPlan(
-            compute=compute,
+            compute=lambda pixels: compute_layers(pixels, (index,))[0],
+            compute_layers=compute_layers,
             num_layers=len(encoder.layer),
             patch_size=patch,
             channels=int(model.config.hidden_size),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ...errors import BackboneError, SocoError
-from ..extractor import DenseFeatureExtractor, l2_normalise
+from ..extractor import DenseFeatureExtractor, l2_normalize
 from ..families.base import Backbone
 from ..model_list import BackboneSpec
 from ..preprocess import Statistics
@@ -79,7 +79,7 @@ class Subject:
         return _ROUNDING[self.backbone.dtype]
 
     def pixels(self, seed: int, size: Size | None = None) -> torch.Tensor:
-        """(1, 3, H, W) normalised pixels of a made-up image, at the smallest size by default."""
+        """(1, 3, H, W) normalized pixels of a made-up image, at the smallest size by default."""
         return self.prepared(base_image(size or self.sizes[0], seed))
 
     def prepared(self, images: torch.Tensor, statistics: Statistics | None = None) -> torch.Tensor:
@@ -330,10 +330,10 @@ def drift(subject: Subject, dtype: str) -> Check:
     pixels = [subject.pixels(seed, max(subject.sizes)) for seed in (1, 2)]
     try:
         other = subject.reload(dtype=dtype)
-        moved = [l2_normalise(other.forward(one)).flatten(2)[0] for one in pixels]
+        moved = [l2_normalize(other.forward(one)).flatten(2)[0] for one in pixels]
     except (SocoError, RuntimeError) as error:  # RuntimeError: an operation that the device has not in this precision
         return Check(name, "skipped", str(error).strip().splitlines()[0])
-    usual = [l2_normalise(subject.backbone.forward(one)).flatten(2)[0] for one in pixels]
+    usual = [l2_normalize(subject.backbone.forward(one)).flatten(2)[0] for one in pixels]
     cosine = (usual[0] * moved[0]).sum(dim=0)
     nearest = [(source.T @ target).argmax(dim=1) for source, target in (usual, moved)]
     changed = float((nearest[0] != nearest[1]).float().mean())

@@ -7,7 +7,7 @@ Two measures are taken, since no single one serves all models: the movement itse
 cell moves for changes anywhere (trained transformers have tokens that follow the whole image). A cell that leads in
 either is "exact". Convolutions without a residual path spread a change evenly over the cells around it, so that chance
 decides which leads. Such a probe is "near": the leader is at most one cell away and the changed cell moved at least
-half as much, both counted above what the rest of the map moves; near probes are allowed only while the centre of
+half as much, both counted above what the rest of the map moves; near probes are allowed only while the center of
 movement shows no shift.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 _PATTERNS = 2  # images, each with its own changes
-_MAX_SHIFT = 0.5  # cells, mean over the inner probes of the centre of movement
+_MAX_SHIFT = 0.5  # cells, mean over the inner probes of the center of movement
 NEAR_SHARE = 0.5  # of the leader's movement
 _STILL = 1e-6  # movement below this fraction of the features' size is none
 
@@ -37,7 +37,7 @@ class Locality:
         exact: probes whose own cell moved most.
         near: probes led by a neighbour, the own cell moving at least half as much.
         lead: own movement over the largest other one, by the better measure, of the worst probe.
-        shift: (rows, columns) mean displacement of the movement's centre over the inner probes, in cells.
+        shift: (rows, columns) mean displacement of the movement's center over the inner probes, in cells.
         problem: what is wrong, "" for nothing.
     """
 
@@ -114,8 +114,8 @@ def _movement(
             changed = image.clone()
             where = (slice(row * height, (row + 1) * height), slice(column * width, (column + 1) * width))
             texture = torch.rand(1, 3, height, width, generator=generator)
-            colour = (torch.rand(1, 3, 1, 1, generator=generator) > 0.5).float()  # far from the old one
-            changed[:, :, where[0], where[1]] = 0.5 * texture + 0.5 * colour
+            color = (torch.rand(1, 3, 1, 1, generator=generator) > 0.5).float()  # far from the old one
+            changed[:, :, where[0], where[1]] = 0.5 * texture + 0.5 * color
             total[index] += (features(changed) - before).square().sum(dim=1)[0]
     total[total < _STILL**2 * scale] = 0
     return total.sqrt()
@@ -168,7 +168,7 @@ def _place(movement: torch.Tensor, cell: tuple[int, int]) -> tuple[float, int]:
 
 
 def _shift(movement: torch.Tensor, cells: tuple[int, int], probes: list[tuple[int, int]]) -> tuple[float, float]:
-    """Mean over the probes off the border: centre of squared movement in the 3 x 3 cells around, from the middle."""
+    """Mean over the probes off the border: center of squared movement in the 3 x 3 cells around, from the middle."""
     import torch
 
     offsets = []
