@@ -20,6 +20,7 @@ from soco_datasets.config import FeatureConfig, Protocol
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.records.compare import compare_predictions
 from soco_datasets.records.error_analysis import error_analysis
+from soco_datasets.records.header import PredictionsOrigin
 from soco_datasets.records.intervals import PairSample, bootstrap_intervals, category_scores, multiplicities
 from soco_datasets.records.predictions import TaskPredictions, check_predictions, predictions_table
 from soco_datasets.records.scores import score
@@ -74,15 +75,17 @@ def predicted(pairs: pa.Table, images: dict[str, Any], name: str, spread: float)
     points = flat.reshape(-1, 2) + np.random.default_rng(1).normal(scale=spread, size=(len(flat) // 2, 2))
     return predictions_table(
         {"soc": TaskPredictions(pairs, points)},
-        protocol=Protocol(features=FeatureConfig(size=798, grid=57)),
-        model={"name": name},
-        dataset={"id": "soco-like", "content_hash": "0"},
-        supercategories={category.name: category.supercategory for category in CATEGORIES.values()},
-        versions={},
-        device="cpu",
-        counts={},
-        created="2026-01-31T12:00:00+00:00",
-        images=images,
+        PredictionsOrigin(
+            protocol=Protocol(features=FeatureConfig(size=798, grid=57)),
+            model={"name": name},
+            dataset={"id": "soco-like", "content_hash": "0"},
+            supercategories={category.name: category.supercategory for category in CATEGORIES.values()},
+            versions={},
+            device="cpu",
+            counts={},
+            created="2026-01-31T12:00:00+00:00",
+        ),
+        images,
     )
 
 

@@ -11,7 +11,6 @@ process `torch.get_num_threads()` of them. The records are checked to be the sam
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import tempfile
 import time
 from pathlib import Path
@@ -80,7 +79,7 @@ def measured(extractor: Extractor, folder: DatasetFolder) -> tuple[EvaluationRes
 
 def without_counts(record: EvaluationResult) -> EvaluationResult:
     """What must be the same whoever does the work."""
-    return dataclasses.replace(record, counts={}, created="")
+    return record.model_copy(update={"counts": {}, "created": ""})
 
 
 def show(what: str, seconds: float, start: float, record: EvaluationResult) -> None:

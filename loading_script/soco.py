@@ -7,7 +7,7 @@ module for streaming, so all reading of files is left to the modules this one ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ from datasets.splits import SplitDict, SplitInfo
 from datasets.utils.info_utils import VerificationMode
 
 from soco_datasets import __version__
+from soco_datasets.benchmarks.base import SOCO, find_benchmark
 from soco_datasets.benchmarks.resolve import find_data, resolve_data
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.markers import MarkerStyle
-from soco_datasets.data.schema import CONFIGS
+from soco_datasets.data.schema import CONFIGS, TableSpec
 from soco_datasets.errors import DataNotFoundError, UsageError, unknown_name
 from soco_datasets.loading.splits import ALL, LVLM_CONFIG, joined_features, load_split, split_names, split_rows
 
@@ -30,14 +31,6 @@ _VERSION = ".".join([*re.findall(r"\d+", __version__), "0", "0", "0"][:3])
 _OPTIONS = ("data_dir", "min_shared", "revision", "marker", "marker_color")
 _STYLE_FIELDS = {"marker": "shape", "marker_color": "color"}
 _STREAM_SHARDS = 64  # at most this many DataLoader workers share a stream
-_CITATION = """\
-@article{soco2026,
-  title   = {SOCO: Semantic Object Correspondence},
-  journal = {arXiv preprint arXiv:2605.31597},
-  year    = {2026}
-}
-"""
-_ABOUT = "SOCO, semantic object correspondence: does a vision model find the same part of another object? A row is "
 
 
 @dataclass
@@ -91,15 +84,16 @@ class Soco(datasets.ArrowBasedBuilder):
                 "load_dataset('soco', CONFIG) needs a config: "
                 + "; ".join(f"'{spec.name}' ({spec.about})" for spec in CONFIGS.values())
             )
-        if config_name not in CONFIGS:
-            raise unknown_name("config of SOCO", config_name, CONFIGS)
+        specs = _known_specs(config_kwargs)
+        if config_name not in specs:
+            raise unknown_name("config", config_name, specs)
         for name in config_kwargs:
             if name not in _OPTIONS:
                 raise unknown_name("option of load_dataset('soco')", name, _OPTIONS)
         min_shared = config_kwargs.get("min_shared", 3)
         if type(min_shared) is not int or min_shared < 1:
             raise UsageError(f"min_shared must be a whole number of at least 1, got {min_shared!r}.")
-        if "min_shared" in config_kwargs and not CONFIGS[config_name].has_all:
+        if "min_shared" in config_kwargs and not specs[config_name].has_all:
             raise UsageError(f"min_shared is about the split 'all', which the config '{config_name}' does not have.")
         if given := [name for name in _STYLE_FIELDS if name in config_kwargs]:
             if config_name != LVLM_CONFIG:
@@ -111,13 +105,16 @@ class Soco(datasets.ArrowBasedBuilder):
         return config
 
     def _info(self) -> datasets.DatasetInfo:
-        spec = CONFIGS[self.config.name]
+        folder = _folder_of(self.config.data_dir, self.config.revision)
+        specs = CONFIGS if folder is None else folder.specs
+        benchmark = find_benchmark(SOCO if folder is None else folder.benchmark)
+        spec = specs[self.config.name]
         return datasets.DatasetInfo(
-            description=_ABOUT + spec.about + ".",
-            citation=_CITATION,
-            homepage="https://arxiv.org/abs/2605.31597",
-            license="CC BY 4.0",
-            features=joined_features(spec.name),
+            description=f"{benchmark.title}, {benchmark.about} A row is {spec.about}." if benchmark else spec.about,
+            citation=benchmark.citation if benchmark else "",
+            homepage=benchmark.homepage if benchmark else "",
+            license=benchmark.license if benchmark else "",
+            features=joined_features(spec.name, specs),
         )
 
     def _use(self, folder: DatasetFolder) -> None:
@@ -220,16 +217,28 @@ class Soco(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         """Splits to write to an `output_dir` (`datasets` allows no `all` there); before there is data, all names."""
-        spec = CONFIGS[self.config.name]
         if self._folder is None:
+            spec = CONFIGS[self.config.name]
             names = [*spec.splits, ALL] if spec.has_all else list(spec.splits)
         else:
-            names = [name for name in split_names(self._folder, spec.name) if name != ALL]
+            names = [name for name in split_names(self._folder, self.config.name) if name != ALL]
         return [datasets.SplitGenerator(name=name, gen_kwargs={"split": name}) for name in names]
 
     def _generate_tables(self, split: str) -> Iterator[tuple[int, pa.Table]]:
         dataset = self._build_single_dataset(split).with_format("arrow")
         yield from enumerate(dataset.iter(batch_size=1000))
+
+
+def _folder_of(data_dir: str | None, revision: str | None) -> DatasetFolder | None:
+    """The built folder that is there without building or downloading, None where there is none."""
+    found = find_data(data_dir, revision)
+    return None if found is None else open_folder(found)
+
+
+def _known_specs(options: dict[str, Any]) -> Mapping[str, TableSpec]:
+    """The configs of the folder that the options name; SOCO's while it is not there yet."""
+    folder = _folder_of(options.get("data_dir"), options.get("revision"))
+    return CONFIGS if folder is None else folder.specs
 
 
 def _instruction(split: str) -> datasets.ReadInstruction:

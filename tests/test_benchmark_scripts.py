@@ -98,13 +98,14 @@ def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_pat
 
 
 def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmark_module: Any) -> None:
+    from soco_datasets.benchmarks.base import BuildOptions
     from soco_datasets.benchmarks.build import build_dataset
 
     synthetic = benchmark_module("synthetic_release")
     synthetic.write_synthetic_release(
         tmp_path / "release", categories=4, images_per_category=6, pairs=20, image_side=64
     )
-    result = build_dataset(str(tmp_path / "release"), tmp_path / "built", strict=True)
+    result = build_dataset(str(tmp_path / "release"), tmp_path / "built", options=BuildOptions(strict=True))
     rows = result.manifest["counts"]["rows"]
     assert rows["images"]["test"] == 24
     assert rows["soc"]["test"] == rows["cc"]["test"] == rows["cross_soc"]["test"] == 20

@@ -14,7 +14,7 @@ import gradio as gr
 from views import ANNOTATION, Board, Pairs, as_table, chart, chart_choices, details, open_pairs, ranking
 
 from soco_datasets.hub.leaderboard import SOURCES, tasks_in
-from soco_datasets.hub.record_type import OVERALL, RANKED_SUBSETS
+from soco_datasets.records.ranking import OVERALL, RANKED_SUBSETS
 from soco_datasets.reporting.style import clean
 
 _SHOWN = 8  # models in the chart at first

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soco_datasets.benchmarks.resolve import MINI, resolve_data
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import TASKS, get_tasks
-from soco_datasets.correspondence.plan import task_pairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import SocoError
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
 from soco_datasets.hub.hosted_leaderboard import BOARD_VARIABLE
 from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
-from soco_datasets.hub.record_pck import PckRecordType
-from soco_datasets.hub.record_type import OVERALL
-from soco_datasets.hub.record_types import kind_of_task
 from soco_datasets.hub.sources import collect
+from soco_datasets.records.evaluation import EvaluationResult
 from soco_datasets.records.predictions import read_header, read_predictions, task_rows
+from soco_datasets.records.ranking import OVERALL
+from soco_datasets.records.registry import record_type_of_task
 from soco_datasets.reporting.pair_plot import plot_pair
 from soco_datasets.reporting.style import clean
 
@@ -69,7 +69,7 @@ def ranking(
     Ranks are those among all the sources chosen, not among what is searched for.
     """
     of_sources = [entry for entry in collected.entries if entry.source in sources]
-    alike = [name for name in tasks_in(collected.entries) if name in kind_of_task(task).tasks]
+    alike = [name for name in tasks_in(collected.entries) if name in record_type_of_task(task).tasks]
     heading, *rows = table_rows(of_sources, alike, sort=task, supercategory=supercategory)
     kept = [row for row in rows if search.strip().casefold() in row[1].casefold()]
     return heading, [[_number(cell) if place != 1 else cell for place, cell in enumerate(row)] for row in kept]
@@ -172,7 +172,7 @@ def _predictions_of(folder: DatasetFolder, results: Path | None) -> list[tuple[s
     """(model, predictions file) of the results of this very data."""
     found = []
     for record in sorted(results.glob("*.json")) if results else []:
-        path = Path(PckRecordType().data_beside(record.as_posix()))
+        path = Path(EvaluationResult.data_beside(record.as_posix()))
         try:
             header = read_header(read_predictions(path))
         except SocoError:

@@ -1,4 +1,4 @@
-"""`soco build`: a release to a dataset folder that plain `datasets` loads. Atomic, repeatable, every problem named."""
+"""`soco build`: a benchmark's files to a dataset folder that plain `datasets` loads. Atomic and repeatable."""
 
 from __future__ import annotations
 
@@ -16,35 +16,17 @@ from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import Release
 from ..data.schema import TableSpec
-from ..data.shards import (
-    SHARD_FORMATS,
-    ContentHash,
-    Format,
-    WrittenShard,
-    batch_rows,
-    write_batches,
-)
+from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, parse_size, progress
+from .base import SOCO, Benchmark, BuildOptions, recognize
 from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
-from .soco.release import read_release
-from .soco.source import (
-    HUB_RELEASE,
-    REQUIRED,
-    ReleaseFiles,
-    open_release,
-)
-from .tables import (
-    Row,
-    draw_missing_pairs,
-    image_rows,
-    keypoint_rows,
-    pairs_of,
-    stored_configs,
-)
+from .pair_lists import pair_list_hashes
+from .soco.source import HUB_RELEASE
+from .tables import Row, image_rows, keypoint_rows, pairs_of, stored_configs
 
 _LISTED_FINDINGS = 1000
 _SHOWN_FINDINGS = 5
@@ -52,7 +34,7 @@ _SHOWN_FINDINGS = 5
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build made: the folder, its manifest, and everything found on the way."""
+    """What a build made: the folder, its manifest, and all diagnostics."""
 
     path: Path
     manifest: dict[str, Any]
@@ -60,80 +42,72 @@ class BuildResult:
 
 
 def build_dataset(
-    source: str = HUB_RELEASE,
+    source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,
     *,
-    revision: str | None = None,
-    format: Format = "arrow",
-    max_shard_size: str | int = "500MB",
-    strict: bool = False,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    test_pairs: int = 20_000,
-    min_shared: int = 3,
-    seed: int = 0,
-    draw_pairs: bool = False,
+    options: BuildOptions | None = None,
     mapper: Mapper = map,
 ) -> BuildResult:
     """Build a dataset folder (design: docs/data.md).
 
     Args:
-        source: "mini", a folder with the three zips or the extracted tree, or a Hub dataset id.
+        source: "mini", a folder of a known benchmark as it is after downloading and unpacking, or a Hub dataset id.
         out: folder to make; None = the cache, where `load_dataset("soco", ...)` looks.
-        revision: commit, tag or branch of a Hub source.
-        format: "arrow" or "parquet".
-        max_shard_size: bytes of data in one shard, such as "500MB".
-        strict: make an error of every repair.
-        skip_bad: leave out the images and pairs that have errors, instead of refusing the release.
-        overwrite: replace `out` when it is not empty.
-        test_pairs, min_shared, seed: the draw of fixed pairs, used only where the release brings none.
-        draw_pairs: accept a release without any pair file; keypoints are then those of KeypointAnnotations alone.
-        mapper: what has images checked, pairs read and their rows made, chunk by chunk: `map` does so here, a
+        options: how to read and write; None = the defaults.
+        mapper: applies the work on images, pairs and rows chunk by chunk: `map` does it in this process, a
             `distributed.mapper.ray_mapper` on a cluster. The folder is the same to the last byte.
 
+    Returns:
+        The folder and what was found.
+
     Raises:
-        ReleaseError: the release has errors; all are in the message and nothing was written.
-        DataNotFoundError: no release at `source`.
-        UsageError: a bad argument, or `out` is in use.
+        ReleaseError: the source has errors; all are in the message and nothing was written.
+        DataNotFoundError: there is no data at `source`.
+        UsageError: a bad argument, a layout that no benchmark or more than one has, or `out` is in use.
         SocoError: `out` cannot be written.
     """
-    if format not in SHARD_FORMATS:
-        raise unknown_name("format", format, SHARD_FORMATS)
-    shard_size = parse_size(max_shard_size)
+    source, options = str(source), options or BuildOptions()
+    if options.format not in SHARD_FORMATS:
+        raise unknown_name("format", options.format, SHARD_FORMATS)
+    shard_size = parse_size(options.max_shard_size)
+    benchmark = recognize(source, options.benchmark)
     if out is None:
-        out = cached_folder(source)
+        out = cached_folder(source if benchmark.name == SOCO else benchmark.name)
     out = Path(out).expanduser()
     _check_apart(source, out)
-    required = ("Images", "KeypointAnnotations") if draw_pairs else REQUIRED
     findings = BuildReport()
-    with atomic_folder(out, overwrite) as folder, open_release(source, findings, revision, required) as files:
-        release = read_release(files, findings, mapper)
-        if not skip_bad or strict:
-            findings.check(source, strict)
+    with (
+        atomic_folder(out, options.overwrite) as folder,
+        benchmark.reader(source, options, findings, mapper) as release,
+    ):
+        if not options.skip_bad or options.strict:
+            findings.check(source, options.strict)
         if not release.images:
             first = "".join(f"\n  {item}" for item in list(findings)[:_SHOWN_FINDINGS])
             raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
-        origins = draw_missing_pairs(release, test_pairs, min_shared, seed)
-        questions = release_questions(release)
-        content, asked = ContentHash(), ContentHash()
+        origins = benchmark.settle_pairs(release, options)
+        questions = release_questions(release) if benchmark.has_questions else Questions([])
+        content, question_hash = ContentHash(), ContentHash()
         shards: list[WrittenShard] = []
-        for spec, split in progress(stored_configs(release, len(questions.questions)), "Writing tables", unit="table"):
-            digest = asked if spec.name == "lvlm" else content  # another wording does not make it other data
+        tables = stored_configs(release, benchmark.configs, len(questions.questions))
+        for spec, split in progress(tables, "Writing tables", unit="table"):
+            digest = question_hash if spec.name == "lvlm" else content  # other wording does not make it other data
             if digest is content:
                 digest.start(spec.name, split)
-            encoded = _encoded(spec, split, release, questions, files, mapper)
-            shards += write_batches(folder, spec, split, _hashed(encoded, digest), format, shard_size)
+            batches = _hashed(_encoded(spec, split, release, questions, mapper), digest)
+            shards += write_batches(folder, spec, split, batches, options.format, shard_size)
         manifest = {
             "format": FORMAT_NAME,
             "format_version": MANIFEST_VERSION,
             "toolkit_version": __version__,
+            **_benchmark_fields(benchmark, release),
             "source": release.origin,
             "content_hash": content.hexdigest(),
             "pairs": origins,
             "lvlm": {
                 "questions": len(questions.questions),
                 "passed_over": questions.passed_over,
-                "hash": asked.hexdigest(),
+                "hash": question_hash.hexdigest(),
             },
             "counts": _counts(release, shards),
             "findings": {
@@ -144,31 +118,43 @@ def build_dataset(
             "shards": [shard.as_dict() for shard in shards],
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(render_card(manifest, format), encoding="utf-8")
+        (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
 
 
 def _check_apart(source: str, out: Path) -> None:
-    """Refuse to build over the release itself: replacing `out` would delete it."""
+    """Refuse to build over the source itself: replacing `out` would delete it."""
     release, place = Path(source).expanduser(), out.resolve()
     if source != "mini" and release.exists() and release.resolve().is_relative_to(place):
         raise UsageError(f"{out} holds the release {source} itself, which is never replaced. Give another --out.")
 
 
+def _benchmark_fields(benchmark: Benchmark, release: Release) -> dict[str, Any]:
+    """What the manifest says of a benchmark other than SOCO: which, its tables, its pair lists, facts of the source."""
+    if benchmark.name == SOCO:
+        return {}
+    return {
+        "benchmark": benchmark.name,
+        "tables": [spec.to_dict() for spec in benchmark.configs.values()],
+        "pair_lists": pair_list_hashes(benchmark.configs, release),
+        "facts": dict(release.facts),
+    }
+
+
 def _encoded(
-    spec: TableSpec, split: str, release: Release, questions: Questions, files: ReleaseFiles, mapper: Mapper
+    spec: TableSpec, split: str, release: Release, questions: Questions, mapper: Mapper
 ) -> Iterator[Encoded]:
     if spec.is_pairs:
         sizes = {image_id: record.size for image_id, record in release.images.items()}
-        return mapper(PairEncoder(spec.name, sizes), chunks_of(pairs_of(release, spec, split), batch_rows(spec)))
+        return mapper(PairEncoder(spec, sizes), chunks_of(pairs_of(release, spec, split), batch_rows(spec)))
     if spec.name == "lvlm":
         return encode_rows(spec, release_rows(release, questions, split), release.images)
-    return encode_rows(spec, _rows(spec, release, files), release.images)
+    return encode_rows(spec, _rows(spec, release), release.images)
 
 
-def _rows(spec: TableSpec, release: Release, files: ReleaseFiles) -> Iterator[Row]:
+def _rows(spec: TableSpec, release: Release) -> Iterator[Row]:
     if spec.name == "images":
-        yield from progress(image_rows(release, files), "Writing images", total=len(release.images), unit="image")
+        yield from progress(image_rows(release), "Writing images", total=len(release.images), unit="image")
     elif spec.name == "keypoints":
         yield from keypoint_rows(release)
     elif spec.name == "taxonomy":

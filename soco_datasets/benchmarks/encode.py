@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ..data.release_types import ImageRecord, PairRecord
-from ..data.schema import CONFIGS, TableSpec
+from ..data.schema import TableSpec
 from ..data.shards import batch_of, batch_rows, row_text
 from ..utils.chunks import chunks_of
 from .tables import Row, pair_row
@@ -33,15 +33,14 @@ class PairEncoder:
     """The pairs of one batch to their rows in one config. Can be sent to another process.
 
     Args:
-        config: name of the pair config.
+        spec: the pair config.
         sizes: image id -> (width, height).
     """
 
-    def __init__(self, config: str, sizes: Mapping[str, tuple[int, int]]) -> None:
-        self._config, self._sizes = config, sizes
+    def __init__(self, spec: TableSpec, sizes: Mapping[str, tuple[int, int]]) -> None:
+        self._spec, self._sizes = spec, sizes
 
     def __call__(self, pairs: Sequence[PairRecord]) -> Encoded:
         """One batch."""
-        spec = CONFIGS[self._config]
-        rows = [pair_row(spec, pair, self._sizes) for pair in pairs]
-        return Encoded(b"".join(map(row_text, rows)), batch_of(spec, rows))
+        rows = [pair_row(self._spec, pair, self._sizes) for pair in pairs]
+        return Encoded(b"".join(map(row_text, rows)), batch_of(self._spec, rows))

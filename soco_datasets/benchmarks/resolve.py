@@ -111,10 +111,11 @@ def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool
     with lock:
         if is_built(target) and not rebuild:  # another process made it while this one waited
             return open_folder(target).path
+        from .base import BuildOptions
         from .build import build_dataset
 
         try:
-            build_dataset(source, target, revision=revision, overwrite=rebuild)
+            build_dataset(source, target, options=BuildOptions(revision=revision, overwrite=rebuild))
         except DataNotFoundError as error:
             raise DataNotFoundError(_no_data(str(error).splitlines()[0])) from error
         return open_folder(target).path

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..data.pairs import PairIndex, draw_pairs
 from ..data.queries import pair_queries
-from ..data.release_types import (
-    ImageRecord,
-    ImageView,
-    PairRecord,
-    Release,
-)
-from ..data.schema import CONFIGS, TableSpec
-from .soco.source import ReleaseFiles
+from ..data.release_types import PairRecord, Release
+from ..data.schema import TableSpec
 
 Row = dict[str, Any]
 
 
-def image_rows(release: Release, files: ReleaseFiles) -> Iterator[Row]:
+def image_rows(release: Release) -> Iterator[Row]:
     """Rows of `images`, reading the original bytes of one image at a time."""
     for record in release.images.values():
         yield {
             "image_id": record.image_id,
-            "image": {"bytes": files.read(record.file), "path": record.file.rpartition("/")[2]},
+            "image": {"bytes": release.read_file(record.file), "path": record.file.rpartition("/")[2]},
             "file_name": record.file.removeprefix("Images/"),
             "category": record.category,
             "supercategory": release.supercategory(record.category),
@@ -71,55 +64,25 @@ def pair_row(spec: TableSpec, pair: PairRecord, sizes: Mapping[str, tuple[int, i
         "source_bbox": _list(pair.source.bbox),
         "target_bbox": _list(pair.target.bbox),
         **queries.columns(),
+        **pair.attributes,
     }
 
 
 def pairs_of(release: Release, spec: TableSpec, split: str) -> list[PairRecord]:
-    """The pairs of one split of a pair config."""
-    return release.pairs[f"probe_{split}" if spec.pairs == "probe" else spec.pairs]
+    """The pairs of one split of a pair config: the list "<pairs>_<split>", else the list "<pairs>"."""
+    return release.pairs.get(f"{spec.pairs}_{split}") or release.pairs.get(spec.pairs, [])
 
 
-def draw_missing_pairs(release: Release, total: int, min_shared: int, seed: int) -> dict[str, str]:
-    """Draw the fixed pairs of `intra` and `cross` where the release brings none; say where each came from."""
-    origins = {}
-    for subset in ("intra", "cross"):
-        if release.pairs[subset]:
-            origins[subset] = "released"
-            continue
-        records = list(release.images.values())
-        index = PairIndex(
-            [record.category for record in records],
-            [[point.name for point in record.points] for record in records],
-            cross=subset == "cross",
-            min_shared=min_shared,
-            directed=subset == "cross",
-        )
-        drawn = draw_pairs(index, total=total, seed=seed)
-        release.pairs[subset] = list(_drawn_records(subset, drawn, records))
-        origins[subset] = f"drawn (seed {seed}, at least {min_shared} shared keypoints)"
-    return origins
-
-
-def _drawn_records(subset: str, drawn: Iterable[tuple[int, int]], records: list[ImageRecord]) -> Iterator[PairRecord]:
-    numbers: dict[str, int] = {}
-    for source, target in drawn:
-        views = [ImageView(records[i].image_id, records[i].bbox, True, records[i].points) for i in (source, target)]
-        group = views[1].category
-        numbers[group] = numbers.get(group, 0) + 1
-        stems = "-".join(view.image_id.partition("/")[2] for view in views)
-        pair_id = f"{subset}/{group}/{numbers[group]:05d}-{stems}"
-        yield PairRecord(pair_id, subset, group, views[0], views[1], None, None, "")
-
-
-def stored_configs(release: Release, questions: int) -> list[tuple[TableSpec, str]]:
-    """(config, split) to write, in schema order. Those without a row are left out: plain `datasets` loads none."""
+def stored_configs(release: Release, configs: Mapping[str, TableSpec], questions: int) -> list[tuple[TableSpec, str]]:
+    """(config, split) to write, in the order of `configs`. Those without a row are left out, as plain `datasets`
+    cannot load them."""
 
     def is_stored(spec: TableSpec, split: str) -> bool:
         if spec.is_pairs:
             return bool(pairs_of(release, spec, split))
         return {"lvlm": bool(questions), "annotations": bool(release.side_files)}.get(spec.name, True)
 
-    return [(spec, split) for spec in CONFIGS.values() for split in spec.splits if is_stored(spec, split)]
+    return [(spec, split) for spec in configs.values() for split in spec.splits if is_stored(spec, split)]
 
 
 def _list(box: tuple[float, ...] | None) -> list[float] | None:

@@ -1,61 +1,43 @@
-"""The tasks of the benchmark, in one table. Adding a task touches only this file.
-
-A task is a pair config of the dataset and a matcher: the config decides which pairs there are and which target points
-are valid, the matcher how a query finds its place in the target.
-"""
+"""The tasks of all registered benchmarks by name. A task belongs to its `Benchmark`; add one there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import UsageError, unknown_name
-
-MatcherName = Literal["argmax", "soft", "candidates"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task.
-
-    Attributes:
-        name: what users type and what keys the metrics of a result record.
-        config: the dataset config whose rows are the task's pairs.
-        title: the name in tables.
-        matcher: "argmax" = the best cell of the target; "soft" = the window soft-argmax around it (see `soft`);
-            "candidates" = the best of the candidate points, which the config must have (see `geo`).
-        min_candidates: queries with fewer candidate points than this are left out (matcher "candidates" only).
-    """
-
-    name: str
-    config: str
-    title: str
-    matcher: MatcherName = "argmax"
-    min_candidates: int = 0
+from .base import Benchmark, benchmarks
+from .base import Task as Task
 
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task("cc", "cc", "CC"),
-        Task("soc", "soc", "SOC"),
-        Task("cross_cc", "cross_cc", "Cross-CC"),
-        Task("cross_soc", "cross_soc", "Cross-SOC"),
-        Task("cc_soft", "cc", "CC soft", "soft"),
-        Task("soc_soft", "soc", "SOC soft", "soft"),
-        Task("cross_cc_soft", "cross_cc", "Cross-CC soft", "soft"),
-        Task("cross_soc_soft", "cross_soc", "Cross-SOC soft", "soft"),
-        Task("soc_geo", "soc_geo", "SOC-geo", "candidates"),
-        Task("soc_geo_multi", "soc_geo", "SOC-geo 2+", "candidates", min_candidates=2),
-        Task("cross_soc_geo", "cross_soc_geo", "Cross-SOC-geo", "candidates"),
-        Task("cross_soc_geo_multi", "cross_soc_geo", "Cross-SOC-geo 2+", "candidates", min_candidates=2),
-    )
-}
+class _Tasks(Mapping[str, Task]):
+    """Read-only view over the registry: SOCO's tasks first. A name that several benchmarks use is the first one's."""
+
+    def _known(self) -> dict[str, Task]:
+        found: dict[str, Task] = {}
+        for benchmark in benchmarks().values():
+            for task in benchmark.tasks:
+                found.setdefault(task.name, task)
+        return found
+
+    def __getitem__(self, name: str) -> Task:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
 
 
-def get_tasks(names: Iterable[str] | None = None) -> tuple[Task, ...]:
-    """The tasks of these names, each once, in the order given; all tasks for None.
+TASKS: Mapping[str, Task] = _Tasks()
+
+
+def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = None) -> tuple[Task, ...]:
+    """The tasks of these names, each once, in the order given.
+
+    Args:
+        names: task names; None = all of them.
+        benchmark: whose tasks; None = those of all registered benchmarks.
 
     Raises:
         UsageError: an unknown name (the closest are named), or no name at all.
@@ -63,12 +45,13 @@ def get_tasks(names: Iterable[str] | None = None) -> tuple[Task, ...]:
     >>> [task.title for task in get_tasks(["soc", "cross_soc"])]
     ['SOC', 'Cross-SOC']
     """
+    known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
     if names is None:
-        return tuple(TASKS.values())
+        return tuple(known.values())
     wanted = list(dict.fromkeys([names] if isinstance(names, str) else names))
     if not wanted:
-        raise UsageError(f"No task given. Known: {', '.join(TASKS)}.")
+        raise UsageError(f"No task given. Known: {', '.join(known)}.")
     for name in wanted:
-        if name not in TASKS:
-            raise unknown_name("task", name, TASKS)
-    return tuple(TASKS[name] for name in wanted)
+        if name not in known:
+            raise unknown_name("task", name, known)
+    return tuple(known[name] for name in wanted)

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..errors import SocoError
     from ..hub import leaderboard as board
     from ..hub.hosted_leaderboard import BOARD_VARIABLE, dataset_repo_of
-    from ..hub.record_types import RECORD_TYPES
     from ..hub.sources import collect, print_notes
+    from ..records.registry import ranked_types
     from ..reporting.terminal_tables import align
 
     board.check_choice(arguments.task or "soc", arguments.supercategory)
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     there = [arguments.task] if arguments.task else board.tasks_in(entries)
     tables = []
-    for kind in RECORD_TYPES:
+    for kind in ranked_types():
         if tasks := [task for task in there if task in kind.tasks]:
             sort = kind.main_task if kind.main_task in tasks else tasks[0]
             rows = board.table_rows(entries, tasks, sort=sort, supercategory=arguments.supercategory)

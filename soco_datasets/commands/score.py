@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
     table = read_predictions(arguments.predictions)
     if arguments.data is not None:
         from ..benchmarks.resolve import resolve_data
+        from ..benchmarks.task_pairs import task_pairs
         from ..benchmarks.tasks import get_tasks
-        from ..correspondence.evaluate import task_pairs
         from ..data.folder import open_folder
         from ..errors import PredictionsError
         from ..records.annotated_points import image_annotations

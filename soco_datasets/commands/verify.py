@@ -75,10 +75,10 @@ def _text(verdict: Verdict, whole: bool) -> str:
 
 def _is_main(check: LeafComparison) -> bool:
     """Whether a value is listed although it matches: what a leaderboard shows, and the overall scores behind it."""
-    from ..hub.record_types import RECORD_TYPES
+    from ..records.registry import ranked_types
 
     entry = check.name.endswith((": value", ": dataset revision")) or check.name.startswith("sha256")
-    return entry or any(kind.is_headline(check.name) for kind in RECORD_TYPES)
+    return entry or any(kind.is_headline_leaf(check.name) for kind in ranked_types())
 
 
 def _cells(check: LeafComparison) -> list[str]:

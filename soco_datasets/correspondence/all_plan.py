@@ -11,6 +11,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import check_config
 from ..benchmarks.tasks import Task
 from ..config import POINTS_PER_BLOCK, Protocol
 from ..data.folder import DatasetFolder
@@ -21,7 +22,6 @@ from .plan import (
     Candidates,
     Plan,
     QueryKey,
-    check_config,
     distinct_points,
     image_plan,
     query_key,

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..benchmarks.task_pairs import task_pairs
 from ..benchmarks.tasks import Task
 from ..config import FeatureConfig, Protocol, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
@@ -20,10 +21,11 @@ from ..geometry import Convention, cells_to_unit, unit_to_pixels
 from ..records.annotated_points import AnnotatedPoints, image_annotations
 from ..records.candidate_names import with_candidates
 from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
+from ..records.header import PredictionsOrigin
 from ..records.predictions import TaskPredictions, predictions_table
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
-from .plan import Plan, make_plan, task_pairs
+from .plan import Plan, make_plan
 from .target_matcher import MatchResult
 from .undecodable import without_bad_images
 
@@ -86,20 +88,22 @@ def evaluate_backbone(
     images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
     predictions = predictions_table(
         {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
-        protocol=protocol,
-        model=model,
-        dataset=dataset_provenance(folder),
-        supercategories=supercategories_of(folder),
-        versions=library_versions(),
-        device=model["device"],
-        counts={
-            "images": len(plan.images),
-            "pairs": sum(table.num_rows for table in pairs.values()),
-            "keypoints": sum(len(similarity) for _, similarity in answers.values()),
-            **counts,
-        },
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        images=images,
+        PredictionsOrigin(
+            protocol=protocol,
+            model=model,
+            dataset=dataset_provenance(folder),
+            supercategories=supercategories_of(folder),
+            versions=library_versions(),
+            device=model["device"],
+            counts={
+                "images": len(plan.images),
+                "pairs": sum(table.num_rows for table in pairs.values()),
+                "keypoints": sum(len(similarity) for _, similarity in answers.values()),
+                **counts,
+            },
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        images,
     )
     choosing = [task.name for task in tasks if task.matcher == "candidates"]
     candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..benchmarks.tasks import TASKS, Task, get_tasks
+from ..benchmarks.soco.benchmark import TASKS
+from ..benchmarks.tasks import Task, get_tasks
 from ..errors import DatasetFolderError, unknown_name
 from ..geometry import Convention
 
@@ -17,7 +18,7 @@ class Preset:
     Attributes:
         name: what users type.
         about: one line for the help.
-        tasks: names of `tasks.TASKS`.
+        tasks: names of tasks.
         alphas: PCK thresholds.
         reductions: see `protocol.Protocol`.
         convention: see `geometry`.
@@ -38,7 +39,7 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset("standard", "CC, SOC and both across categories", ("cc", "soc", "cross_cc", "cross_soc")),
         Preset(
-            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(TASKS), probe=True
+            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(task.name for task in TASKS), probe=True
         ),
         Preset("fast", "SOC at 0.1 alone", ("soc",), alphas=(0.1,), reductions=("pair",)),
     )

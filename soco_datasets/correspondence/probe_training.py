@@ -160,7 +160,7 @@ def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
         written = {"file": paths[name].name, "sha256": sha256_file(paths[name])}
         variants[name] = {**run.record.variants[name], "head": written}
     path = Path(out) / f"{stem}.probe.json"
-    dataclasses.replace(run.record, variants=variants).write(path)
+    run.record.replace(variants=variants).write(path)
     return path, paths
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,15 +16,9 @@ from ..errors import DatasetFolderError, unknown_name
 from ..utils.files import sha256_file
 from .image_index import index_rows
 from .images import ImageStore
-from .manifest import (
-    MANIFEST,
-    REBUILD,
-    ShardEntry,
-    checked_shards,
-    read_manifest,
-)
+from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, manifest_configs, read_manifest
 from .remote_folder import Snapshot
-from .schema import CONFIGS
+from .schema import TableSpec
 from .taxonomy import Taxonomy
 
 
@@ -34,6 +28,7 @@ class DatasetFolder:
     Attributes:
         path: absolute path of the folder, links resolved.
         manifest: `manifest.json` as read.
+        specs: config -> its table: what the folder may hold, see `configs` for what it holds.
         snapshot: where its images come from one by one, for a folder from the Hub without image shards; else None.
 
     Raises:
@@ -44,6 +39,7 @@ class DatasetFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
         self.manifest = read_manifest(self.path)
+        self.specs: Mapping[str, TableSpec] = manifest_configs(self.path, self.manifest)
         origin = Snapshot.of(self.path)
         self._shards: dict[tuple[str, str], list[ShardEntry]] = {}
         for shard in checked_shards(self.path, self.manifest, images_apart=origin is not None):
@@ -65,16 +61,21 @@ class DatasetFolder:
         return str(self.manifest["content_hash"])
 
     @property
+    def benchmark(self) -> str:
+        """Name of the benchmark that this is a folder of; "soco" where the manifest names none."""
+        return str(self.manifest.get("benchmark", "soco"))
+
+    @property
     def configs(self) -> list[str]:
-        """Configs stored here, in the order of `schema.CONFIGS`."""
+        """Configs stored here, in the order of `specs`."""
         stored = {config for config, _ in self._shards}
-        return [name for name in CONFIGS if name in stored]
+        return [name for name in self.specs if name in stored]
 
     def splits(self, config: str) -> list[str]:
         """Stored splits of a config (never `all`); raises `UsageError` for an unknown config."""
         if config not in self.configs:
             raise unknown_name("config", config, self.configs)
-        return [split for split in CONFIGS[config].splits if (config, split) in self._shards]
+        return [split for split in self.specs[config].splits if (config, split) in self._shards]
 
     def shards(self, config: str, split: str) -> list[ShardEntry]:
         """The files of one split; raises `UsageError` for an unknown config or split."""
@@ -87,7 +88,7 @@ class DatasetFolder:
         return sum(shard.rows for shard in self.shards(config, split))
 
     def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
-        """One split as an Arrow table with the types of `schema.CONFIGS`.
+        """One split as an Arrow table with the types of `specs`.
 
         Args:
             config, split: what to read.
@@ -98,12 +99,12 @@ class DatasetFolder:
             DatasetFolderError: a shard cannot be read or has other columns than it should.
         """
         shards = self.shards(config, split)
-        names = list(CONFIGS[config].features if columns is None else columns)
+        names = list(self.specs[config].features if columns is None else columns)
         return pa.concat_tables([self.read(shard, names) for shard in shards])
 
     def read(self, shard: ShardEntry, columns: Sequence[str]) -> pa.Table:
         """The same for a single file of the split."""
-        expected = CONFIGS[shard.config].features.arrow_schema
+        expected = self.specs[shard.config].features.arrow_schema
         for name in columns:
             if name not in expected.names:
                 raise unknown_name(f"column of config '{shard.config}'", name, expected.names)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import DataNotFoundError, DatasetFolderError
-from .schema import CONFIGS
+from .schema import CONFIGS, TableSpec
 
 MANIFEST = "manifest.json"
 FORMAT_NAME = "soco-dataset"
@@ -58,6 +59,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_configs(root: Path, manifest: Mapping[str, Any]) -> Mapping[str, TableSpec]:
+    """The tables of a folder by config: those that its manifest states, SOCO's where it states none."""
+    if "tables" not in manifest:
+        return CONFIGS
+    try:
+        return {spec.name: spec for spec in map(TableSpec.from_dict, manifest["tables"])}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DatasetFolderError(f"{root / MANIFEST} has a damaged list of tables ({error}). {REBUILD}") from error
+
+
 def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> list[ShardEntry]:
     """The manifest's shards of known configs; every missing or cut file is named in one error.
 
@@ -72,6 +83,7 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
         ]
     except (KeyError, TypeError) as error:
         raise DatasetFolderError(f"{where} lacks the field {error}. {REBUILD}") from error
+    configs = manifest_configs(root, manifest)
     shards, wrong = [], []
     for config, split, file, rows, size, digest in listed:
         relative = PurePosixPath(file)
@@ -83,7 +95,7 @@ def checked_shards(root: Path, manifest: dict[str, Any], images_apart: bool) -> 
                 wrong.append(f"{file} is missing")
         elif path.stat().st_size != size:
             wrong.append(f"{file} has {path.stat().st_size:,} bytes instead of {size:,}")
-        if config in CONFIGS:  # a later version may add configs; those here are read all the same
+        if config in configs:  # a later version may add configs; those here are read all the same
             shards.append(ShardEntry(config, split, path, rows, size, digest))
     if wrong:
         raise DatasetFolderError(f"{root} is not complete: {'; '.join(wrong)}. Copy it again, or: {REBUILD}")

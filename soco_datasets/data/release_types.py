@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .queries import ImagePoints
@@ -90,7 +90,10 @@ class ConceptGroup:
 
 @dataclass(slots=True)
 class PairRecord:
-    """One released pair. `overlap` and `groups` are None where the file leaves them to be derived."""
+    """One released pair. `overlap` and `groups` are None where the file leaves them to be derived.
+
+    `attributes` are further columns of the pair's table, such as how different the two viewpoints are.
+    """
 
     pair_id: str
     subset: str
@@ -100,6 +103,7 @@ class PairRecord:
     overlap: tuple[str, ...] | None
     groups: tuple[ConceptGroup, ...] | None
     file: str
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -136,19 +140,24 @@ class Release:
     Attributes:
         origin: kind, id and revision of the source.
         images: by image_id, in dataset order (category, then natural order of the file name).
-        pairs: per subset ("intra", "cross", "probe_train", "probe_test"), in order of their path.
+        pairs: per list, in order of their path: for SOCO "intra", "cross", "probe_train" and "probe_test"; in general
+            "<pairs>" or "<pairs>_<split>", where `TableSpec.pairs` names the first part.
+        read_file: the bytes of an image by its `ImageRecord.file`; works as long as the reader's context is open.
         taxonomy, descriptions: rows of those configs.
         side_files: (path, text) of the release's own side files, verbatim.
         supercategories: of categories without keypoints, where the benchmark knows them.
+        facts: what else the manifest states about the source (JSON values), such as overlaps between its lists.
     """
 
     origin: dict[str, str | None]
     images: dict[str, ImageRecord]
     pairs: dict[str, list[PairRecord]]
     taxonomy: Taxonomy
+    read_file: Callable[[str], bytes]
     descriptions: list[dict[str, object]] = field(default_factory=list)
     side_files: list[tuple[str, str]] = field(default_factory=list)
     supercategories: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
     def supercategory(self, category: str) -> str | None:
         """The supercategory of a category, also of one without keypoints; None where it is not known."""

@@ -8,7 +8,9 @@ An `image_id` is "<category>/<file stem>"; a `pair_id` is the pair file's path b
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Features, Image, List, Value
 
@@ -162,6 +164,29 @@ class TableSpec:
         """Whether the config has the split `all` (every pair, built on demand, never stored)."""
         return self.pairs in ("intra", "cross")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON values, for a manifest; `from_dict` restores it."""
+        return {
+            "name": self.name,
+            "features": self.features.to_dict(),
+            "splits": list(self.splits),
+            "kind": self.kind,
+            "pairs": self.pairs,
+            "about": self.about,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> TableSpec:
+        """The config from its stored form; raises `KeyError`, `TypeError` or `ValueError` where that is damaged."""
+        return cls(
+            name=str(fields["name"]),
+            features=Features.from_dict(fields["features"]),
+            splits=tuple(map(str, fields["splits"])),
+            kind=fields["kind"],
+            pairs=str(fields["pairs"]),
+            about=str(fields["about"]),
+        )
+
 
 CONFIGS: dict[str, TableSpec] = {
     spec.name: spec
@@ -182,6 +207,12 @@ CONFIGS: dict[str, TableSpec] = {
         TableSpec("lvlm", LVLM, ("vis", "vis_desc", "desc"), None, "", "a multiple-choice question in one ordering"),
     )
 }
+
+
+def general_configs(*pairs: TableSpec) -> dict[str, TableSpec]:
+    """The configs of a benchmark other than SOCO: images, keypoints, taxonomy and annotations, then its pair lists."""
+    names = ("images", "keypoints", "taxonomy", "annotations")
+    return {spec.name: spec for spec in (*(CONFIGS[name] for name in names), *pairs)}
 
 
 def schema_fingerprint() -> str:

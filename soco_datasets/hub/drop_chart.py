@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..records.ranking import OVERALL
 from ..reporting.score_access import DROP as DROP_TASKS
 from ..reporting.score_access import task_title
 from ..reporting.style import (
@@ -19,7 +20,6 @@ from ..reporting.style import (
     top_of_scale,
 )
 from .leaderboard import Entry
-from .record_type import OVERALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

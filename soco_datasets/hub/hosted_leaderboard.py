@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.manifest import MANIFEST
 from ..errors import UsageError
+from ..records.ranking import Leaderboard, Rules, read_rules
+from ..records.registry import ranked_types
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
 from .client import check_repo_name, retrying
-from .record_types import RECORD_TYPES
-from .rules import Leaderboard, Rules, read_rules
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -84,8 +84,9 @@ def rules_of(text: str | bytes) -> dict[str, Rules]:
     """
     try:
         fields = json.loads(text)
-        named = {kind.name: fields.pop(kind.name, {}) for kind in RECORD_TYPES[1:]}
-        return {kind.name: read_rules(kind.rules, named.get(kind.name, fields)) for kind in RECORD_TYPES}
+        first, *further = ranked_types()
+        named = {kind.kind: read_rules(kind.rules, fields.pop(kind.kind, {})) for kind in further}
+        return {first.kind: read_rules(first.rules, fields), **named}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(f"{BOARD_FILE} of the dataset repository is malformed: {error}") from None
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..benchmarks.base import benchmarks
 from ..benchmarks.card import render_card
 from ..data.folder import DatasetFolder, open_folder
 from ..data.image_index import INDEX
 from ..data.image_offsets import image_index
 from ..data.manifest import MANIFEST
-from ..data.schema import CONFIGS
 from ..errors import UsageError
 from ..utils.hub_errors import HubError, repo_url
 from . import eval_yaml as benchmark
@@ -33,8 +34,15 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 CARD = "README.md"
-_SHARD = re.compile(rf"({'|'.join(CONFIGS)})/[a-z_]+-\d{{5}}-of-\d{{5}}\.(arrow|parquet)")
 _ALWAYS_THERE = (".gitattributes",)  # made by the Hub
+
+
+@cache
+def _shard_pattern() -> re.Pattern[str]:
+    """Files that a build may have made, whichever benchmark's."""
+    configs = {name for known in benchmarks().values() for name in known.configs}
+    names = "|".join(map(re.escape, sorted(configs)))
+    return re.compile(rf"({names})/[a-z0-9_]+-\d{{5}}-of-\d{{5}}\.(arrow|parquet)")
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
 
 def _is_ours(path: str) -> bool:
     """Whether a file of the repository was left there by an earlier publication."""
-    return bool(_SHARD.fullmatch(path)) or path in (INDEX, MANIFEST)
+    return bool(_shard_pattern().fullmatch(path)) or path in (INDEX, MANIFEST)
 
 
 def _ensure_repo(api: HfApi, repo: str, private: bool) -> None:

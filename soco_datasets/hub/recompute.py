@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError
-from .record_type import Record, RecordType, leaves
-from .record_types import kind_of_record
+from ..records.base import Record, leaves
+from ..records.registry import record_type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,19 +32,42 @@ class LeafComparison:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A record that its data gives to the last digit, with the file of the data and the data."""
+class ResultFiles:
+    """A record file with its data file, neither read yet."""
 
-    kind: RecordType
-    record: Record
+    kind: type[Record]
+    record: Path
     data: Path
+
+    @classmethod
+    def of(cls, record: Path) -> ResultFiles:
+        """The files of a record with its data beside it.
+
+        Raises:
+            PredictionsError: records of its kind keep no data.
+        """
+        kind = record_type_of(record)
+        if not kind.data:
+            raise PredictionsError(
+                f"{record} is a {kind.noun}: it keeps no data that it could be computed again from. To check it, "
+                f"{kind.restore}."
+            )
+        return cls(kind, record, Path(kind.data_beside(record.as_posix())))
+
+
+@dataclass(frozen=True)
+class CheckedResult:
+    """A record that its data gives to the last digit, with its files and the data."""
+
+    files: ResultFiles
+    record: Record
     table: pa.Table
 
 
-def compare_records(kind: RecordType, stated: Record, found: Record) -> list[LeafComparison]:
+def compare_records(stated: Record, found: Record) -> list[LeafComparison]:
     """A check for every leaf of either record, in order; optional parts that `stated` lacks are left out."""
     left, right = (json.loads(record.to_json()) for record in (stated, found))
-    for name in kind.optional:
+    for name in stated.optional:
         if left[name] is None:
             right[name] = None
     ours, theirs = dict(leaves(left)), dict(leaves(right))
@@ -52,31 +75,32 @@ def compare_records(kind: RecordType, stated: Record, found: Record) -> list[Lea
     return [LeafComparison(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
 
 
-def check_result(path: Path) -> Result:
+def check_result(path: Path) -> CheckedResult:
     """Read a record with the data beside it, and compute it again.
 
     Raises:
         PredictionsError: a file is missing or malformed, or numbers differ; the first ones are named.
     """
-    kind = kind_of_record(path)
-    record, data = kind.read(path), Path(kind.data_beside(path.as_posix()))
-    table = read_data(kind, data, record)
-    wrong = [check for check in compare_records(kind, record, kind.recompute(record, table)) if not check.agrees]
+    files = ResultFiles.of(path)
+    record = files.kind.read(path)
+    table = read_data(files, record)
+    wrong = [check for check in compare_records(record, record.recompute(table)) if not check.agrees]
     if wrong:
+        name = files.kind.data
         listed = "\n".join(
-            f"  {c.name}: the record says {c.stated!r}, the {kind.data} give {c.found!r}" for c in wrong[:_LISTED]
+            f"  {c.name}: the record says {c.stated!r}, the {name} give {c.found!r}" for c in wrong[:_LISTED]
         )
         more = f"\n  and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
         raise PredictionsError(
-            f"{path}: the record is not what its {kind.data} give:\n{listed}{more}\n"
-            f"Make it again with: {kind.remake.format(data=data, record=path)}"
+            f"{path}: the record is not what its {name} give:\n{listed}{more}\n"
+            f"Make it again with: {files.kind.remake.format(data=files.data, record=path)}"
         )
-    return Result(kind, record, data, table)
+    return CheckedResult(files, record, table)
 
 
-def read_data(kind: RecordType, path: Path, record: Record | None = None) -> pa.Table:
-    """The data of a record, checked against their own header. Raises `PredictionsError`."""
-    if not path.is_file():
+def read_data(files: ResultFiles, record: Record | None = None) -> pa.Table:
+    """The data of a record, checked against its own header. Raises `PredictionsError`."""
+    if not files.data.is_file():
         beside = f" beside {record.model['name']}'s record" if record else ""
-        raise PredictionsError(f"{path.name} is not there{beside}. Put it there, or {kind.restore}.")
-    return kind.read_data(path)
+        raise PredictionsError(f"{files.data.name} is missing{beside}. Put it there, or {files.kind.restore}.")
+    return files.kind.read_data(files.data)

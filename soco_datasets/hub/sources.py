@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import PredictionsError, SocoError, UsageError
+from ..records.base import Record
+from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
+from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
 from ..reporting.probe_records import is_probe
 from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
@@ -24,14 +26,6 @@ from .leaderboard import (
     paper_entries,
     with_status,
 )
-from .record_type import RANKED_SUBSETS, RecordType
-from .record_types import (
-    RECORD_TYPES,
-    find_ranked_task,
-    kind_of_record,
-    kind_of_task,
-)
-from .rules import Leaderboard
 from .submission import SubmissionError
 from .submissions import Address, entries_of, verify_kind
 from .verify import Verdict, verify_file
@@ -80,7 +74,9 @@ def collect(
         mine = local_entries(Path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
-    kinds = [kind for kind in RECORD_TYPES if paper is not False and (paper or board is None or kind.is_papers(board))]
+    kinds = [
+        kind for kind in ranked_types() if paper is not False and (paper or board is None or _is_papers(kind, board))
+    ]
     entries += paper_entries(kinds)
     if paper is None and not kinds:
         remarks.append(
@@ -125,7 +121,7 @@ def _listed(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[DatasetL
             "on its allow-list (see docs/hub.md)"
         )
         return []
-    for kind in RECORD_TYPES:
+    for kind in ranked_types():
         first = next((task for task in board.task_ids if task in kind.tasks), None)
         if first is None or first == board.task_ids[0]:
             continue
@@ -167,33 +163,38 @@ def local_entries(
     for path in sorted(folder.glob("*.json")):
         if is_probe(path):  # lies beside the record of its model, and has no place on the leaderboard
             continue
-        kind = kind_of_record(path)
+        kind = record_type_of(path)
         try:
             record = kind.read(path)
         except PredictionsError as error:
             remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
             continue
-        reasons = kind.violations(record, board) if board else _refusals_of_soco(kind, record)
+        reasons = record.violations(board) if board else _violations_of_soco(record)
         reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
         if reasons:
             remarks.append(f"{path} is left out: {'; '.join(reasons)}")
             continue
-        rules = board.rules[kind.name] if board else kind.rules()
+        rules = board.rules_for(record) if board else kind.rules()
         scores = {
-            (task, subset): percent
+            (task, subset): value
             for task in kind.tasks
             for subset in RANKED_SUBSETS
-            if (percent := rules.percent(record, task, subset)) is not None
+            if (value := rules.score(record, task, subset)) is not None
         }
         entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
         entries.append(with_status(entry, _local_status(path, kind, data, remarks)) if check else entry)
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _refusals_of_soco(kind: RecordType, record: Any) -> list[str]:
-    found: list[str] = kind.rules().violations(record)
+def _violations_of_soco(record: Record) -> list[str]:
+    found = record.rules().violations(record)
     name = record.dataset["id"]
-    return found if kind.is_soco(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
+    return found if record.is_benchmark(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
+
+
+def _is_papers(kind: type[Record], board: Leaderboard) -> bool:
+    """Whether data and rules of a leaderboard are the paper's, so that the paper's numbers compare."""
+    return kind.is_benchmark(board.source) and board.rules_for(kind) == kind.rules()
 
 
 def _entries_of_model(
@@ -209,10 +210,11 @@ def _entries_of_model(
         key = find_ranked_task(str(entry.task_id))
         if key is None:
             continue
-        if not _is_percent(entry.value):
+        task = ranked_tasks()[key[0]]
+        if not task.is_possible(entry.value):
+            unit = "percent is a number from 0 to 100" if task.unit == PERCENT else f"{task.unit} is a finite number"
             remarks.append(
-                f"{clean(model)}, {entry.task_id}: left out, {clean(entry.value)[:40]} is in the wrong unit: percent "
-                "is a number from 0 to 100"
+                f"{clean(model)}, {entry.task_id}: left out, {clean(entry.value)[:40]} is in the wrong unit: {unit}"
             )
             continue
         if entry.dataset_revision not in (None, board.revision):
@@ -220,21 +222,16 @@ def _entries_of_model(
                 f"{clean(model)}, {entry.task_id}: of another revision, {clean(entry.dataset_revision)[:12]}"
             )
         alike = groups.setdefault((str(entry.date or ""), str(entry.source_url or ""), str(entry.notes or "")), [])
-        percent = float(entry.value)
-        place = next((scores for scores in alike if scores.get(key, percent) == percent), None)
+        value = float(entry.value)
+        place = next((scores for scores in alike if scores.get(key, value) == value), None)
         if place is None:  # a second, other number of this task: it stands by itself
             alike.append(place := {})
-        place[key] = percent
+        place[key] = value
     return [
         Entry(model, "hub", _hub_status(url, notes, scores, listed), scores, date, url, notes)
         for (date, url, notes), alike in groups.items()
         for scores in alike
     ]
-
-
-def _is_percent(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(float(value)) and 0 <= float(value) <= 100  # type: ignore[arg-type]  # a number
 
 
 def _hub_status(
@@ -259,7 +256,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
             f"{clean(entry.model)}: proposed, so not computed again; soco verify {clean(entry.model)}@refs/pr/N"
         )
         return entry
-    kind = kind_of_task(next(iter(entry.scores))[0])
+    kind = record_type_of_task(next(iter(entry.scores))[0])
     try:
         stated = entries_of(api, kind, entry.model, "main")
         if {(str(e.source_url or ""), str(e.notes or "")) for e in stated} != {(entry.url, entry.notes)} or {
@@ -274,7 +271,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
     return with_status(entry, _status_of(verdict, entry.model, remarks))
 
 
-def _local_status(path: Path, kind: RecordType, data: str | None, remarks: list[str]) -> str:
+def _local_status(path: Path, kind: type[Record], data: str | None, remarks: list[str]) -> str:
     if not Path(kind.data_beside(path.as_posix())).is_file():
         remarks.append(f"{path} cannot be computed again: its {kind.data} are not beside it")
         return UNVERIFIED

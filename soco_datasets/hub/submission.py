@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import SocoError, UsageError
+from ..records.base import Record
+from ..records.ranking import Leaderboard, Rules
+from ..records.registry import find_ranked_task
 from ..utils.hub_errors import repo_url
-from .record_type import Record, RecordType
-from .record_types import find_ranked_task
-from .rules import Leaderboard, Rules
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
@@ -61,9 +61,9 @@ def artifact_location(artifacts_repo: str, model_repo: str, board: Leaderboard, 
     return ArtifactLocation(artifacts_repo, f"{model_repo.replace('/', '--')}/{digest}")
 
 
-def notes_of(kind: RecordType, record: Record, rules: Rules, pins: Checksums) -> str:
+def notes_of(record: Record, rules: Rules, pins: Checksums) -> str:
     """How the numbers were made, and which files they were made from."""
-    return f"{kind.notes(record, rules)}; record sha256 {pins.record}, {kind.data} sha256 {pins.data}"
+    return f"{record.notes(rules)}; record sha256 {pins.record}, {record.data} sha256 {pins.data}"
 
 
 def pins_of(notes: str | None) -> Checksums | None:
@@ -73,29 +73,29 @@ def pins_of(notes: str | None) -> Checksums | None:
 
 
 def make_entries(
-    kind: RecordType, record: Record, board: Leaderboard, model_repo: str, artifacts_repo: str, pins: Checksums
+    record: Record, board: Leaderboard, model_repo: str, artifacts_repo: str, pins: Checksums
 ) -> list[EvalResultEntry]:
     """One entry for each task of the leaderboard that the record has a number for, in the order of `eval.yaml`."""
     from huggingface_hub import EvalResultEntry
 
-    rules, place = board.rules[kind.name], artifact_location(artifacts_repo, model_repo, board, pins)
-    notes = notes_of(kind, record, rules, pins)
+    rules, place = board.rules_for(record), artifact_location(artifacts_repo, model_repo, board, pins)
+    notes = notes_of(record, rules, pins)
     entries = []
     for task_id in board.task_ids:
         known = find_ranked_task(task_id)
-        if known is None or known[0] not in kind.tasks:
+        if known is None or known[0] not in record.tasks:
             continue
-        percent = rules.percent(record, *known)
-        if percent is not None:
+        value = rules.score(record, *known)
+        if value is not None:
             entries.append(
                 EvalResultEntry(
                     dataset_id=board.repo,
                     task_id=task_id,
-                    value=percent,
+                    value=value,
                     dataset_revision=board.revision,
                     date=record.created,
                     source_url=place.url,
-                    source_name=f"SOCO {kind.data} and record",
+                    source_name=f"SOCO {record.data} and record",
                     notes=notes,
                 )
             )
@@ -139,7 +139,7 @@ def place_of(source_url: object) -> ArtifactLocation:
     same = (url.scheme, url.netloc) == (here.scheme, here.netloc)
     if not same or found is None or found[2] != "main" or ".." in folder.split("/"):
         raise SubmissionError(
-            f"the source {source_url!r} is no folder of results in a dataset repository on {ENDPOINT}, so this "
+            f"the source {source_url!r} is not a folder of results in a dataset repository on {ENDPOINT}, so this "
             "result cannot be recomputed"
         )
     return ArtifactLocation(unquote(found[1]), folder)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError
+from ..records.base import Record
+from ..records.ranking import Leaderboard
+from ..records.registry import RECORD_FILE, ranked_types, record_beside, record_type_of
 from ..utils.files import parse_size
 from ..utils.hub_errors import RepoType
 from .client import retrying
 from .hosted_leaderboard import read_board
-from .record_type import RECORD_FILE, RecordType
-from .record_types import RECORD_TYPES, kind_of_record, record_beside
-from .rules import Leaderboard
+from .recompute import ResultFiles
 from .submission import SubmissionError, parse_entries, place_of
 from .verify import (
     Verdict,
@@ -103,12 +104,13 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     is_file = address.path.endswith((".json", ".parquet"))
     record = record_beside(address.path) if is_file else f"{address.path}/{RECORD_FILE}"
     here = download(api, address.repo, "dataset", address.revision, record)
-    kind = kind_of_record(here)
+    kind = record_type_of(here)
     beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
-    return check_files(what, kind, here, beside, find_folder(data, stated_content(kind, here)))
+    result = ResultFiles(kind, here, beside)
+    return check_files(what, result, find_folder(data, stated_content(result)))
 
 
-def entries_of(api: HfApi, kind: RecordType, model_repo: str, revision: str) -> list[EvalResultEntry]:
+def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -> list[EvalResultEntry]:
     """The entries of a model's file of a kind. Raises `SubmissionError`, `HubError`."""
     path = download(api, model_repo, "model", revision, kind.yaml_file)
     return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
@@ -139,14 +141,14 @@ def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: st
 
 def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:
     """All that a model has submitted, of whatever kind."""
-    files = [kind.yaml_file for kind in RECORD_TYPES]
+    files = [kind.yaml_file for kind in ranked_types()]
     infos = retrying(
         "read",
         lambda: api.get_paths_info(address.repo, files, repo_type="model", revision=address.revision),
         address.repo,
         "model",
     )
-    there = [kind for kind in RECORD_TYPES if kind.yaml_file in {info.path for info in infos}]
+    there = [kind for kind in ranked_types() if kind.yaml_file in {info.path for info in infos}]
     if not there:
         raise SubmissionError(
             f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
@@ -155,23 +157,22 @@ def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dat
 
 
 def verify_kind(
-    api: HfApi, what: str, kind: RecordType, address: Address, data: str | None, dataset_repo: str | None
+    api: HfApi, what: str, kind: type[Record], address: Address, data: str | None, dataset_repo: str | None
 ) -> Verdict:
     """What a model has submitted of one kind. Arguments and errors as `verify`."""
     entries = entries_of(api, kind, address.repo, address.revision)
     board = board_named(api, entries, dataset_repo, what)
     place = place_of(entries[0].source_url)
     files = [
-        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}") for name in (RECORD_FILE, kind.data_file)
+        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}")
+        for name in (RECORD_FILE, kind.data_file())
     ]
     return check_submission(
         what,
-        kind,
+        ResultFiles(kind, *files),
         entries,
         model_repo=address.repo,
         board=board,
-        record=files[0],
-        data=files[1],
         folder=find_folder(data, board.content_hash),
     )
 

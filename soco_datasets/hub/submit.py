@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..records.base import Record
+from ..records.ranking import Leaderboard
+from ..records.registry import RECORD_FILE
 from ..reporting.style import clean
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
@@ -23,8 +26,6 @@ from .client import (
 )
 from .hosted_leaderboard import read_board
 from .recompute import check_result
-from .record_type import RECORD_FILE, Record, RecordType
-from .rules import Leaderboard
 from .submission import (
     ArtifactLocation,
     Checksums,
@@ -53,7 +54,6 @@ class Submission:
         yaml: content of the file of `.eval_results`.
     """
 
-    kind: RecordType
     result: Record
     model_repo: str
     place: ArtifactLocation
@@ -67,7 +67,10 @@ class Submission:
     def artifacts(self) -> dict[str, Content]:
         """Path in the dataset repository -> file."""
         folder = self.place.folder
-        return {f"{folder}/{self.kind.data_file}": Content(self.data), f"{folder}/{RECORD_FILE}": Content(self.record)}
+        return {
+            f"{folder}/{self.result.data_file()}": Content(self.data),
+            f"{folder}/{RECORD_FILE}": Content(self.record),
+        }
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
     """
     path = Path(path)
     found = check_result(path)
-    kind, result, rules = found.kind, found.record, board.rules[found.kind.name]
-    if reasons := [*kind.violations(result, board), *kind.missing(found.table)[:_LISTED]]:
+    result, rules = found.record, board.rules_for(found.record)
+    if reasons := [*result.violations(board), *result.missing(found.table)[:_LISTED]]:
         listed = "".join(f"\n  {reason}" for reason in reasons)
         raise SubmissionError(f"{path} cannot stand on the leaderboard of {board.repo}:{listed}\n{rules.advice}")
-    pins = Checksums(sha256_file(path), sha256_file(found.data))
+    pins = Checksums(sha256_file(path), sha256_file(found.files.data))
     place = artifact_location(artifacts_repo, model_repo, board, pins)
-    entries = make_entries(kind, result, board, model_repo, artifacts_repo, pins)
+    entries = make_entries(result, board, model_repo, artifacts_repo, pins)
     if not entries:
         raise SubmissionError(f"{path} has no number for any task of the leaderboard of {board.repo}.")
     values = [f"| {entry.task_id} | {entry.value} |" for entry in entries]
@@ -108,7 +111,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
         [
             f"Results on [{board.repo}]({repo_url(board.repo)}): {rules.measure}, for "
             f"`{_code(result.model['name'])}`, weights `{_code(result.model.get('weights_hash') or 'unknown')[:16]}`.",
-            f"{kind.data.capitalize()} and record: {place.url}",
+            f"{result.data.capitalize()} and record: {place.url}",
             "",
             "| task | value |",
             "|---|--:|",
@@ -118,7 +121,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
             f"`soco verify {model_repo} --dataset-repo {board.repo}` (before the merge: `{model_repo}@refs/pr/N`).",
         ]
     )
-    return Submission(kind, result, model_repo, place, path, found.data, pins, description, entries_yaml(entries))
+    return Submission(result, model_repo, place, path, found.files.data, pins, description, entries_yaml(entries))
 
 
 def describe_submission(submission: Submission) -> str:
@@ -129,10 +132,10 @@ def describe_submission(submission: Submission) -> str:
         lines.append(f"   {name}  {content.size:,} bytes  sha256 {sha}")
     lines += [
         f"2. to the model repository {submission.model_repo}, as a pull request:",
-        f"   title: {submission.kind.title}",
+        f"   title: {submission.result.title}",
     ]
     lines += ["   description:", *(f"   | {line}" for line in submission.description.splitlines())]
-    return "\n".join([*lines, f"   file {submission.kind.yaml_file}:", "", submission.yaml])
+    return "\n".join([*lines, f"   file {submission.result.yaml_file}:", "", submission.yaml])
 
 
 def submit(
@@ -225,7 +228,7 @@ def _upload(api: HfApi, submission: Submission) -> None:
         Target(api, repo, "dataset").sync(
             submission.artifacts,
             _none_of_ours,
-            f"SOCO {submission.kind.data} of {clean(submission.result.model['name'])}",
+            f"SOCO {submission.result.data} of {clean(submission.result.model['name'])}",
         )
     except HubError as error:
         if error.status != 403:
@@ -290,14 +293,14 @@ def _propose(api: HfApi, submission: Submission, me: str) -> Submitted:
     from huggingface_hub import CommitOperationAdd
 
     repo, text = submission.model_repo, submission.yaml.encode()
-    file = submission.kind.yaml_file
+    file = submission.result.yaml_file
     target, wanted = Target(api, repo, "model"), {file: Content(text)}
     artifacts = submission.place.url
     changes = target.compare(wanted, _none_of_ours)
     if changes.is_empty:
         return Submitted("merged already", None, artifacts)
     addition = CommitOperationAdd(path_in_repo=file, path_or_fileobj=text)
-    title, text_below = submission.kind.title, submission.description
+    title, text_below = submission.result.title, submission.description
     ours = _open_proposal(api, repo, me, title)
     if ours is None:
         made = api.create_commit(
@@ -352,7 +355,7 @@ def _code(text: object) -> str:
 def summary(submission: Submission, submitted: Submitted) -> Mapping[str, str]:
     """What to tell the submitter."""
     return {
-        f"{submission.kind.data} and record": submitted.artifacts,
+        f"{submission.result.data} and record": submitted.artifacts,
         "pull request": submitted.pull_request or f"none needed: {submission.model_repo} has exactly these results",
         "state": submitted.state,
     }

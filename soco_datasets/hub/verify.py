@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmarks.resolve import MINI, find_data, resolve_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, PredictionsError, SocoError
+from ..records.base import Record
+from ..records.ranking import Leaderboard
+from ..records.registry import record_beside
 from ..utils.files import sha256_file
-from .recompute import LeafComparison, compare_records, read_data
-from .record_type import Record, RecordType
-from .record_types import kind_of_record, record_beside
-from .rules import Leaderboard
+from .recompute import LeafComparison, ResultFiles, compare_records, read_data
 from .submission import (
     Checksums,
     SubmissionError,
@@ -74,58 +74,56 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
     )
 
 
-def check_files(what: str, kind: RecordType, record: Path, data: Path, folder: DatasetFolder | None) -> Verdict:
+def check_files(what: str, files: ResultFiles, folder: DatasetFolder | None) -> Verdict:
     """Compare a record with its data, and that with the dataset where a folder is given.
 
     What is wrong with the files is part of the verdict; nothing but a damaged dataset folder is raised.
     """
-    checks, problems, _ = _recompute(kind, record, data, folder)
-    return Verdict(what, tuple(checks), tuple(problems), folder is not None)
+    found = _recompute(files, folder)
+    return Verdict(what, tuple(found.checks), tuple(found.problems), found.references)
 
 
 def check_submission(
     what: str,
-    kind: RecordType,
+    files: ResultFiles,
     entries: Sequence[EvalResultEntry],
     *,
     model_repo: str,
     board: Leaderboard,
-    record: Path,
-    data: Path,
     folder: DatasetFolder | None,
 ) -> Verdict:
     """Compare a submission with what its files give.
 
     Args:
         what: is verified, for the verdict.
-        kind: of its record.
+        files: as downloaded.
         entries: of the kind's file of `.eval_results`.
         model_repo: whose file it is.
         board: the leaderboard at the revision that the entries name.
-        record, data: the files, as downloaded.
         folder: the dataset, None = its references are not compared.
     """
-    own = Checksums(_sha256(record), _sha256(data))
+    own = Checksums(_sha256(files.record), _sha256(files.data))
     stated = pins_of(entries[0].notes if entries else None)
     checks = [
-        LeafComparison(f"sha256 of the {kind.data}", stated.data if stated else _NOTHING, own.data),
+        LeafComparison(f"sha256 of the {files.kind.data}", stated.data if stated else _NOTHING, own.data),
         LeafComparison("sha256 of the record", stated.record if stated else _NOTHING, own.record),
     ]
-    more, problems, found = _recompute(kind, record, data, folder)
+    again = _recompute(files, folder)
+    problems, found = again.problems, again.record
     if folder is not None and folder.content_hash != board.content_hash:
         problems.append(
             f"the dataset folder {folder.path} is not {board.repo} at {board.revision[:12]}: content hash "
             f"{folder.content_hash[:12]}, not {board.content_hash[:12]}"
         )
     if found is not None:
-        problems += kind.violations(found, board)
+        problems += found.violations(board)
         try:
             artifacts = place_of(entries[0].source_url if entries else None).repo
-            wanted = make_entries(kind, found, board, model_repo, artifacts, own)
+            wanted = make_entries(found, board, model_repo, artifacts, own)
             checks += _compare_entries(entries, wanted, board.repo)
         except SubmissionError as error:
             problems.append(str(error))
-    return Verdict(what, (*checks, *more), tuple(problems), folder is not None)
+    return Verdict(what, (*checks, *again.checks), tuple(problems), again.references)
 
 
 def find_folder(data: str | None, content_hash: str | None) -> DatasetFolder | None:
@@ -156,49 +154,59 @@ def verify_file(path: str, data: str | None = None) -> Verdict:
     """
     record = Path(record_beside(Path(path).as_posix()))
     if not record.is_file():
-        raise PredictionsError(f"{record} is not there, so there is nothing to compare with. Put the record there.")
-    kind = kind_of_record(record)
-    beside = Path(kind.data_beside(record.as_posix()))
-    return check_files(path, kind, record, beside, find_folder(data, stated_content(kind, record)))
+        raise PredictionsError(f"{record} is missing, so there is nothing to compare with. Put the record there.")
+    files = ResultFiles.of(record)
+    return check_files(path, files, find_folder(data, stated_content(files)))
 
 
-def stated_content(kind: RecordType, record: Path) -> str | None:
+def stated_content(files: ResultFiles) -> str | None:
     """The content hash that a record states, None where it cannot be read."""
     try:
-        return str(kind.read(record).dataset["content_hash"])
+        return str(files.kind.read(files.record).dataset["content_hash"])
     except PredictionsError:
         return None
 
 
-def _recompute(
-    kind: RecordType, record: Path, data: Path, folder: DatasetFolder | None
-) -> tuple[list[LeafComparison], list[str], Record | None]:
-    """(checks of the record, what is wrong with the files, the record computed again)."""
-    problems: list[str] = []
+@dataclass
+class _Recomputed:
+    """The checks of a record, what is wrong with its files, whether references were compared, the record again."""
+
+    checks: list[LeafComparison] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    references: bool = False
+    record: Record | None = None
+
+
+def _recompute(files: ResultFiles, folder: DatasetFolder | None) -> _Recomputed:
+    found = _Recomputed()
     stated: Record | None = None
     table: pa.Table | None = None
     try:
-        stated = kind.read(record)
+        stated = files.kind.read(files.record)
     except PredictionsError as error:
-        problems.append(str(error))
+        found.problems.append(str(error))
     try:
-        table = read_data(kind, data, stated)
+        table = read_data(files, stated)
     except PredictionsError as error:
-        problems.append(str(error))
+        found.problems.append(str(error))
     if table is None:
-        return [], problems, None
+        found.references = folder is not None
+        return found
     if folder is not None:
         try:
-            kind.check_references(table, folder)
+            found.references = files.kind.check_references(table, folder)
         except (PredictionsError, DatasetFolderError) as error:
-            problems.append(f"{data.name} does not fit the dataset: {error}")
+            found.references = True
+            found.problems.append(f"{files.data.name} does not fit the dataset: {error}")
     if stated is None:
-        return [], problems, None
+        return found
     try:
-        found = kind.recompute(stated, table)
+        found.record = stated.recompute(table)
     except PredictionsError as error:
-        return [], [*problems, str(error)], None
-    return compare_records(kind, stated, found), problems, found
+        found.problems.append(str(error))
+        return found
+    found.checks = compare_records(stated, found.record)
+    return found
 
 
 def _compare_entries(
@@ -215,9 +223,9 @@ def _compare_entries(
             )
             continue
         seen.add(entry.task_id)
-        for field in _FIELDS:
-            name = "value" if field == "value" else field.replace("_", " ")
-            yield LeafComparison(f"{entry.task_id}: {name}", getattr(entry, field), getattr(expected, field))
+        for part in _FIELDS:
+            name = part.replace("_", " ")
+            yield LeafComparison(f"{entry.task_id}: {name}", getattr(entry, part), getattr(expected, part))
     for task_id in ours:
         if task_id not in seen:
             yield LeafComparison(f"{task_id}: entry", f"no entry for {dataset}", "an entry")

@@ -8,7 +8,7 @@ dataset folder, that `datasets` puts the results of `map`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..data.all_pairs import IMAGE_COLUMNS, all_pairs
 from ..data.folder import DatasetFolder
 from ..data.jpeg import without_orientation
 from ..data.manifest import ShardEntry
-from ..data.schema import CONFIGS
+from ..data.schema import CONFIGS, TableSpec
 from ..data.uris import image_address
 from ..utils.files import atomic_file
 from .feature_types import PairField, StoredImage, is_derived
@@ -33,12 +33,12 @@ LVLM_CONFIG = "lvlm"
 _IMAGE_TYPE = StoredImage.pa_type
 
 
-def joined_features(config: str) -> Features:
+def joined_features(config: str, specs: Mapping[str, TableSpec] = CONFIGS) -> Features:
     """Columns of a config as loaded: the stored ones, images as `StoredImage`, joined ones after the first column."""
-    stored = CONFIGS[config].features
+    stored = specs[config].features
     first, *rest = stored
     features = {first: stored[first]}
-    if CONFIGS[config].shows_pair:
+    if specs[config].shows_pair:
         features |= {name: StoredImage() for name in IMAGE_COLUMNS}
     return Features(features | {name: StoredImage() if name == "image" else stored[name] for name in rest})
 
@@ -46,7 +46,7 @@ def joined_features(config: str) -> Features:
 def split_names(folder: DatasetFolder, config: str) -> list[str]:
     """Splits of a config that can be loaded from `folder`, `all` included."""
     stored = folder.splits(config) if config in folder.configs else []
-    return [*stored, ALL] if CONFIGS[config].has_all else stored
+    return [*stored, ALL] if config in folder.specs and folder.specs[config].has_all else stored
 
 
 def split_rows(folder: DatasetFolder, config: str, split: str, min_shared: int) -> int:
@@ -90,7 +90,7 @@ def load_split(
         info.features = _derived_features(folder, config, min_shared)
         table = _numbers_table(index, info.features, split_rows(folder, config, split, min_shared))
     else:
-        info.features = joined_features(config)
+        info.features = joined_features(config, folder.specs)
         table = _joined_table(index, folder, config, split, marker)
     if in_memory:
         table = InMemoryTable(table.table)
@@ -158,7 +158,7 @@ def _numbers_table(index: Path, features: Features, rows: int) -> Table:
 
 
 def _joined_table(index: Path, folder: DatasetFolder, config: str, split: str, marker: tuple[str, str]) -> Table:
-    features = joined_features(config)
+    features = joined_features(config, folder.specs)
     if folder.rows(config, split) == 0:
         return InMemoryTable(features.arrow_schema.empty_table())
     first, *others = features

@@ -7,12 +7,10 @@ nothing.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +18,7 @@ import pyarrow.parquet as pq
 from ..data.questions.generation import LETTERS
 from ..data.schema import LVLM
 from ..errors import PredictionsError
-from ..records.header import check_provenance
+from ..records.fields import Nested, Provenance, Shape, parse_json
 from ..utils.files import atomic_file
 from .answer_store import ANSWERED
 from .circular_scores import (
@@ -49,8 +47,7 @@ ANSWERS_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class AnswersHeader:
+class AnswersHeader(Provenance):
     """Where answers come from; all of it goes into the record.
 
     Attributes:
@@ -60,17 +57,15 @@ class AnswersHeader:
         versions: of the toolkit and the libraries that asked.
         device: provider, and device or endpoint.
         created: when the last question was answered, UTC, ISO 8601.
-        judge: of a third parser, the verdicts of a judge model, see `judged.Judged.record`; None = there is none.
+        judge: of a third parser, the verdicts of a judge model, see `judge.Judged.record`; None = there is none.
+
+    Raises:
+        PredictionsError: a field that is missing, unknown, or of another type or range.
     """
 
-    model: dict[str, Any]
-    dataset: dict[str, Any]
-    settings: dict[str, dict[str, Any]]
-    versions: dict[str, str]
-    device: dict[str, Any]
-    created: str
-    judge: dict[str, Any] | None = None
-    format_version: int = ANSWERS_VERSION
+    device: Nested
+    settings: Annotated[dict[str, dict[str, Any]], Shape(dict[str, dict[str, Any]])]
+    judge: Nested | None = None
 
 
 def answers_table(
@@ -100,7 +95,8 @@ def answers_table(
         row["response"] = None if answer is None or answer.text is None else _storable(answer.text)
         row["judged"] = (judged or {}).get(place)
     table = pa.Table.from_pylist(listed, schema=ANSWERS_SCHEMA)
-    text = json.dumps(dataclasses.asdict(header), ensure_ascii=False, sort_keys=True, allow_nan=False)
+    fields = {**header.to_dict(), "format_version": ANSWERS_VERSION}
+    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, allow_nan=False)
     return check_answers(table.replace_schema_metadata({ANSWERS_HEADER_KEY: text.encode()}))
 
 
@@ -108,20 +104,15 @@ def read_answers_header(table: pa.Table) -> AnswersHeader:
     """The header of a table. Raises `PredictionsError` where it is missing, of another version or malformed."""
     stored = (table.schema.metadata or {}).get(ANSWERS_HEADER_KEY)
     if stored is None:
-        raise PredictionsError("this is no answers table: its header is missing")
+        raise PredictionsError("not an answers table: its header is missing")
     try:
-        fields = json.loads(stored)
-        if fields["format_version"] != ANSWERS_VERSION:
-            raise PredictionsError(
-                f"answers of format version {fields['format_version']!r} cannot be read, only version {ANSWERS_VERSION}"
-            )
-        header = AnswersHeader(**fields)
-        check_provenance({**fields, "counts": {}})
-        if not all(isinstance(part, dict) for part in (header.settings, *header.settings.values())):
-            raise PredictionsError("settings must be mappings")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fields = parse_json(stored, "the header")
+        if not isinstance(fields, dict) or (version := fields.pop("format_version", None)) != ANSWERS_VERSION:
+            found = version if isinstance(fields, dict) else None
+            raise PredictionsError(f"format version {found!r} cannot be read, only version {ANSWERS_VERSION}")
+        return AnswersHeader(**fields)
+    except PredictionsError as error:
         raise PredictionsError(f"the header of the answers is malformed: {error}") from None
-    return header
 
 
 def check_answers(table: pa.Table) -> pa.Table:

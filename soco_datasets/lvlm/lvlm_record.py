@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
+from pydantic import Field, model_validator
+from typing_extensions import TypedDict
 
+from ..benchmarks.soco.paper_lvlm import paper_rows
+from ..benchmarks.soco.source import HUB_RELEASE
 from ..data.questions.generation import SETTINGS
 from ..data.questions.prompts import DEFAULT_TEMPLATE, load_template
-from ..errors import PredictionsError, SocoError
-from ..records.header import check_provenance, is_counts
+from ..errors import PredictionsError, UsageError
+from ..records.base import Record
+from ..records.fields import OPEN, Count, Fraction, Nested, Shape
 from ..records.intervals import LEVEL, RESAMPLES
-from ..utils.files import atomic_write
+from ..records.ranking import OVERALL, Leaderboard, PublishedScore, RankedTask, Rules, bootstrap_of
 from .answer_store import ANSWERED
 from .answer_table import (
     answers_of,
+    check_questions,
     judged_of,
     questions_of,
     read_answers_header,
+    read_answers_table,
     write_answers,
 )
-from .circular_scores import (
-    MEASURES,
-    SCORES_VERSION,
-    first_items,
-    score_answers,
-)
+from .lvlm_rules import LVLM_TASKS, LvlmRules
 from .prompted import PromptedQuestions
+from .scores import SCORES_VERSION, first_items, score_answers
+from .tsv import FILE_NAMES
+
+if TYPE_CHECKING:
+    from ..data.folder import DatasetFolder
 
 _REPORT = ("questions_hash", "orderings", "left_out", "bootstrap", "parsers")  # fields that `score_answers` gives
+_QUESTIONS = 2000  # of a setting in the released TSVs
 
 
-@dataclass(frozen=True)
-class LvlmResult:
+class _SettingCounts(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]  # pydantic's way to configure a TypedDict
+    groups: Count
+    rows: Count
+    unanswered: Count
+
+
+class _Asked(TypedDict, total=False):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    markers: dict[str, Any] | None
+
+
+class _Protocol(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    settings: Annotated[dict[str, _Asked], Field(min_length=1)]
+
+
+class _Shares(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    average: Fraction | None
+    circular: Fraction | None
+
+
+class _SettingScores(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    overall: _Shares
+    per_supercategory: dict[str, _Shares]
+    per_category: dict[str, _Shares]
+
+
+class _ParserScores(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    settings: dict[str, _SettingScores]
+
+
+class LvlmResult(Record):
     """What one vision-language model scored on the questions of one dataset.
 
     Attributes:
@@ -46,82 +85,170 @@ class LvlmResult:
         dataset: id, revision, content_hash, and `questions`, the hash of all its question rows.
         protocol: `settings[setting]` says how it was asked: template and its hash, markers, image format ...; `judge`
             whose verdicts are the third parser, where there is one.
-        versions: of the toolkit and the libraries that asked.
         device: provider, and device or endpoint.
         counts: `counts[setting]` has groups, rows and how many rows ended how.
         created: when the last question was answered, UTC, ISO 8601.
         questions_hash, orderings, left_out, bootstrap, parsers: see `scores.score_answers`; fractions, never percent.
-        soco_lvlm_scores: version of this record.
     """
 
-    model: dict[str, Any]
-    dataset: dict[str, Any]
-    protocol: dict[str, Any]
-    versions: dict[str, str]
-    device: dict[str, Any]
-    counts: dict[str, dict[str, int]]
-    created: str
+    kind: ClassVar[str] = "lvlm"
+    version: ClassVar[int] = SCORES_VERSION
+    noun: ClassVar[str] = "record"
+    indent: ClassVar[int] = 1
+    tasks: ClassVar[Mapping[str, RankedTask]] = {
+        task: RankedTask(title, "circular")
+        for task, title in zip(LVLM_TASKS, ("LVLM Vis.", "LVLM Vis.+Desc.", "LVLM Desc."), strict=True)
+    }
+    main_task: ClassVar[str] = "lvlm_vis"
+    heading: ClassVar[str] = "circular accuracy in percent"
+    data: ClassVar[str] = "answers"
+    title: ClassVar[str] = "SOCO results in questions for vision-language models"
+    rules: ClassVar[type[Rules]] = LvlmRules
+    remake: ClassVar[str] = "soco lvlm score ANSWERS --out {record}"
+    restore: ClassVar[str] = "score again with `soco lvlm score --out`"
+    headline_leaves: ClassVar[tuple[str, tuple[str, ...]]] = ("parsers/", ("/overall/circular", "/overall/average"))
+
+    device: Nested
+    counts: Annotated[dict[str, dict[str, int]], Shape(dict[str, _SettingCounts])]
+    protocol: Annotated[dict[str, Any], Shape(_Protocol)]
     questions_hash: str
     orderings: int
-    left_out: dict[str, int] | None
-    bootstrap: dict[str, Any]
-    parsers: dict[str, dict[str, Any]]
-    soco_lvlm_scores: int = SCORES_VERSION
+    left_out: Annotated[dict[str, int], Shape(dict[str, Count])] | None
+    bootstrap: Nested
+    parsers: Annotated[dict[str, dict[str, Any]], Shape(dict[str, _ParserScores])]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def to_json(self) -> str:
-        """The record as JSON, sorted and indented: equal records give equal bytes."""
-        return json.dumps(self.to_dict(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> LvlmResult:
-        """The record from its JSON.
-
-        Raises:
-            PredictionsError: not JSON, another version, a field missing, unknown or invalid, or scores in percent.
-        """
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise PredictionsError(f"a record must be JSON: {error}") from None
-        version = fields.get("soco_lvlm_scores") if isinstance(fields, dict) else None
-        if version != SCORES_VERSION:
-            raise PredictionsError(
-                f"this is no record of a vision-language model of version {SCORES_VERSION} (soco_lvlm_scores is "
-                f"{version!r}); make it with: soco lvlm score ANSWERS --out RECORD.json"
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        settings = set(self.protocol["settings"])
+        if not settings <= set(SETTINGS) or set(self.counts) != settings:
+            raise ValueError(
+                f"protocol must name some of the settings {', '.join(SETTINGS)}, and counts count their rows"
             )
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            raise PredictionsError(f"the record has unknown or lacks fields: {', '.join(sorted(known ^ set(fields)))}")
-        check_provenance({**fields, "counts": {}})
-        result = cls(**fields)
-        try:
-            _check(result)
-        except (AttributeError, KeyError, TypeError, IndexError):
-            raise PredictionsError("the record's counts, protocol or scores are malformed") from None
-        return result
-
-    def write(self, path: str | Path) -> None:
-        """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        for parser, scores in self.parsers.items():
+            if set(scores["settings"]) != settings:
+                raise ValueError(f"parser {parser!r} must have scores of {', '.join(sorted(settings))}")
+        return self
 
     @classmethod
-    def read(cls, path: str | Path) -> LvlmResult:
-        """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
-        try:
-            return cls.from_json(Path(path).read_bytes())
-        except OSError as error:
-            raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a record JSON.") from error
-        except SocoError as error:
-            raise PredictionsError(f"{path}: {error}") from error
+    def mark(cls) -> dict[str, Any]:
+        return {"soco_lvlm_scores": cls.version}
+
+    @classmethod
+    def matches(cls, fields: Mapping[str, Any]) -> bool:
+        return "soco_lvlm_scores" in fields
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if fields["soco_lvlm_scores"] != cls.version:
+            raise PredictionsError(cls.no_match(fields))
+        return fields
+
+    @classmethod
+    def no_match(cls, fields: Any) -> str:
+        return (
+            f"not a record of a vision-language model of version {cls.version} (soco_lvlm_scores is "
+            f"{fields.get('soco_lvlm_scores')!r}); make it with: soco lvlm score ANSWERS --out RECORD.json"
+        )
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Parser -> setting -> scores."""
+        return {parser: scores["settings"] for parser, scores in self.parsers.items()}
 
     def overall(self, parser: str, setting: str) -> dict[str, Any]:
         """Shares and counts over all questions of a setting."""
         found: dict[str, Any] = self.parsers[parser]["settings"][setting]["overall"]
         return found
+
+    @classmethod
+    def read_data(cls, path: Path) -> pa.Table:
+        return read_answers_table(path)
+
+    def recompute(self, data: pa.Table) -> LvlmResult:
+        resamples, seed = bootstrap_of(self.bootstrap)
+        try:
+            return record_from_answers(data, resamples=resamples, seed=seed, level=self.bootstrap.get("level", 0))
+        except (UsageError, TypeError) as error:
+            raise PredictionsError(f"the record's intervals cannot be computed again: {error}") from error
+
+    @classmethod
+    def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
+        """Question rows, their correct letters included."""
+        check_questions(data, folder)
+        return True
+
+    @classmethod
+    def missing(cls, data: pa.Table) -> list[str]:
+        return unanswered(data)
+
+    def score(self, task: str, subset: str = OVERALL) -> float | None:
+        return LvlmRules().score(self, task, subset)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row per score: parser, setting, level ("overall", "supercategory", "category"), name, numbers."""
+        for parser, settings in self.metrics.items():
+            for setting, found in settings.items():
+                place = {"parser": parser, "setting": setting}
+                yield {**place, "level": OVERALL, "name": OVERALL, **found[OVERALL]}
+                for level in ("supercategory", "category"):
+                    for name, value in found[f"per_{level}"].items():
+                        yield {**place, "level": level, "name": name, **value}
+
+    def violations(self, board: Leaderboard) -> list[str]:
+        """Other data or rules, other questions, or not all of them."""
+        found = super().violations(board)
+        asked, rows = self.dataset.get("questions"), board.questions
+        if asked != board.questions_hash:
+            found.append(
+                f"it was asked other questions, hash {str(asked)[:12]}; {board.repo} at {board.revision[:12]} has "
+                f"{board.questions_hash[:12] or 'none'}"
+            )
+            return found
+        for setting, counts in self.counts.items():
+            if counts["rows"] != rows.get(setting):
+                found.append(
+                    f"{setting} is incomplete: it has {counts['rows']:,} of the {rows.get(setting, 0):,} rows (every "
+                    "question in its four orderings)"
+                )
+        return found
+
+    def notes(self, rules: Any) -> str:
+        model, asked = self.model, next(iter(self.protocol["settings"].values()))
+        markers = asked.get("markers") or {}
+        backbone = model["backbone"] if isinstance(model.get("backbone"), dict) else {}
+        parts = [
+            f"{rules.measure} over {self.orderings} orderings",
+            f"provider {self.device.get('provider')}",
+            f"template {asked['template']} {str(asked.get('template_hash'))[:12]}" if "template" in asked else "",
+            f"{markers.get('color')} {markers.get('shape')}" if markers else "",
+            f"{asked['image_format']} images" if "image_format" in asked else "",
+            f"at most {model['max_pixels']} pixels" if model.get("max_pixels") else "",
+            f"{model.get('convention')} convention, {backbone.get('requested_size')} px, layer {backbone.get('layer')}"
+            if backbone
+            else "",
+            str(backbone.get("dtype") or model.get("dtype") or ""),
+            f"at most {asked['max_tokens']} tokens" if "max_tokens" in asked else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    @classmethod
+    def is_benchmark(cls, dataset_id: str, record: LvlmResult | None = None) -> bool:
+        if dataset_id == HUB_RELEASE:
+            return True
+        whole = record is None or all(counts["groups"] == _QUESTIONS for counts in record.counts.values())
+        return whole and set(dataset_id.split(", ")) <= set(FILE_NAMES.values())
+
+    @classmethod
+    def published(cls) -> Iterable[PublishedScore]:
+        """Table 3; its questions are those of the released TSVs."""
+        return [
+            PublishedScore(
+                row["model"],
+                "SOCO paper, table 3, on the released questions",
+                {(task, OVERALL): float(row[setting]) for task, setting in LVLM_TASKS.items()},
+            )
+            for row in paper_rows()
+        ]
 
 
 def record_from_answers(
@@ -226,35 +353,3 @@ def _counts(table: pa.Table) -> dict[str, dict[str, int]]:
             "unanswered": outcomes[None],
         }
     return found
-
-
-def _check(result: LvlmResult) -> None:
-    settings = set(result.protocol["settings"])
-    if not settings or not settings <= set(SETTINGS) or set(result.counts) != settings:
-        raise PredictionsError(f"the record must have scores of some of {', '.join(SETTINGS)} and count their rows")
-    if not all(
-        is_counts(counts) and {"groups", "rows", "unanswered"} <= set(counts) for counts in result.counts.values()
-    ):
-        raise PredictionsError(
-            "the record's counts must be whole numbers from 0, groups, rows and unanswered among them"
-        )
-    optional = [result.left_out, *(asked.get("markers") for asked in result.protocol["settings"].values())]
-    if not all(isinstance(part, dict | None) for part in optional) or not isinstance(result.bootstrap, dict):
-        raise PredictionsError("the record's left_out, markers and bootstrap must be mappings")
-    for parser, scores in result.parsers.items():
-        if set(scores["settings"]) != settings:
-            raise PredictionsError(f"parser {parser!r} must have scores of {', '.join(sorted(settings))}")
-        for place, part in _parts(scores["settings"]):
-            for measure in MEASURES:
-                share = part[measure]
-                if share is not None and (isinstance(share, bool) or not 0 <= share <= 1):
-                    unit = ": it is in the wrong unit, percent is only shown" if 1 < share <= 100 else ""
-                    raise PredictionsError(f"parser {parser}, {place}: {measure} {share!r} is no fraction{unit}")
-
-
-def _parts(settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for setting, found in settings.items():
-        yield setting, found["overall"]
-        for breakdown in ("per_supercategory", "per_category"):
-            for name, part in found[breakdown].items():
-                yield f"{setting}/{name}", part

@@ -3,137 +3,214 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.metadata
-import json
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
+from pydantic import model_validator
 
 from .. import __version__
-from ..config import Protocol, alpha_key
-from ..errors import PredictionsError, SocoError, UsageError
-from ..utils.files import atomic_write
-from .diagnosis import OPTIONAL, check_diagnosis
+from ..benchmarks.soco.benchmark import BENCHMARK
+from ..benchmarks.task_pairs import task_pairs
+from ..benchmarks.tasks import TASKS, get_tasks
+from ..config import alpha_key
+from ..errors import PredictionsError, UsageError
+from .annotated_points import image_annotations
+from .base import Record
 from .error_analysis import error_analysis
-from .header import check_provenance, read_protocol
+from .fields import Nested, StoredProtocol
 from .intervals import RESAMPLES, bootstrap_intervals
-from .predictions import check_predictions, read_header, write_predictions
+from .pck_fields import Curves, ErrorAnalysis, Intervals, PckMetrics, Sha256, check_curve, check_tasks
+from .pck_rules import PckRules
+from .predictions import (
+    check_against_dataset,
+    check_predictions,
+    read_header,
+    read_predictions,
+    write_predictions,
+)
+from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
 from .scores import curves, score_checked
 from .validation import predictions_sha256
 
+if TYPE_CHECKING:
+    from ..data.folder import DatasetFolder
+
 SCHEMA_VERSION = 3
 _READABLE = (1, 2, 3)  # 1 had none of the optional fields, 2 had no predictions_sha256
+_OPTIONAL = ("intervals", "anatomy", "curves", "baselines")
+_PAPER_ALPHA, _PAPER_TABLES = 0.1, ("r5", "r1", "2")  # where a number is printed twice, the first of these counts
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
+class EvaluationResult(Record):
     """What one model scored on one dataset under one protocol.
 
     Attributes:
-        model: name, revision, weights hash and what else says which model it was.
-        dataset: id, revision, content_hash; "split": "all" where every pair was evaluated, not the released ones.
         protocol: how features were made, matched and scored.
-        versions: of the toolkit and the libraries.
-        device: what it ran on.
-        counts: images, pairs, keypoints, forwards, decodes.
-        created: UTC time, ISO 8601.
-        metrics: `metrics[task][reduction][alpha]`, see `score.score`; fractions, never percent.
-        intervals: how sure each overall and supercategory score is, see `bootstrap.bootstrap_intervals`.
-        anatomy: what goes wrong, see `anatomy.error_analysis`.
-        curves: PCK against the difference in azimuth, see `score.curves`.
-        baselines: what chance gets, by task.
-        predictions_sha256: of the predictions this was computed from, see `predictions_check.predictions_sha256`; None
-            where none are kept, or of a record from before version 3.
-        schema_version: of this record; an older one is brought up to date when it is read.
+        metrics: `metrics[task][reduction][alpha]`, see `scores.score`; fractions, never percent.
+        intervals: how certain each overall and supercategory score is, see `intervals.bootstrap_intervals`.
+        anatomy: the error analysis, see `error_analysis.error_analysis`.
+        curves: PCK against the difference in azimuth, see `scores.curves`.
+        baselines: chance level by task.
+        predictions_sha256: of the predictions this was computed from, see `validation.predictions_sha256`; None where
+            none are kept, or of a record from before version 3.
 
-    The four fields before the last two are None where they were not computed.
+    The other attributes are those of `base.Record`. The four fields before the last are None where they were not
+    computed. A record of an older version is brought up to date when it is read.
     """
 
-    model: dict[str, Any]
-    dataset: dict[str, Any]
-    protocol: Protocol
-    versions: dict[str, str]
-    device: str | dict[str, Any]
-    counts: dict[str, int]
-    created: str
-    metrics: dict[str, dict[str, dict[str, Any]]]
-    intervals: dict[str, Any] | None = None
-    anatomy: dict[str, Any] | None = None
-    curves: dict[str, Any] | None = None
-    baselines: dict[str, Any] | None = None
-    predictions_sha256: str | None = None
-    schema_version: int = SCHEMA_VERSION
+    kind: ClassVar[str] = "pck"
+    version: ClassVar[int] = SCHEMA_VERSION
+    tasks: ClassVar[Mapping[str, RankedTask]] = {task.name: RankedTask(task.title) for task in BENCHMARK.tasks}
+    main_task: ClassVar[str] = "soc"
+    heading: ClassVar[str] = "PCK@0.1 in percent"
+    yaml_file: ClassVar[str] = ".eval_results/soco.yaml"
+    title: ClassVar[str] = "SOCO evaluation results"
+    rules: ClassVar[type[Rules]] = PckRules
+    optional: ClassVar[tuple[str, ...]] = _OPTIONAL
+    remake: ClassVar[str] = "soco score {data} --out {record}"
+    restore: ClassVar[str] = (
+        "evaluate again with `soco evaluate` (with --split all it keeps no predictions, and none can be submitted)"
+    )
+    headline_leaves: ClassVar[tuple[str, tuple[str, ...]]] = ("metrics/", ("/overall/pck",))
+
+    protocol: StoredProtocol
+    metrics: PckMetrics
+    intervals: Intervals | None = None
+    anatomy: ErrorAnalysis | None = None
+    curves: Curves | None = None
+    baselines: Nested | None = None
+    predictions_sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _check_meaning(self) -> Self:
+        scoring = self.protocol.scoring
+        check_tasks(self.metrics, scoring.alphas, scoring.reductions)
+        for task, by_quantity in (self.curves or {}).items():
+            check_curve(task, by_quantity["azimuth"], {alpha_key(alpha) for alpha in scoring.alphas})
+        return self
 
     @property
     def split(self) -> str:
         """ "test" or "all"; of the latter no predictions are kept."""
         return str(self.dataset.get("split", "test"))
 
-    def to_json(self) -> str:
-        """The record as JSON, sorted and indented: equal records give equal bytes."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields["protocol"] = self.protocol.to_dict()
-        return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    @classmethod
+    def mark(cls) -> dict[str, Any]:
+        return {"schema_version": cls.version}
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> EvaluationResult:
-        """The record from its JSON.
+    def matches(cls, fields: Mapping[str, Any]) -> bool:
+        return "schema_version" in fields and not {"kind", "format"} & set(fields)
 
-        Raises:
-            PredictionsError: not JSON, another schema version, a field missing, unknown or invalid.
-        """
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise PredictionsError(f"a result record must be JSON: {error}") from None
-        if not isinstance(fields, dict) or "schema_version" not in fields:
-            raise PredictionsError("this is no result record: schema_version is missing")
-        if fields["schema_version"] not in _READABLE:
+    @classmethod
+    def no_match(cls, fields: Any) -> str:
+        if "schema_version" in fields:
+            return f"not a result record but of kind {fields.get('kind') or fields.get('format')!r}"
+        return "not a result record: schema_version is missing"
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if (version := fields["schema_version"]) not in _READABLE:
             raise PredictionsError(
-                f"result records of schema version {fields['schema_version']!r} cannot be read, only versions "
-                f"{_READABLE[0]} to {_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
+                f"result records of schema version {version!r} cannot be read, only versions {_READABLE[0]} to "
+                f"{_READABLE[-1]}; use the toolkit that wrote it, or score its predictions again"
             )
-        if fields["schema_version"] != SCHEMA_VERSION:
-            missing = OPTIONAL if fields["schema_version"] == 1 else ()
-            since = dict.fromkeys([*missing, "predictions_sha256"])
-            fields = {**since, **fields, "schema_version": SCHEMA_VERSION}
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            raise PredictionsError(
-                f"the result record has unknown or lacks fields: {', '.join(sorted(known ^ set(fields)))}"
-            )
-        check_provenance(fields)
+        if version != SCHEMA_VERSION:
+            fields = {**dict.fromkeys([*(_OPTIONAL if version == 1 else ()), "predictions_sha256"]), **fields}
+        differ = sorted(set(cls.model_fields) ^ (set(fields) - {"schema_version"}))  # also of those with a default
+        if differ:
+            raise PredictionsError(f"the result record has unknown or lacks fields: {', '.join(differ)}")
+        return fields
+
+    @classmethod
+    def read_data(cls, path: Path) -> pa.Table:
+        return read_predictions(path)
+
+    def recompute(self, data: pa.Table) -> EvaluationResult:
+        resamples, seed = bootstrap_of(self.intervals or {"resamples": 0, "seed": 0})
         try:
-            fields["protocol"] = read_protocol(fields.get("protocol"))
+            return record_from_predictions(data, resamples=resamples, seed=seed)
         except UsageError as error:
-            raise PredictionsError(f"the result record's protocol is invalid: {error}") from None
-        result = cls(**fields)
-        stated = result.predictions_sha256
-        if stated is not None and not (isinstance(stated, str) and re.fullmatch("[0-9a-f]{64}", stated)):
-            raise PredictionsError("the result record's predictions_sha256 must be 64 hexadecimal digits or null")
-        _check_metrics(result)
-        check_diagnosis(vars(result), result.protocol.scoring.alphas)
-        return result
-
-    def write(self, path: str | Path) -> None:
-        """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+            raise PredictionsError(f"the record's intervals cannot be computed again: {error}") from error
 
     @classmethod
-    def read(cls, path: str | Path) -> EvaluationResult:
-        """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
+    def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
+        """Queries, targets, sizes, boxes and annotations."""
         try:
-            return cls.from_json(Path(path).read_bytes())
-        except OSError as error:
-            raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a result JSON.") from error
-        except SocoError as error:
-            raise PredictionsError(f"{path}: {error}") from error
+            tasks = get_tasks(read_header(data).tasks)
+        except UsageError as error:
+            raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
+        pairs = {task.name: task_pairs(folder, task) for task in tasks}
+        check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder))
+        return True
+
+    def main_metric(self) -> tuple[str, float]:
+        """(reduction, alpha) of the headline: over pairs at 0.1 where they were scored, else the first and largest."""
+        scoring = self.protocol.scoring
+        reduction = "pair" if "pair" in scoring.reductions else scoring.reductions[0]
+        return reduction, _PAPER_ALPHA if _PAPER_ALPHA in scoring.alphas else max(scoring.alphas)
+
+    def task_names(self) -> list[str]:
+        return list(self.metrics)
+
+    @property
+    def headline(self) -> Headline:
+        name = self.main_task if self.main_task in self.metrics else next(iter(self.metrics))
+        title = TASKS[name].title if name in TASKS else name
+        return Headline(f"{title} PCK@{self.main_metric()[1]:g}", self.score(name))
+
+    def score(self, task: str, subset: str = OVERALL) -> float | None:
+        reduction, alpha = self.main_metric()
+        return PckRules(alpha=alpha, reduction=reduction).score(self, task, subset)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row per score: task, reduction, alpha, level ("overall", "supercategory", "category"), name, numbers."""
+        for task, by_reduction in self.metrics.items():
+            for reduction, by_alpha in by_reduction.items():
+                for alpha, breakdown in by_alpha.items():
+                    place = {"task": task, "reduction": reduction, "alpha": float(alpha)}
+                    yield {**place, "level": OVERALL, "name": OVERALL, **breakdown[OVERALL]}
+                    for level in ("supercategory", "category"):
+                        for name, value in breakdown[f"per_{level}"].items():
+                            yield {**place, "level": level, "name": name, **value}
+
+    def notes(self, rules: Any) -> str:
+        scoring, features = self.protocol.scoring, self.protocol.features
+        inner = "" if features.size is None else f" (network {features.size}, grid {features.grid})"
+        layer = "no layer" if features.layer is None else f"layer {features.layer}"
+        norm = "" if features.norm is None else ", after the final norm" if features.norm else ", before the final norm"
+        return f"{scoring.convention} convention, {features.image_size} px{inner}, {layer}{norm}, {features.dtype}"
+
+    @classmethod
+    def is_benchmark(cls, dataset_id: str, record: EvaluationResult | None = None) -> bool:
+        counts = {0}
+        if record is not None:
+            counts |= {
+                len(breakdown["per_category"])
+                for task in record.metrics.values()
+                for by_alpha in task.values()
+                for breakdown in by_alpha.values()
+            }
+        return any(BENCHMARK.is_full_record(dataset_id, count) for count in counts)
+
+    @classmethod
+    def published(cls) -> Iterable[PublishedScore]:
+        """The paper's models under SOCO's rules, one row per model. Its other protocols mean something else."""
+        found: dict[str, PublishedScore] = {}
+        tables = {name: place for place, name in enumerate(_PAPER_TABLES)}
+        rows = [s for s in BENCHMARK.published() if s.table in tables and s.model and s.task in cls.tasks]
+        for score in sorted(rows, key=lambda score: tables[score.table]):
+            is_headline = (score.protocol, score.reduction, score.alpha) == ("nearest", "pair", _PAPER_ALPHA)
+            if not is_headline or score.subset not in RANKED_SUBSETS:
+                continue
+            entry = found.setdefault(score.model, PublishedScore(score.model, f"{score.label}, SOCO paper", {}))
+            entry.scores.setdefault((score.task, score.subset), score.percent)
+        return found.values()
 
 
 def record_from_predictions(table: pa.Table, *, resamples: int = RESAMPLES, seed: int = 0) -> EvaluationResult:
@@ -153,10 +230,8 @@ def record_from_predictions(table: pa.Table, *, resamples: int = RESAMPLES, seed
 
 def record_of_checked(table: pa.Table, *, resamples: int = RESAMPLES, seed: int = 0) -> EvaluationResult:
     """`record_from_predictions` of a table that has been checked, as `predictions_table` and `read_predictions` do."""
-    result = _scored(table)
     intervals = bootstrap_intervals(table, resamples=resamples, seed=seed) if resamples != 0 else None
-    anatomy = error_analysis(table)
-    return dataclasses.replace(result, intervals=intervals, anatomy=anatomy, curves=curves(table) or None)
+    return _scored(table, intervals=intervals, anatomy=error_analysis(table), curves=curves(table) or None)
 
 
 def scored_record(table: pa.Table) -> EvaluationResult:
@@ -164,7 +239,7 @@ def scored_record(table: pa.Table) -> EvaluationResult:
     return _scored(check_predictions(table))
 
 
-def _scored(table: pa.Table) -> EvaluationResult:
+def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
     header = read_header(table)
     return EvaluationResult(
         model=header.model,
@@ -176,6 +251,7 @@ def _scored(table: pa.Table) -> EvaluationResult:
         created=header.created,
         metrics=score_checked(table),
         predictions_sha256=predictions_sha256(table),
+        **diagnosis,
     )
 
 
@@ -285,45 +361,3 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
 
 def _dataset(result: EvaluationResult) -> str:
     return f"{result.dataset['id']}, content hash {result.dataset['content_hash']}"
-
-
-def _check_metrics(result: EvaluationResult) -> None:
-    """Check that every task has every reduction and threshold of the protocol, and every score its counts."""
-    wanted = {
-        name: {alpha_key(alpha) for alpha in result.protocol.scoring.alphas}
-        for name in result.protocol.scoring.reductions
-    }
-    if not isinstance(result.metrics, dict) or not result.metrics:
-        raise PredictionsError("the result record's metrics must be a mapping of at least one task")
-    for task, metrics in result.metrics.items():
-        try:
-            found = {name: set(by_alpha) for name, by_alpha in metrics.items()}
-            if found != wanted:
-                raise PredictionsError(
-                    f"metrics of task {task!r} must be those of the protocol, {sorted(wanted)} at "
-                    f"{list(result.protocol.scoring.alphas)}"
-                )
-            for place, value in _values(metrics):
-                _check_value(f"{task}/{place}", value)
-        except (AttributeError, KeyError, TypeError):
-            raise PredictionsError(f"metrics of task {task!r} are malformed") from None
-
-
-def _values(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for reduction, by_alpha in metrics.items():
-        for alpha, breakdown in by_alpha.items():
-            yield f"{reduction}/{alpha}/overall", breakdown["overall"]
-            for part in ("per_supercategory", "per_category"):
-                for name, value in breakdown[part].items():
-                    yield f"{reduction}/{alpha}/{part}/{name}", value
-
-
-def _check_value(place: str, value: Mapping[str, Any]) -> None:
-    pck, numbers = value["pck"], [value[key] for key in ("pairs", "keypoints", "pairs_without_query")]
-    counted = all(isinstance(n, int) and n >= 0 for n in numbers)
-    if pck is None:
-        sound = counted and numbers[:2] == [0, 0]
-    else:
-        sound = counted and isinstance(pck, int | float) and 0 <= pck <= 1 and min(numbers[:2]) > 0
-    if not sound:
-        raise PredictionsError(f"metrics {place}: {dict(value)} is no score of 0..1 with its counts, nor null with 0")

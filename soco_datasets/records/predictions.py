@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
-from ..config import Protocol
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
 from .annotated_points import (
@@ -29,7 +28,7 @@ from .annotated_points import (
     images_from_json,
     images_to_json,
 )
-from .header import Header, TaskExpectation
+from .header import Header, PredictionsOrigin, TaskExpectation
 from .validation import (
     check_annotated,
     check_complete,
@@ -136,23 +135,13 @@ def _expectation(pairs: pa.Table, rows: pa.Table) -> TaskExpectation:
 
 
 def predictions_table(
-    tasks: Mapping[str, TaskPredictions],
-    *,
-    protocol: Protocol,
-    model: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    supercategories: Mapping[str, str | None],
-    versions: Mapping[str, str],
-    device: str | Mapping[str, Any],
-    counts: Mapping[str, int],
-    created: str,
-    images: Images | None = None,
+    tasks: Mapping[str, TaskPredictions], origin: PredictionsOrigin, images: Images | None = None
 ) -> pa.Table:
     """Join pairs and predicted points to a predictions table (`PREDICTIONS_SCHEMA`, header in its metadata).
 
     Args:
         tasks: task name -> its pairs and points.
-        protocol, model, dataset, supercategories, versions, device, counts, created: see `Header`.
+        origin: where the predictions come from.
         images: `predictions_images.image_annotations` of at least the source and target images (others are left out),
             for the anatomy of errors; None = the record will be without it.
 
@@ -176,24 +165,13 @@ def predictions_table(
         rows = rows.append_column("prediction", pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2))
         rows = rows.append_column("similarity", pa.array(similarity, pa.float32()))
         parts.append(rows.select(PREDICTIONS_SCHEMA.names).cast(PREDICTIONS_SCHEMA))
-    header = Header(
-        protocol=protocol,
-        model=dict(model),
-        dataset=dict(dataset),
-        tasks=expected,
-        supercategories=dict(supercategories),
-        versions=dict(versions),
-        device=device if isinstance(device, str) else dict(device),
-        counts=dict(counts),
-        created=created,
-    )
+    header = Header(**dict(origin), tasks=expected)
     whole = pa.concat_tables(parts) if parts else PREDICTIONS_SCHEMA.empty_table()
     metadata = {HEADER_KEY: header.to_json()}
     if images is not None:
         used = pc.unique(pa.chunked_array([*whole["source_image_id"].chunks, *whole["target_image_id"].chunks]))
         metadata[IMAGES_KEY] = images_to_json({name: images[name] for name in used.to_pylist() if name in images})
     whole = whole.replace_schema_metadata(metadata)
-    read_header(whole)
     _check_content(whole, expected)
     return whole
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from ..config import Protocol
-from ..errors import PredictionsError, UsageError
+from pydantic import BeforeValidator, Field
+
+from ..config import alpha_key
+from ..errors import PredictionsError
 from ..features.linear_probe import ProbeRecipe
-from ..utils.files import atomic_write
+from .base import Record
+from .fields import Nested, Shape, StoredProtocol
+from .ranking import Headline
 
 PROBE_FORMAT = "soco_probe"
-PROBE_SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True)
-class ProbeRecord:
+def _check_recipe(stored: Any) -> ProbeRecipe:
+    if isinstance(stored, ProbeRecipe):
+        return stored
+    try:
+        return ProbeRecipe(**stored)
+    except (ValueError, TypeError) as error:  # UsageError is a ValueError
+        raise ValueError(f"is invalid: {error}") from None
+
+
+class ProbeRecord(Record):
     """One probe of one model on one dataset. All scores are fractions, 0..1, or None where there is nothing to score.
 
     Attributes:
         model: `DenseFeatureExtractor.describe()` of the frozen backbone.
-        dataset: id, revision, content_hash.
         protocol: how features were made and scores computed.
         recipe: how the layer was trained.
-        versions: of the toolkit and the libraries.
-        device: what it ran on.
         counts: images, forwards, decodes, train_pairs, test_pairs.
-        created: UTC time, ISO 8601.
         before: scores on the test split before training, those of the backbone alone.
         variants: name -> result:
             title: what to call it in a table.
@@ -43,74 +48,55 @@ class ProbeRecord:
             metrics: split (train, selection, test) -> task -> reduction -> alpha, see `SplitScorer.metrics`, all with
                 the selected layer.
             head: file and sha256 of its safetensors; None before it was written.
-        schema_version: of this record.
+
+    The other attributes are those of `base.Record`.
     """
 
-    model: dict[str, Any]
-    dataset: dict[str, Any]
-    protocol: Protocol
-    recipe: ProbeRecipe
-    versions: dict[str, str]
-    device: str
-    counts: dict[str, int]
-    created: str
-    before: dict[str, Any]
-    variants: dict[str, dict[str, Any]]
-    schema_version: int = PROBE_SCHEMA_VERSION
+    kind: ClassVar[str] = "probe"
+    noun: ClassVar[str] = "probe record"
+    data: ClassVar[str] = ""
+    restore: ClassVar[str] = "train the probe again"
 
-    def to_json(self) -> str:
-        """The record as JSON, sorted and indented: equal records give equal bytes."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields |= {
-            "format": PROBE_FORMAT,
-            "protocol": self.protocol.to_dict(),
-            "recipe": dataclasses.asdict(self.recipe),
-        }
-        return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    protocol: StoredProtocol
+    recipe: Annotated[ProbeRecipe, BeforeValidator(_check_recipe)]
+    before: Nested
+    variants: Annotated[dict[str, dict[str, Any]], Shape(dict[str, Annotated[dict[str, Any], Field(min_length=1)]])]
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> ProbeRecord:
-        """The record from its JSON.
-
-        Raises:
-            PredictionsError: not JSON, no probe record, another schema version, a field missing, unknown or invalid.
-        """
-        try:
-            fields = json.loads(text)
-        except ValueError as error:
-            raise PredictionsError(f"a probe record must be JSON: {error}") from None
-        if not isinstance(fields, dict) or fields.pop("format", None) != PROBE_FORMAT:
-            raise PredictionsError(f'this is no probe record: it does not say "format": "{PROBE_FORMAT}"')
-        if fields.get("schema_version") != PROBE_SCHEMA_VERSION:
-            raise PredictionsError(
-                f"probe records of schema version {fields.get('schema_version')!r} cannot be read, only version "
-                f"{PROBE_SCHEMA_VERSION}; use the toolkit that wrote it, or train the probe again"
-            )
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            raise PredictionsError(
-                f"the probe record has unknown or lacks fields: {', '.join(sorted(known ^ set(fields)))}"
-            )
-        for name in ("model", "dataset", "before", "variants"):
-            if not isinstance(fields[name], dict):
-                raise PredictionsError(f"the probe record's {name} must be a mapping")
-        try:
-            fields["protocol"] = Protocol.from_dict(fields["protocol"])
-            fields["recipe"] = ProbeRecipe(**fields["recipe"])
-        except (UsageError, TypeError) as error:
-            raise PredictionsError(f"the probe record's protocol or recipe is invalid: {error}") from None
-        return cls(**fields)
-
-    def write(self, path: str | Path) -> None:
-        """Write the JSON, whole or not at all. Raises `SocoError` when the place cannot be written."""
-        atomic_write(Path(path), self.to_json())
+    def mark(cls) -> dict[str, Any]:
+        return {"format": PROBE_FORMAT, "schema_version": cls.version}
 
     @classmethod
-    def read(cls, path: str | Path) -> ProbeRecord:
-        """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
-        try:
-            return cls.from_json(Path(path).read_bytes())
-        except OSError as error:
-            raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a probe JSON.") from error
-        except PredictionsError as error:
-            raise PredictionsError(f"{path}: {error}") from error
+    def matches(cls, fields: Mapping[str, Any]) -> bool:
+        return fields.get("format") == PROBE_FORMAT
+
+    @classmethod
+    def no_match(cls, fields: Any) -> str:
+        return f'not a probe record: it does not say "format": "{PROBE_FORMAT}"'
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if (version := fields.get("schema_version")) != cls.version:
+            raise PredictionsError(
+                f"probe records of schema version {version!r} cannot be read, only version {cls.version}; use the "
+                "toolkit that wrote it, or train the probe again"
+            )
+        return fields
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"recipe": dataclasses.asdict(self.recipe)}
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """ "before" and variant -> split -> task -> reduction -> alpha."""
+        return {"before": self.before, **{name: found["metrics"] for name, found in self.variants.items()}}
+
+    @property
+    def headline(self) -> Headline:
+        """SOC of the first variant on the test split, the mean over categories, at the threshold of the recipe."""
+        alphas = self.protocol.scoring.alphas
+        alpha = alpha_key(self.recipe.alpha if self.recipe.alpha in alphas else alphas[0])
+        found: Any = next(iter(self.variants.values()), {"metrics": {}})["metrics"]
+        for key in ("test", "soc_probe", "keypoint", alpha, "overall", "pck"):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return Headline(f"SOC linear PCK@{alpha}", None if found is None else round(100 * found, 4))

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from .. import __version__
+from ..benchmarks.soco.paper_lvlm import paper_rows
 from ..data.folder import DatasetFolder
 from ..data.questions.generation import SETTINGS
 from ..data.questions.markers import MarkerStyle
@@ -26,7 +27,6 @@ from ..lvlm.question_rows import read_rows
 from ..utils.files import atomic_write
 from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
-from .paper_lvlm import paper_rows
 from .photographs import Photographs
 from .style import SERIES
 

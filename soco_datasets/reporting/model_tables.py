@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..features.model_list import ID_CHECKED, BackboneSpec
-from .paper import headline
+from ..benchmarks.soco.paper import headline
 from .terminal_tables import align, display_width
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..benchmarks.soco.source import HUB_RELEASE
+from ..benchmarks.soco.benchmark import BENCHMARK
 from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
-from .paper import paper_scores
+from ..benchmarks.soco.paper import paper_scores
 
-_CATEGORIES = 100  # of SOCO
 _ROUNDED = "2"  # the table with one decimal; the others have two
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
 
@@ -70,14 +69,13 @@ def paper_average(result: EvaluationResult) -> float | None:
 
 def is_soco(result: EvaluationResult) -> bool:
     """Whether a record is of the whole SOCO: the release on the Hub, or data of as many categories."""
-    if result.dataset["id"] == HUB_RELEASE:
-        return True
-    return any(
-        len(breakdown["per_category"]) == _CATEGORIES
+    counts = {
+        len(breakdown["per_category"])
         for task in result.metrics.values()
         for by_alpha in task.values()
         for breakdown in by_alpha.values()
-    )
+    }
+    return any(BENCHMARK.is_full_record(result.dataset["id"], count) for count in counts or {0})
 
 
 def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:

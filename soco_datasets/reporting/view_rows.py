@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from ..data.folder import DatasetFolder
-from ..data.schema import CONFIGS
 from ..errors import UsageError, unknown_name
 from ..loading.splits import ALL, LVLM_CONFIG, split_names
 from ..records.predictions import read_header, read_predictions, task_rows
@@ -46,7 +45,7 @@ def view_rows(
     Raises:
         UsageError: an unknown config, split, category or pair, a row that is not there, or nothing to draw.
     """
-    drawable = [name for name in folder.configs if name in (IMAGES_SHOWN, LVLM_CONFIG) or CONFIGS[name].is_pairs]
+    drawable = [name for name in folder.configs if name in (IMAGES_SHOWN, LVLM_CONFIG) or folder.specs[name].is_pairs]
     if config not in drawable:
         raise unknown_name("config to view", config, drawable)
     splits = split_names(folder, config)
@@ -132,7 +131,7 @@ def _chosen(
             raise UsageError("Of the split all, rows are named by their number: give --rows, not a category or a pair.")
         return np.unique(np.linspace(0, total - 1, min(number, total)).astype(int)).tolist() if total else []
     if pairs:
-        if not CONFIGS[config].is_pairs:
+        if not folder.specs[config].is_pairs:
             raise UsageError(f"{config} has no pairs: give --rows or --category.")
         ids = folder.table(config, split, columns=["pair_id"])["pair_id"].to_pylist()
         place = {pair_id: row for row, pair_id in enumerate(ids)}
@@ -140,7 +139,7 @@ def _chosen(
             if pair_id not in place:
                 raise unknown_name("pair", pair_id, ids)
         return [place[pair_id] for pair_id in pairs]
-    column = "pair_group" if CONFIGS[config].is_pairs else "category"
+    column = "pair_group" if folder.specs[config].is_pairs else "category"
     groups = folder.table(config, split, columns=[column])[column].to_pylist()
     wanted = None if category is None else _known(category, sorted(set(groups)))
     queues: dict[str, list[int]] = {}

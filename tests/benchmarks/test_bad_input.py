@@ -34,7 +34,7 @@ def release(tmp_path: Path) -> Path:
 def refused(release: Path, out: Path, **options: Any) -> str:
     """The message of a build that must be refused and must leave nothing behind."""
     with pytest.raises(ReleaseError) as error:
-        build_dataset(str(release), out, **options)
+        build_dataset(str(release), out, options=BuildOptions(**options))
     assert not out.exists()
     return str(error.value)
 
@@ -248,7 +248,7 @@ def test_everything_wrong_is_named_in_one_run(release: Path, tmp_path: Path) -> 
 def test_skip_bad_leaves_out_what_is_wrong_and_counts_it(release: Path, tmp_path: Path) -> None:
     first_pair(release).write_text("{not json")
     (release / "Images/bus/bus_2.JPEG").write_bytes(b"")
-    result = build_dataset(str(release), tmp_path / "out", skip_bad=True)
+    result = build_dataset(str(release), tmp_path / "out", options=BuildOptions(skip_bad=True))
     rows = result.manifest["counts"]["rows"]
     assert rows["images"] == {"test": 5}
     assert rows["soc"] == {"test": 5 + 2}  # car lost one pair, bus the four that show bus_2

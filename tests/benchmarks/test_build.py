@@ -18,6 +18,7 @@ from datasets import Image, get_dataset_config_names, load_dataset
 from helpers.shared_data import ORACLE, REAL_SAMPLE, needs_photographs
 from helpers.small_release import jpeg, make_release, write_json, zip_release
 
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.correspondence.probe_pairs import read_split
 from soco_datasets.data.folder import open_folder
@@ -94,7 +95,7 @@ def test_side_files_are_kept_verbatim(release: Path, tmp_path: Path) -> None:
 def test_plain_datasets_loads_every_config(release: Path, tmp_path: Path) -> None:
     for format in ("arrow", "parquet"):
         out = tmp_path / format
-        build_dataset(str(release), out, format=format)
+        build_dataset(str(release), out, options=BuildOptions(format=format))
         for name, spec in CONFIGS.items():
             loaded = load_dataset(str(out), name, cache_dir=str(tmp_path / "hf"))
             assert set(loaded) == set(spec.splits), name
@@ -124,7 +125,7 @@ def test_two_builds_are_byte_identical_and_zips_give_the_same_content(release: P
     build_dataset(str(release), tmp_path / "b")
     assert tree_hash(tmp_path / "a") == tree_hash(tmp_path / "b")
     zipped = build_dataset(str(zip_release(release, tmp_path / "zips")), tmp_path / "c")
-    parquet = build_dataset(str(release), tmp_path / "d", format="parquet")
+    parquet = build_dataset(str(release), tmp_path / "d", options=BuildOptions(format="parquet"))
     assert first.manifest["content_hash"] == zipped.manifest["content_hash"] == parquet.manifest["content_hash"]
     assert zipped.manifest["source"]["kind"] == "zips"
 
@@ -137,7 +138,7 @@ def test_content_hash_sees_a_moved_point_and_a_changed_pixel(release: Path, tmp_
 
 def test_shards_are_split_by_size_and_read_back_whole(release: Path, tmp_path: Path) -> None:
     whole = build_dataset(str(release), tmp_path / "whole")
-    split = build_dataset(str(release), tmp_path / "split", max_shard_size="3KB")
+    split = build_dataset(str(release), tmp_path / "split", options=BuildOptions(max_shard_size="3KB"))
     for config in ("soc", "images"):
         shards = [shard for shard in split.manifest["shards"] if shard["config"] == config]
         assert len(shards) > 1
@@ -149,7 +150,7 @@ def test_shards_are_split_by_size_and_read_back_whole(release: Path, tmp_path: P
         assert table.equals(whole_table)
     assert whole.manifest["content_hash"] == split.manifest["content_hash"]
     with pytest.raises(UsageError, match="is not a size"):
-        build_dataset(str(release), tmp_path / "x", max_shard_size="lots")
+        build_dataset(str(release), tmp_path / "x", options=BuildOptions(max_shard_size="lots"))
 
 
 def test_manifest_counts_and_hashes_are_true(release: Path, tmp_path: Path) -> None:
@@ -169,8 +170,8 @@ def test_missing_pairs_are_drawn_deterministically(release: Path, tmp_path: Path
     for subset in ("intra", "cross"):
         for path in sorted((release / "PairAnnotations" / subset).rglob("*.json")):
             path.unlink()
-    first = build_dataset(str(release), tmp_path / "a", test_pairs=4)
-    again = build_dataset(str(release), tmp_path / "b", test_pairs=4)
+    first = build_dataset(str(release), tmp_path / "a", options=BuildOptions(test_pairs=4))
+    again = build_dataset(str(release), tmp_path / "b", options=BuildOptions(test_pairs=4))
     assert first.manifest["content_hash"] == again.manifest["content_hash"]
     assert "drawn (seed 0" in first.manifest["pairs"]["intra"]
     soc = open_folder(tmp_path / "a").table("soc", "test").to_pylist()
@@ -181,7 +182,7 @@ def test_missing_pairs_are_drawn_deterministically(release: Path, tmp_path: Path
     assert all(row["source_category"] != row["target_category"] for row in cross)
     assert (
         first.manifest["content_hash"]
-        != build_dataset(str(release), tmp_path / "c", test_pairs=4, seed=1).manifest["content_hash"]
+        != build_dataset(str(release), tmp_path / "c", options=BuildOptions(test_pairs=4, seed=1)).manifest["content_hash"]
     )
 
 
@@ -206,7 +207,7 @@ def test_out_in_use_is_refused_and_overwrite_replaces_it(release: Path, tmp_path
     with pytest.raises(UsageError, match="is not empty"):
         build_dataset(str(release), out)
     assert (out / "precious.txt").read_text() == "mine"
-    build_dataset(str(release), out, overwrite=True)
+    build_dataset(str(release), out, options=BuildOptions(overwrite=True))
     assert (out / "manifest.json").is_file()
     assert not (out / "precious.txt").exists()
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -218,13 +219,13 @@ def test_overwrite_never_deletes_the_release_itself(inside: str, release: Path, 
     (out / inside).parent.mkdir(parents=True, exist_ok=True)
     release.rename(out / inside)
     with pytest.raises(UsageError, match="holds the release"):
-        build_dataset(str(out / inside), out, overwrite=True)
+        build_dataset(str(out / inside), out, options=BuildOptions(overwrite=True))
     assert (out / inside / "Images/car/car_1.JPEG").is_file()
 
 
 def test_a_revision_is_of_the_hub_only(release: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'main' is of a Hub release"):
-        build_dataset(str(release), tmp_path / "out", revision="main")
+        build_dataset(str(release), tmp_path / "out", options=BuildOptions(revision="main"))
 
 
 def test_a_snapshot_in_the_cache_of_the_hub(release: Path, tmp_path: Path) -> None:
@@ -238,20 +239,20 @@ def test_a_snapshot_in_the_cache_of_the_hub(release: Path, tmp_path: Path) -> No
         link.parent.mkdir(parents=True, exist_ok=True)
         path.rename(cache / "blobs" / str(number))
         link.symlink_to(cache / "blobs" / str(number))
-    result = build_dataset(str(snapshot), tmp_path / "out", strict=True)
+    result = build_dataset(str(snapshot), tmp_path / "out", options=BuildOptions(strict=True))
     assert result.manifest["counts"]["images"] == 6
     assert result.manifest["counts"]["rows"]["annotations"] == {"test": 8}
 
 
 def test_pairs_are_drawn_from_keypoint_annotations_when_asked(release: Path, tmp_path: Path) -> None:
     shutil.rmtree(release / "PairAnnotations")
-    result = build_dataset(str(release), tmp_path / "out", draw_pairs=True)
+    result = build_dataset(str(release), tmp_path / "out", options=BuildOptions(draw_pairs=True))
     assert {origin[:5] for origin in result.manifest["pairs"].values()} == {"drawn"}
     assert result.manifest["counts"]["rows"]["soc"] == {"test": 6}
     assert result.manifest["counts"]["keypoints"] == 3 * 4 + 3 * 3
     shutil.rmtree(release / "KeypointAnnotations")
     with pytest.raises(ReleaseError, match="no KeypointAnnotations"):
-        build_dataset(str(release), tmp_path / "out2", draw_pairs=True)
+        build_dataset(str(release), tmp_path / "out2", options=BuildOptions(draw_pairs=True))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
@@ -339,7 +340,7 @@ def test_names_outside_ascii_meet_in_nfc(release: Path, tmp_path: Path) -> None:
 
 @needs_photographs
 def test_the_real_sample_comes_out_barely_larger_than_its_jpegs(tmp_path: Path) -> None:
-    result = build_dataset(str(REAL_SAMPLE), tmp_path / "out", strict=True)
+    result = build_dataset(str(REAL_SAMPLE), tmp_path / "out", options=BuildOptions(strict=True))
     jpegs = sum(path.stat().st_size for path in (REAL_SAMPLE / "Images").rglob("*.JPEG"))
     built = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert result.manifest["counts"]["image_bytes"] == jpegs
@@ -347,7 +348,7 @@ def test_the_real_sample_comes_out_barely_larger_than_its_jpegs(tmp_path: Path) 
 
 
 def test_the_awkward_but_well_formed_oracle_builds_strictly(tmp_path: Path) -> None:
-    result = build_dataset(str(ORACLE / "SOCOv1"), tmp_path / "out", strict=True)
+    result = build_dataset(str(ORACLE / "SOCOv1"), tmp_path / "out", options=BuildOptions(strict=True))
     rows = result.manifest["counts"]["rows"]
     assert rows["soc"] == {"test": 128}
     assert rows["cross_soc"] == {"test": 141}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -310,6 +309,6 @@ def test_the_command_writes_a_record_and_says_that_there_are_no_predictions(
 
 
 def test_a_split_that_is_neither_is_refused(by_rows: EvaluationResult) -> None:
-    other = dataclasses.replace(by_rows, dataset={**by_rows.dataset, "split": "train"})
+    other = by_rows.model_copy(update={"dataset": {**by_rows.dataset, "split": "train"}})
     with pytest.raises(PredictionsError, match="split test or all"):
         EvaluationResult.from_json(other.to_json())

@@ -11,12 +11,13 @@ from helpers.pair_tables import run_config
 from helpers.shared_builds import built_mini
 from helpers.shared_data import ORACLE
 
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.config import CachePolicy, ScoringConfig
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
 from soco_datasets.correspondence.memory_needs import Needs, memory_needs
-from soco_datasets.correspondence.plan import make_plan, task_pairs
+from soco_datasets.correspondence.plan import make_plan
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -28,16 +27,18 @@ from helpers.small_release import zip_release
 from helpers.tiny_models import make
 
 from soco_datasets.benchmarks import image_files
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.image_files import check_images
 from soco_datasets.benchmarks.soco import release
 from soco_datasets.benchmarks.soco.source import open_release
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
 from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.plan import make_plan, task_pairs
+from soco_datasets.correspondence.plan import make_plan
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.distributed import plan_shards as shares
@@ -66,7 +67,9 @@ def mini_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(mini_release: Path) -> DatasetFolder:
-    return open_folder(build_dataset(str(mini_release), mini_release.with_name("built"), skip_bad=True).path)
+    return open_folder(
+        build_dataset(str(mini_release), mini_release.with_name("built"), options=BuildOptions(skip_bad=True)).path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def remote(cluster: None, spec: ExtractorSpec) -> Iterator[RayExtractor]:
 def assert_same(found: Evaluation, usual: Evaluation) -> None:
     rows, expected = (part.predictions.replace_schema_metadata(None) for part in (found, usual))
     assert rows.equals(expected)
-    ours, theirs = (dataclasses.replace(part.result, created="", counts={}) for part in (found, usual))
+    ours, theirs = (part.result.model_copy(update={"created": "", "counts": {}}) for part in (found, usual))
     assert ours == theirs
 
 
@@ -143,7 +146,7 @@ class TestTwoWorkers:
             evaluate_all_pairs(model, folder, tasks, run=RunConfig(block_points=500)) for model in (remote, spec.load())
         )
         assert ours.counts.pop("redone") == 0
-        assert dataclasses.replace(ours, created="") == dataclasses.replace(theirs, created="")
+        assert ours.model_copy(update={"created": ""}) == theirs.model_copy(update={"created": ""})
 
     def test_a_worker_lost_between_the_stages_costs_its_own_shares(
         self,
@@ -307,7 +310,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
     monkeypatch.setattr(release, "_CHUNK", 37)
     monkeypatch.setattr(image_files, "_CHUNK", 7)
     options: dict[str, Any] = {"max_shard_size": "100KB", "skip_bad": True}
-    alone = build_dataset(str(mini_release), tmp_path / "alone", **options)
+    alone = build_dataset(str(mini_release), tmp_path / "alone", options=BuildOptions(**options))
     assert alone.manifest["findings"]["counts"]["error"]
     with ray_mapper(workers=2) as mapper:
 
@@ -318,7 +321,7 @@ def test_a_build_by_two_workers_one_of_them_killed_is_the_same_to_the_byte(
                 yield result
 
         killed = [next(mapper(eval, ["__import__('os').getpid()"]))]
-        build_dataset(str(mini_release), tmp_path / "together", mapper=killing, **options)
+        build_dataset(str(mini_release), tmp_path / "together", options=BuildOptions(**options), mapper=killing)
     assert not killed
     assert "died" in caplog.text
     assert tree_hash(tmp_path / "together") == tree_hash(tmp_path / "alone")

@@ -19,7 +19,7 @@ from soco_datasets.features.backbones import load_backbone, own_statistics, pref
 from soco_datasets.features.families import ADAPTERS, family_of
 from soco_datasets.features.model_list import BACKBONES, ID_CHECKED, BackboneSpec, listed
 from soco_datasets.features.preprocess import NAMED_STATISTICS
-from soco_datasets.reporting.paper import headline, paper_scores
+from soco_datasets.benchmarks.soco.paper import headline, paper_scores
 
 # Table r5 of the paper.
 NAMES = [

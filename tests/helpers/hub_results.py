@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.config import Protocol
 from soco_datasets.correspondence.evaluate import dataset_provenance
-from soco_datasets.correspondence.plan import task_pairs
 from soco_datasets.data.folder import open_folder
 from soco_datasets.hub.eval_yaml import render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of
-from soco_datasets.hub.record_pck import PckRecordType
-from soco_datasets.hub.rules import Leaderboard
 from soco_datasets.records.annotated_points import image_annotations
-from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
+from soco_datasets.records.header import PredictionsOrigin
 from soco_datasets.records.predictions import TaskPredictions, predictions_table
+from soco_datasets.records.ranking import Leaderboard
 
 TASKS = ("cc", "soc", "cross_soc")
 REVISION = "1234567890" * 4
@@ -40,7 +40,7 @@ def published(folder: Path, revision: str = REVISION) -> Leaderboard:
 
 
 def predictions_beside(record: Path) -> Path:
-    return Path(PckRecordType().data_beside(record.as_posix()))
+    return Path(EvaluationResult.data_beside(record.as_posix()))
 
 
 @cache
@@ -80,8 +80,8 @@ def make_result(
         "device": "cpu",
         "counts": {"images": len(images)},
         "created": "2026-01-31T12:00:00+00:00",
-        "images": images,
     }
-    table = predictions_table(answered, **{**header, **fields})
+    images = fields.pop("images", images)
+    table = predictions_table(answered, PredictionsOrigin(**{**header, **fields}), images)
     record, _ = write_evaluation(out, table, record_from_predictions(table, resamples=resamples))
     return record

@@ -13,6 +13,7 @@ import pyarrow as pa
 from soco_datasets.config import CachePolicy, FeatureConfig, Protocol, RunConfig, ScoringConfig
 from soco_datasets.data.schema import PAIRS
 from soco_datasets.geometry import cells_to_unit, unit_to_pixels
+from soco_datasets.records.header import PredictionsOrigin
 from soco_datasets.records.predictions import TaskPredictions, predictions_table
 
 MODEL = "dinov2_tiny_p14"
@@ -79,9 +80,9 @@ def build(tasks: dict[str, TaskPredictions], protocol: Protocol | None = None, *
         "counts": {"images": 8, "pairs": 5, "keypoints": 6, "forwards": 8, "decodes": 8},
         "created": "2026-01-31T12:00:00+00:00",
     }
-    return predictions_table(
-        tasks, protocol=protocol or Protocol(ScoringConfig(convention="centered")), **{**header, **fields}
-    )
+    images = fields.pop("images", None)
+    used = protocol or Protocol(ScoringConfig(convention="centered"))
+    return predictions_table(tasks, PredictionsOrigin(**{"protocol": used, **header, **fields}), images)
 
 
 def small_table(**fields: Any) -> pa.Table:

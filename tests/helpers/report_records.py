@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from helpers.pair_tables import pairs_table
+from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import TASKS
 from soco_datasets.config import Protocol, ScoringConfig
-from soco_datasets.correspondence.plan import task_pairs
 from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.records.annotated_points import image_annotations
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
+from soco_datasets.records.header import PredictionsOrigin
 from soco_datasets.records.predictions import TaskPredictions, predictions_table, query_rows
 
 POINTS = {
@@ -137,19 +138,21 @@ def _table(
     named = {"id": dataset, "revision": None, "content_hash": dataset} if isinstance(dataset, str) else dataset
     return predictions_table(
         tasks,
-        protocol=protocol or Protocol(ScoringConfig(convention="centered")),
-        model={"name": model, "revision": None, "weights_hash": None},
-        dataset=named,
-        supercategories={name: supercategories.get(name) for name in categories},
-        versions={"soco_datasets": "0"},
-        device="cpu",
-        counts={
-            "images": 4 * len(categories),
-            "pairs": 12 * len(categories),
-            "keypoints": 1,
-            "forwards": 1,
-            "decodes": 1,
-        },
-        created="2026-01-31T12:00:00+00:00",
-        images=images,
+        PredictionsOrigin(
+            protocol=protocol or Protocol(ScoringConfig(convention="centered")),
+            model={"name": model, "revision": None, "weights_hash": None},
+            dataset=named,
+            supercategories={name: supercategories.get(name) for name in categories},
+            versions={"soco_datasets": "0"},
+            device="cpu",
+            counts={
+                "images": 4 * len(categories),
+                "pairs": 12 * len(categories),
+                "keypoints": 1,
+                "forwards": 1,
+                "decodes": 1,
+            },
+            created="2026-01-31T12:00:00+00:00",
+        ),
+        images,
     )

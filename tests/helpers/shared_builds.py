@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 
 
@@ -18,5 +19,5 @@ def built_mini() -> Path:
     out = shared / "mini"
     with FileLock(shared / "mini.lock"):
         if not out.exists():
-            build_dataset("mini", out, max_shard_size="1MB")
+            build_dataset("mini", out, options=BuildOptions(max_shard_size="1MB"))
     return out

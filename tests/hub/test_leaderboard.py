@@ -14,6 +14,7 @@ from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soco_datasets.benchmarks.soco.paper import headline
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
 from soco_datasets.hub.leaderboard import (
@@ -26,9 +27,8 @@ from soco_datasets.hub.leaderboard import (
     tasks_in,
     to_json,
 )
-from soco_datasets.hub.record_pck import PckRecordType
 from soco_datasets.hub.sources import local_entries
-from soco_datasets.reporting.paper import headline
+from soco_datasets.records.evaluation import EvaluationResult
 
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m=1+1"
 
@@ -53,7 +53,7 @@ def hub(built_mini: Path):
 
 
 def test_the_papers_forty_models_are_there() -> None:
-    entries = paper_entries([PckRecordType()])
+    entries = paper_entries([EvaluationResult])
     assert len(entries) == 40
     for entry in entries:
         assert {task: percent for (task, part), percent in entry.scores.items() if part == "overall"} == headline(
@@ -153,7 +153,7 @@ def test_an_altered_local_result_is_marked(built_mini: Path, tmp_path: Path) -> 
 def test_ranks_are_one_plus_the_number_of_better_ones(values: list[float]) -> None:
     entries = [Entry(f"m{place}", "hub", "not verified", {("soc", "overall"): v}) for place, v in enumerate(values)]
     for standing in standings(entries, "soc"):
-        assert standing.rank == 1 + sum(value > standing.percent for value in values)
+        assert standing.rank == 1 + sum(value > standing.value for value in values)
 
 
 def test_names_and_notes_stay_data() -> None:

@@ -23,18 +23,18 @@ from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.hub.eval_yaml import benchmark, render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of, rules_of
 from soco_datasets.hub.leaderboard import paper_entries
-from soco_datasets.hub.record_lvlm import LvlmRecordType
-from soco_datasets.hub.record_types import RECORD_TYPES, find_ranked_task
+from soco_datasets.hub.recompute import ResultFiles
 from soco_datasets.hub.sources import local_entries
 from soco_datasets.hub.submission import Checksums, SubmissionError, entries_yaml, make_entries, parse_entries
 from soco_datasets.hub.submit import prepare
 from soco_datasets.hub.verify import Verdict, check_submission
 from soco_datasets.lvlm.answer_table import ANSWERS_HEADER_KEY, read_answers_table, write_answers
 from soco_datasets.lvlm.lvlm_record import LvlmResult, answers_beside, record_from_answers
+from soco_datasets.records.registry import find_ranked_task, ranked_types
 from soco_datasets.utils.files import sha256_file
 
 TOKEN = "hf_bobSecretToken1234"
-MODEL, ARTIFACTS, KIND = "lab/vlm", "bob/results", LvlmRecordType()
+MODEL, ARTIFACTS = "lab/vlm", "bob/results"
 YAML_FILE = ".eval_results/soco_lvlm.yaml"
 
 
@@ -117,7 +117,7 @@ def test_a_model_may_have_results_of_both_kinds(
     submitted(hub, tmp_path, pck)
     submitted(hub, tmp_path, result)
     model = hub.repo("model", MODEL)
-    assert sorted(pull.title for pull in model.discussions.values()) == sorted(kind.title for kind in RECORD_TYPES)
+    assert sorted(pull.title for pull in model.discussions.values()) == sorted(kind.title for kind in ranked_types())
     model.merge(1)
     model.merge(2)
     both = run_soco(hub, tmp_path, "verify", MODEL, "--data", built_mini).stdout
@@ -220,12 +220,12 @@ class Sent:
     def submit(self) -> None:
         stated = LvlmResult.read(self.record)
         pins = Checksums(sha256_file(self.record), sha256_file(self.answers))
-        self.entries = make_entries(KIND, stated, self.board, MODEL, ARTIFACTS, pins)
+        self.entries = make_entries(stated, self.board, MODEL, ARTIFACTS, pins)
 
     def verdict(self) -> Verdict:
         entries = parse_entries(entries_yaml(self.entries).encode(), "it")
-        files = {"record": self.record, "data": self.answers, "folder": open_folder(self.folder)}
-        return check_submission("it", KIND, entries, model_repo=MODEL, board=self.board, **files)
+        files, folder = ResultFiles(LvlmResult, self.record, self.answers), open_folder(self.folder)
+        return check_submission("it", files, entries, model_repo=MODEL, board=self.board, folder=folder)
 
 
 def alter_reply(sent: Sent, draw: st.DataObject) -> None:
@@ -325,7 +325,7 @@ def test_local_records_are_ranked_with_their_supercategories(built_mini: Path, r
 
 
 def test_the_papers_table_three() -> None:
-    entries = {entry.model: entry.scores for entry in paper_entries([KIND])}
+    entries = {entry.model: entry.scores for entry in paper_entries([LvlmResult])}
     assert len(entries) == 10
     assert entries["Qwen3-VL-8B"] == {
         ("lvlm_vis", "overall"): 34.2,
@@ -341,11 +341,11 @@ def test_every_task_of_the_benchmark_is_of_one_kind() -> None:
     for task in tasks:
         known = find_ranked_task(task["id"])
         assert known is not None
-        assert sum(known[0] in kind.tasks for kind in RECORD_TYPES) == 1
+        assert sum(known[0] in kind.tasks for kind in ranked_types()) == 1
     assert (
-        len({kind.yaml_file for kind in RECORD_TYPES})
-        == len({kind.data_file for kind in RECORD_TYPES})
-        == len(RECORD_TYPES)
+        len({kind.yaml_file for kind in ranked_types()})
+        == len({kind.data_file() for kind in ranked_types()})
+        == len(ranked_types())
     )
 
 

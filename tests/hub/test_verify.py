@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import UsageError
-from soco_datasets.hub.record_pck import PckRecordType
-from soco_datasets.hub.record_types import kind_of_record, record_beside
+from soco_datasets.hub.recompute import ResultFiles
 from soco_datasets.hub.submission import Checksums, SubmissionError, entries_yaml, make_entries, parse_entries, place_of
 from soco_datasets.hub.submissions import parse_address
 from soco_datasets.hub.verify import Verdict, check_files, check_submission, verify_file
-from soco_datasets.records.evaluation import record_from_predictions
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions
 from soco_datasets.records.predictions import HEADER_KEY, read_predictions, write_predictions
+from soco_datasets.records.registry import record_beside
 from soco_datasets.utils.files import sha256_file
 
-MODEL, ARTIFACTS, PCK = "lab/model", "alice/soco-submissions", PckRecordType()
+MODEL, ARTIFACTS = "lab/model", "alice/soco-submissions"
 
 
 class Sent:
@@ -36,7 +36,7 @@ class Sent:
         self.folder, self.record, self.predictions = folder, record, predictions_beside(record)
         self.board = published(folder)
         self.stated = record_from_predictions(read_predictions(self.predictions), resamples=20)
-        self.entries = make_entries(PCK, self.stated, self.board, MODEL, ARTIFACTS, self.pins)
+        self.entries = make_entries(self.stated, self.board, MODEL, ARTIFACTS, self.pins)
 
     @property
     def pins(self) -> Checksums:
@@ -45,12 +45,10 @@ class Sent:
     def verdict(self) -> Verdict:
         return check_submission(
             "it",
-            PCK,
+            ResultFiles(EvaluationResult, self.record, self.predictions),
             parse_entries(entries_yaml(self.entries).encode(), "it"),
             model_repo=MODEL,
             board=self.board,
-            record=self.record,
-            data=self.predictions,
             folder=open_folder(self.folder),
         )
 
@@ -95,11 +93,11 @@ def test_local_files_are_caught_too_whatever_one_prediction_moves(
     """Nothing pins them but the record itself; most points can move a little without a hit more or less."""
     sent = copy_of(original, built_mini, tmp_path)
     table = read_predictions(sent.predictions)
-    kind = kind_of_record(sent.record)
-    assert check_files("files", kind, sent.record, sent.predictions, None).matches
+    files = ResultFiles.of(sent.record)
+    assert check_files("files", files, None).matches
     for row in range(0, len(table), len(table) // 5):
         write_predictions(sent.predictions, moved(table, row, 1e-9))
-        verdict = check_files("files", kind, sent.record, sent.predictions, None)
+        verdict = check_files("files", files, None)
         assert "predictions_sha256" in {check.name for check in verdict.checks if not check.agrees}
         assert not verdict.matches
 
@@ -190,7 +188,7 @@ def alter_set_of_entries(sent: Sent, draw: st.DataObject) -> None:
 
 def repin(sent: Sent) -> None:
     """New hashes in notes and address, the rest of the YAML as it was."""
-    again = make_entries(PCK, sent.stated, sent.board, MODEL, ARTIFACTS, sent.pins)
+    again = make_entries(sent.stated, sent.board, MODEL, ARTIFACTS, sent.pins)
     pinned = again[0]
     sent.entries = [dataclasses.replace(e, notes=pinned.notes, source_url=pinned.source_url) for e in sent.entries]
 
@@ -199,7 +197,7 @@ def submit_again(sent: Sent) -> None:
     """Everything that follows from the predictions made to fit them."""
     record = record_from_predictions(read_predictions(sent.predictions), resamples=20)
     record.write(sent.record)
-    sent.entries = make_entries(PCK, record, sent.board, MODEL, ARTIFACTS, sent.pins)
+    sent.entries = make_entries(record, sent.board, MODEL, ARTIFACTS, sent.pins)
 
 
 ALTERATIONS = [alter_prediction, alter_reference, alter_number, alter_protocol, alter_revision, alter_set_of_entries]
@@ -226,7 +224,7 @@ def test_altered_numbers_are_named(built_mini: Path, original: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda sent: sent.predictions.unlink(), "is not there"),
+        (lambda sent: sent.predictions.unlink(), "is missing"),
         (lambda sent: sent.predictions.write_bytes(b"PAR1"), "not a whole Parquet file"),
         (lambda sent: sent.record.write_text("{}"), "schema_version is missing"),
         (lambda sent: sent.record.write_text("[" * 10**5), "must be JSON"),

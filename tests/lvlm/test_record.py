@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -100,7 +99,7 @@ def test_what_is_not_answered_is_named_and_refused() -> None:
 
 def test_questions_are_compared_with_the_dataset() -> None:
     folder = mini()
-    stated = dataclasses.replace(HEADER, dataset={**HEADER.dataset, "content_hash": folder.content_hash})
+    stated = HEADER.model_copy(update={"dataset": {**HEADER.dataset, "content_hash": folder.content_hash}})
     rows = read_rows(folder, "vis")
     check_questions(answers_table(stated, rows, {}), folder)
     with pytest.raises(PredictionsError, match="4 row\\(s\\) lack, such as vis index 0"):
@@ -175,8 +174,8 @@ def test_prompts_tell_another_wording_than_the_one_stated() -> None:
     keys = list(asked.all_keys())
     answers = {("vis", row["index"]): Answer("A", key=key) for row, key in zip(rows, keys, strict=True)}
     stated = {"template_hash": DEFAULT_TEMPLATE.hash, "markers": {"shape": "arrow", "color": "red"}}
-    record_from_answers(answers_table(dataclasses.replace(HEADER, settings={"vis": stated}), rows, answers))
-    blue = dataclasses.replace(HEADER, settings={"vis": {**stated, "markers": {"shape": "arrow", "color": "blue"}}})
+    record_from_answers(answers_table(HEADER.model_copy(update={"settings": {"vis": stated}}), rows, answers))
+    blue = HEADER.model_copy(update={"settings": {"vis": {**stated, "markers": {"shape": "arrow", "color": "blue"}}}})
     with pytest.raises(PredictionsError, match="8 answer\\(s\\) are to another wording or other markers"):
         record_from_answers(answers_table(blue, rows, answers))
 
@@ -221,7 +220,7 @@ def test_where_answers_come_from(tmp_path: Path) -> None:
     assert asked.device == {"provider": "openai-api", "base_url": "host"}
     assert asked.created == run["created"]
     assert asked.settings["vis"]["template_hash"] == "t"
-    assert "secret" not in json.dumps(dataclasses.asdict(asked))
+    assert "secret" not in json.dumps(asked.to_dict())
 
     path.write_text(path.read_text() + lines[-1])  # the run went on and was killed: its record is of fewer answers
     killed = header_of(path)
@@ -241,4 +240,4 @@ def test_folders_of_a_machine_stay_private(tmp_path: Path) -> None:
     run_record_path(path).write_text(json.dumps({**record, "model": local}))
     found = header_of(path)
     assert (found.model["name"], found.device) == ("tiny", {"provider": "soco_hf", "device": "cpu"})
-    assert "/home" not in json.dumps(dataclasses.asdict(found))
+    assert "/home" not in json.dumps(found.to_dict())

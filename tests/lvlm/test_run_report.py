@@ -9,6 +9,7 @@ from helpers.small_questions import small_asked
 from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.benchmarks.soco.paper_lvlm import paper_rows
 from soco_datasets.commands import lvlm_report
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.generation import LETTERS
@@ -19,7 +20,6 @@ from soco_datasets.lvlm.circular_scores import Answer
 from soco_datasets.lvlm.question_rows import read_rows
 from soco_datasets.reporting.lvlm_gallery import choose_questions
 from soco_datasets.reporting.lvlm_page import write_lvlm_page
-from soco_datasets.reporting.paper_lvlm import paper_rows
 
 
 @pytest.fixture(scope="module")

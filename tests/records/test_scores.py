@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -162,7 +161,7 @@ def test_results_of_other_weights_of_the_same_name_are_not_replaced(tmp_path):
     result = record_from_predictions(small_table())
     model = {**result.model, "weights_hash": "a" * 64}
     check_replaces_own(tmp_path, model)
-    dataclasses.replace(result, model=model).write(tmp_path / f"{result.model['name']}.json")
+    result.replace(model=model).write(tmp_path / f"{result.model['name']}.json")
     check_replaces_own(tmp_path, model)
     check_replaces_own(tmp_path / "elsewhere", {**model, "weights_hash": "b" * 64})
     check_replaces_own(tmp_path, {**model, "weights_hash": "b" * 64, "plugin": "f.py:f"})
@@ -206,7 +205,7 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path):
     fields = json.loads(record.to_json())
     del fields["predictions_sha256"]
     older = EvaluationResult.from_json(json.dumps({**fields, "schema_version": 2}))
-    assert older == dataclasses.replace(record, predictions_sha256=None)
+    assert older == record.replace(predictions_sha256=None)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def page_of(categories: list[str], points: list[str], model: str) -> str:
     parents = dict(zip(categories, [categories[0], categories[1], "x"] * 3, strict=False))
     result = record_from_predictions(table, resamples=20)
     more = record(categories, model, point_names=points, supercategories=parents)
-    more = dataclasses.replace(more, model={**more.model, "name": model + "\ud800"})  # JSON may hold half a character
+    more = more.replace(model={**more.model, "name": model + "\ud800"})  # JSON may hold half a character
     photographs = Photographs(noise)
     found = galleries(table, ["soc"], photographs, 2)["soc"]
     return render_page([result, more], galleries=[Gallery(0, "soc", found)], photos=photographs.data_uris())
@@ -138,7 +138,7 @@ def test_what_does_not_belong_together_is_refused(run: list[Path], tmp_path: Pat
 
 
 def test_a_record_without_the_optional_parts_still_makes_a_page() -> None:
-    bare = dataclasses.replace(record(["car", "bus"]), intervals=None, anatomy=None, curves=None, baselines=None)
+    bare = record(["car", "bus"]).replace(intervals=None, anatomy=None, curves=None, baselines=None)
     soc = {"soc": {"pair": {"0.1": bare.metrics["soc"]["pair"]["0.1"]}}}
     protocol = dataclasses.replace(
         bare.protocol, scoring=ScoringConfig(bare.protocol.scoring.convention, (0.1,), reductions=("pair",))

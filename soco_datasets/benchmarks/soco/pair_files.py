@@ -27,7 +27,7 @@ from ...data.release_types import (
     PairRecord,
 )
 from .categories import normal_spelling
-from .source import ReleaseFiles, read_error
+from ..release_files import ReleaseFiles, read_error
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {

@@ -26,7 +26,7 @@ from .merge import (
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import read_side_files
-from .source import ReleaseFiles
+from ..release_files import ReleaseFiles
 from .taxonomy_build import Observation, build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -55,6 +55,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
         images=images,
         pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in PAIR_SUBSETS},
         taxonomy=taxonomy,
+        read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
         side_files=side.texts,
         supercategories=_supercategories(images),

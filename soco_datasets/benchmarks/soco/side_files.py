@@ -20,7 +20,7 @@ from ...data.json_values import (
 )
 from ...data.release_types import ImageRecord, ImageView
 from .metadata import METADATA_FILE
-from .source import ReleaseFiles, read_error
+from ..release_files import ReleaseFiles, read_error
 from .view_fields import read_view
 
 _MOST_DEGREES = 3600.0  # further round than anybody turns

@@ -8,26 +8,16 @@ are links, encrypted or doubled are refused by name.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import platform
 import re
 import stat
-import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import is_text
-from ...errors import (
-    DataNotFoundError,
-    ReleaseError,
-    SocoError,
-    UsageError,
-)
+from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
+from ..release_files import ReleaseFiles
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
@@ -35,85 +25,6 @@ ARCHIVES = ("Images.zip", "KeypointAnnotations.zip", "PairAnnotations.zip")
 REQUIRED = ("Images", "PairAnnotations")
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|desktop\.ini$|\._)")
 _MAX_MEMBER = 256 * 2**20  # no image or annotation is larger; a bigger member is an archive bomb
-
-
-@dataclass
-class ReleaseFiles:
-    """The files of a release. Pickled, it is the paths: another process reads the same files.
-
-    Attributes:
-        kind: "folder", "zips", "hub" or "mini".
-        id: what the user named, for messages and the manifest.
-        revision: commit of a Hub release, else None.
-        names: every file, sorted, NFC.
-    """
-
-    kind: str
-    id: str
-    revision: str | None = None
-    _places: dict[str, Path | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self._places)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._places
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one file.
-
-        Raises:
-            OSError, zipfile.BadZipFile: the file or archive member is damaged or unreadable.
-        """
-        place = self._places[name]
-        if isinstance(place, Path):
-            return place.read_bytes()
-        archive, member = place
-        return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
-
-    def part(self, names: Iterable[str]) -> ReleaseFiles:
-        """Only these files."""
-        return replace(self, _places={name: self._places[name] for name in names})
-
-    def check_reachable(self) -> None:
-        """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
-        paths = {place if isinstance(place, Path) else _path_of(place[0]) for place in self._places.values()}
-        if paths and not any(path.exists() for path in paths):
-            raise DataNotFoundError(
-                f"{platform.node()} cannot see the release {self.id}, such as {min(paths)}. Every machine of a cluster "
-                "must have it at the same path: on a shared file system, or as a copy."
-            )
-
-    def __getstate__(self) -> dict[str, Any]:
-        places = {
-            name: place if isinstance(place, Path) else (_path_of(place[0]), place[1])
-            for name, place in self._places.items()
-        }
-        return {**self.__dict__, "_places": places}
-
-    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: BuildReport) -> None:
-        """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
-        name = unicodedata.normalize("NFC", name)
-        if not is_text(name):
-            shown = name.encode("utf-8", "backslashreplace").decode()
-            findings.error(shown, "", "name_not_utf8", "the file's name is not UTF-8", "rename it")
-            return
-        if name in self._places:
-            message = "two files of the release have this name"
-            findings.error(name, "", "doubled_file", message, "remove one of them")
-            return
-        self._places[name] = place
-
-
-def _path_of(archive: zipfile.ZipFile | Path) -> Path:
-    return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
-
-
-@functools.lru_cache(maxsize=len(ARCHIVES))
-def _archive(path: Path) -> zipfile.ZipFile:
-    """An archive, open as long as this process runs: its list of files takes a while to read."""
-    return zipfile.ZipFile(path)
 
 
 @contextlib.contextmanager
@@ -171,12 +82,12 @@ def _local_release(source: str) -> Path | None:
         ) from error
 
 
-def _release_root(path: Path) -> Path:
-    """The folder that holds Images (or Images.zip): `path` itself or its only such sub-folder."""
-    if path.is_file():
-        raise DataNotFoundError(
-            f"{path} is a file. SOURCE is a folder with {', '.join(ARCHIVES)}, the extracted tree, or a Hub dataset id."
-        )
+def release_root(path: Path) -> Path | None:
+    """The folder that holds a part of a release: `path` itself or its only such sub-folder; None where there is none.
+
+    Raises:
+        OSError: `path` cannot be listed.
+    """
 
     def holds_release(folder: Path) -> bool:
         return any((folder / name).exists() for name in (*REQUIRED, *ARCHIVES))
@@ -184,8 +95,18 @@ def _release_root(path: Path) -> Path:
     if holds_release(path):
         return path
     inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and holds_release(folder)]
-    if len(inner) == 1:
-        return inner[0]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _release_root(path: Path) -> Path:
+    """`release_root`, with an error where it finds none."""
+    if path.is_file():
+        raise DataNotFoundError(
+            f"{path} is a file. SOURCE is a folder with {', '.join(ARCHIVES)}, the extracted tree, or a Hub dataset id."
+        )
+    root = release_root(path)
+    if root is not None:
+        return root
     if (path / "manifest.json").is_file():
         raise DataNotFoundError(f"{path} is a built dataset folder already; use it with --data {path}.")
     raise DataNotFoundError(
@@ -294,10 +215,3 @@ def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], fi
             f"{root}: the release has no {' and no '.join(missing)}, neither as a folder nor as a zip with files. "
             "Get the missing part of the release." + (drawn if missing == ["PairAnnotations"] else "")
         )
-
-
-def read_error(error: Exception) -> str:
-    """One line on why a file of the release could not be read."""
-    if isinstance(error, SocoError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

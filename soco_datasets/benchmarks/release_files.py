@@ -1,0 +1,107 @@
+"""The files of a benchmark's release as a flat set of names, wherever they are stored: a folder, archives, a snapshot.
+
+Names are "Images/<category>/<file>" and so on, with "/" and in Unicode NFC (archives made on macOS hold NFD).
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import unicodedata
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..data.diagnostics import BuildReport
+from ..data.json_values import is_text
+from ..errors import DataNotFoundError, SocoError
+
+_OPEN_ARCHIVES = 8
+
+
+@dataclass
+class ReleaseFiles:
+    """The files of a release. Pickled, it is the paths: another process reads the same files.
+
+    Attributes:
+        kind: "folder", "zips", "hub" or "mini".
+        id: what the user named, for messages and the manifest.
+        revision: commit of a Hub release, else None.
+        names: every file, sorted, NFC.
+    """
+
+    kind: str
+    id: str
+    revision: str | None = None
+    _places: dict[str, Path | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            OSError, zipfile.BadZipFile: the file or archive member is damaged or unreadable.
+        """
+        place = self._places[name]
+        if isinstance(place, Path):
+            return place.read_bytes()
+        archive, member = place
+        return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
+
+    def part(self, names: Iterable[str]) -> ReleaseFiles:
+        """Only these files."""
+        return replace(self, _places={name: self._places[name] for name in names})
+
+    def check_reachable(self) -> None:
+        """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
+        paths = {place if isinstance(place, Path) else _path_of(place[0]) for place in self._places.values()}
+        if paths and not any(path.exists() for path in paths):
+            raise DataNotFoundError(
+                f"{platform.node()} cannot see the release {self.id}, such as {min(paths)}. Every machine of a cluster "
+                "must have it at the same path: on a shared file system, or as a copy."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        places = {
+            name: place if isinstance(place, Path) else (_path_of(place[0]), place[1])
+            for name, place in self._places.items()
+        }
+        return {**self.__dict__, "_places": places}
+
+    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: BuildReport) -> None:
+        """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
+        name = unicodedata.normalize("NFC", name)
+        if not is_text(name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            findings.error(shown, "", "name_not_utf8", "the file's name is not UTF-8", "rename it")
+            return
+        if name in self._places:
+            message = "two files of the release have this name"
+            findings.error(name, "", "doubled_file", message, "remove one of them")
+            return
+        self._places[name] = place
+
+
+def _path_of(archive: zipfile.ZipFile | Path) -> Path:
+    return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
+
+
+@functools.lru_cache(maxsize=_OPEN_ARCHIVES)
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive, open as long as this process runs: its list of files takes a while to read."""
+    return zipfile.ZipFile(path)
+
+
+def read_error(error: Exception) -> str:
+    """One line on why a file of the release could not be read."""
+    if isinstance(error, SocoError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

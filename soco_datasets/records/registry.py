@@ -1,0 +1,144 @@
+"""The kinds of record: found by name, by a file, or by a task of the leaderboard.
+
+A class that derives from `base.Record` and has a `kind` registers itself when it is defined. Those of this package are
+imported when they are first looked for, those of other packages through the entry-point group `soco_datasets.records`:
+
+    [project.entry-points."soco_datasets.records"]
+    toy = "toy_package.toy:ToyResult"
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .ranking import OVERALL, RANKED_SUBSETS, RankedTask
+
+if TYPE_CHECKING:
+    from .base import Record
+
+ENTRY_POINTS = "soco_datasets.records"
+RECORD_FILE = "record.json"  # its name in a submission
+_BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe")  # in the order of the leaderboard's tables
+_TYPES: dict[str, type[Record]] = {}
+_log = logging.getLogger(__name__)
+
+
+def register(kind: type[Record]) -> None:
+    """Make a kind of record known. Raises `UsageError` where another class has its name."""
+    known = _TYPES.get(kind.kind)
+    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise UsageError(
+            f"The kind of record {kind.kind!r} is {known.__module__}.{known.__qualname__}; give "
+            f"{kind.__module__}.{kind.__qualname__} another `kind`."
+        )
+    _TYPES[kind.kind] = kind
+
+
+def unregister(kind: str) -> None:
+    """Forget a kind of record, such as one that a test defined."""
+    _TYPES.pop(kind, None)
+
+
+def record_types() -> list[type[Record]]:
+    """All kinds of record: those of this package, then those of others in alphabetical order.
+
+    An entry point that cannot be imported is skipped with a warning.
+    """
+    _load()
+    own = __package__.partition(".")[0]
+    first = [f"{own}.{module}" for module in _BUILT_IN]
+
+    def place(kind: type[Record]) -> tuple[int, str]:
+        return (first.index(kind.__module__) if kind.__module__ in first else len(first), kind.kind)
+
+    return sorted(_TYPES.values(), key=place)
+
+
+@lru_cache(maxsize=1)
+def _load() -> None:
+    own = __package__.partition(".")[0]
+    for module in _BUILT_IN:
+        importlib.import_module(f"{own}.{module}")
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        try:
+            entry.load()
+        except Exception as error:  # whatever another package raises when it is imported
+            _log.warning("record type %s (%s) cannot be loaded: %s", entry.name, entry.value, error)
+
+
+def ranked_types() -> list[type[Record]]:
+    """The kinds that a leaderboard ranks."""
+    return [kind for kind in record_types() if kind.tasks]
+
+
+def ranked_tasks() -> Mapping[str, RankedTask]:
+    """Every task of a leaderboard, kind after kind."""
+    return {name: task for kind in ranked_types() for name, task in kind.tasks.items()}
+
+
+def record_type_of_task(task: str) -> type[Record]:
+    """The kind whose records have one of `ranked_tasks`."""
+    return next(kind for kind in ranked_types() if task in kind.tasks)
+
+
+def record_type_of(path: Path) -> type[Record]:
+    """The kind that a file says it is of. The first one where it does not say: its reader reports what is wrong."""
+    try:
+        fields = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        fields = None
+    types = record_types()
+    return next((kind for kind in types if isinstance(fields, dict) and kind.matches(fields)), types[0])
+
+
+def read_record(path: str | Path) -> Record:
+    """Read a record of any kind. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
+    return record_type_of(Path(path)).read(path)
+
+
+def find_ranked_task(task_id: str) -> tuple[str, str] | None:
+    """(task, "overall" or supercategory) of an id of `eval.yaml`, None for one that this version does not know.
+
+    >>> find_ranked_task("cross_soc"), find_ranked_task("soc_hand_held"), find_ranked_task("vqa")
+    (('cross_soc', 'overall'), ('soc', 'hand_held'), None)
+    """
+    tasks = ranked_tasks()
+    if task_id in tasks:
+        return task_id, OVERALL
+    for subset in RANKED_SUBSETS[1:]:
+        task = task_id.removesuffix(f"_{subset}")
+        if task != task_id and task in tasks:
+            return task, subset
+    return None
+
+
+def record_beside(name: str) -> str:
+    """The record when it or its data are named, see `Record.data_beside`.
+
+    >>> record_beside("results/tiny.json"), record_beside("results/tiny.answers.parquet")
+    ('results/tiny.json', 'results/tiny.json')
+    >>> record_beside("a/predictions.parquet")
+    'a/record.json'
+
+    Raises:
+        UsageError: neither.
+    """
+    folder, slash, file = name.rpartition("/")
+    if file.endswith(".json"):
+        return name
+    names = list(dict.fromkeys(kind.data_file() for kind in ranked_types() if kind.data))
+    for data in names:
+        if file == data:
+            return f"{folder}{slash}{RECORD_FILE}"
+        if file.endswith(f".{data}"):
+            return f"{folder}{slash}{file.removesuffix(f'.{data}')}.json"
+    suffixes = " or ".join(f".{data}" for data in names)
+    raise UsageError(f"{name} is neither a record (.json) nor its data ({suffixes}).")
