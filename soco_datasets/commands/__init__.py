@@ -14,6 +14,7 @@ COMMANDS = (
     "report",
     "correlate",
     "probe",
+    "downstream",
     "lvlm",
     "models",
     "cache",

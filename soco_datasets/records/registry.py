@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "soco_datasets.records"
 RECORD_FILE = "record.json"  # its name in a submission
-_BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe")  # in the order of the leaderboard's tables
+_BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe", "downstream.record")  # in the order of the leaderboard's tables
 _TYPES: dict[str, type[Record]] = {}
 _log = logging.getLogger(__name__)
 
