@@ -174,13 +174,13 @@ def _split_names(text: str | None) -> tuple[str, str] | None:
 def _places(given: list[str], kinds: list[str]) -> dict[str, str | Path]:
     """Kind -> place."""
     from ..downstream.readers.registry import READERS
-    from ..downstream.synthetic_data import embedded
+    from ..downstream.synthetic_data import SYNTH
     from ..errors import unknown_name
 
     found: dict[str, str | Path] = {}
     for one in given:
-        if one == "synth":
-            found |= {kind: embedded(kind) for kind in dict.fromkeys(kinds) if kind not in found}
+        if one == SYNTH:
+            found |= {kind: SYNTH for kind in dict.fromkeys(kinds) if kind not in found}
             continue
         kind, equals, place = one.partition("=")
         if not equals or not place:
@@ -208,7 +208,7 @@ def _print_report(report: Report) -> None:
         kept = " (kept)" if name in report.kept else ""
         why = f"  no result: {record.reason}" if record.reason else ""
         print(f"{record.headline}{kept}{why}")
-        for note in record.notes:
+        for note in record.remarks:
             print(f"  {note}")
         print(f"  record {report.paths[name]}")
 

@@ -90,7 +90,9 @@ def fit_head(
     result = train(fit.start, fit.loss, recipe, checkpoints=checkpoint, after_epoch=after)
     run.counts["steps"] = run.counts.get("steps", 0) + len(result.losses)
     name = keep_best or next((key for one in result.epochs for key in one), None)
-    values = [(one.get(name), -number) for number, one in enumerate(result.epochs) if name and one.get(name) is not None]
+    values = [
+        (one.get(name), -number) for number, one in enumerate(result.epochs) if name and one.get(name) is not None
+    ]
     if values:
         best = {"epoch": 1 - max(values)[1], "value": max(values)[0]}
     parameters = result.parameters

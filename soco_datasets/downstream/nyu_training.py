@@ -35,9 +35,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "shuffled": {**RECIPE, "views": VIEWS, "order": "shuffled"},
     "fixed": {**RECIPE, "views": "as is", "order": "shuffled"},
     "tiny": {
-        **RECIPE, "views": "as is", "order": "shuffled", "epochs": 30, "batch": 4, "rate": 5e-3, "hidden": 16, "side": 224,
+        **RECIPE, "views": "as is", "order": "shuffled", "epochs": 20, "batch": 4, "rate": 5e-3, "hidden": 8, "side": 112,
     },
 }  # fmt: skip
+_KEPT = 64  # samples, 5 MB each at full size
 Loss = Callable[[Mapping[str, "Tensor"], Sequence["Tensor"], "Tensor", "Tensor"], "Tensor"]
 
 
@@ -66,6 +67,7 @@ class NyuJob(Job):
         self._request = FeatureRequest(InputTransform((*resize, PadToMultiple())), four_layers(backbone))
         self.size = (side, side)
         self._online = protocol["views"] == VIEWS
+        self._truth: dict[tuple[str, int], NyuSample] = {}
         self._wanted = [Wanted(data.image_set("test"), self._request)]
         if not self._online:
             self._wanted.append(Wanted(data.image_set("train"), self._request))
@@ -89,7 +91,9 @@ class NyuJob(Job):
         steps = -(-count // choices["batch"])
         total = steps * choices["epochs"]
         shuffled = shuffled_batches(count, choices["batch"], seed)
-        in_order = [np.arange(start, min(start + choices["batch"], count)) for start in range(0, count, choices["batch"])]
+        in_order = [
+            np.arange(start, min(start + choices["batch"], count)) for start in range(0, count, choices["batch"])
+        ]
 
         def batches(epoch: int) -> list[NDArray[np.int64]]:
             own = shuffled(epoch) if choices["order"] == "shuffled" else in_order
@@ -117,15 +121,19 @@ class NyuJob(Job):
         assert test is not None
         for number in range(len(self.data.items("test"))):
             maps = test.maps(number).float()
-            yield [maps[layer][None] for layer in range(4)], self._at_size(self.data.sample("test", number))
+            yield [maps[layer][None] for layer in range(4)], self._sample("test", number)
 
-    def _at_size(self, sample: NyuSample) -> NyuSample:
-        height, width = self.size
-        if sample.depth.shape == self.size:
-            return sample
-        return NyuSample(
-            sample.pixels, resize_nearest(sample.depth, height, width), resize_nearest(sample.normals, height, width)
-        )
+    def _sample(self, split: str, number: int) -> NyuSample:
+        """A sample at the size of the protocol; the first ones are kept in memory."""
+        if (split, number) in self._truth:
+            return self._truth[split, number]
+        sample, (height, width) = self.data.sample(split, number), self.size
+        if sample.depth.shape != self.size:
+            truth = (resize_nearest(one, height, width) for one in (sample.depth, sample.normals))
+            sample = NyuSample(sample.pixels, *truth)
+        if len(self._truth) < _KEPT:
+            self._truth[split, number] = sample
+        return sample
 
     def _stored_batch(self, stored: Stored | None) -> Callable[[NDArray[np.int64]], Batch]:
         assert stored is not None
@@ -136,7 +144,7 @@ class NyuJob(Job):
 
             own = [int(row) % count for row in rows]
             maps = torch.stack([stored.maps(row) for row in own])
-            samples = [self._at_size(self.data.sample("train", row)) for row in own]
+            samples = [self._sample("train", row) for row in own]
             return _batch(maps, [(one.depth, one.normals) for one in samples])
 
         return batch

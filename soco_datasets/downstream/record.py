@@ -35,7 +35,7 @@ class DownstreamResult(Record):
         left_out: why -> how many samples.
         training: losses per epoch, last and best, hash of the head; None without training.
         details: per class, per angle bin ...
-        notes: to be said with the number.
+        remarks: to be said with the number.
         foreign: whether predictions of somebody else were scored.
         seed: of everything that was drawn.
 
@@ -56,7 +56,7 @@ class DownstreamResult(Record):
     left_out: Annotated[dict[str, int], Shape(dict[str, int])]
     training: Nested | None = None
     details: Nested
-    notes: list[str]
+    remarks: list[str]
     foreign: bool = False
     seed: int
 

@@ -1,7 +1,7 @@
 """The tasks by name: every class in a file of `tasks/`, and those of other packages by the entry-point group.
 
-    [project.entry-points."soco_datasets.downstream"]
-    my_task = "my_package.my_task:MyTask"
+[project.entry-points."soco_datasets.downstream"]
+my_task = "my_package.my_task:MyTask"
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from .extraction import Extraction
 from .readers.base import DataOptions, DataReader
 from .readers.registry import open_data
 from .record import DownstreamResult, identity_of
+from .synthetic_data import SYNTH, embedded
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
@@ -141,6 +142,7 @@ class DownstreamRun:
 
     def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
         try:
+            place = embedded(kind) if place == SYNTH else place
             reader = open_data(kind, place, self.options.data_options)
             findings = reader.check(deep=False) if self.options.checked else []
         except MissingExtraError as error:
@@ -256,7 +258,9 @@ class DownstreamRun:
 
     def _fields(self, one: PlannedTask) -> dict[str, Any]:
         task, options = one.task, self.options
-        model = {k: v for k, v in self.extractor.describe().items() if k not in ("requested_size", "effective_size", "grid")}
+        model = {
+            k: v for k, v in self.extractor.describe().items() if k not in ("requested_size", "effective_size", "grid")
+        }
         subset = None if options.subset is None else {"images": options.subset, "seed": options.seed}
         choices = dict(task.protocols[one.protocol])
         protocol = {"name": one.protocol, "default": one.protocol == task.default, "choices": choices}
@@ -294,7 +298,7 @@ class DownstreamRun:
             left_out=outcome.left_out,
             training=outcome.training,
             details=outcome.details,
-            notes=outcome.notes,
+            remarks=outcome.notes,
             counts=counts,
             versions=library_versions(),
             device=self.extractor.backbone.device,

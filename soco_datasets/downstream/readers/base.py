@@ -207,7 +207,9 @@ def pair_by_name(first: Mapping[str, Path], second: Mapping[str, Path], names: t
     for stem in sorted(first.keys() ^ second.keys()):
         has, lacks = names if stem in first else names[::-1]
         path = first.get(stem) or second[stem]
-        result.findings.append(Finding("error", str(path), f"a {has} without its {lacks}.", f"add it, or remove {stem}"))
+        result.findings.append(
+            Finding("error", str(path), f"a {has} without its {lacks}.", f"add it, or remove {stem}")
+        )
     return result
 
 
@@ -265,4 +267,6 @@ def image_size(source: Path | bytes) -> ImageSize:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return image.size
     except OSError as error:
-        raise DatasetFolderError(f"{source if isinstance(source, Path) else 'An image'} cannot be read: {error}") from error
+        raise DatasetFolderError(
+            f"{source if isinstance(source, Path) else 'An image'} cannot be read: {error}"
+        ) from error

@@ -123,7 +123,9 @@ def _inspect_video(video: Video) -> Iterable[Finding]:
     for number, frame in enumerate(frames):
         data = frame.get("bytes") if isinstance(frame, dict) else frame
         if not isinstance(data, bytes):
-            yield Finding("error", f"{video.name} frame {number}", f"neither pixels nor an image: {type(data).__name__}.")
+            yield Finding(
+                "error", f"{video.name} frame {number}", f"neither pixels nor an image: {type(data).__name__}."
+            )
             return
         yield from picture_findings(data, f"{video.name} frame {number}")
 

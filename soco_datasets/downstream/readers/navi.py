@@ -23,7 +23,7 @@ POINTS = 128  # points a side that are matched
 _WILD = "wild_set"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NaviImage:
     """One annotated image.
 

@@ -91,7 +91,9 @@ class NyuReader(DataReader):
         file = _open_hdf5(path)
         images, depths = file["images"], file["rawDepths"]
         if images.shape[1:] != (3, WIDTH, HEIGHT) or depths.shape[1:] != (WIDTH, HEIGHT):
-            raise DatasetFolderError(f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, 640, 480).")
+            raise DatasetFolderError(
+                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, 640, 480)."
+            )
         normals_file = next(iter(sorted(self.root.rglob("all_normals.pklz"))), None)
         if normals_file is None:
             raise DatasetFolderError(f"{self.root} lacks all_normals.pklz, the normals of the labelled set.")

@@ -166,7 +166,11 @@ class _SegmentationJob(Job):
             picture = images.load(number_of_image)
             left, top, width, height = resized_crop_box(generator, picture.size, (0.8, 1.0))
             flip = generator.random() < 0.5
-            steps = (CropBox(left, top, width, height), Resize(_SIDE, _SIDE, "bilinear"), *((Mirror(),) if flip else ()))
+            steps = (
+                CropBox(left, top, width, height),
+                Resize(_SIDE, _SIDE, "bilinear"),
+                *((Mirror(),) if flip else ()),
+            )
             mask = self._data.mask("train", self._stems["train"][number_of_image])
             mask = resize_nearest(mask[top : top + height, left : left + width], _SIDE, _SIDE)
             mask = mask[:, ::-1] if flip else mask

@@ -58,7 +58,14 @@ class ImageNet3dPose(DownstreamTask):
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "reference": {**_RECIPE, "vectors": "four layers, concatenated", "mirror": 0.5},
-        "tiny": {**_RECIPE, "vectors": "four layers, concatenated", "mirror": 0.5, "epochs": 60, "batch": 8, "rate": 0.1},
+        "tiny": {
+            **_RECIPE,
+            "vectors": "four layers, concatenated",
+            "mirror": 0.5,
+            "epochs": 60,
+            "batch": 8,
+            "rate": 0.1,
+        },
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
@@ -101,7 +108,9 @@ class _PoseJob(Job):
 
         def loss(weights: Any, rows: NDArray[np.int64]) -> torch.Tensor:
             epoch, objects = np.divmod(rows, count)
-            draws = [np.random.default_rng([choices["seed"], e, o]).random() for e, o in zip(epoch, objects, strict=True)]
+            draws = [
+                np.random.default_rng([choices["seed"], e, o]).random() for e, o in zip(epoch, objects, strict=True)
+            ]
             flips = (np.array(draws) < choices["mirror"]).astype(int)
             batch = torch.from_numpy(vectors[flips, objects]).to(run.device)
             return pose_loss(pose_logits(weights, batch), torch.from_numpy(bins[flips, objects]).to(run.device))

@@ -121,8 +121,10 @@ def draw_pairs(data: NaviReader, *, self_pairs: bool) -> list[Pair]:
         rotations = np.stack([image.rotation for image in images]) if images else np.empty((0, 3, 3))
         for row, image in enumerate(images):
             relative = torch.from_numpy(rotations[row] @ np.swapaxes(rotations, 1, 2)).float()
-            angles = _reference_angles(relative) if self_pairs else torch.from_numpy(
-                rotation_angles(rotations[row] @ np.swapaxes(rotations, 1, 2))
+            angles = (
+                _reference_angles(relative)
+                if self_pairs
+                else torch.from_numpy(rotation_angles(rotations[row] @ np.swapaxes(rotations, 1, 2)))
             )
             allowed = (angles > 0) & (angles <= 120)
             if not self_pairs:

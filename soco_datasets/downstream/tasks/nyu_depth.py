@@ -19,7 +19,7 @@ from ..readers.nyu import NyuReader
 if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
-_TINY_BINS = 64
+_TINY_BINS = 32
 
 
 class NyuDepth(DownstreamTask):

@@ -60,9 +60,7 @@ class _NormalsJob(NyuJob):
                 samples[f"{image}/predicted"] = found.astype(np.float32)
         means, count = mean_over_images(scores, NUMBERS)
         names = {"rmse": "rmse", "d1": "below_11.25", "d2": "below_22.5", "d3": "below_30"}
-        metrics = {
-            names[key]: number(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS
-        }
+        metrics = {names[key]: number(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS}
         empty = sum(not one["pixels"] for one in scores)
         zero = sum(one["zero_normals"] for one in scores)
         notes = [f"{zero} counted pixels have a true normal of length 0 and count as 90 degrees"] if zero else []
