@@ -12,7 +12,9 @@ from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.registry import read_record, record_type_of
 from ..utils.files import atomic_write, progress
+from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import write_tables
 from .gallery import galleries
 from .page import Gallery, render_page
@@ -35,7 +37,8 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     The linear probe of a model is shown where `soco probe` left its record beside the model's.
 
     Args:
-        records: paths of result records of comparable runs, and of probe records of the same models.
+        records: paths of result records of comparable runs, of probe records of the same models, and of downstream
+            records, which get a section at the end (or the page, where there are no others).
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini".
 
@@ -50,6 +53,10 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         SocoError: the folder cannot be written.
     """
     given = [Path(path) for path in records]
+    downstream = [path for path in given if record_type_of(path).kind == "downstream"]
+    given = [path for path in given if path not in downstream]
+    if downstream and not given:
+        return write_downstream_report([read_record(path) for path in downstream], downstream, Path(out))
     paths = [path for path in given if not is_probe(path)]
     if not paths:
         raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
@@ -63,6 +70,9 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     page = render_page(
         results, galleries=found, photos=photos, gallery_notes=notes, probe_notes=probe_notes, tables=tables
     )
+    if downstream:
+        both = [*downstream, *paths]
+        page = with_section(page, downstream_section([read_record(path) for path in both], both))
     target = Path(out) / "report.html"
     atomic_write(target, page)
     return [target, *write_tables(tables, Path(out) / "tables")]

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _RECIPE = {
     "epochs": 10, "batch": 32, "rate": 1e-3, "eps": 1e-2, "decay": 1e-4, "warmup": 5000, "seed": 0, "side": 512,
-    "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "given 2D boxes and classes, scaled to 16 pixels per cell",
+    "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "given 2D boxes and classes, 16 pixels per cell",
     "iou": "exact",
 }  # fmt: skip
 
@@ -265,7 +265,7 @@ class _CuboidJob(Job):
 
 
 def _errors(found: Cuboids, truth: Cuboids) -> dict[str, NDArray[Any]]:
-    """Errors of each region: depth in meters, relative size (mean over sides), rotation in degrees, center in pixels."""
+    """Errors of each region: depth in meters, relative size, rotation in degrees, projected center in pixels."""
     between = (found.rotations @ truth.rotations.transpose(1, 2)).double().cpu().numpy()
     return {
         "depth": (found.depths - truth.depths).abs().cpu().numpy(),

@@ -1,4 +1,4 @@
-"""Synthetic releases of the downstream tasks' data sets, in their true layouts, with exact truth from rendered scenes."""
+"""Synthetic releases of the downstream data sets: their true layouts, exact truth from rendered scenes."""
 
 from __future__ import annotations
 

@@ -11,22 +11,25 @@ import numpy as np
 
 from ..props import make_prop
 from ..randomness import SeededDraw
-from ..truth import Placed, look_at, room, take_view
+from ..truth import Placed, View, look_at, room, take_view
 
-_SIZE = (224, 128)
+_SIZE = (224, 224)
 _FRAMES, _TRACKS = 8, 20
 VIDEOS = {"chair-turn": "chair", "dog-walk": "dog", "table-pass": "table"}
 
 
 def write_davis(folder: Path, seed: int) -> Mapping[str, int]:
     """Write tapvid_davis.pkl; returns the expected counts."""
-    videos = {name: _video(SeededDraw(seed, "downstream", "davis", name), label) for name, label in VIDEOS.items()}
+    videos = {name: _video(name, seed) for name in VIDEOS}
     with open(folder / "tapvid_davis.pkl", "wb") as file:
         pickle.dump(videos, file)
     return {"videos": len(videos)}
 
 
-def _video(draw: SeededDraw, label: str) -> dict[str, Any]:
+def video_views(name: str, seed: int = 0) -> tuple[list[list[Placed]], list[View]]:
+    """The scene and the picture of each frame of a video; the thing that is tracked comes after the room."""
+    label = VIDEOS[name]
+    draw = SeededDraw(seed, "downstream", "davis", name)
     mesh, hider = make_prop(label, draw), make_prop("cabinet", draw)
     surroundings = room(draw, 6, 6, 4)
     views, scenes = [], []
@@ -38,10 +41,16 @@ def _video(draw: SeededDraw, label: str) -> dict[str, Any]:
         camera = look_at((0.3, 0.4 * share, 1.3), (3.0, 0.1, 0.4), 190, (_SIZE[0] / 2, _SIZE[1] / 2))
         scenes.append(scene)
         views.append(take_view(scene, camera, _SIZE, (0.2, 0.2, 0.2)))
-    rows, columns = np.nonzero(views[0].instance == len(surroundings))
+    return scenes, views
+
+
+def _video(name: str, seed: int) -> dict[str, Any]:
+    scenes, views = video_views(name, seed)
+    tracked = len(scenes[0]) - 2
+    rows, columns = np.nonzero(views[0].instance == tracked)
     chosen = np.linspace(0, len(rows) - 1, _TRACKS).astype(int)
     own = views[0].points[rows[chosen], columns[chosen]]
-    tracks = [_seen(scenes[frame][len(surroundings)], views[frame], own) for frame in range(_FRAMES)]
+    tracks = [_seen(scene[tracked], view, own) for scene, view in zip(scenes, views, strict=True)]
     return {
         "video": np.stack([view.pixels for view in views]),
         "points": np.stack([points for points, _ in tracks], axis=1).astype(np.float32),
