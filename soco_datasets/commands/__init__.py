@@ -15,6 +15,7 @@ COMMANDS = (
     "correlate",
     "probe",
     "downstream",
+    "study",
     "lvlm",
     "models",
     "cache",

@@ -134,9 +134,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _options(arguments: argparse.Namespace) -> RunOptions:
     from ..downstream.run import RunOptions
 
-    protocols = _protocols(arguments.protocol)
-    if "synth" in arguments.data:
-        protocols = {"": "tiny", **protocols}
+    protocols = protocols_of(arguments.protocol, synthetic="synth" in arguments.data)
     return RunOptions(
         out=arguments.out,
         protocols=protocols,
@@ -152,9 +150,9 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
     )
 
 
-def _protocols(text: str | None) -> dict[str, str]:
-    """Task -> protocol; "" for all others."""
-    found: dict[str, str] = {}
+def protocols_of(text: str | None, *, synthetic: bool = False) -> dict[str, str]:
+    """Task -> protocol, "" for all others, of `--protocol`; tiny for synthetic data unless it says otherwise."""
+    found: dict[str, str] = {"": "tiny"} if synthetic else {}
     for part in (text or "").split(","):
         task, equals, name = part.strip().partition("=")
         if task:

@@ -35,7 +35,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "shuffled": {**RECIPE, "views": VIEWS, "order": "shuffled"},
     "fixed": {**RECIPE, "views": "as is", "order": "shuffled"},
     "tiny": {
-        **RECIPE, "views": "as is", "order": "shuffled", "epochs": 20, "batch": 4, "rate": 5e-3, "hidden": 8, "side": 112,
+        **RECIPE, "views": "as is", "order": "shuffled", "epochs": 20, "batch": 4, "rate": 5e-3,
+        "hidden": 8, "side": 112,
     },
 }  # fmt: skip
 _KEPT = 64  # samples, 5 MB each at full size

@@ -57,7 +57,7 @@ def score_predictions(predictions: Path, truth: Path, category_ids: str = "datas
     """Score a file of predictions.
 
     Args:
-        predictions: JSON list of {image_id, category_id, score, bbox3D 8 x 3, and where known bbox [x, y, w, h], depth},
+        predictions: JSON list of {image_id, category_id, score, bbox3D 8 x 3, where known bbox [x, y, w, h], depth},
             or of {image_id, instances: [...]}.
         truth: Omni3D JSON.
         category_ids: "dataset" ids, or the model's "contiguous" ones, 0 to classes - 1 in the order of the ids.

@@ -137,11 +137,14 @@ def format_table(table: DownstreamTable, published: bool = True) -> str:
         for model, row in published_r8().items():
             lines.append([model, *(f"{row[c.key]:.{c.decimals}f}" if c.key in row else "" for c in shown)])
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    text = [
-        "  ".join(cell.ljust(width) if not place else cell.rjust(width) for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    ]  # fmt: skip
+    text = [_line(line, widths) for line in lines]
     return "\n".join([*text, *([""] if notes else []), *notes]) + "\n"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A row of text, the first cell to the left, the others to the right."""
+    padded = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
 
 
 def table_csv(table: DownstreamTable, published: bool = False) -> str:

@@ -134,7 +134,7 @@ def copy_as(pattern: str, name: str) -> Damage:
 CMYK = lambda image: image.convert("CMYK")  # noqa: E731
 SAME = lambda image: image  # noqa: E731
 TURN = lambda image: image.transpose(Image.Transpose.ROTATE_90)  # noqa: E731
-WRONG = lambda image: image.resize((50, 40))  # noqa: E731
+WRONG = lambda image: image.resize((50, 30))  # noqa: E731
 TRAIN_JPEG, ADE_JPEG = "train/n02099601/*.JPEG", "images/training/*.jpg"
 
 
@@ -159,6 +159,10 @@ def drop_normals(content: dict[str, Any]) -> None:
     del content["norm"]
 
 
+def drop_points(content: Any) -> None:
+    del content[sorted(content)[0]]["points"]
+
+
 def flat_codes(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.zeros_like(np.asarray(image)))
 
@@ -178,9 +182,9 @@ DAMAGES: list[tuple[str, str, Damage, str]] = [
     ("imagenet", "EXIF", repaint(TRAIN_JPEG, SAME, **turned_exif()), "EXIF orientation"),
     ("imagenet", "CMYK", repaint(TRAIN_JPEG, CMYK), "color mode CMYK"),
     ("imagenet", "unknown class", add_class, "no known class"),
-    ("ade20k", "missing file", remove("annotations/training/*.png"), "an image without its mask"),
-    ("ade20k", "extra file", copy_as("annotations/training/*.png", "ADE_train_99.png"), "a mask without its image"),
-    ("ade20k", "wrong shape", repaint("annotations/training/*.png", WRONG), "the mask is 50x40, the image 320x240"),
+    ("ade20k", "missing file", remove("annotations/training/*.png"), "image without its mask"),
+    ("ade20k", "extra file", copy_as("annotations/training/*.png", "ADE_train_99.png"), "mask without its image"),
+    ("ade20k", "wrong shape", repaint("annotations/training/*.png", WRONG), "the mask is 50x30, the image 320x240"),
     ("ade20k", "swapped sides", repaint("annotations/training/*.png", TURN), "swapped sides"),
     ("ade20k", "mask above 150", repaint("annotations/training/*.png", high_mask), "the mask holds 200"),
     ("ade20k", "RGB mask", repaint("annotations/training/*.png", lambda one: one.convert("RGB")), "full ADE20K"),
@@ -189,7 +193,7 @@ DAMAGES: list[tuple[str, str, Damage, str]] = [
     ("ade20k", "CMYK", repaint(ADE_JPEG, CMYK), "color mode CMYK"),
     ("navi", "missing file", remove("images/*.jpg"), "the image is missing"),
     ("navi", "extra file", copy_as("images/*.jpg", "999.jpg"), "an image without an annotation"),
-    ("navi", "wrong shape", repaint("images/*.jpg", WRONG), "is 50x40|another shape"),
+    ("navi", "wrong shape", repaint("images/*.jpg", WRONG), "is 50x30|another shape"),
     ("navi", "swapped sides", repaint("images/*.jpg", TURN), "swapped sides"),
     ("navi", "EXIF turned", repaint("images/*.jpg", SAME, **turned_exif()), "swapped sides"),
     ("navi", "empty depth", repaint("depth/*.png", flat_codes), "the depth is empty"),
@@ -197,7 +201,7 @@ DAMAGES: list[tuple[str, str, Damage, str]] = [
     ("navi", "truncated", truncate("images/*.jpg"), "cannot be decoded"),
     ("navi", "CMYK", repaint("images/*.jpg", CMYK), "color mode CMYK"),
     ("navi", "no camera", edit_json("annotations.json", lambda one: one[0]["camera"].update(q=[0, 0, 0, 0])), "camera"),
-    ("davis", "missing key", edit_pickle(lambda one: one[sorted(one)[0]].pop("points") and None), "cannot be read"),
+    ("davis", "missing key", edit_pickle(drop_points), "cannot be read"),
     ("davis", "wrong shape", video("points", lambda one: one[:, :3]), "do not fit"),
     ("davis", "pixels", video("points", lambda one: one * 256), "pixels instead of shares"),
     ("davis", "NaN", video("points", lambda one: one * np.nan), "not finite"),
@@ -331,7 +335,15 @@ def test_the_released_imagenet3d_is_processed(tmp_path: Path) -> None:
     picture = np.zeros((100, 200, 3), np.uint8)
     picture[38:43, 58:63] = 255
     Image.fromarray(picture).save(tmp_path / "raw/images/car/a.JPEG", quality=95)
-    good = {"object_status": "status_good", "distance": 8.0, "px": 60, "py": 40, "azimuth": 1.0, "elevation": 0.2, "theta": 0.1}
+    good = {
+        "object_status": "status_good",
+        "distance": 8.0,
+        "px": 60,
+        "py": 40,
+        "azimuth": 1.0,
+        "elevation": 0.2,
+        "theta": 0.1,
+    }
     entries = np.array([good, {**good, "object_status": "status_bad"}, {**good, "distance": 0.0}], dtype=object)
     np.savez(tmp_path / "raw/annotations/car/a.npz", annotations=entries)
     (tmp_path / "raw/lists/car_imagenet_train.txt").write_text("a\n")

@@ -85,7 +85,17 @@ def test_what_a_model_cannot_do_is_null_with_the_reason(
     synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--data", f"imagenet3d={synthetic('imagenet3d')}", "--data", f"imagenet={synthetic('imagenet')}"]
-    command = ["downstream", "run", "--model", plugin("colors"), "--protocol", "tiny", *data, "--out", str(tmp_path / "out")]
+    command = [
+        "downstream",
+        "run",
+        "--model",
+        plugin("colors"),
+        "--protocol",
+        "tiny",
+        *data,
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--dry-run"]) == 0
     said = capsys.readouterr()
     assert "imagenet: 50 decodes, 50 forwards" in said.out
@@ -115,7 +125,17 @@ def test_finished_tasks_are_kept(synthetic: Synthetic, plugin: Callable[[str], s
 def test_a_killed_training_ends_with_the_same_weights(
     synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "soco_datasets.cli", "downstream", "run", "--model", plugin("pooled"), "--protocol", "tiny"]
+    command = [
+        sys.executable,
+        "-m",
+        "soco_datasets.cli",
+        "downstream",
+        "run",
+        "--model",
+        plugin("pooled"),
+        "--protocol",
+        "tiny",
+    ]
     command += ["--data", f"ade20k={synthetic('ade20k')}", "--tasks", "ade20k_linear"]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True)
     process = subprocess.Popen([*command, "--out", str(tmp_path / "killed")])

@@ -48,7 +48,16 @@ def test_true_boxes_score_100(synthetic: Synthetic, tmp_path: Path, capsys: pyte
         by_image.setdefault(row.pop("image_id"), []).append(row)
     nested = [{"image_id": image, "instances": rows} for image, rows in by_image.items()]
     assert score_predictions(write(tmp_path / "n.json", nested), truth).ap3d == found.ap3d
-    command = ["downstream", "score3d", str(tmp_path / "p.json"), str(truth), "--model", "cube", "--out", str(tmp_path / "o")]
+    command = [
+        "downstream",
+        "score3d",
+        str(tmp_path / "p.json"),
+        str(truth),
+        "--model",
+        "cube",
+        "--out",
+        str(tmp_path / "o"),
+    ]
     assert main(command) == 0
     assert "AP3D     100.00" in capsys.readouterr().out
     table = downstream_table(find_records([tmp_path / "o"]))
@@ -67,7 +76,7 @@ def test_contiguous_ids_and_moved_boxes(synthetic: Synthetic, tmp_path: Path) ->
         row["category_id"] = (row["category_id"] - 3) // 7
     assert score_predictions(write(tmp_path / "p.json", rows), truth, "contiguous").ap3d["AP3D"] == 100.0
     for row in rows:
-        row["bbox3D"] = (np.array(row["bbox3D"]) + [0, 0, 50.0]).tolist()
+        row["bbox3D"] = (np.array(row["bbox3D"]) + np.array([0, 0, 50.0])).tolist()
     assert score_predictions(write(tmp_path / "p.json", rows), truth, "contiguous").ap3d["AP3D"] == 0.0
 
 

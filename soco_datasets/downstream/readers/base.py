@@ -208,7 +208,7 @@ def pair_by_name(first: Mapping[str, Path], second: Mapping[str, Path], names: t
         has, lacks = names if stem in first else names[::-1]
         path = first.get(stem) or second[stem]
         result.findings.append(
-            Finding("error", str(path), f"a {has} without its {lacks}.", f"add it, or remove {stem}")
+            Finding("error", str(path), f"{has} without its {lacks}.", f"add it, or remove {stem}")
         )
     return result
 

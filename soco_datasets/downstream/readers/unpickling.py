@@ -18,10 +18,14 @@ _ALLOWED = {
 }
 
 
+class _ForeignObjectError(pickle.UnpicklingError):
+    """Something else than arrays and plain values."""
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}")
+            raise _ForeignObjectError(f"it holds {module}.{name}")
         return super().find_class(module, name)
 
 
@@ -42,6 +46,8 @@ def load_arrays(source: Path | bytes | IO[bytes], name: str = "") -> Any:
                 return _ArrayUnpickler(file, encoding="latin1").load()
         return _ArrayUnpickler(io.BytesIO(source) if isinstance(source, bytes) else source, encoding="latin1").load()
     except pickle.UnpicklingError as error:
+        if not isinstance(error, _ForeignObjectError):
+            raise DatasetFolderError(f"{label} is not a whole pickle ({error}). Copy it again.") from error
         raise DatasetFolderError(
             f"{label} is refused: {error}. Only NumPy arrays and plain values are read from a pickle, and nothing in "
             "it was run. Get the file from its authors."
