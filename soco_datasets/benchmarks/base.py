@@ -204,7 +204,7 @@ class Benchmark:
     remarks: Callable[[DatasetFolder], list[str]] = _no_remarks
     splits: Mapping[str, int] = field(default_factory=dict)
     published: Callable[[], Sequence[PaperScore]] = _no_scores
-    is_full_record: Callable[[str, int], bool] = lambda dataset_id, categories: False
+    is_full_record: Callable[[str, int], bool] = lambda dataset_id, categories: False  # noqa: E731
     subsets: tuple[str, ...] = ()
     card: Callable[[], str] | None = None
     license: str = "not stated"

@@ -33,9 +33,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
     parser.add_argument("--draw-pairs", action="store_true", help="accept a release without pair files and draw pairs")
-    parser.add_argument(
-        "--benchmark", help="read the source as this benchmark (see soco benchmarks; default: by its files)"
-    )
+    parser.add_argument("--benchmark", help="read the source as this benchmark (see soco benchmarks; default: by its files)")
     parser.add_argument("--points", default="image", help="SPair-71k: points of the image (default) or the pair files")
     parser.add_argument("--pair-list", type=Path, help="COCO keypoint files: CSV or JSON of category, source, target")
     parser.add_argument(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..benchmarks.soco.paper import headline
 from ..features.model_list import ID_CHECKED, BackboneSpec
+from ..benchmarks.soco.paper import headline
 from .terminal_tables import align, display_width
 
 if TYPE_CHECKING:

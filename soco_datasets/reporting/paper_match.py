@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..benchmarks.soco.benchmark import BENCHMARK
-from ..benchmarks.soco.paper import paper_scores
 from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
+from ..benchmarks.soco.paper import paper_scores
 
 _ROUNDED = "2"  # the table with one decimal; the others have two
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
