@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .common import Commands, command
+from .engine_options import add_engine_options, engine_config, open_mapper
 from .model_options import add_model_options, extractor_spec, memory_budget
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="keep finished records, continue what was begun")
     parser.add_argument("--dry-run", action="store_true", help="say what would be read, forwarded and stored")
     parser.add_argument("--unchecked", action="store_true", help="without the check of the data")
+    add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("downstream"), help="folder for records")
     parser.set_defaults(run=_run)
 
@@ -122,13 +125,18 @@ def _run(arguments: argparse.Namespace) -> None:
     tasks = select_tasks(arguments.tasks)
     options = _options(arguments)
     data = _places(arguments.data, [task.data for task in tasks])
-    run = DownstreamRun(extractor_spec(arguments).load(), tasks, data, options)
-    for name in run.skipped:
-        print(f"left out, since no data is given: {name}", file=sys.stderr)
-    if arguments.dry_run:
-        _print_plan(run)
-        return
-    _print_report(run.run())
+    spec, how = extractor_spec(arguments), engine_config(arguments)
+    with contextlib.ExitStack() as stack:
+        cluster = None
+        if how.engine != "local" and not arguments.dry_run:
+            cluster = (stack.enter_context(open_mapper(how)), spec)
+        run = DownstreamRun(spec.load(), tasks, data, options, cluster)
+        for name in run.skipped:
+            print(f"left out, since no data is given: {name}", file=sys.stderr)
+        if arguments.dry_run:
+            _print_plan(run)
+            return
+        _print_report(run.run())
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..errors import BackboneError, unknown_name
 from ..features.requests import FeatureRequest
+from ..utils.chunks import Mapper
 from .readers.base import DataReader, ImageSet
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class TaskRun:
         counts: "decodes", "forwards" and "steps" are added to.
         workers: decoding threads.
         samples: how many sample predictions to keep for the report.
+        mapper: applies functions to shards on a cluster; None = in this process.
     """
 
     extractor: DenseFeatureExtractor
@@ -100,6 +102,7 @@ class TaskRun:
     counts: dict[str, int]
     workers: int | None = None
     samples: int = 4
+    mapper: Mapper | None = None
 
 
 @dataclass

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..features.requests import merge_requests
+from ..utils.chunks import Mapper, chunks_of
 from .base import Sink, Wanted
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..features.extractor import DenseFeatureExtractor
     from ..features.requests import ForwardPlan, PlannedFeatures
+    from .shards import ShardSource
 
 _ANY_SIZE = (512, 512)  # of images whose transform gives one size
 
@@ -143,6 +145,8 @@ class Extraction:
         folder: of the stores; None = in memory.
         workers: decoding threads.
         memory_budget: bytes in memory.
+        mapper: applies functions to shards on a cluster; None = in this process.
+        source: what the workers of the mapper need.
         counts: "decodes" and "forwards" are added to.
     """
 
@@ -150,6 +154,8 @@ class Extraction:
     folder: Path | None
     workers: int | None = None
     memory_budget: int | None = None
+    mapper: Mapper | None = None
+    source: ShardSource | None = None
     counts: dict[str, int] = field(default_factory=lambda: {"decodes": 0, "forwards": 0})
 
     def open(self, wanted: Sequence[Wanted]) -> list[Sink]:
@@ -170,8 +176,8 @@ class Extraction:
         """Fill the sinks: each image is decoded once, and forwarded once per distinct view."""
         from ..features.loader import RequestLoader
 
-        names = list(dict.fromkeys(one.images.name for one in wanted))
-        for name in names:
+        self._wanted = list(wanted)
+        for name in dict.fromkeys(one.images.name for one in wanted):
             own = [number for number, one in enumerate(wanted) if one.images.name == name]
             distinct = list({id(sinks[number]): number for number in own}.values())
             lacking = {number: set(sinks[number].missing()) for number in distinct}
@@ -180,11 +186,33 @@ class Extraction:
                 continue
             images = wanted[own[0]].images
             requests = [wanted[number].request for number in distinct]
+            if self.mapper is not None and self.source is not None:
+                self._run_shards(distinct, todo, lacking, sinks)
+                continue
             loader = RequestLoader(self.extractor, requests, images.load, self.counts, self.workers)
             for index, features in loader(todo, what, len(todo)):
                 for place, number in enumerate(distinct):
                     if index in lacking[number]:
                         sinks[number].put(index, loader.of(place, features))
+
+    def _run_shards(
+        self, distinct: Sequence[int], todo: Sequence[int], lacking: Mapping[int, set[int]], sinks: Sequence[Sink]
+    ) -> None:
+        """The same by the workers of a cluster, shard after shard in order."""
+        from .shards import IMAGES_PER_SHARD, ShardExtractor, received
+
+        assert self.mapper is not None
+        assert self.source is not None
+        work = ShardExtractor(self.source, tuple(distinct), self.workers)
+        dtype = self.extractor.backbone.dtype
+        for shard in self.mapper(work, chunks_of(todo, IMAGES_PER_SHARD)):
+            for index, parts in shard:
+                self.counts["decodes"] += 1
+                for number, part in zip(distinct, parts, strict=True):
+                    if index in lacking[number]:
+                        sinks[number].put(index, received(part, dtype))
+        requests = [self._wanted[number].request for number in distinct]
+        self.counts["forwards"] += len(todo) * len(merge_requests(requests, self.extractor.backbone)[0])
 
     def planned(self, wanted: Sequence[Wanted]) -> dict[str, int]:
         """Decodes and forwards that a run without anything stored does."""

@@ -21,10 +21,13 @@ from .extraction import Extraction
 from .readers.base import DataOptions, DataReader
 from .readers.registry import open_data
 from .record import DownstreamResult, identity_of
+from .shards import ShardSource
 from .synthetic_data import SYNTH, embedded
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
+    from ..features.spec import ExtractorSpec
+    from ..utils.chunks import Mapper
 
 _ANY_SIZE = (512, 512)
 
@@ -111,6 +114,7 @@ class DownstreamRun:
         tasks: Sequence[DownstreamTask],
         data: Mapping[str, str | Path],
         options: RunOptions,
+        cluster: tuple[Mapper, ExtractorSpec] | None = None,
     ) -> None:
         """Open the data and plan; nothing is forwarded.
 
@@ -119,12 +123,13 @@ class DownstreamRun:
             tasks: to run; those whose data is not given are left out.
             data: kind -> place.
             options: see `RunOptions`.
+            cluster: what applies functions on a cluster, and how its workers load the model; heads train here.
 
         Raises:
             UsageError: no task has its data.
             SocoError: data that cannot be read, or that the check finds errors in.
         """
-        self.extractor, self.options = extractor, options
+        self.extractor, self.options, self._cluster = extractor, options, cluster
         check_writable(options.out)
         self.folder = options.out / _slug(extractor.describe()["name"])
         self.skipped = [task.name for task in tasks if task.data not in data]
@@ -218,6 +223,11 @@ class DownstreamRun:
         if not able:
             return
         extraction = Extraction(self.extractor, store, self.options.workers, self.options.memory_budget)
+        if self._cluster is not None and able[0].data is not None:
+            named = tuple((one.task.name, one.protocol) for one in able)
+            options, place = self.options.data_options, str(able[0].data.root)
+            extraction.mapper = self._cluster[0]
+            extraction.source = ShardSource(self._cluster[1], kind, place, options, named)
         parts = [list(one.job.wanted()) for one in able if one.job]
         wanted = [want for part in parts for want in part]
         started = time.perf_counter()
@@ -247,6 +257,7 @@ class DownstreamRun:
             device=self.extractor.backbone.device,
             counts=counts,
             workers=self.options.workers,
+            mapper=None if self._cluster is None else self._cluster[0],
         )
         run.work.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()

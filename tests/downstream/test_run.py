@@ -81,6 +81,34 @@ def test_results_do_not_depend_on_workers_and_batches(
     assert found[0] == found[1]
 
 
+def test_shards_give_the_digits_of_one_process(
+    synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+
+    from soco_datasets.downstream import shards
+    from soco_datasets.downstream.tasks import imagenet_knn
+    from soco_datasets.features.spec import ExtractorSpec
+
+    def mapper(function: Any, chunks: Any) -> Any:  # as a cluster's: everything passes through bytes
+        for chunk in chunks:
+            yield pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(function))(pickle.loads(pickle.dumps(chunk)))))
+
+    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 7)
+    monkeypatch.setattr(imagenet_knn, "_BANK_SHARD", 11)
+    spec, names = ExtractorSpec(plugin("pooled")), "imagenet_knn,tapvid_davis"
+    data = {"imagenet": synthetic("imagenet"), "davis": synthetic("davis")}
+    reports = [
+        DownstreamRun(
+            spec.load(), select_tasks(names), data, RunOptions(tmp_path / str(place), {"": "tiny"}), cluster
+        ).run()
+        for place, cluster in enumerate((None, (mapper, spec)))
+    ]
+    for name, record in reports[0].records.items():
+        assert reports[1].records[name].metrics == record.metrics
+        assert reports[1].records[name].counts == record.counts
+
+
 def test_what_a_model_cannot_do_is_null_with_the_reason(
     synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

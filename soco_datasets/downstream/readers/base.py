@@ -207,9 +207,7 @@ def pair_by_name(first: Mapping[str, Path], second: Mapping[str, Path], names: t
     for stem in sorted(first.keys() ^ second.keys()):
         has, lacks = names if stem in first else names[::-1]
         path = first.get(stem) or second[stem]
-        result.findings.append(
-            Finding("error", str(path), f"{has} without its {lacks}.", f"add it, or remove {stem}")
-        )
+        result.findings.append(Finding("error", str(path), f"{has} without its {lacks}.", f"add it, or remove {stem}"))
     return result
 
 

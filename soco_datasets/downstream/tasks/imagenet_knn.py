@@ -7,22 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import SocoError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import CropBox, InputTransform, Mirror, PadToMultiple, Resize, shorter_side_crop
-from ...metrics.knn import knn_accuracy, nearest_neighbors
+from ...metrics.knn import Neighbors, knn_accuracy, merge_neighbors, nearest_neighbors
 from ..augment import resized_crop_box
 from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, last_layer, number
 from ..readers.base import DataReader, ImageSet
 from ..readers.imagenet import ImageNetReader
+from ..shards import search_shard
 
 if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 _QUERY = shorter_side_crop(256, 224).then(PadToMultiple())
 _USUAL_K = 20
+_BANK_SHARD = 65_536  # vectors per job of a cluster
 
 
 class ImageNetKnn(DownstreamTask):
@@ -101,7 +104,7 @@ class _KnnJob(Job):
         bank, queries = (one.vectors()[:, 0] for one in stored if one is not None)
         if not np.isfinite(queries).all():
             raise SocoError("The global vectors of some queries are not finite. Extract them again.")
-        neighbors = nearest_neighbors(queries, bank, max(self._ks))
+        neighbors = _search(queries, bank, max(self._ks), run)
         found = knn_accuracy(neighbors, self._bank_labels, self._targets, self._ks)
         count, best = found["queries"], found["best_k"]
         accuracy = found["accuracy"]
@@ -114,3 +117,15 @@ class _KnnJob(Job):
             notes.append(f"k = {_USUAL_K}, the usual choice: {accuracy[_USUAL_K]['top1']:.2f} %")
         left = {"last incomplete batch of the bank": self._dropped} if self._dropped else {}
         return Outcome(metrics, left, details={"best_k": best, "bank": len(bank)}, notes=notes)
+
+
+def _search(queries: NDArray[Any], bank: NDArray[Any], k: int, run: TaskRun) -> Neighbors:
+    """The nearest neighbors, shard of the bank by shard where there is a cluster; the same either way."""
+    if run.mapper is None or len(bank) <= max(k, _BANK_SHARD):
+        return nearest_neighbors(queries, bank, k)
+    starts = range(0, len(bank), _BANK_SHARD)
+    shards = [
+        {"queries": queries, "bank": bank[start : start + _BANK_SHARD], "first_position": start} for start in starts
+    ]
+    found = run.mapper(search_shard, ({**shard, "k": min(k, len(shard["bank"]))} for shard in shards))
+    return merge_neighbors(list(found), k)
