@@ -53,6 +53,7 @@ class StoredFeatures:
         self._maps = {shape: self._open_maps(shape, [digests[i] for i in own]) for shape, own in members.items()}
         self._vectors: Any = self._open_vectors(digests) if self._plan.vectors else None
         self._has_vector = [False] * self._count
+        self._on_disk = hasattr(self._vectors, "missing")  # else an array
 
     def _shape_of(self, wanted: Wanted, index: int) -> tuple[int, int, int, int]:
         size = wanted.images.size(index) if wanted.images.size else _ANY_SIZE
@@ -99,13 +100,13 @@ class StoredFeatures:
             return False
         if self._vectors is None:
             return True
-        return index in self._vectors if hasattr(self._vectors, "put") else self._has_vector[index]
+        return index in self._vectors if self._on_disk else self._has_vector[index]
 
     def put(self, index: int, features: PlannedFeatures) -> None:
         """Store the features of one image."""
         if features.maps is not None:
             self._maps[self._place[index]].put(self._rank[index], features.maps)
-        if features.vectors is not None and hasattr(self._vectors, "put"):
+        if features.vectors is not None and self._on_disk:
             self._vectors.put(index, features.vectors)
         elif features.vectors is not None:
             self._vectors[index] = features.vectors.float().cpu().numpy()
@@ -118,7 +119,7 @@ class StoredFeatures:
 
     def vectors(self) -> NDArray[Any]:
         """(N, layers, C) global vectors of all images."""
-        found: NDArray[Any] = self._vectors.array if hasattr(self._vectors, "put") else self._vectors
+        found: NDArray[Any] = self._vectors.array if self._on_disk else self._vectors
         return found
 
     def nbytes(self) -> int:

@@ -19,7 +19,7 @@ from .base import DownstreamTask
 ENTRY_POINTS = "soco_datasets.downstream"
 _ORDER = (  # of table r8; others follow in alphabetical order
     *("imagenet_knn", "ade20k_linear", "nyu_depth", "nyu_normals", "navi", "tapvid_davis", "imagenet3d_pose"),
-    "omni3d_cuboids",
+    *("omni3d_cuboids", "omni3d_detect"),
 )
 
 

@@ -205,7 +205,7 @@ def test_table_report_and_csv(
     assert main(["downstream", "table", str(tmp_path / "out"), "--csv", str(tmp_path / "r8.csv")]) == 0
     shown = capsys.readouterr().out
     assert "published (r8)" in shown
-    assert "DINOv2" in shown
+    assert "DINov2" in shown
     assert "* one, kNN %: tiny" in shown
     table = read_model_table([tmp_path / "r8.csv"])
     assert table.models == ("one", "two")
@@ -220,7 +220,7 @@ def test_table_report_and_csv(
 def test_published_values_are_those_of_the_paper() -> None:
     table = published_r8()
     assert len(table) == 13
-    assert table["DINOv2"]["nyuv2_depth_rmse"] == 0.26
+    assert table["DINov2"]["nyuv2_depth_rmse"] == 0.26
     keys = {task.column.key for task in downstream_tasks().values() if task.column} | {"arkit_ap3d"}
     assert set(table["MAE"]) == keys
     assert table_csv(downstream_table([])) == "model\n"

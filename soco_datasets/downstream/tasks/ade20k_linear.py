@@ -58,7 +58,7 @@ class Ade20kLinear(DownstreamTask):
         "fixed": {**_RECIPE, "views": "as is and mirrored", "rule": "classes_only", "epoch": "last"},
         "tiny": {
             **_RECIPE, "views": "as is and mirrored", "rule": "classes_only", "epoch": "last",
-            "epochs": 40, "batch": 4, "rate": 0.5, "drop_after": 30,
+            "epochs": 12, "batch": 4, "rate": 2.0, "drop_after": 9,
         },
     }  # fmt: skip
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DatasetFolderError
-from ...features.requests import FeatureRequest
-from ...features.transforms import InputTransform, PadToMultiple, ResizeShorter
 from ...metrics.average_precision3d import (
-    TRAINING_RULES,
     Detections,
-    annotation_box2d,
     average_precision_3d,
-    is_ignored,
 )
 from ...metrics.boxes3d import iou3d
 from ...metrics.navi import rotation_angles
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, four_layers, number
+from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, number
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import (
     CuboidOutputs,
@@ -36,6 +30,7 @@ from ..heads.cuboids import (
 )
 from ..heads.pyramid import STRIDES, init_pyramid, pyramid_forward
 from ..heads.roi_align import CELLS, region_features
+from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, Regions, tiny_omni3d
 from ..readers.base import DataReader
 from ..readers.omni3d import Omni3dReader
 from ..schedules import warmup_steps
@@ -47,12 +42,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...features.families.base import Backbone
-
-_RECIPE = {
-    "epochs": 10, "batch": 32, "rate": 1e-3, "eps": 1e-2, "decay": 1e-4, "warmup": 5000, "seed": 0, "side": 512,
-    "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "given 2D boxes and classes, 16 pixels per cell",
-    "iou": "exact",
-}  # fmt: skip
 
 
 class Omni3dCuboids(DownstreamTask):
@@ -67,69 +56,30 @@ class Omni3dCuboids(DownstreamTask):
     layers = "four"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fixed": _RECIPE,
-        "tiny": {
-            **_RECIPE, "epochs": 40, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 224, "pyramid": 16,
-            "levels": 16, "hidden": 64,
-        },
-    }  # fmt: skip
+        "fixed": OMNI3D_RECIPE,
+        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=40)},
+    }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
         assert isinstance(data, Omni3dReader)
         return _CuboidJob(data, backbone, protocol)
 
 
-class _Regions(NamedTuple):
-    """The given boxes of one image in network pixels.
-
-    Attributes:
-        boxes: (N, 4) [x1, y1, x2, y2].
-        classes: (N,) int64, places in the list of trained classes.
-        intrinsics: (3, 3).
-        truth: their cuboids.
-        annotations: they come from.
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    intrinsics: Tensor
-    truth: Cuboids
-    annotations: list[Mapping[str, Any]]
-
-
-class _CuboidJob(Job):
-    def __init__(self, data: Omni3dReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:
-        self._data, self._choices, self._backbone = data, protocol, backbone
-        view = InputTransform((ResizeShorter(protocol["side"], "bilinear"), PadToMultiple()))
-        self._view = view.for_multiple(backbone.size_multiple)
-        self._request = FeatureRequest(view, four_layers(backbone))
-        sizes = data.mean_sizes()
-        if not sizes:
-            raise DatasetFolderError(f"{data.root} has no training box that counts.")
-        self._classes = {name: place for place, name in enumerate(sorted(sizes))}
-        self._mean_sizes = np.stack([sizes[name] for name in sorted(sizes)])
-        self._wanted = [Wanted(data.image_set(split), self._request) for split in ("train", "test")]
-
-    def wanted(self) -> Sequence[Wanted]:
-        return self._wanted
-
-    def samples_scored(self) -> int:
-        return sum(len(self._data.usable("test", image)) for image in self._data.ids("test"))
-
+class _CuboidJob(Omni3dJob):
     def score(self, stored: Sequence[Stored | None], run: TaskRun) -> Outcome:
         import torch
 
-        choices, data = self._choices, self._data
+        choices, data = self.choices, self.data
         train, test = stored
         assert train is not None
         assert test is not None
         ids = data.ids("train")
-        regions = [self._regions("train", image, run.device) for image in ids]
+        regions = [self.regions("train", image, run.device) for image in ids]
         rows_with = [row for row, one in enumerate(regions) if one is not None]
         generator = torch.Generator().manual_seed(choices["seed"] + run.seed)
-        widths = [self._backbone.channels] * 4
+        widths = [self.backbone.channels] * 4
         start = init_pyramid(widths, generator, choices["pyramid"], choices["levels"])
-        head = init_cuboid_head(choices["levels"] * CELLS**2, len(self._classes), generator, choices["hidden"])
+        head = init_cuboid_head(choices["levels"] * CELLS**2, len(self.classes), generator, choices["hidden"])
         start |= {f"cuboid.{name}": value for name, value in head.items()}
         batches = shuffled_batches(len(rows_with), choices["batch"], choices["seed"] + run.seed)
         total = choices["epochs"] * -(-len(rows_with) // choices["batch"])
@@ -159,47 +109,15 @@ class _CuboidJob(Job):
         left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
         return self._evaluate(test, weights, run, trained.summary, left)
 
-    def _regions(self, split: str, image: Any, device: str) -> _Regions | None:
-        """The boxes of an image that the head is trained on, or (test) that it is asked for."""
-        import torch
-
-        entry = self._data.images[split][image]
-        rules = {"rules": TRAINING_RULES} if split == "train" else {}
-        kept = [one for one in self._data.boxes[split][image] if one["category_name"] in self._classes]
-        if split == "train":
-            kept = [one for one in kept if not is_ignored(one, float(entry["height"]), **rules)]
-        kept = [one for one in kept if one["center_cam"][2] > 0 and min(one["dimensions"]) > 0]
-        if not kept:
-            return None
-        place = self._view.point_map((int(entry["width"]), int(entry["height"])))
-        boxes = np.array([annotation_box2d(one) for one in kept])
-        boxes = np.concatenate([place(boxes[:, :2]), place(boxes[:, 2:])], axis=1)
-        shift = np.array([[place.scale[0], 0, place.offset[0]], [0, place.scale[1], place.offset[1]], [0, 0, 1]])
-        intrinsics = shift @ np.asarray(entry["K"], dtype=np.float64)
-        centers = np.array([one["center_cam"] for one in kept], dtype=np.float64)
-        pixels = centers @ intrinsics.T
-
-        def tensor(values: Any) -> Tensor:
-            return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)
-
-        truth = Cuboids(
-            tensor(pixels[:, :2] / pixels[:, 2:]),
-            tensor(centers[:, 2]),
-            tensor([one["dimensions"] for one in kept]),
-            tensor([one["R_cam"] for one in kept]),
-        )
-        classes = torch.tensor([self._classes[one["category_name"]] for one in kept], device=device)
-        return _Regions(tensor(boxes), classes, tensor(intrinsics), truth, list(kept))
-
-    def _predict(self, weights: Any, maps: Tensor, own: _Regions, device: str) -> tuple[CuboidOutputs, Cuboids]:
+    def _predict(self, weights: Any, maps: Tensor, own: Regions, device: str) -> tuple[CuboidOutputs, Cuboids]:
         levels = pyramid_forward(weights, [layer[None].float().to(device) for layer in maps])
-        scale = STRIDES["p4"] / self._backbone.patch_size
+        scale = STRIDES["p4"] / self.backbone.patch_size
         pooled = region_features(levels, own.boxes * scale)
         head = {name.removeprefix("cuboid."): one for name, one in weights.items() if name.startswith("cuboid.")}
         outputs = cuboid_outputs(head, pooled, own.classes)
         import torch
 
-        sizes = torch.tensor(self._mean_sizes, dtype=torch.float32, device=device)[own.classes]
+        sizes = torch.tensor(self.mean_sizes, dtype=torch.float32, device=device)[own.classes]
         return outputs, decode_cuboids(outputs, own.boxes, own.intrinsics, sizes)
 
     def _evaluate(
@@ -207,12 +125,12 @@ class _CuboidJob(Job):
     ) -> Outcome:
         import torch
 
-        ids = self._data.ids("test")
-        heights = {image: float(self._data.images["test"][image]["height"]) for image in ids}
+        ids = self.data.ids("test")
+        heights = {image: float(self.data.images["test"][image]["height"]) for image in ids}
         rows: list[Mapping[str, Any]] = []
         corners, scores, errors = [], [], {name: [] for name in ("depth", "size", "rotation", "center")}  # type: ignore[var-annotated]
         for row, image in enumerate(ids):
-            own = self._regions("test", image, run.device)
+            own = self.regions("test", image, run.device)
             if own is None:
                 continue
             with torch.no_grad():
@@ -230,9 +148,9 @@ class _CuboidJob(Job):
         detections = Detections(
             truth.image[finite], truth.category[finite], score[finite], boxes[finite], boxes[finite, :, 2].mean(axis=1)
         )
-        every = [one for image in ids for one in self._data.boxes["test"][image]]
+        every = [one for image in ids for one in self.data.boxes["test"][image]]
         found3d = average_precision_3d(
-            detections, true_boxes(every, heights)[0], ids, sorted(self._data.categories.values())
+            detections, true_boxes(every, heights)[0], ids, sorted(self.data.categories.values())
         )
         counted = finite & ~truth.ignored
         overlap = iou3d(boxes[counted], truth.boxes[counted])
@@ -258,7 +176,7 @@ class _CuboidJob(Job):
         for name, unit in units.items():
             values = np.concatenate(errors[name])[counted]
             metrics[f"median_{name}_error"] = number(float(np.median(values)) if count else None, count, unit)
-        names = {identity: name for name, identity in self._data.categories.items()}
+        names = {identity: name for name, identity in self.data.categories.items()}
         per_class = {names[one]: value for one, value in found3d["per_class"].items()}
         notes = ["on given 2D boxes and classes: never comparable with AP3D of a detector", "exact IoU3D"]
         return Outcome(metrics, left, training, {"per_class_ap3d": per_class}, notes=notes)
