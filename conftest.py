@@ -15,6 +15,8 @@ if "SOCO_TESTS_SHARED" not in os.environ:  # what the processes of a run make on
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: torch's threads would only wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-collect_ignore_glob = []
+collect_ignore_glob = ["soco_datasets/annotation/migrations/*"]  # alembic runs these
 if find_spec("inspect_ai") is None:  # extra `lvlm`
     collect_ignore_glob += ["soco_datasets/lvlm/inspect_*.py", "soco_datasets/lvlm/hf_provider.py"]
+if find_spec("sqlalchemy") is None or find_spec("starlette") is None:  # extra `annotation`
+    collect_ignore_glob += ["soco_datasets/annotation/*.py", "tests/annotation/*"]

@@ -1,4 +1,4 @@
-"""Every pair there is, evaluated without holding the pairs: time, memory, and what rows of all pairs would cost.
+"""All pairs, evaluated without holding the pairs: time, memory, and what rows of all pairs would cost.
 
     python benchmarks/bench_all_pairs.py [--images-per-category 40] [--image-size 112] [--rows 4000] [--small]
 
@@ -26,7 +26,6 @@ from support import VIT_TINY, bare_forwards, machine, memory_mib, random_dinov2
 
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.config import CachePolicy, RunConfig
-from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone
 from soco_datasets.data.all_pairs import AllPairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
@@ -104,7 +103,7 @@ def compare(extractor: DenseFeatureExtractor, data: Path, limit: int, store: Pat
     forwards = bare_forwards(extractor, images)  # warm from here on
     before = reset_peak()
     start = time.perf_counter()
-    result = evaluate_all_pairs(extractor, folder, TASKS)
+    result = evaluate_backbone(extractor, folder, TASKS, split="all").result
     seconds = time.perf_counter() - start
     peak = memory_mib("VmHWM") - before
     counts, scored = result.counts, {task: found["pair"]["0.1"]["overall"] for task, found in result.metrics.items()}
@@ -118,6 +117,7 @@ def compare(extractor: DenseFeatureExtractor, data: Path, limit: int, store: Pat
     print(f"all pairs / bare forwards ({forwards:.1f} s)   {seconds / forwards:.2f}x")
     print(f"peak memory      {peak:8.1f} MiB over the start, maps {maps:.1f} MiB: {peak / maps:.2f}x")
     evaluation, took = by_rows(extractor, data, limit, store)
+    assert evaluation.predictions is not None
     table, sample = evaluation.predictions, evaluation.result.counts["pairs"]
     print(f"by rows          {took:8.1f} s for {sample:,} of them without a forward, {table.nbytes / 2**20:.1f} MiB")
     whole = took * pairs / sample

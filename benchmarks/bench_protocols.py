@@ -24,7 +24,6 @@ import pyarrow.compute as pc
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.resolve import MINI
 from soco_datasets.benchmarks.tasks import get_tasks
-from soco_datasets.config import ScoringConfig
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.presets import PRESETS
 from soco_datasets.data.folder import DatasetFolder
@@ -81,7 +80,7 @@ def main() -> None:
                     extractor,
                     folder,
                     get_tasks(preset.tasks),
-                    scoring=ScoringConfig(alphas=preset.alphas, reductions=preset.reductions),
+                    scoring=preset.scoring,
                 )
                 took = time.perf_counter() - start[0], time.process_time() - start[1]
                 best[:] = map(min, best, took)

@@ -7,8 +7,9 @@ module for streaming, so all reading of files is left to the modules this one ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -20,9 +21,12 @@ from soco_datasets.benchmarks.base import SOCO, find_benchmark
 from soco_datasets.benchmarks.resolve import find_data, resolve_data
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.markers import MarkerStyle
-from soco_datasets.data.schema import CONFIGS, TableSpec
-from soco_datasets.errors import DataNotFoundError, UsageError, unknown_name
-from soco_datasets.loading.splits import ALL, LVLM_CONFIG, joined_features, load_split, split_names, split_rows
+from soco_datasets.data.schema import CONFIGS
+from soco_datasets.errors import DataNotFoundError, SocoError, UsageError, unknown_name
+from soco_datasets.loading.dataset import SocoDatasetDict
+from soco_datasets.loading.feature_types import joined_features, register_features, value_features
+from soco_datasets.loading.splits import ALL, LVLM_CONFIG, SplitOptions, load_split, split_names, split_rows
+from soco_datasets.loading.stream import adopt_stream
 
 if TYPE_CHECKING:  # `datasets` would patch this name too
     import pyarrow as pa
@@ -66,7 +70,16 @@ class Soco(datasets.ArrowBasedBuilder):
             raise UsageError("load_dataset('soco') takes data_dir=FOLDER, not data_files=.")
         if features is not None:
             raise UsageError("load_dataset('soco') has fixed features; cast the loaded dataset with .cast(features).")
-        super().__init__(*args, **kwargs)
+        register_features()  # again, where `unregister` has removed them
+        try:
+            super().__init__(*args, **kwargs)
+        except OSError as error:
+            if isinstance(error, SocoError):
+                raise
+            raise SocoError(
+                f"The cache of `datasets` cannot be written ({error}). Set the environment variable HF_HOME, or give "
+                "cache_dir=, to name a folder that you can write to."
+            ) from error
         self._folder: DatasetFolder | None = None
         found = find_data(self.config.data_dir, self.config.revision)
         if found is not None:
@@ -84,9 +97,11 @@ class Soco(datasets.ArrowBasedBuilder):
                 "load_dataset('soco', CONFIG) needs a config: "
                 + "; ".join(f"'{spec.name}' ({spec.about})" for spec in CONFIGS.values())
             )
-        specs = _known_specs(config_kwargs)
+        folder = _folder_of(config_kwargs.get("data_dir"), config_kwargs.get("revision"))
+        specs, owner = (CONFIGS, SOCO) if folder is None else (folder.specs, folder.benchmark)
         if config_name not in specs:
-            raise unknown_name("config", config_name, specs)
+            known = find_benchmark(owner)
+            raise unknown_name(f"config of {known.title if known else owner}", config_name, specs)
         for name in config_kwargs:
             if name not in _OPTIONS:
                 raise unknown_name("option of load_dataset('soco')", name, _OPTIONS)
@@ -185,12 +200,17 @@ class Soco(datasets.ArrowBasedBuilder):
             folder,
             self.config.name,
             split,
-            min_shared=self.config.min_shared,
-            cache=self._cache_dir,
+            cache=self._index_dir(),
             info=self.info,
-            in_memory=in_memory,
-            marker=(self.config.marker, self.config.marker_color),
+            options=SplitOptions(self.config.min_shared, in_memory, (self.config.marker, self.config.marker_color)),
         )
+
+    def _index_dir(self) -> Path:
+        """Where index files and results of `map` go: in the cache, but not where `datasets` looks for prepared data.
+
+        It takes any folder `CACHE/soco/CONFIG/VERSION/HASH` for a dataset called "soco" that it has prepared itself.
+        """
+        return Path(self._cache_dir_root) / "soco-datasets" / f"{self.config.name}-{self.hash[:16]}"
 
     def as_dataset(
         self, split: Any = None, in_memory: bool = False
@@ -201,7 +221,7 @@ class Soco(datasets.ArrowBasedBuilder):
         built = datasets.utils.py_utils.map_nested(
             lambda one: self._build_single_dataset(one, in_memory), split, map_tuple=True, disable_tqdm=True
         )
-        return datasets.DatasetDict(built) if isinstance(built, dict) else built
+        return SocoDatasetDict(built) if isinstance(built, dict) else built
 
     def as_streaming_dataset(
         self, split: Any = None, base_path: str | None = None
@@ -235,12 +255,6 @@ def _folder_of(data_dir: str | None, revision: str | None) -> DatasetFolder | No
     return None if found is None else open_folder(found)
 
 
-def _known_specs(options: dict[str, Any]) -> Mapping[str, TableSpec]:
-    """The configs of the folder that the options name; SOCO's while it is not there yet."""
-    folder = _folder_of(options.get("data_dir"), options.get("revision"))
-    return CONFIGS if folder is None else folder.specs
-
-
 def _instruction(split: str) -> datasets.ReadInstruction:
     try:
         return datasets.ReadInstruction.from_spec(split)
@@ -249,10 +263,13 @@ def _instruction(split: str) -> datasets.ReadInstruction:
 
 
 def _stream(dataset: datasets.Dataset) -> datasets.IterableDataset:
+    features = value_features(dataset.features)
     if len(dataset) == 0:
-        return datasets.IterableDataset.from_generator(_nothing, features=dataset.features, split=dataset.split)
+        return datasets.IterableDataset.from_generator(_nothing, features=features, split=dataset.split)
     stream = dataset.to_iterable_dataset(num_shards=min(_STREAM_SHARDS, len(dataset)))
-    return datasets.IterableDataset(stream._ex_iterable, info=dataset.info, split=dataset.split)
+    info = dataset.info.copy()
+    info.features = features
+    return adopt_stream(datasets.IterableDataset(stream._ex_iterable, info=info, split=dataset.split))
 
 
 def _nothing() -> Iterator[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """SOCO for the Hugging Face ecosystem: the data, the metric and the evaluator.
 
-Importing this package makes `datasets.load_dataset("soco", CONFIG)` and `evaluate.load("soco_pck")` work from any
-folder. It imports neither of them, nor torch; public names load when they are used.
+`load_dataset` and `load_metric` load the data and the metric. Importing this package also makes
+`datasets.load_dataset("soco", CONFIG)` and `evaluate.load("soco_pck")` work, from any folder; `unregister` undoes that.
+The package imports neither library, nor torch; public names load when they are used.
 
-Reading order: `data/schema.py` (the tables), `data/build.py` (a release to a folder), `data/folder.py` (a folder back),
-`data/pairs.py` (which pairs exist), `data/joined.py` (what `load_dataset` gives), `features/geometry.py` (every frame),
-`correspondence/pck.py` (the metric), `correspondence/runner.py` (the one loop), `registration.py` (how names resolve).
+Reading order: `data/schema.py` (the tables), `benchmarks/build.py` (a release to a folder), `data/folder.py` (a folder
+back), `data/pairs.py` (which pairs exist), `loading/splits.py` (what `load_dataset` gives), `geometry.py` (frames),
+`metrics/pck.py` (the metric), `correspondence/evaluate.py` (the evaluator), `loading/registration.py` (how names
+resolve).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .loading.registration import register
+from .loading.registration import register, unregister
 
 __version__ = "0.1.0"
 
@@ -24,17 +26,21 @@ _PUBLIC = {
     "DatasetFolder": "data.folder",
     "open_folder": "data.folder",
     "resolve_data": "benchmarks.resolve",
-    "expand_pairs": "loading.splits",
+    "load_dataset": "loading.load",
+    "load_metric": "loading.load",
+    "expand_pairs": "loading.dataset",
     "PairIndex": "data.pairs",
     "pair_queries": "data.queries",
     "Taxonomy": "data.taxonomy",
     "load_backbone": "features.backbones",
     "Protocol": "config",
+    "ScoringConfig": "config",
+    "RunConfig": "config",
+    "CachePolicy": "config",
     "evaluate_backbone": "correspondence.evaluate",
-    "evaluate_all_pairs": "correspondence.all_run",
 }
 
-__all__ = ["__version__", "register", *sorted(_PUBLIC)]
+__all__ = ["__version__", "register", "unregister", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,38 +6,54 @@ Exit code 0 only when the work was done, 1 when it was not, 2 for wrong use, 130
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from . import __version__
 from .commands import COMMANDS
 from .errors import SocoError
+from .utils.text import clean_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. Can be called from any thread; leaves signal handling as it was."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help()
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)  # so that temporary folders are removed on a polite kill too
     try:
-        arguments.run(arguments)
+        with _terminated_politely():
+            arguments.run(arguments)
     except SocoError as error:
-        print(f"soco {arguments.command}: {error}", file=sys.stderr)
+        print(f"soco {arguments.command}: {clean_lines(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"\nsoco {arguments.command}: interrupted; nothing was left half-written.", file=sys.stderr)
+        print(f"\nsoco {arguments.command}: Interrupted; no partial files were left.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output went away
         return 0
     return 0
+
+
+@contextlib.contextmanager
+def _terminated_politely() -> Iterator[None]:
+    """SIGTERM as an interrupt, so that temporary files are removed; only the main thread can receive signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:

@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError, unknown_name
-from .geometry import Convention, check_convention
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from .errors import UsageError, unknown_name
+from .geometry import Convention, centered_offset, check_convention
+
+CENTERED_PADDING = "white, centered"
 NORMALIZERS = ("bbox", "image", "mask")
-REDUCTIONS = ("pair", "keypoint", "image")
+REDUCTIONS = ("pair", "keypoint", "image", "pair_all", "keypoint_all")
+POOLED = {"pair_all": "pair", "keypoint_all": "keypoint"}  # over all categories -> the same within a category
 CACHES = ("auto", "memory", "disk", "none")
 ENGINES = ("local", "ray")
 POINTS_PER_BLOCK = 2**16
@@ -27,6 +32,7 @@ _STORED = (  # keys of a stored protocol, in their order
     *("convention", "alphas", "normaliser", "reductions", "image_size", "size", "grid", "layer", "norm", "statistics"),
     *("dtype", "padding", "resize", "matcher", "valid_area", "soft_beta", "soft_window"),
 )
+_OPTIONAL = ("truncated",)  # stored only where it is not the default
 _STORED_NAMES = {"normalizer": "normaliser"}  # attribute -> key, where they differ
 
 
@@ -50,8 +56,11 @@ class ScoringConfig:
             longest image side where there is no box), its longest "image" side, or the longest side of its "mask".
         reductions: "pair" = mean over pairs within a category; "keypoint" = pooled within a category; "image" = pooled
             within a target image, then the mean over the images of a category; then all are the mean over categories.
+            "pair_all" and "keypoint_all" = mean over all pairs, and over all queries, whatever their category.
         valid_area: whether cells that hold only padding are excluded (not from the candidates of geo tasks, which are
             annotated points).
+        truncated: whether `reference` truncates points to whole pixels; None = as the benchmark's own protocol does,
+            which in a record is "yes".
         soft_beta, soft_window: temperature and window of the soft tasks, see `matchers.soft_argmax.soft_argmax`.
 
     Raises:
@@ -65,6 +74,7 @@ class ScoringConfig:
     valid_area: bool = False
     soft_beta: float = 0.02
     soft_window: int = 7
+    truncated: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alphas", check_alphas(self.alphas))
@@ -73,6 +83,8 @@ class ScoringConfig:
         check_normalizer(self.normalizer)
         if not isinstance(self.valid_area, bool):
             raise UsageError(f"valid_area must be true or false, got {self.valid_area!r}.")
+        if self.truncated is not None and not isinstance(self.truncated, bool):
+            raise UsageError(f"truncated must be true or false, got {self.truncated!r}.")
         check_soft(self.soft_beta, self.soft_window)
 
 
@@ -130,6 +142,7 @@ class FeatureConfig:
             norm=None if model["layer"] is None else model["norm"] == "final",
             statistics=model["statistics"],
             dtype=model["dtype"],
+            padding=model.get("padding", cls.padding),
         )
 
 
@@ -156,7 +169,24 @@ class Protocol:
         fields = {**dataclasses.asdict(self.scoring), **dataclasses.asdict(self.features), "matcher": self.matcher}
         stored = {_STORED_NAMES.get(name, name): value for name, value in fields.items()}
         flat: dict[str, Any] = json.loads(json.dumps({name: stored[name] for name in _STORED}, allow_nan=False))
-        return flat
+        return flat if self.scoring.truncated is not False else {**flat, "truncated": False}
+
+    @property
+    def point_convention(self) -> Convention:
+        """How annotated points reach the unit frame: the convention, and whether `reference` truncates."""
+        is_exact = self.scoring.convention == "reference" and self.scoring.truncated is False
+        return "untruncated" if is_exact else self.scoring.convention
+
+    @property
+    def is_centered_padding(self) -> bool:
+        """Whether images lie in the middle of their padded square."""
+        return self.features.padding == CENTERED_PADDING
+
+    def to_square(self, points: NDArray[np.float64], sizes: ArrayLike) -> NDArray[np.float64]:
+        """(N, 2) pixel points to the frame of the padded square, for images of (N, 2) `sizes` [width, height]."""
+        if not self.is_centered_padding:
+            return points
+        return points + centered_offset(sizes, self.scoring.convention)
 
     @classmethod
     def from_dict(cls, fields: Any) -> Protocol:
@@ -164,7 +194,7 @@ class Protocol:
         if not isinstance(fields, Mapping):
             raise UsageError(f"A protocol must be a mapping, got {type(fields).__name__}.")
         for name in fields:
-            if name not in _STORED:
+            if name not in (*_STORED, *_OPTIONAL):
                 raise unknown_name("protocol field", name, _STORED)
         missing = [name for name in _STORED if name not in fields]
         if missing:
@@ -172,7 +202,8 @@ class Protocol:
 
         def part(kind: Any) -> Any:
             names = [entry.name for entry in dataclasses.fields(kind)]
-            return kind(**{name: fields[_STORED_NAMES.get(name, name)] for name in names})
+            keys = {name: _STORED_NAMES.get(name, name) for name in names}
+            return kind(**{name: fields[key] for name, key in keys.items() if key in fields})
 
         return cls(part(ScoringConfig), part(FeatureConfig), fields["matcher"])
 

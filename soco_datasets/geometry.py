@@ -12,6 +12,8 @@ Conventions (SOCO paper, evaluation protocol; details found by running the refer
     reference  the released protocol, kept bit for bit: key points are truncated to integers before and after scaling
                to the network frame; a query is sampled on an align-corners grid; a predicted cell is read as its
                top-left corner, index / grid. Together they bias a prediction by about half a patch.
+    untruncated  `reference` without the truncation: the protocol of AP-10K's framework. A record says "reference" with
+               "truncated" false.
     centered   the corrected one: no truncation; a cell stands for its center, (index + 0.5) / grid; queries are sampled
                on the same pixel-center grid.
 """
@@ -27,14 +29,20 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import UsageError, unknown_name
 
 ImageSize = tuple[int, int]  # width, height in pixels
-Convention = Literal["reference", "centered"]
-CONVENTIONS: tuple[str, ...] = get_args(Convention)
+Convention = Literal["reference", "centered", "untruncated"]
+CONVENTIONS = ("reference", "centered")  # what is chosen; the benchmark says whether its `reference` truncates
 
 
 def check_convention(convention: str) -> None:
     """Raise `UsageError` unless `convention` is one of `CONVENTIONS`."""
     if convention not in CONVENTIONS:
         raise unknown_name("convention", convention, CONVENTIONS)
+
+
+def check_point_convention(convention: str) -> None:
+    """Raise `UsageError` unless `convention` is a `Convention`: one of `CONVENTIONS` or "untruncated"."""
+    if convention not in get_args(Convention):
+        raise unknown_name("convention", convention, get_args(Convention))
 
 
 def effective_size(requested: int, multiple: int) -> int:
@@ -67,6 +75,26 @@ def network_points(points: ArrayLike, side: ArrayLike, size: int) -> NDArray[np.
     return np.trunc((whole * size).astype(np.float32) / divisor).astype(np.int32)
 
 
+def centered_offset(extent: ArrayLike, convention: Convention) -> NDArray[np.float64]:
+    """Where images lie in squares that pad them evenly on both sides, in pixels: what is added to their points.
+
+    Args:
+        extent: (I, 2) [width, height].
+        convention: "reference" = half the padding, a fraction where it is odd although the picture moves by whole
+            pixels, as the released evaluation of AP-10K has it; "centered" = the whole pixels by which it moves.
+
+    Returns:
+        (I, 2) float64.
+
+    >>> centered_offset([[100, 61]], "reference").tolist(), centered_offset([[100, 61]], "centered").tolist()
+    ([[0.0, 19.5]], [[0.0, 19.0]])
+    """
+    check_point_convention(convention)
+    sizes = np.asarray(extent, dtype=np.float64).reshape(-1, 2)
+    half = (sizes.max(axis=1, keepdims=True, initial=0) - sizes) / 2
+    return np.floor(half) if convention == "centered" else half
+
+
 def pixels_to_unit(points: ArrayLike, side: ArrayLike) -> NDArray[np.float32]:
     """(N, 2) pixel points to float32 unit points: point / side. The inverse of `unit_to_pixels`."""
     divisor = np.asarray(side, dtype=np.float64).reshape(-1, 1)
@@ -84,21 +112,25 @@ def keypoints_to_unit(
 ) -> NDArray[np.float32]:
     """Annotated pixel points to the unit frame as `convention` sees them.
 
-    With `reference` the points pass through the integer network frame of `size` pixels; `size` None (predictions that
-    come from no fixed grid) and `centered` keep them exact.
+    With `reference` the points pass through the integer network frame of `size` pixels, with `untruncated` through the
+    same frame in float32; `size` None (predictions that come from no fixed grid) and `centered` keep them exact.
 
     Returns:
         (N, 2) float32. Values may lie outside 0..1 for points outside the image.
     """
-    check_convention(convention)
+    check_point_convention(convention)
     if convention == "centered" or size is None:
         return pixels_to_unit(points, side)
+    if convention == "untruncated":
+        divisor = np.asarray(side, dtype=np.float64).reshape(-1, 1)
+        network = np.asarray(points, dtype=np.float64).reshape(-1, 2) * size / divisor
+        return network.astype(np.float32) / np.float32(size)
     return network_points(points, side, size).astype(np.float32) / np.float32(size)
 
 
 def cells_to_unit(columns: ArrayLike, rows: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
     """Grid cells to (N, 2) float32 unit points: the cell's top-left corner (`reference`) or its center (`centered`)."""
-    check_convention(convention)
+    check_point_convention(convention)
     cells = np.stack([np.asarray(columns), np.asarray(rows)], axis=-1).reshape(-1, 2).astype(np.float32)
     if convention == "centered":
         cells = cells + np.float32(0.5)
@@ -110,9 +142,9 @@ def unit_to_grid_sample(points: ArrayLike, grid: int, convention: Convention) ->
 
     `reference`: x * (grid - 1), the align-corners grid. `centered`: x * grid - 0.5.
     """
-    check_convention(convention)
+    check_point_convention(convention)
     unit = np.asarray(points, dtype=np.float32).reshape(-1, 2)
-    if convention == "reference":
+    if convention != "centered":
         return unit * np.float32(grid - 1)
     return unit * np.float32(grid) - np.float32(0.5)
 

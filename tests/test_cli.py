@@ -19,8 +19,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def soco(home: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HF_HOME": str(home / "hf"), "SOCO_CACHE": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
+def soco(home: Path, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        **variables,
+        "HF_HOME": str(home / "hf"),
+        "SOCO_CACHE": str(home / "cache"),
+        "HF_HUB_OFFLINE": "1",
+    }
     environment.pop("SOCO_HOME", None)
     command = [sys.executable, "-m", "soco_datasets.cli", *arguments]
     run = subprocess.run(command, capture_output=True, text=True, cwd=cwd or home, env=environment, check=False)
@@ -56,6 +62,49 @@ def test_work_not_done_exits_with_1_and_says_how_to_mend_it(home: Path) -> None:
         run = soco(home, command, "--model", "./nowhere", "--data", "mini", "--out", "file/results")
         assert run.returncode == 1
         assert "Cannot write file/results: a part of the path is a file" in run.stderr
+
+
+def test_commands_run_outside_the_main_thread_and_leave_signals_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import signal
+    import threading
+
+    from soco_datasets.cli import main
+
+    codes: list[int] = []
+    command = ["score", str(tmp_path / "nowhere.parquet")]
+    thread = threading.Thread(target=lambda: codes.append(main(command)))
+    thread.start()
+    thread.join()
+    handler = signal.getsignal(signal.SIGTERM)
+    codes.append(main(command))
+    assert codes == [1, 1]
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert capsys.readouterr().err.count("no such file") == 2
+
+
+@pytest.mark.parametrize("out", ["--out=~/r", "--out=s3://[a]*?{b}"])
+def test_results_lie_where_they_were_asked_for(tmp_path: Path, out: str) -> None:
+    options = ["--model", "dense_sift", "--data", "mini", "--tasks", "soc", "--image-size", "64"]
+    user, here = tmp_path / "user", tmp_path / "here"
+    here.mkdir()
+    environment = {"HOME": str(user)}
+    assert soco(tmp_path, "evaluate", *options, out, cwd=here, **environment).returncode == 0
+    name = out.removeprefix("--out=")
+    folder = user / "r" if name == "~/r" else here / name
+    assert sorted(path.name for path in folder.iterdir()) == ["dense_sift.json", "dense_sift.predictions.parquet"]
+    assert list(here.iterdir()) == ([] if name == "~/r" else [here / Path(name).parts[0]])
+    record = f"{name}/dense_sift.predictions.parquet"
+    again = soco(tmp_path, "score", record, f"{out}/again.json", cwd=here, **environment)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "again.json").read_bytes() == (folder / "dense_sift.json").read_bytes()
+
+
+def test_names_of_files_cannot_steer_the_terminal(home: Path) -> None:
+    run = soco(home, "score", "a\x1b[2Jb.parquet")
+    assert run.returncode == 1
+    assert "\x1b" not in run.stderr
 
 
 def test_demo_writes_everything_it_promises(home: Path) -> None:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from soco_datasets.benchmarks.base import benchmarks
 from soco_datasets.benchmarks.tasks import TASKS, get_tasks
 from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
-from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import UsageError
 
 
@@ -75,9 +75,12 @@ def test_a_stored_protocol_with_other_fields_is_refused():
 
 def test_tasks_are_pair_configs_of_the_dataset():
     assert list(TASKS)[:4] == ["cc", "soc", "cross_cc", "cross_soc"]
-    assert all(CONFIGS[task.config].is_pairs for task in TASKS.values())
-    assert all(CONFIGS[task.config].kind == "geo" for task in TASKS.values() if task.matcher == "candidates")
-    assert [task.name for task in get_tasks()] == list(TASKS)
+    for benchmark in benchmarks().values():
+        assert all(benchmark.configs[task.config].is_pairs for task in benchmark.tasks)
+        assert all(
+            benchmark.configs[task.config].kind == "geo" for task in benchmark.tasks if task.matcher == "candidates"
+        )
+    assert get_tasks() == benchmarks()["soco"].tasks
     assert [task.name for task in get_tasks(["cross_cc", "cc", "cross_cc"])] == ["cross_cc", "cc"]
     assert [task.name for task in get_tasks("soc")] == ["soc"]
 

@@ -15,7 +15,7 @@ from views import ANNOTATION, Board, Pairs, as_table, chart, chart_choices, deta
 
 from soco_datasets.hub.leaderboard import SOURCES, tasks_in
 from soco_datasets.records.ranking import OVERALL, RANKED_SUBSETS
-from soco_datasets.reporting.style import clean
+from soco_datasets.utils.text import clean
 
 _SHOWN = 8  # models in the chart at first
 _TEXTS = ("model", "status", "source", "date")

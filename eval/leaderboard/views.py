@@ -23,7 +23,7 @@ from soco_datasets.records.predictions import read_header, read_predictions, tas
 from soco_datasets.records.ranking import OVERALL
 from soco_datasets.records.registry import record_type_of_task
 from soco_datasets.reporting.pair_plot import plot_pair
-from soco_datasets.reporting.style import clean
+from soco_datasets.utils.text import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ import evaluate
 import numpy as np
 
 from soco_datasets.config import alpha_key, check_alphas, check_normalizer, check_reductions
-from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.errors import PredictionsError, UsageError, unknown_name
 from soco_datasets.geometry import Convention, check_convention
 from soco_datasets.metrics.aggregation import aggregate
 from soco_datasets.metrics.pck import keypoint_errors, normalisers
@@ -83,9 +83,17 @@ class SocoPck(evaluate.Metric):
             reference_urls=["https://arxiv.org/abs/2605.31597"],
         )
 
-    def add_batch(self, *, predictions: Any = None, references: Any = None) -> None:
-        """Add the predictions of some pairs: a list of rows, a dict of columns (`dataset[:8]`) or a Dataset."""
-        self._check_given(predictions, references)
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **others: Any) -> None:
+        """Add the predictions of some pairs.
+
+        Args:
+            predictions: for each pair its points [x, y] in pixels of the stored target image: lists, arrays or tensors
+                of any device and type.
+            references: rows of a pair config: a list of rows, a dict of columns (`dataset[:8]`) or a Dataset, whose
+                format and transform are ignored.
+            others: no further inputs are known.
+        """
+        self._check_given(predictions, references, others)
         rows, points = _rows(references), list(predictions)
         if len(rows) != len(points):
             raise UsageError(f"There are {len(points)} predictions for {len(rows)} references; give one each per pair.")
@@ -96,13 +104,17 @@ class SocoPck(evaluate.Metric):
         ]
         super().add_batch(predictions=points, references=rows)
 
-    def add(self, *, prediction: Any = None, reference: Any = None) -> None:
-        """Add the predictions of one pair."""
-        self._check_given(prediction, reference)
+    def add(self, *, prediction: Any = None, reference: Any = None, **others: Any) -> None:
+        """Add the predictions of one pair; `predictions` and `references` are accepted as names too."""
+        prediction = others.pop("predictions", None) if prediction is None else prediction
+        reference = others.pop("references", None) if reference is None else reference
+        self._check_given(prediction, reference, others)
         row = _reference(reference, len(self))
         super().add(prediction=_points(prediction, row, len(self)), reference=row)
 
-    def _check_given(self, predictions: Any, references: Any) -> None:
+    def _check_given(self, predictions: Any, references: Any, others: Mapping[str, Any]) -> None:
+        if others:
+            raise unknown_name("input of the metric", next(iter(others)), ("predictions", "references"))
         if predictions is None or references is None:
             raise UsageError("Give both predictions (points) and references (pair rows of the dataset).")
 
@@ -152,8 +164,9 @@ class SocoPck(evaluate.Metric):
 def _rows(references: Any) -> list[Any]:
     """The rows of any form of references; only the columns used are read, so that no image is decoded."""
     if hasattr(references, "select_columns"):
-        known = references.column_names
-        return list(references.select_columns([name for name in _REFERENCE if known is None or name in known]))
+        stored = references.with_format(None)  # formats and transforms are for the model
+        known = stored.column_names
+        return list(stored.select_columns([name for name in _REFERENCE if known is None or name in known]))
     if not isinstance(references, Mapping):
         return list(references)
     columns = {name: references[name] for name in _REFERENCE if name in references}
@@ -184,7 +197,7 @@ def _reference(row: Any, index: int) -> dict[str, Any]:
             + (f", empty for {', '.join(empty)}" if empty else "")
             + "; every query needs one or more valid targets."
         )
-    size, box = row["target_size"], row["target_bbox"]
+    size, box = _unwrapped(row["target_size"]), _unwrapped(row["target_bbox"])
     try:
         normalisers([[np.nan] * 4 if box is None else box], [size])
     except (UsageError, TypeError, ValueError) as error:
@@ -213,9 +226,12 @@ def _points(given: Any, row: Mapping[str, Any], index: int) -> list[list[float]]
 
 def _array(points: Iterable[Any], where: str) -> np.ndarray:
     try:
-        array = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise PredictionsError(f"{where} is not a list of points [x, y].") from None
+        array = np.asarray(_unwrapped(points), dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PredictionsError(
+            f"{where} is not a list of points [x, y] that NumPy can read ({error}). Give numbers, arrays or tensors; "
+            "of a tensor of another library, its values on the CPU as floats."
+        ) from error
     array = array.reshape(0, 2) if array.size == 0 else array
     if array.ndim != 2 or array.shape[1] != 2:
         raise PredictionsError(f"{where} must be a list of points [x, y], got an array of shape {array.shape}.")
@@ -223,6 +239,13 @@ def _array(points: Iterable[Any], where: str) -> np.ndarray:
         bad = int((~np.isfinite(array).all(axis=1)).argmax())
         raise PredictionsError(f"{where}: point {bad} is not finite: {array[bad].tolist()}.")
     return array
+
+
+def _unwrapped(values: Any) -> Any:
+    """Tensors of torch, wherever they are and of any type, as float64 arrays; also inside lists."""
+    if hasattr(values, "detach"):
+        return np.asarray(values.detach().cpu().double())
+    return [_unwrapped(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def _check_distinct(references: Sequence[Mapping[str, Any]]) -> None:

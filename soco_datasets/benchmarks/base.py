@@ -174,6 +174,7 @@ class Benchmark:
         scoring: default fields of `config.ScoringConfig` (convention, normalizer, alphas, reductions).
         point_rule: of the `reference` protocol.
         has_questions: whether multiple-choice questions for language models are made of the annotations.
+        is_general: whether it reads a format that other benchmarks use too, so that these win where both fit.
         settle_pairs: adds missing pairs to a checked release; returns pair list -> where it came from.
         counts: the counts of a built folder, each beside the full benchmark's.
         remarks: lines that `soco info` adds about a built folder.
@@ -199,12 +200,13 @@ class Benchmark:
     scoring: Mapping[str, Any] = field(default_factory=dict)
     point_rule: PointRule = PointRule()
     has_questions: bool = False
+    is_general: bool = False
     settle_pairs: Callable[[Release, BuildOptions], dict[str, str]] = _no_origins
     counts: Callable[[DatasetFolder, bool], list[CountRow]] = _no_counts
     remarks: Callable[[DatasetFolder], list[str]] = _no_remarks
     splits: Mapping[str, int] = field(default_factory=dict)
     published: Callable[[], Sequence[PaperScore]] = _no_scores
-    is_full_record: Callable[[str, int], bool] = lambda dataset_id, categories: False  # noqa: E731
+    is_full_record: Callable[[str, int], bool] = lambda dataset_id, categories: False
     subsets: tuple[str, ...] = ()
     card: Callable[[], str] | None = None
     license: str = "not stated"
@@ -299,6 +301,7 @@ def recognize(source: str, name: str | None = None) -> Benchmark:
     if source == "mini" or not path.is_dir() or (path / "manifest.json").is_file():
         return get_benchmark(SOCO)
     fitting = [found for found in benchmarks().values() if _has_root(found, path)]
+    fitting = [found for found in fitting if not found.is_general] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -141,9 +141,7 @@ def _benchmark_fields(benchmark: Benchmark, release: Release) -> dict[str, Any]:
     }
 
 
-def _encoded(
-    spec: TableSpec, split: str, release: Release, questions: Questions, mapper: Mapper
-) -> Iterator[Encoded]:
+def _encoded(spec: TableSpec, split: str, release: Release, questions: Questions, mapper: Mapper) -> Iterator[Encoded]:
     if spec.is_pairs:
         sizes = {image_id: record.size for image_id, record in release.images.items()}
         return mapper(PairEncoder(spec, sizes), chunks_of(pairs_of(release, spec, split), batch_rows(spec)))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..data.schema import schema_fingerprint
+from .base import SOCO, find_benchmark
 from .soco.source import HUB_RELEASE
 
 MINI = "mini"
@@ -26,8 +27,12 @@ def cache_root() -> Path:
 def cached_folder(source: str = HUB_RELEASE, revision: str | None = None) -> Path:
     """The folder that a build of `source` makes when no other is named, and that loading looks in.
 
-    The mini set has its own, which changes with its version; every other source becomes the default SOCO.
+    The mini set has its own, which changes with its version, and so has every other benchmark, by its name; every other
+    source becomes the default SOCO.
     """
+    known = find_benchmark(source)
+    if known is not None and known.name != SOCO:
+        return cache_root() / known.name
     if source == MINI:
         from ..synthetic import MINI_VERSION
 

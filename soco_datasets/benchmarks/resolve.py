@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shlex
 from pathlib import Path
 
 from ..data.folder import open_folder
-from ..data.manifest import is_built
+from ..data.manifest import FORMAT_NAME, MANIFEST, is_built
 from ..data.remote_folder import (
     HubAddress,
     fetch_folder,
@@ -15,11 +17,13 @@ from ..data.remote_folder import (
     is_published,
     one_revision,
 )
-from ..errors import DataNotFoundError, UsageError
+from ..errors import DataNotFoundError, SocoError, UsageError
+from .base import SOCO, Benchmark, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
 
+LOCAL_FOLDER = "soco"  # of the working directory: plain `datasets` takes it for load_dataset("soco") too
 _RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zip")
 
 
@@ -31,6 +35,7 @@ def find_data(data_dir: str | Path | None = None, revision: str | None = None) -
         DatasetFolderError: the folder is damaged.
         UsageError: `revision` together with a folder.
     """
+    data_dir = _chosen(data_dir, revision)
     if _on_hub(data_dir, revision) is not None:
         return None
     named = "data_dir" if data_dir is not None else "SOCO_HOME" if os.environ.get("SOCO_HOME") else None
@@ -39,6 +44,8 @@ def find_data(data_dir: str | Path | None = None, revision: str | None = None) -
             f"revision={revision!r} names a revision of the Hub release {HUB_RELEASE}, but {named} is set too. "
             f"Give only one of them."
         )
+    if data_dir is not None and (benchmark := _benchmark_named(data_dir)) is not None:
+        return _built_benchmark(benchmark)
     if data_dir is not None and str(data_dir) != MINI:
         return _named_folder(Path(data_dir), f"data_dir={str(data_dir)!r}")
     if data_dir is None and (home := os.environ.get("SOCO_HOME")):
@@ -61,7 +68,8 @@ def resolve_data(
 ) -> Path:
     """The built dataset folder to use; downloads it, or builds the mini set or the Hub release, where needed.
 
-    Looks at, in order: `data_dir`; the environment variable SOCO_HOME; what `soco build` put into the cache; the
+    Looks at, in order: `data_dir`; a built folder called `soco` in the working directory; the environment variable
+    SOCO_HOME; what `soco build` put into the cache; the
     release on the Hub, downloaded and (unless it is a published folder already) built once. Processes that do this at
     the same time wait for one another.
 
@@ -77,6 +85,7 @@ def resolve_data(
         HubError: the Hub refuses what `data_dir` names, or cannot be reached.
         DatasetFolderError, ReleaseError, UsageError: what was found cannot be used.
     """
+    data_dir = _chosen(data_dir, revision)
     address = _on_hub(data_dir, revision)
     if address is not None:
         return open_folder(fetch_folder(address, images=images, force=rebuild)).path
@@ -91,11 +100,42 @@ def resolve_data(
     return _build_cached(MINI if mini else HUB_RELEASE, target, revision, rebuild)
 
 
+def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
+    """`data_dir`; where nothing is asked for, a built folder called "soco" in the working directory."""
+    here = Path(LOCAL_FOLDER).absolute()
+    if data_dir is not None or revision is not None or not is_built(here):
+        return data_dir
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # a manifest of something else is not meant
+        if json.loads((here / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT_NAME:
+            return here
+    return data_dir
+
+
 def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | None:
     """The repository that `data_dir`, or without one SOCO_HOME, names; None where that is a folder or nothing."""
     named = data_dir if data_dir is not None else os.environ.get("SOCO_HOME") or None
     address = hub_address(named) if named is not None else None
     return one_revision(address, revision) if address is not None else None
+
+
+def _benchmark_named(data_dir: str | Path) -> Benchmark | None:
+    """The benchmark other than SOCO that `data_dir` names, unless there is a folder of that name."""
+    found = None if Path(data_dir).expanduser().exists() else find_benchmark(str(data_dir))
+    return found if found is not None and found.name != SOCO else None
+
+
+def _built_benchmark(benchmark: Benchmark) -> Path:
+    """The built folder of a benchmark: below SOCO_HOME under any of its names, else in the cache."""
+    home = os.environ.get("SOCO_HOME")
+    names = (benchmark.name, *benchmark.aliases)
+    places = [Path(home).expanduser() / name for name in names] if home else []
+    for folder in (*places, cached_folder(benchmark.name)):
+        if is_built(folder):
+            return open_folder(folder).path
+    raise DataNotFoundError(
+        f"No built {benchmark.title} found ({', '.join(map(str, (*places[:1], cached_folder(benchmark.name))))}). Get "
+        f"the data ({benchmark.get_data}) and build it once: soco build FOLDER --benchmark {benchmark.name}"
+    )
 
 
 def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool) -> Path:
@@ -105,9 +145,12 @@ def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool
 
     if source != MINI:
         _refuse_offline()
-    with explain_write_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
+    try:
+        with explain_write_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(target.parent / f".{target.name}.lock").acquire()
+    except SocoError as error:
+        raise SocoError(f"{error} The environment variable SOCO_CACHE names the folder for built data.") from error
     with lock:
         if is_built(target) and not rebuild:  # another process made it while this one waited
             return open_folder(target).path

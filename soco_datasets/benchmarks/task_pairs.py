@@ -12,14 +12,15 @@ from ..errors import DatasetFolderError
 from .base import Task
 
 
-def task_pairs(folder: DatasetFolder, task: Task) -> pa.Table:
-    """The `test` rows of a task, without the queries that it leaves out.
+def task_pairs(folder: DatasetFolder, task: Task, split: str = "test") -> pa.Table:
+    """The rows of one split of a task, without the queries that it leaves out.
 
     Raises:
         DatasetFolderError: the folder has no such config.
+        UsageError: the config has no such split.
     """
     check_config(folder, task)
-    pairs = folder.table(task.config, "test")
+    pairs = folder.table(task.config, split)
     if task.min_candidates > 1:
         counts = pc.list_value_length(pairs["candidate_points"].combine_chunks().flatten())
         pairs = keep_queries(pairs, counts.to_numpy(zero_copy_only=False) >= task.min_candidates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import UsageError, unknown_name
-from .base import Benchmark, benchmarks
+from .base import SOCO, Benchmark, benchmarks, get_benchmark
 from .base import Task as Task
 
 
@@ -36,8 +36,8 @@ def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = 
     """The tasks of these names, each once, in the order given.
 
     Args:
-        names: task names; None = all of them.
-        benchmark: whose tasks; None = those of all registered benchmarks.
+        names: task names; None = all of the benchmark.
+        benchmark: whose tasks; None = SOCO's without names, those of all registered benchmarks with names.
 
     Raises:
         UsageError: an unknown name (the closest are named), or no name at all.
@@ -45,9 +45,9 @@ def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = 
     >>> [task.title for task in get_tasks(["soc", "cross_soc"])]
     ['SOC', 'Cross-SOC']
     """
-    known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
     if names is None:
-        return tuple(known.values())
+        return (get_benchmark(SOCO) if benchmark is None else benchmark).tasks
+    known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
     wanted = list(dict.fromkeys([names] if isinstance(names, str) else names))
     if not wanted:
         raise UsageError(f"No task given. Known: {', '.join(known)}.")

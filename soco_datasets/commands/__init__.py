@@ -6,6 +6,7 @@ To add a command: a file here, and its name in `COMMANDS`, in the order the help
 COMMANDS = (
     "build",
     "info",
+    "benchmarks",
     "demo",
     "evaluate",
     "score",
@@ -16,6 +17,7 @@ COMMANDS = (
     "probe",
     "downstream",
     "study",
+    "annotate",
     "lvlm",
     "models",
     "cache",

@@ -6,15 +6,18 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 from .engine_options import add_engine_options, engine_config, open_mapper
 
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
-    example = "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data\n  soco build ~/SPair-71k --out spair-data"
+    example = (
+        "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data\n"
+        "  soco build ~/SPair-71k --out spair-data"
+    )
     parser = command(commands, "build", "build a dataset folder from SOCO or another benchmark", example)
     parser.add_argument(
         "source",
@@ -22,7 +25,7 @@ def add(commands: Commands) -> None:
         default="GenIntelLab/SOCO",
         help="Hub dataset id, folder with the zips, extracted tree, mini",
     )
-    parser.add_argument("--out", type=Path, help="folder to make (default: the cache, where load_dataset looks)")
+    parser.add_argument("--out", type=local_path, help="folder to make (default: the cache, where load_dataset looks)")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub source")
     parser.add_argument("--format", default="arrow", help="arrow (default) or parquet")
     parser.add_argument("--max-shard-size", default="500MB", help="data in one shard, such as 500MB (default) or 1GiB")
@@ -33,9 +36,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
     parser.add_argument("--draw-pairs", action="store_true", help="accept a release without pair files and draw pairs")
-    parser.add_argument("--benchmark", help="read the source as this benchmark (see soco benchmarks; default: by its files)")
+    parser.add_argument(
+        "--benchmark", help="read the source as this benchmark (see soco benchmarks; default: by its files)"
+    )
     parser.add_argument("--points", default="image", help="SPair-71k: points of the image (default) or the pair files")
-    parser.add_argument("--pair-list", type=Path, help="COCO keypoint files: CSV or JSON of category, source, target")
+    parser.add_argument(
+        "--pair-list", type=local_path, help="COCO keypoint files: CSV or JSON of category, source, target"
+    )
     parser.add_argument(
         "--field", action="append", metavar="NAME=THEIRS", help="COCO keypoint files: the file's own name of a field"
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "cache", "list or clear the stored feature maps", "soco cache clear --older-than 30")
     parser.add_argument("action", choices=("list", "clear"), help="what to do")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="clear: only what was not used for so long")
-    parser.add_argument("--store-dir", type=Path, help="folder of the stores (default: in SOCO_CACHE)")
+    parser.add_argument("--store-dir", type=local_path, help="folder of the stores (default: in SOCO_CACHE)")
     parser.set_defaults(run=run)
 
 

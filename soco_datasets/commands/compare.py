@@ -1,12 +1,12 @@
-"""`soco compare`: two results on the same pairs, and whether their difference is real."""
+"""`soco compare`: two results on the same pairs, with intervals of their difference."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 _SIGNS = {1: "+", -1: "-", 0: "", None: ""}
@@ -17,12 +17,14 @@ def add(commands: Commands) -> None:
     example = "soco compare results/dinov2_b14.json results/dinov3_b16.json"
     parser = command(commands, "compare", "compare two results on the same pairs: B minus A, with intervals", example)
     for side in ("a", "b"):
-        parser.add_argument(side, type=Path, help="a record with its predictions beside it, or a predictions file")
+        parser.add_argument(
+            side, type=local_path, help="a record with its predictions beside it, or a predictions file"
+        )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the images (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default 0)")
     parser.add_argument("--per-supercategory", action="store_true", help="add a row per supercategory")
     parser.add_argument("--per-category", action="store_true", help="add a row per category")
-    parser.add_argument("--out", type=Path, help="write the comparison here as JSON")
+    parser.add_argument("--out", type=local_path, help="write the comparison here as JSON")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead of a table")
     parser.set_defaults(run=run)
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """The comparison in percent, aligned: a row per task, reduction and threshold, and the parts asked for below it."""
+    """The comparison in percent, aligned: a row per task, reduction and threshold, and the requested parts below it."""
     from ..reporting.terminal_tables import align
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(arguments, name)]
@@ -55,12 +57,12 @@ def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
         f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
         f"seed {comparison['seed']}\n\n"
     )
-    alone = [
+    not_shared = [
         f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"
         for side in ("a", "b")
         if comparison[f"only_in_{side}"]
     ]
-    return heading + align(rows) + "".join(alone)
+    return heading + align(rows) + "".join(not_shared)
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str]) -> Iterator[list[str]]:
@@ -80,13 +82,13 @@ def _cells(value: Mapping[str, Any]) -> list[str]:
     from ..reporting.terminal_tables import format_percent
 
     ends = value["interval"]
-    told = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"
-    apart = value["difference"]
+    interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"
+    difference = value["difference"]
     return [
         format_percent(value["a"]),
         format_percent(value["b"]),
-        "-" if apart is None else f"{100 * apart:+.2f}",
-        told,
+        "-" if difference is None else f"{100 * difference:+.2f}",
+        interval,
         _SIGNS[value["sign"]],
         str(value["pairs"]),
     ]

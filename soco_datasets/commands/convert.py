@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -13,8 +13,10 @@ def add(commands: Commands) -> None:
     example = "soco convert ibot checkpoint_teacher.pth --out ibot_b16"
     parser = command(commands, "convert", "convert an iBOT, DINO or timm ViT checkpoint to a model folder", example)
     parser.add_argument("kind", help="ibot, dino, or vit (any plain vision transformer in timm's layout)")
-    parser.add_argument("checkpoint", type=Path, help="the .pth, .pt, .bin or .safetensors file; no code in it is run")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument(
+        "checkpoint", type=local_path, help="the .pth, .pt, .bin or .safetensors file; no code in it is run"
+    )
+    parser.add_argument("--out", type=local_path, required=True, help="folder to make")
     parser.add_argument("--key", help="entry of the file that holds the weights, such as teacher (default: found)")
     parser.add_argument("--heads", type=int, help="attention heads (default: channels / 64)")
     parser.add_argument("--statistics", help="imagenet, clip or half (default: imagenet; kind vit must say)")

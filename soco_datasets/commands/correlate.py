@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from pathlib import Path
 
 from ..errors import UsageError
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     example = "soco correlate models.csv --x soc --baseline imagenet_knn --out correlations"
     parser = command(commands, "correlate", "correlate a score, and a baseline, with other tasks over models", example)
     parser.add_argument(
-        "tables", nargs="+", type=Path, metavar="TABLE", help="CSV: model names, then numbers; several are joined"
+        "tables", nargs="+", type=local_path, metavar="TABLE", help="CSV: model names, then numbers; several are joined"
     )
     parser.add_argument("--x", required=True, help="the column to correlate with every task, or how its name begins")
     parser.add_argument("--baseline", help="a second column to compare it with")
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default 0.95)")
     parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples (default 10000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=Path, help="write tables, charts and the study as JSON into this folder")
+    parser.add_argument("--out", type=local_path, help="write tables, charts and the study as JSON into this folder")
     parser.add_argument("--json", action="store_true", help="print the study as JSON instead of a table")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""The options that say where the work is done: in this process, or by the workers of a Ray cluster."""
+"""The options of the engine: this process, or the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--engine` and what belongs to it."""
+    """Declare `--engine` and its options."""
     parser.add_argument("--engine", default="local", help="local (default: this process) or ray: a cluster's workers")
     parser.add_argument("--address", help="of the Ray cluster: auto, HOST:PORT (default: one on this machine)")
     parser.add_argument("--ray-workers", type=int, help="workers of the cluster (default: by its GPUs, else its cores)")

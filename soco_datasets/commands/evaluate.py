@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import unknown_name
 from ..utils.files import check_writable
+from ..utils.paths import local_path
 from .common import Commands, command, numbers
 from .engine_options import add_engine_options, engine_config, open_extractor
 from .model_options import add_model_options, extractor_spec, memory_budget
@@ -18,15 +20,13 @@ from .probe import trained_probe
 if TYPE_CHECKING:
     from ..benchmarks.tasks import Task
     from ..config import RunConfig, ScoringConfig
-    from ..correspondence.engines import Extractor
+    from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
     from ..features.extractor import DenseFeatureExtractor
-    from ..records.evaluation import EvaluationResult
 
-_SPLITS = ("test", "all")
-_PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below win over it"
-_SPLIT = "test (default): the released pairs; all: every pair there is, which gives a record but no predictions"
-_STORE = "feature maps: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
+_PROTOCOLS = "standard (default), paper (all of its tables), fast (soc at 0.1); the options below take precedence"
+_SPLIT = "test (default) or another stored split; all: all pairs, streamed; gives a record but no predictions"
+_STORE = "feature cache: auto (default), memory, disk (kept for the next run), none (two passes, least memory)"
 
 
 def add(commands: Commands) -> None:
@@ -44,14 +44,16 @@ def add(commands: Commands) -> None:
     parser.add_argument("--reductions", help="comma-separated: pair, keypoint, image")
     parser.add_argument("--normalizer", default="bbox", help="what errors are divided by: bbox (default) or image")
     parser.add_argument("--normaliser", dest="normalizer", help=argparse.SUPPRESS, default=argparse.SUPPRESS)
-    parser.add_argument("--valid-area", action="store_true", help="never predict a cell that is padding alone")
+    parser.add_argument("--valid-area", action="store_true", help="never predict a cell that holds only padding")
     parser.add_argument("--soft-beta", type=float, default=0.02, help="temperature of soft tasks (default 0.02)")
     parser.add_argument("--soft-window", type=int, default=7, help="window of soft tasks (default 7, 0 = whole map)")
     parser.add_argument("--store", default="auto", help=_STORE)
-    parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
-    parser.add_argument("--skip-bad", action="store_true", help="go on without images that do not decode, and count")
+    parser.add_argument(
+        "--store-dir", type=local_path, help="folder of the stores of --store disk (default: in SOCO_CACHE)"
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="skip images that do not decode, and count them")
     add_engine_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for record and predictions")
+    parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for record and predictions")
     parser.set_defaults(run=run)
 
 
@@ -63,17 +65,18 @@ def run(arguments: argparse.Namespace) -> None:
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded
     requested_tasks(arguments)
     check_writable(arguments.out)
-    if arguments.split not in _SPLITS:
-        raise unknown_name("split", arguments.split, _SPLITS)
     folder = open_folder(resolve_data(arguments.data))
+    scoring = scoring_config(arguments, folder)
     tasks = requested_tasks(arguments, folder)
     probe = requested_probe(arguments, folder)
+    from ..correspondence.evaluate import evaluate_backbone
     from ..records.evaluation import check_replaces_own
     from ..reporting.terminal_tables import format_metrics_table
 
     with open_extractor(extractor_spec(arguments), how) as extractor:
         check_replaces_own(arguments.out, extractor.describe())
-        result, written = _evaluated(arguments, extractor, folder, tasks, scoring, how)
+        evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=arguments.split)
+        result, written = evaluation.result, _write(arguments.out, evaluation)
         print(format_metrics_table(result))
         bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
@@ -86,46 +89,52 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"\n{trained_probe(local, probe, arguments.out, scoring=probe_scoring(scoring), run=how)}")
 
 
-def _evaluated(
-    arguments: argparse.Namespace,
-    extractor: Extractor,
-    folder: DatasetFolder,
-    tasks: tuple[Task, ...],
-    scoring: ScoringConfig,
-    how: RunConfig,
-) -> tuple[EvaluationResult, str]:
-    """The result, and what was written where."""
-    if arguments.split == "all":
-        from ..correspondence.all_run import evaluate_all_pairs
-        from ..records.evaluation import write_record
+def _write(out: Path, evaluation: Evaluation) -> str:
+    """Write the record and the predictions, where they were kept; which files these are, as text."""
+    from ..records.evaluation import write_evaluation, write_record
 
-        result = evaluate_all_pairs(extractor, folder, tasks, scoring=scoring, run=how)
-        record = write_record(arguments.out, result)
-        return result, f"record       {record}\npredictions  none of all pairs: soco score, compare, submit need them"
-    from ..correspondence.evaluate import evaluate_backbone
-    from ..records.evaluation import write_evaluation
-
-    evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how)
-    record, predictions = write_evaluation(arguments.out, evaluation.predictions, evaluation.result)
-    return evaluation.result, f"record       {record}\npredictions  {predictions}"
+    if evaluation.predictions is None:
+        record, kept = write_record(out, evaluation.result), "none of all pairs: soco score, compare, submit need them"
+    else:
+        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
+        kept = str(predictions)
+    return f"record       {record}\npredictions  {kept}"
 
 
-def scoring_config(arguments: argparse.Namespace) -> ScoringConfig:
-    """The scoring options: the preset's, where no option says otherwise."""
-    from ..config import ScoringConfig
+def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
+    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
+    from ..benchmarks.base import SOCO, benchmark_of
     from ..correspondence.presets import get_preset
 
-    preset = get_preset(arguments.protocol)
-    reductions = arguments.reductions
-    return ScoringConfig(
-        convention=arguments.convention or preset.convention,
-        alphas=preset.alphas if arguments.alphas is None else numbers("--alphas", arguments.alphas),
-        normalizer=arguments.normalizer,
-        reductions=preset.reductions if reductions is None else tuple(reductions.split(",")),
-        valid_area=arguments.valid_area,
-        soft_beta=arguments.soft_beta,
-        soft_window=arguments.soft_window,
-    )
+    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
+    changed: dict[str, Any] = {
+        **own,
+        "normalizer": arguments.normalizer,
+        "valid_area": arguments.valid_area,
+        "soft_beta": arguments.soft_beta,
+        "soft_window": arguments.soft_window,
+    }
+    if arguments.convention is not None:
+        changed["convention"] = arguments.convention
+    if arguments.alphas is not None:
+        changed["alphas"] = numbers("--alphas", arguments.alphas)
+    if arguments.reductions is not None:
+        changed["reductions"] = tuple(arguments.reductions.split(","))
+    return replace(get_preset(arguments.protocol).scoring, **changed)
+
+
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
+    """The configs of tasks that store a split; raises `UsageError` where none does."""
+    from ..benchmarks.base import benchmark_of
+
+    if split in ("test", "all"):
+        return folder.configs
+    names = dict.fromkeys(task.config for task in benchmark_of(folder).tasks if task.config in folder.configs)
+    splits = {name: folder.splits(name) for name in names}
+    stored = [name for name, own in splits.items() if split in own]
+    if not stored:
+        raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
+    return stored
 
 
 def run_config(arguments: argparse.Namespace) -> RunConfig:
@@ -137,19 +146,21 @@ def run_config(arguments: argparse.Namespace) -> RunConfig:
 
 
 def requested_tasks(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
-    """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is said.
+    """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is reported.
 
     Without a folder the names are only checked.
     """
+    from ..benchmarks.base import benchmark_of
     from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
     preset = get_preset(arguments.protocol)
+    stored = [] if folder is None else _configs_with(folder, arguments.split)
     if arguments.tasks is not None or folder is None:
         return get_tasks(preset.tasks if arguments.tasks is None else arguments.tasks.split(","))
-    there, absent = tasks_for(preset, folder.configs)
+    available, absent = tasks_for(preset, stored, benchmark_of(folder))
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))
         print(f"left out, since {folder.path} has no {configs}: {names}", file=sys.stderr)
-    return there
+    return available

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         help="with the paper's models (default: where the data is SOCO)",
     )
     parser.add_argument("--check", action="store_true", help="compute results again and say which ones match")
-    parser.add_argument("--data", help="dataset folder for --check (default: the one at hand)")
+    parser.add_argument("--data", help="dataset folder for --check (default: an available one)")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print JSON: an object for each number")
     shown.add_argument("--csv", action="store_true", help="print CSV: a line for each number")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..utils.paths import local_path
 from . import lvlm_judge, lvlm_report, lvlm_run
 from .common import Commands, command
 from .model_options import add_model_options, load_extractor
@@ -34,13 +35,15 @@ def add(commands: Commands) -> None:
 def _add_score(parts: Commands) -> None:
     example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
     parser = command(parts, "score", "score the answers of a model; no network, the same bytes every time", example)
-    parser.add_argument("answers", nargs="+", type=Path, help="answers files of one model, one a setting")
+    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one a setting")
     parser.add_argument("--data", help=_DATA)
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
-    parser.add_argument("--judged", type=Path, help="verdicts of a judge model (`soco lvlm judge`): a third parser")
+    parser.add_argument(
+        "--judged", type=local_path, help="verdicts of a judge model (`soco lvlm judge`): a third parser"
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=Path, help="write the record here as JSON, its answers table beside it")
+    parser.add_argument("--out", type=local_path, help="write the record here as JSON, its answers table beside it")
     parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
     parser.set_defaults(run=run_score)
 
@@ -55,17 +58,21 @@ def _add_baseline(parts: Commands) -> None:
     parser.add_argument(
         "--store", default="none", help="none (default: no map is kept) or disk: evaluate's shared maps"
     )
-    parser.add_argument("--store-dir", type=Path, help="folder of the stores of --store disk (default: in SOCO_CACHE)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the answers, one folder a model in it")
+    parser.add_argument(
+        "--store-dir", type=local_path, help="folder of the stores of --store disk (default: in SOCO_CACHE)"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, help="folder for the answers, one folder a model in it"
+    )
     parser.set_defaults(run=run_baseline)
 
 
 def _add_import(parts: Commands) -> None:
     example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
     parser = command(parts, "import", "read the released TSVs into a dataset folder", example)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one TSV a setting")
+    parser.add_argument("files", nargs="+", type=local_path, metavar="FILE", help="one TSV a setting")
     parser.add_argument("--setting", help="vis, vis_desc or desc, for a file of another name than the released ones")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--out", type=local_path, required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
     parser.set_defaults(run=run_import)
 
@@ -77,7 +84,7 @@ def _add_export(parts: Commands) -> None:
     parser.add_argument("--setting", help="settings, comma-separated (default: all)")
     parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
     parser.add_argument("--marker-color", default="red", help="red (default), blue, yellow, purple or green")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--out", type=local_path, required=True, help="folder for the files")
     parser.set_defaults(run=run_export)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 from .lvlm_run import add_asking_options, asking_options
 
@@ -15,10 +15,10 @@ def add(commands: Commands) -> None:
         "soco lvlm judge answers/MODEL/*.answers.jsonl --data DIR --model qwen --base-url http://localhost:8000/v1"
     )
     parser = command(commands, "judge", "let a model read the replies without a letter, for score --judged", example)
-    parser.add_argument("answers", nargs="+", type=Path, help="answers files of one model, one a setting")
+    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one a setting")
     parser.add_argument("--model", required=True, help="the judge: as `soco lvlm run --model`; it gets text alone")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=Path, help="folder for verdicts (default: judge/ beside the answers)")
+    parser.add_argument("--out", type=local_path, help="folder for verdicts (default: judge/ beside the answers)")
     add_asking_options(parser)
     parser.set_defaults(run=run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -12,9 +13,9 @@ def add(commands: Commands) -> None:
     """Add the command to the parser of `soco lvlm`."""
     example = "soco lvlm report answers/MODEL_A answers/MODEL_B --data soco-data --out report"
     parser = command(commands, "report", "write one HTML page of scores, questions, pictures and answers", example)
-    parser.add_argument("models", nargs="+", type=Path, help="folders of answers, one a model")
+    parser.add_argument("models", nargs="+", type=local_path, help="folders of answers, one a model")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder for lvlm.html (default report)")
+    parser.add_argument("--out", type=local_path, default=Path("report"), help="folder for lvlm.html (default report)")
     parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
     parser.add_argument("--seed", type=int, default=0, help="of the questions shown and the bootstrap (default 0)")
     parser.set_defaults(run=run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..lvlm.prompted import IMAGE_FORMATS
+from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--setting", help="vis, vis_desc, desc, separated by commas (default: all that the data has)")
     parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for answers, records and logs, one per model")
-    parser.add_argument("--template", type=Path, help="TOML file with another wording")
+    parser.add_argument(
+        "--out", type=local_path, required=True, help="folder for answers, records and logs, one per model"
+    )
+    parser.add_argument("--template", type=local_path, help="TOML file with another wording")
     parser.add_argument("--marker", default="arrow", help="arrow, circle, cross or square (default arrow)")
     parser.add_argument("--marker-color", default="red", help="red, blue, yellow, purple or green (default red)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The options that say which model sees the images and how; `evaluate`, `probe` and others share them."""
+"""The options of the model and its input; `evaluate`, `probe` and others share them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:functi
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--model` and everything that decides its features."""
+    """Declare `--model` and everything that determines its features."""
     parser.add_argument("--model", required=True, help=_MODEL)
     parser.add_argument("--image-size", type=int, default=800, help="requested network size in pixels (default 800)")
     parser.add_argument("--layer", type=int, help="block whose output is taken (default: the last, -1)")
@@ -25,15 +25,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upsample", type=int, default=1, help="enlarge the maps by this factor (default 1)")
     parser.add_argument("--upsample-mode", default="bilinear", help="bilinear (default) or bicubic")
     parser.add_argument("--grid", type=int, help="with a+b: cells of the common grid (default: the finest)")
-    parser.add_argument("--statistics", default="auto", help="auto (the checkpoint's), paper, imagenet, clip or half")
+    parser.add_argument("--recipe", help="paper (default for listed models), paper-2026-08 or checkpoint")
+    parser.add_argument("--statistics", default="auto", help="auto (the recipe's), checkpoint, imagenet, clip or half")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub model")
     parser.add_argument("--device", default="auto", help="auto (default: a GPU where there is one), cpu, cuda, cuda:1")
     parser.add_argument(
-        "--dtype", default="float32", help="fp32 (default), fp16, bf16, or their long names; tf32 on a GPU"
+        "--dtype", help="fp32 (default but for Qwen's recipe), fp16, bf16, or their long names; tf32 on a GPU"
     )
     parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
-    parser.add_argument("--workers", type=int, help="decoding threads (default: one a core, from 2 to 8)")
+    parser.add_argument("--workers", type=int, help="decoding threads (default: one per core, from 2 to 8)")
     parser.add_argument("--memory-budget", help=_BUDGET)
 
 
@@ -54,7 +55,7 @@ def extractor_spec(arguments: argparse.Namespace) -> ExtractorSpec:
     from ..features.expression import parse_layers
     from ..features.spec import ExtractorSpec
 
-    name = _DTYPES.get(arguments.dtype, arguments.dtype)
+    name = _DTYPES.get(arguments.dtype, arguments.dtype)  # None = the recipe's
     tf32 = name == "tf32"
     return ExtractorSpec(
         arguments.model,
@@ -74,6 +75,7 @@ def extractor_spec(arguments: argparse.Namespace) -> ExtractorSpec:
             "device": arguments.device,
             "dtype": "float32" if tf32 else name,
             "revision": arguments.revision,
+            "recipe": arguments.recipe,
         },
     )
 

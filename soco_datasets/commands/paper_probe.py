@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeData | None:
-    """The pairs of the probe that belongs to the preset; None where there is none to train, and the reason on stderr.
+    """The pairs of the probe that belongs to the preset; None if no probe is trained, with the reason on stderr.
 
     Without images to hold out there is only the variant that selects its epoch on the test split.
     """
@@ -25,7 +25,7 @@ def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> Pro
         return None
     reasons = {
         f"since {folder.path} has no {SOC.config}": SOC.config not in folder.configs,
-        "since it is of the released pairs": arguments.split == "all",
+        "since it uses the released pairs": arguments.split == "all",
         "since it is trained in one process": arguments.engine != "local",
         "since the model has a head already": arguments.head is not None,
         "since it is scored by boxes and over all cells": arguments.normalizer != "bbox" or arguments.valid_area,

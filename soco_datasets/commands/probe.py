@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.files import check_writable
+from ..utils.paths import local_path
 from .common import Commands, command, numbers
 from .model_options import add_model_options, load_extractor, memory_budget
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
 
-_VARIANTS = "reference,honest"
+_VARIANTS = "reference,heldout"
 
 
 def add(commands: Commands) -> None:
@@ -27,15 +28,15 @@ def add(commands: Commands) -> None:
     add_model_options(parser)
     parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
     parser.add_argument("--variants", default=_VARIANTS, help=f"how the epoch is selected (default {_VARIANTS})")
-    parser.add_argument("--holdout", type=float, default=0.25, help="part of the train images that honest holds out")
+    parser.add_argument("--holdout", type=float, default=0.25, help="part of the train images that heldout holds out")
     parser.add_argument("--holdout-seed", type=int, default=0, help="which images those are (default 0)")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the train pairs (default 4)")
-    parser.add_argument("--train-batch", type=int, default=32, help="pairs a step (default 32)")
+    parser.add_argument("--train-batch", type=int, default=32, help="pairs per step (default 32)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam at the start (default 0.001)")
     parser.add_argument("--seed", type=int, default=8, help="of the order of the pairs (default 8)")
     parser.add_argument("--convention", default="reference", help="reference (default) or centered")
     parser.add_argument("--alphas", default="0.1,0.05,0.02", help="PCK thresholds (default 0.1,0.05,0.02)")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the record and the heads")
+    parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for the record and the heads")
     parser.set_defaults(run=run)
 
 

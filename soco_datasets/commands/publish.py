@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..hub.sync import Synced
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco publish soco-data --repo my-lab/soco --revision v1.0"
     parser = command(commands, "publish", "publish a dataset folder on the Hub, or update it there", example)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder made by `soco build`")
+    parser.add_argument("folder", type=local_path, metavar="DIR", help="folder made by `soco build`")
     parser.add_argument("--repo", required=True, metavar="ORG/NAME", help="dataset repository to make or update")
     parser.add_argument("--private", action="store_true", help="make it private when it is made")
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")

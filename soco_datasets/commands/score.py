@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco score results/dinov2_b14.predictions.parquet --data soco-data"
     parser = command(commands, "score", "recompute a record from its predictions alone", example)
-    parser.add_argument("predictions", type=Path, help="the Parquet file that `soco evaluate` wrote")
+    parser.add_argument("predictions", type=local_path, help="the Parquet file that `soco evaluate` wrote")
     parser.add_argument("--data", help="also check the predictions against this dataset folder, row by row")
-    parser.add_argument("--out", type=Path, help="write the record here as JSON")
+    parser.add_argument("--out", type=local_path, help="write the record here as JSON")
     parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
     parser.set_defaults(run=run)
 

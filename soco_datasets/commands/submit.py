@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 
@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco submit results/my_model.json --model-repo me/my-model --dataset-repo lab/soco --dry-run"
     parser = command(commands, "submit", "submit a result to the leaderboard, as a pull request on its model", example)
-    parser.add_argument("result", type=Path, help="a record, with its predictions or answers beside it")
+    parser.add_argument("result", type=local_path, help="a record, with its predictions or answers beside it")
     parser.add_argument("--model-repo", required=True, metavar="ORG/MODEL", help="model repository on the Hub")
     parser.add_argument(
         "--dataset-repo", metavar="ORG/NAME", help="the leaderboard's dataset (default: SOCO_LEADERBOARD)"

@@ -1,4 +1,4 @@
-"""`soco verify`: somebody's result computed again."""
+"""`soco verify`: recompute a submission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def add(commands: Commands) -> None:
         metavar="URL_OR_FILE",
         help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
     )
-    parser.add_argument("--data", help="dataset folder or mini, to compare the targets with (default: the one at hand)")
+    parser.add_argument(
+        "--data", help="dataset folder or mini, to compare the targets with (default: an available one)"
+    )
     parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
     parser.add_argument("--numbers-only", action="store_true", help="do without the dataset: compare only the numbers")
     parser.add_argument("--all", action="store_true", help="list every value, not only the main ones and what differs")
@@ -53,8 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _text(verdict: Verdict, whole: bool) -> str:
-    from ..reporting.style import clean
     from ..reporting.terminal_tables import align
+    from ..utils.text import clean
 
     main = [check for check in verdict.checks if whole or _is_main(check)]
     others = [check for check in verdict.checks if not (whole or _is_main(check))]

@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _CONFIG = "images, lvlm or a pair config (default soc)"
-_SPLIT = "default: the first stored one; all: every pair there is"
+_SPLIT = "default: the first stored one; all: all pairs"
 _ROWS = "row numbers, such as 0,17,240 (default: rows spread over the categories)"
 _PREDICTIONS = "a predictions file: draw its matches instead"
 
@@ -28,9 +29,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--rows", help=_ROWS)
     parser.add_argument("--pair", action="append", help="a pair_id; may be given several times")
     parser.add_argument("--number", type=int, default=6, help="how many, where they are not named (default 6)")
-    parser.add_argument("--predictions", type=Path, help=_PREDICTIONS)
+    parser.add_argument("--predictions", type=local_path, help=_PREDICTIONS)
     parser.add_argument("--task", help="with --predictions: which task (default: its first)")
-    parser.add_argument("--out", type=Path, default=Path("view.png"), help="the picture, PNG (default view.png)")
+    parser.add_argument("--out", type=local_path, default=Path("view.png"), help="the picture, PNG (default view.png)")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""Where an evaluation runs: engines make and match the maps of a plan, in this process or on a cluster."""
+"""Engines make and match the feature maps of a plan, in this process or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from .. import config as protocols
 from ..data.folder import DatasetFolder
 from ..features.extractor import DenseFeatureExtractor
 from .local_engine import LocalEngine
-from .plan import Plan
-from .target_matcher import MatchResult
+from .plan import MatchResult, Plan
 
 
 class Engine(AbstractContextManager[Any], Protocol):
-    """What `pipeline.LocalEngine` does: `sample` a plan, then `match` plans over the same images and points."""
+    """What `local_engine.LocalEngine` does: `sample` a plan, then `match` plans over the same images and points."""
 
     def sample(self, plan: Plan) -> None:
-        """See `pipeline.LocalEngine.sample`."""
+        """See `LocalEngine.sample`."""
 
     def match(self, plan: Plan) -> MatchResult:
-        """See `pipeline.LocalEngine.match`."""
+        """See `LocalEngine.match`."""
 
 
 class RemoteExtractor(Protocol):
-    """An extractor that is elsewhere and brings the engine that works there.
+    """An extractor in other processes, with the engine that works there.
 
     Attributes:
         grid: cells on a side of the map.

@@ -1,41 +1,90 @@
-"""The one evaluation loop: pairs -> features (each image once) -> matches (by target) -> predictions -> record."""
+"""The one evaluation loop: pairs in blocks -> features (each image once) -> matches (by target) -> scores -> record.
+
+A split is two objects: its pairs, which make the plan to sample and a plan of each block, and the accumulator of their
+scores, which takes the answers of each block (`update`) and makes the record (`compute`). The split `test` is one block
+whose predictions are kept; the split `all`, every pair of three or more common keypoints, is many of which only numbers
+are kept, so its memory grows with the images and not with their pairs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from ..benchmarks.task_pairs import task_pairs
-from ..benchmarks.tasks import Task
-from ..config import FeatureConfig, Protocol, RunConfig, ScoringConfig
+from .. import config
+from ..benchmarks.base import SOCO, Task, benchmark_of
+from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
-from ..geometry import Convention, cells_to_unit, unit_to_pixels
-from ..records.annotated_points import AnnotatedPoints, image_annotations
-from ..records.candidate_names import with_candidates
-from ..records.evaluation import EvaluationResult, library_versions, record_of_checked
-from ..records.header import PredictionsOrigin
-from ..records.predictions import TaskPredictions, predictions_table
+from ..features.transforms import Anchor
+from ..records.evaluation import EvaluationResult, library_versions
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
-from .plan import Plan, make_plan
-from .target_matcher import MatchResult
-from .undecodable import without_bad_images
+from .plan import Answers, MatchBlock, Plan, predicted_points
+from .released_pairs import ReleasedPairs
+from .streamed_pairs import StreamedPairs
+
+
+class Accumulator(Protocol):
+    """Scores of the pairs of a split, from one block after another."""
+
+    def update(self, block: Any, answers: Answers) -> None:
+        """Take in the predicted points of a block."""
+
+    def compute(self, provenance: Mapping[str, Any]) -> tuple[EvaluationResult, pa.Table | None]:
+        """The record, and the predictions where they were kept.
+
+        Args:
+            provenance: fields of the record that say where it comes from, and the supercategories.
+        """
+
+
+class SplitPairs(Protocol):
+    """The pairs of a split for some tasks.
+
+    Attributes:
+        plan: to sample; of all images and points.
+        pairs, queries: how many there are, over all tasks.
+        skipped: counts of bad images and of the pairs left out for them; empty if they are not skipped.
+    """
+
+    plan: Plan
+    pairs: int
+    queries: int
+    skipped: dict[str, int]
+
+    def blocks(self) -> Iterator[MatchBlock]:
+        """The pairs, in blocks."""
+
+    def scores(self) -> Accumulator:
+        """A new accumulator of their scores."""
+
+
+def split_pairs(
+    folder: DatasetFolder, tasks: Sequence[Task], protocol: config.Protocol, run: RunConfig, split: str
+) -> SplitPairs:
+    """The pairs of a stored split, or all possible ones."""
+    if split == "all":
+        return StreamedPairs(folder, tasks, protocol, run)
+    return ReleasedPairs(folder, tasks, protocol, run, split)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation gives: the predictions table and the record that is recomputed from it."""
+    """What an evaluation gives.
 
-    predictions: pa.Table
+    Attributes:
+        result: the record.
+        predictions: the table that it is recomputed from; None of the split `all`.
+    """
+
     result: EvaluationResult
+    predictions: pa.Table | None
 
 
 @freed_memory_returned()
@@ -46,8 +95,16 @@ def evaluate_backbone(
     *,
     scoring: ScoringConfig = ScoringConfig(),
     run: RunConfig = RunConfig(),
+    split: str = "test",
 ) -> Evaluation:
-    """Evaluate one backbone on the `test` pairs of some tasks, all from one set of features.
+    """Evaluate one backbone on the pairs of some tasks, all from one set of features.
+
+    A benchmark's own protocol says whether images are padded on all sides and whether points are truncated (see
+    `Benchmark.point_rule`): the extractor and the scoring follow it, unless `scoring.truncated` says otherwise or the
+    extractor was made with `anchored`.
+
+    While it runs, Arrow takes memory for the whole process from the system's allocator; the last of several concurrent
+    calls puts the former one back.
 
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
@@ -56,62 +113,52 @@ def evaluate_backbone(
         tasks: from `tasks.get_tasks`.
         scoring: how predictions are made and scored.
         run: where and how the work is done.
+        split: "test" or another stored split = the released pairs; "all" = every undirected pair of three or more
+            common keypoints. Metrics and intervals of "all" equal those of a table of all its rows to the last digit;
+            in the azimuth curves the means over pairs may differ in the last digits, and there is no error analysis.
 
     Returns:
-        The predictions and the result record. `counts` in the record holds the number of images, pairs, keypoints,
-        forwards and decodes: the last two equal the number of distinct images, twice that at most in two passes
-        (`store` "none"). With a shared store, forwards and reused make the number; with `skip_bad` there are also
-        bad_images and skipped_pairs. On a cluster, redone of the forwards made maps again that were lost with a worker.
+        The record, and the predictions of the split "test". `counts` in the record holds the number of images, pairs,
+        keypoints, forwards and decodes: the last two equal the number of distinct images, twice that at most in two
+        passes (cache "none"). With a shared cache, forwards and reused add up to the number; with `run.skip_bad` there
+        are also bad_images and skipped_pairs. On a cluster, redone counts the forwards that repeated
+        maps lost with a worker.
 
     Raises:
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
         BackboneError: the model gives features that are not finite or of the wrong shape.
-        UsageError: a choice that no protocol has; the normaliser "mask", since SOCO has no masks; a memory budget that
-            does not suffice even without feature maps.
+        UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
+            suffice even without feature maps.
     """
+    extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
-    pairs = {task.name: task_pairs(folder, task) for task in tasks}
-    counts = {"decodes": 0, "forwards": 0}
-    if run.skip_bad:
-        pairs, left_out = without_bad_images(folder, pairs, run.workers)
-        counts |= left_out
-    plan = make_plan(tasks, pairs, folder, protocol, extractor.grid)
+    pairs = split_pairs(folder, tasks, protocol, run, split)
     budget = run.cache.memory_budget
-    if budget is not None and isinstance(extractor, DenseFeatureExtractor):
-        room = memory_needs(extractor, plan, pairs, protocol, run.workers).room_for_maps(budget)
+    if budget is not None and isinstance(pairs, ReleasedPairs) and isinstance(extractor, DenseFeatureExtractor):
+        room = memory_needs(extractor, pairs.plan, pairs.tables, protocol, run.workers).room_for_maps(budget)
         run = replace(run, cache=replace(run.cache, memory_budget=room))
+    counts, scores = {"decodes": 0, "forwards": 0, **pairs.skipped}, pairs.scores()
     with open_engine(extractor, folder, protocol, run, counts) as engine:
-        engine.sample(plan)
-        found = engine.match(plan)
-    answers = predicted_points(tasks, plan, found, extractor.grid, protocol.scoring.convention)
-    images = image_annotations(folder, [list(folder.images)[row] for row in plan.images])
-    predictions = predictions_table(
-        {name: TaskPredictions(pairs[name], *answer) for name, answer in answers.items()},
-        PredictionsOrigin(
-            protocol=protocol,
-            model=model,
-            dataset=dataset_provenance(folder),
-            supercategories=supercategories_of(folder),
-            versions=library_versions(),
-            device=model["device"],
-            counts={
-                "images": len(plan.images),
-                "pairs": sum(table.num_rows for table in pairs.values()),
-                "keypoints": sum(len(similarity) for _, similarity in answers.values()),
-                **counts,
-            },
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        ),
-        images,
+        engine.sample(pairs.plan)
+        for block in pairs.blocks():
+            scores.update(block, predicted_points(block.plan, engine.match(block.plan), protocol))
+    result, predictions = scores.compute(
+        {
+            "model": model,
+            "dataset": dataset_provenance(folder, tasks, split),
+            "protocol": protocol,
+            "supercategories": supercategories_of(folder),
+            "versions": library_versions(),
+            "device": model["device"],
+            "counts": {"images": len(pairs.plan.images), "pairs": pairs.pairs, "keypoints": pairs.queries, **counts},
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
     )
-    choosing = [task.name for task in tasks if task.matcher == "candidates"]
-    candidates = {name: pairs[name]["candidate_keypoints"].combine_chunks().flatten() for name in choosing}
-    predictions = with_candidates(predictions, candidates, AnnotatedPoints.of(images))
-    return Evaluation(predictions, record_of_checked(predictions))
+    return Evaluation(result, predictions)
 
 
-def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> Protocol:
+def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> config.Protocol:
     """The protocol of an extractor's `describe()` and the scoring options.
 
     Raises:
@@ -119,34 +166,58 @@ def protocol_of(model: Mapping[str, Any], scoring: ScoringConfig) -> Protocol:
     """
     if scoring.normalizer == "mask":
         raise UsageError('SOCO has no masks: use the normalizer "bbox" or "image".')
-    return Protocol(scoring, FeatureConfig.of_model(model))
+    return config.Protocol(scoring, FeatureConfig.of_model(model))
 
 
-def dataset_provenance(folder: DatasetFolder) -> dict[str, Any]:
-    """What a record says of its data: id and revision of the source, and the hash of the rows and images."""
+def by_benchmark(
+    extractor: Extractor, folder: DatasetFolder, scoring: ScoringConfig
+) -> tuple[Extractor, ScoringConfig]:
+    """The extractor and the scoring as the benchmark of a folder has them, where nothing else was asked for.
+
+    Raises:
+        UsageError: an extractor on a cluster with another padding.
+    """
+    rule = benchmark_of(folder).point_rule
+    anchor: Anchor = "center" if rule.centered else "corner"
+    if scoring.truncated is None and not rule.truncated:
+        scoring = replace(scoring, truncated=False)
+    elif scoring.truncated:
+        scoring = replace(scoring, truncated=None)  # as records have it
+    if isinstance(extractor, DenseFeatureExtractor):
+        follows = extractor.anchor_is_fixed or extractor.anchor == anchor
+        return (extractor if follows else extractor.anchored(anchor)), scoring
+    padding = extractor.describe().get("padding", FeatureConfig.padding)
+    if padding != (config.CENTERED_PADDING if rule.centered else FeatureConfig.padding):
+        raise UsageError(
+            f"{folder.path} is evaluated with images at the {anchor} of their square: load the model with "
+            f"anchor={anchor!r}."
+        )
+    return extractor, scoring
+
+
+def dataset_provenance(folder: DatasetFolder, tasks: Sequence[Task] = (), split: str = "test") -> dict[str, Any]:
+    """Where the data of a record comes from: id and revision of the source, and the hash of the rows and images.
+
+    For a benchmark other than SOCO also its name, the scored points, the scale, and the hash of each pair list.
+    """
     source = folder.manifest["source"]
-    return {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    found = {"id": source["id"], "revision": source["revision"], "content_hash": folder.content_hash}
+    if split not in ("test", "all"):
+        found["split"] = split
+    if folder.benchmark != SOCO:
+        rule, hashes = benchmark_of(folder).point_rule, folder.manifest["pair_lists"]
+        lists = dict.fromkeys(f"{task.config}/{split}" for task in tasks)
+        found |= {
+            "benchmark": folder.benchmark,
+            "points": rule.points,
+            "scale": rule.scale,
+            "pair_lists": {name: hashes[name] for name in lists if name in hashes},
+            "pair_origins": {name: origin for name, origin in folder.manifest["pairs"].items() if origin != "released"},
+        }
+    return found
 
 
 def supercategories_of(folder: DatasetFolder) -> dict[str, str | None]:
     """Category -> supercategory, None where it has none; sorted."""
     table = folder.table("images", "test", columns=["category", "supercategory"])
     return dict(sorted(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True)))
-
-
-def predicted_points(
-    tasks: Sequence[Task], plan: Plan, found: MatchResult, grid: int, convention: Convention
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
-    """Task -> ((N, 2) predicted pixels, (N,) similarity) of its queries."""
-    cell = np.stack([found.cell % grid, found.cell // grid], axis=-1)[plan.query_match]
-    similarity = found.similarity[plan.query_match]
-    cell[plan.choice_query] = np.stack([found.choice % grid, found.choice // grid], axis=-1)
-    similarity[plan.choice_query] = found.choice_similarity
-    sides = plan.sides[plan.match_target[plan.query_match]]
-    answers = {}
-    for task in tasks:
-        rows = plan.rows[task.name]
-        place = found.soft[plan.query_match[rows]] if task.matcher == "soft" else cell[rows]
-        unit = cells_to_unit(place[:, 0], place[:, 1], grid, convention)
-        answers[task.name] = unit_to_pixels(unit, sides[rows]), similarity[rows]
-    return answers

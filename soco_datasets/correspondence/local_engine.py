@@ -1,8 +1,8 @@
-"""Every match of a plan in this process: features are kept in a store, or met in two passes over the images.
+"""Every match of a plan in this process: feature maps are cached, or computed in two passes over the images.
 
-With a store each image costs one forward, or none where a shared store has its map. Without one (`--store none`, or
-when neither memory nor disk has room) there are two passes: descriptors of the images that ask, then the maps of the
-images that are asked, each matched as it comes and dropped.
+With a cache each image costs one forward, or none where a shared cache has its map. Without one (`--store none`, or
+when neither memory nor disk has room) there are two passes: descriptors of the source images, then the maps of the
+target images, each matched and discarded.
 
 On a CPU every image goes through the same calls alone, whatever the batch size, number of threads or kind of store, so
 the numbers are equal to the last bit. On a GPU the images of a batch share a forward, and its size moves the last bits.
@@ -27,11 +27,10 @@ from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..utils.files import progress_bar
-from .plan import Plan
+from .plan import MatchResult, Plan
 from .target_matcher import (
     TARGETS_PER_BATCH,
     DescriptorSampler,
-    MatchResult,
     TargetMatcher,
 )
 
@@ -73,11 +72,11 @@ class LocalEngine:
         self.store = None
 
     def sample(self, plan: Plan) -> None:
-        """Take the descriptors of the plan's points, and keep the maps of its images where there is room.
+        """Take the descriptors of the plan's points, and cache the maps of its images if they fit.
 
         Raises:
-            DatasetFolderError, BackboneError: as `runner.evaluate_backbone`.
-            SocoError: the store asked for has no room.
+            DatasetFolderError, BackboneError: as `evaluate.evaluate_backbone`.
+            SocoError: the requested cache has no room.
         """
         extractor, ids = self._extractor, list(self._folder.images)
         names = [ids[row] for row in plan.images]
@@ -127,7 +126,7 @@ class LocalEngine:
         if isinstance(store, DiskFeatureCache):
             self._counts["reused"] = 0
         waiting = list(range(images))
-        while waiting:  # again for what another process finished meanwhile
+        while waiting:  # repeat for what another process finished in the meantime
             missing = []
             for image in waiting:
                 if store.is_intact(image):
@@ -156,7 +155,7 @@ class LocalEngine:
 
 
 def targets_together(store: Store) -> int:
-    """How many targets one product serves: several where their maps lie side by side in a GPU's memory."""
+    """How many targets one product serves: several if their maps are in a GPU's memory, else one."""
     return TARGETS_PER_BATCH if isinstance(store, MemoryFeatureCache) and store.device.startswith("cuda") else 1
 
 
@@ -166,9 +165,9 @@ def open_store(
     """The store for the maps of a plan's images, None for two passes.
 
     Raises:
-        UsageError: the maps do not fit the memory they should be kept in; or a model that a shared store cannot know
-            again, see `store_key.feature_key`.
-        SocoError: the shared store cannot be written.
+        UsageError: the maps do not fit the memory they should be kept in; or a model that a shared cache cannot
+            identify, see `cache.key.feature_key`.
+        SocoError: the shared cache cannot be written.
     """
     shape = (len(plan.images), extractor.channels, extractor.grid, extractor.grid)
     if choice.kind == "none":
@@ -194,7 +193,7 @@ def open_store(
     except UsageError:
         raise
     except SocoError as error:
-        _log.warning("two passes over the images instead of a store: %s", error)
+        _log.warning("two passes over the images instead of a cache: %s", error)
         return None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,12 @@ from ..config import Protocol
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
 from ..features.loader import decoding_threads
+from ..utils.process_state import ProcessSetting
+from .matchers.matcher import matcher_class
 from .plan import Plan
 from .target_matcher import QUERY_BLOCK
 
-_PER_QUERY = 8  # numbers of 8 bytes that are held of a query, a match or a choice, and of a row of the predictions
+_PER_QUERY = 8  # numbers of 8 bytes held per query, match, candidate query and row of the predictions
 _WORKING = 1.5  # the predictions table while it is made, checked and scored, against the finished one
 
 
@@ -62,7 +63,7 @@ def memory_needs(
     """
     rows = {name: int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0) for name, table in pairs.items()}
     held = sum(part.nbytes for part in vars(plan).values() if isinstance(part, np.ndarray))
-    held += 8 * _PER_QUERY * (len(plan.match_point) + len(plan.choice_query))
+    held += 8 * _PER_QUERY * (len(plan.match_point) + len(plan.candidate_query))
     table = sum(_predictions_bytes(pairs[name], number) for name, number in rows.items())
     scoring = held + 8 * _PER_QUERY * sum(rows.values()) + int(_WORKING * table)
     matching = held + _decoding_bytes(extractor, plan, decoding_threads(workers))
@@ -75,7 +76,7 @@ def _decoding_bytes(extractor: DenseFeatureExtractor, plan: Plan, workers: int) 
     """Images decoded ahead, the largest one being decoded by every thread, and a batch of maps."""
     batch = extractor.forward_size if extractor.backbone.device == "cpu" else extractor.batch_size
     waiting = (max(2 * batch, 2 * workers) if workers else 0) + batch + 1
-    side, size = int(plan.sides.max(initial=0)), extractor.size
+    side, size = int(plan.square_sides.max(initial=0)), extractor.size
     decoding = 4 * (3 * side**2 + size * side + size**2)  # PIL: 4 bytes a pixel; image, copy, square, between, resized
     maps = (
         (4 if extractor.is_overlapping else 3) * batch * extractor.channels * extractor.grid**2 * 4
@@ -87,27 +88,27 @@ def _matching_bytes(extractor: DenseFeatureExtractor, plan: Plan, protocol: Prot
     """The descriptors, and the scores of one block of queries."""
     asked = min(QUERY_BLOCK, int(np.bincount(plan.match_target, minlength=1).max()))
     cells = extractor.grid**2
-    window = min(cells, (2 * max(protocol.scoring.soft_window, 0) + 1) ** 2) if plan.soft else 0
-    scores = cells * (2 if protocol.scoring.valid_area else 1) + 8 * window + extractor.channels
+    matchers = [matcher_class(name)(protocol.scoring) for name in plan.matchers]
+    most = max((matcher.values_per_query(cells) for matcher in matchers), default=0)
+    scores = cells * (2 if protocol.scoring.valid_area else 1) + most + extractor.channels
     return 4 * (len(plan.points) * extractor.channels + asked * scores)
 
 
 def _predictions_bytes(pairs: pa.Table, rows: int) -> int:
-    """Of the predictions of one task: its lists as they are, and what a pair says once repeated in each row."""
+    """Bytes of the predictions of one task: its lists, and the values of a pair repeated in each row."""
     lists = [field.name for field in pairs.schema if pa.types.is_list(field.type)]
     once = pairs.drop_columns(lists)
     return pairs.select(lists).nbytes + once.nbytes * rows // max(1, len(pairs))
 
 
-@contextlib.contextmanager
-def freed_memory_returned() -> Iterator[None]:
-    """Have Arrow's memory come from the system's allocator, which gives it back once freed; its own keeps it."""
+def _use_system_allocator() -> Callable[[], None]:
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
+    return lambda: pa.set_memory_pool(before)
+
+
+freed_memory_returned = ProcessSetting(_use_system_allocator)
+"""Have Arrow's memory come from the system's allocator, which gives it back once freed; its own keeps it."""
 
 
 def _mebibytes(count: int) -> str:

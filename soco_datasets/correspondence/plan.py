@@ -1,10 +1,10 @@
-"""What an evaluation has to compute, as numbers: the pairs of each task, then images, points and matches, each once."""
+"""What an evaluation has to compute, as numbers: images, points and matches, each once, and who asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from ..benchmarks.tasks import Task
 from ..config import Protocol
 from ..data.folder import DatasetFolder
-from ..errors import DatasetFolderError
+from ..errors import DatasetFolderError, UsageError
+from ..geometry import cells_to_unit, centered_offset, unit_to_pixels
 from ..metrics.candidate_choice import candidate_cells, padded_candidates
-from ..records.validation import points_array
+from .matchers.matcher import matcher_class
 from .similarity import content_cells
 
 
@@ -26,83 +27,112 @@ class Plan:
 
     Attributes:
         images: (I,) dataset row of each image used, ascending.
-        sides: (I,) side of each one's padded square, pixels.
-        content: (I, 2) columns and rows of the patch grid that hold any of the image.
+        square_sides: (I,) side of each one's padded square, pixels.
+        valid_extent: (I, 2) columns and rows of the patch grid that hold any of the image.
         point_image: (D,) position in `images` of each distinct query point, ascending.
         points: (D, 2) float64, pixels of the source image.
         match_point, match_target: (M,) query point and position in `images` of the target, ordered by target.
-        soft: whether a task needs the soft position of the matches.
-        query_match: (Q,) which match answers each query.
-        rows: task -> its queries among the Q; tasks with the same queries share them.
-        choice_query: (G,) queries of the geo tasks, ordered by their match, so by target.
-        choices: (G, K) int64 candidate cells, see `geo.padded_candidates`.
+        query_match: (Q,) the match of each query.
+        candidate_query: (G,) queries with candidates, ordered by their match, so by target.
+        candidates: (G, K) int64 candidate cells, see `candidate_choice.padded_candidates`.
+        task_slices: task -> its queries among the Q; tasks with the same queries share them.
+        task_matchers: task -> the name of its matcher.
+        offsets: (I, 2) where each image lies in its padded square, pixels; None where all lie at the top left.
     """
 
     images: NDArray[np.int64]
-    sides: NDArray[np.int64]
-    content: NDArray[np.int64]
+    square_sides: NDArray[np.int64]
+    valid_extent: NDArray[np.int64]
     point_image: NDArray[np.int64]
     points: NDArray[np.float64]
     match_point: NDArray[np.int64]
     match_target: NDArray[np.int64]
-    soft: bool
     query_match: NDArray[np.int64]
-    rows: dict[str, slice]
-    choice_query: NDArray[np.int64]
-    choices: NDArray[np.int64]
+    candidate_query: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    task_slices: dict[str, slice]
+    task_matchers: dict[str, str]
+    offsets: NDArray[np.float64] | None = None
+
+    @property
+    def matchers(self) -> tuple[str, ...]:
+        """The matchers of the tasks, each once."""
+        return tuple(dict.fromkeys(self.task_matchers.values()))
+
+    @property
+    def candidate_match(self) -> NDArray[np.int64]:
+        """(G,) the match of each query with candidates, ascending."""
+        return self.query_match[self.candidate_query]
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """Where each matcher of a plan found its queries.
+
+    Attributes:
+        positions: matcher -> (M, 2) [column, row] of each match, (G, 2) if the matcher needs candidates; int64 cells,
+            or float32 if it is subcell.
+        similarity: matcher -> (M,) or (G,) float32 similarity there.
+    """
+
+    positions: dict[str, NDArray[Any]]
+    similarity: dict[str, NDArray[np.float32]]
+
+
+Answers = dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]  # task -> (N, 2) pixels, (N,) similarity
+
+
+@dataclass(frozen=True)
+class MatchBlock:
+    """Pairs that are matched and scored together.
+
+    Attributes:
+        plan: of their queries, with the images and points of the plan that was sampled.
+    """
+
+    plan: Plan
 
 
 class QueryKey(NamedTuple):
-    """What tasks must share to ask the same queries in the same way."""
+    """What tasks must share to have the same queries."""
 
     config: str
     min_candidates: int
-    choosing: bool
+    has_candidates: bool
 
 
-def make_plan(
-    tasks: Sequence[Task], pairs: Mapping[str, pa.Table], folder: DatasetFolder, protocol: Protocol, grid: int
-) -> Plan:
-    """The plan for the pairs of some tasks.
+def query_key(task: Task) -> QueryKey:
+    """The queries of a task."""
+    return QueryKey(task.config, task.min_candidates, needs_candidates(task))
 
-    Args:
-        tasks: what is evaluated.
-        pairs: the name of each -> `task_pairs`.
-        folder: where they come from.
-        protocol: of the evaluation.
-        grid: cells on a side of the feature maps.
 
-    Raises:
-        DatasetFolderError: a pair names an image that is not there, or lacks a point or a candidate.
-    """
-    first = {query_key(task): task.name for task in reversed(tasks)}
-    tables = {task.name: pairs[task.name] for task in tasks if task.name in first.values()}
-    spans = _spans(tables)
-    sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
-    ids = sizes["image_id"].combine_chunks()
-    source, target = (_query_images(tables, ids, name) for name in ("source_image_id", "target_image_id"))
-    images, positions = np.unique(np.concatenate([source, target]), return_inverse=True)
-    source, target = positions[: len(source)], positions[len(source) :]
-    flat = np.concatenate([*(points_array(table["source_points"]) for table in tables.values()), np.zeros((0, 2))])
-    if len(flat) != len(source):
-        raise DatasetFolderError(f"{folder.path}: pairs have not one source point per keypoint. Build the data again.")
-    distinct, point = distinct_points(source, flat)
-    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
-    choosing = {task.name: tables[task.name] for task in tasks if task.matcher == "candidates" and task.name in tables}
-    return with_queries(
-        image_plan(images, extent, source[distinct], flat[distinct], tasks, grid),
-        point,
-        target,
-        {task.name: spans[first[query_key(task)]] for task in tasks},
-        _candidates_of(choosing, spans),
-        protocol,
-        grid,
-    )
+def needs_candidates(task: Task) -> bool:
+    """Whether a task chooses among candidates."""
+    return matcher_class(task.matcher).needs_candidates
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate points of some queries: `counts[i]` of the `points` (pixels) are those of the query `query[i]`."""
+
+    query: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    points: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
+        """Several together."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(
+            np.concatenate([none, *(part.query for part in parts)]),
+            np.concatenate([none, *(part.counts for part in parts)]),
+            np.concatenate([np.zeros((0, 2)), *(part.points for part in parts)]),
+        )
 
 
 def image_plan(
+    folder: DatasetFolder,
     images: NDArray[np.int64],
-    extent: NDArray[np.int64],
     point_image: NDArray[np.int64],
     points: NDArray[np.float64],
     tasks: Sequence[Task],
@@ -111,63 +141,73 @@ def image_plan(
     """The plan to sample some points, which matches nothing yet.
 
     Args:
+        folder: where the images come from.
         images, point_image, points: of the `Plan`.
-        extent: (I, 2) [width, height] of each image.
         tasks: what is evaluated.
-        grid: cells on a side of the feature maps.
+        grid: cells per side of the feature maps.
     """
+    sizes = folder.table("images", "test", columns=["width", "height"])
+    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
     none = np.zeros(0, dtype=np.int64)
     return Plan(
         images=images,
-        sides=extent.max(axis=1, initial=0),
-        content=content_cells(extent, grid),
+        square_sides=extent.max(axis=1, initial=0),
+        valid_extent=content_cells(extent, grid),
         point_image=point_image,
         points=points,
         match_point=none,
         match_target=none,
-        soft=any(task.matcher == "soft" for task in tasks),
         query_match=none,
-        rows={},
-        choice_query=none,
-        choices=none.reshape(0, 0),
+        candidate_query=none,
+        candidates=none.reshape(0, 0),
+        task_slices={},
+        task_matchers={task.name: task.matcher for task in tasks},
     )
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """The candidates of the queries that choose: `counts[i]` of the `points` are those of the query `query[i]`."""
+def in_square(plan: Plan, folder: DatasetFolder, protocol: Protocol) -> Plan:
+    """A plan whose points are pixels of the image, for the padding of a protocol.
 
-    query: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    points: NDArray[np.float64]
+    Raises:
+        UsageError: a valid area, with images in the middle of their square.
+    """
+    if not protocol.is_centered_padding:
+        return plan
+    if protocol.scoring.valid_area:
+        raise UsageError("The valid area is not defined for images in the middle of their square.")
+    sizes = folder.table("images", "test", columns=["width", "height"])
+    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()])[plan.images]
+    offsets = centered_offset(extent, protocol.scoring.convention)
+    return replace(plan, points=plan.points + offsets[plan.point_image], offsets=offsets)
 
 
 def with_queries(
     plan: Plan,
     point: NDArray[np.int64],
     target: NDArray[np.int64],
-    rows: dict[str, slice],
+    task_slices: dict[str, slice],
     candidates: Candidates,
     protocol: Protocol,
-    grid: int,
 ) -> Plan:
     """The plan of Q queries over the images and points of another, each match once.
 
     Args:
         plan: whose images and points these are.
         point, target: (Q,) query point and position in `plan.images` of the target.
-        rows: task -> its queries among the Q.
-        candidates: of the queries that choose among some, in pixels.
-        protocol, grid: as of `make_plan`.
+        task_slices: task -> its queries among the Q.
+        candidates: of the queries that choose among some.
+        protocol: of the evaluation.
     """
-    points = max(len(plan.points), 1)
+    points, where = max(len(plan.points), 1), candidates.points
+    if plan.offsets is not None:
+        where = where + np.repeat(plan.offsets[target[candidates.query]], candidates.counts, axis=0)
     matches, query_match = np.unique(target * points + point, return_inverse=True)
     cells = candidate_cells(
-        candidates.points,
-        np.repeat(plan.sides[target[candidates.query]], candidates.counts),
+        where,
+        np.repeat(plan.square_sides[target[candidates.query]], candidates.counts),
         size=protocol.features.size,
-        grid=grid,
-        convention=protocol.scoring.convention,
+        grid=grid_of(protocol),
+        convention=protocol.point_convention,
     )
     order = np.argsort(query_match[candidates.query], kind="stable")
     return replace(
@@ -175,24 +215,33 @@ def with_queries(
         match_point=matches % points,
         match_target=matches // points,
         query_match=query_match,
-        rows=rows,
-        choice_query=candidates.query[order],
-        choices=padded_candidates(cells, candidates.counts)[order],
+        candidate_query=candidates.query[order],
+        candidates=padded_candidates(cells, candidates.counts)[order],
+        task_slices=task_slices,
     )
 
 
-def query_key(task: Task) -> QueryKey:
-    """The way a task asks."""
-    return QueryKey(task.config, task.min_candidates, task.matcher == "candidates")
+def predicted_points(plan: Plan, found: MatchResult, protocol: Protocol) -> Answers:
+    """Task -> ((N, 2) predicted pixels of the target images, (N,) similarity) of its queries."""
+    candidate = np.zeros(len(plan.query_match), dtype=np.int64)
+    candidate[plan.candidate_query] = np.arange(len(plan.candidate_query))
+    sides, grid, answers = plan.square_sides[plan.match_target[plan.query_match]], grid_of(protocol), Answers()
+    for task, queries in plan.task_slices.items():
+        matcher = plan.task_matchers[task]
+        row = (candidate if matcher_class(matcher).needs_candidates else plan.query_match)[queries]
+        columns, rows = found.positions[matcher][row].T
+        unit = cells_to_unit(columns, rows, grid, protocol.scoring.convention)
+        pixels = unit_to_pixels(unit, sides[queries])
+        if plan.offsets is not None:
+            pixels -= plan.offsets[plan.match_target[plan.query_match[queries]]]
+        answers[task] = pixels, found.similarity[matcher][row]
+    return answers
 
 
-def _query_images(tables: Mapping[str, pa.Table], ids: pa.Array, column: str) -> NDArray[np.int64]:
-    """(Q,) dataset row of the image in `column` for every query."""
-    rows = [
-        np.repeat(rows_of(table[column], ids), pc.list_value_length(table["keypoints"]).to_numpy())
-        for table in tables.values()
-    ]
-    return np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
+def grid_of(protocol: Protocol) -> int:
+    """Cells per side of the feature maps of an extractor's protocol."""
+    assert protocol.features.grid is not None  # only imported predictions have none
+    return protocol.features.grid
 
 
 def distinct_points(
@@ -214,27 +263,3 @@ def rows_of(names: pa.ChunkedArray, ids: pa.Array) -> NDArray[np.int64]:
         unknown = names.filter(pc.is_null(rows))[0].as_py()
         raise DatasetFolderError(f"A pair names the image {unknown!r}, which is not in `images`. Build the data again.")
     return rows.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _spans(tables: Mapping[str, pa.Table]) -> dict[str, slice]:
-    """The queries of each table when they follow one another."""
-    spans, start = {}, 0
-    for name, table in tables.items():
-        end = start + int(pc.sum(pc.list_value_length(table["keypoints"])).as_py() or 0)
-        spans[name] = slice(start, end)
-        start = end
-    return spans
-
-
-def _candidates_of(tables: Mapping[str, pa.Table], spans: Mapping[str, slice]) -> Candidates:
-    """The candidates of some tasks."""
-    queries, counts, points = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], [np.zeros((0, 2))]
-    for name, table in tables.items():
-        listed = table["candidate_points"].combine_chunks().flatten()
-        queries.append(np.arange(spans[name].start, spans[name].stop))
-        counts.append(pc.list_value_length(listed).to_numpy(zero_copy_only=False).astype(np.int64))
-        points.append(points_array(pa.chunked_array([listed])))
-    found = Candidates(np.concatenate(queries), np.concatenate(counts), np.concatenate(points))
-    if len(found.query) != len(found.counts) or (found.counts == 0).any():
-        raise DatasetFolderError(f"A query of {', '.join(tables)} has no candidate points. Build the data again.")
-    return found

@@ -1,36 +1,32 @@
-"""Named sets of choices for `soco evaluate --protocol`. Adding a preset touches only this file."""
+"""Named sets of options for `soco evaluate --protocol`. Adding a preset touches only this file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..benchmarks.soco.benchmark import TASKS
-from ..benchmarks.tasks import Task, get_tasks
+from ..benchmarks.base import SOCO, Benchmark, Task
+from ..benchmarks.soco.benchmark import BENCHMARK, TASKS
+from ..config import ScoringConfig
 from ..errors import DatasetFolderError, unknown_name
-from ..geometry import Convention
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a run computes and how it is scored; the image size and everything about the model stay as they are.
+    """What a run computes and how it is scored; it does not set the image size or anything about the model.
 
     Attributes:
         name: what users type.
         about: one line for the help.
         tasks: names of tasks.
-        alphas: PCK thresholds.
-        reductions: see `protocol.Protocol`.
-        convention: see `geometry`.
+        scoring: how predictions are made and scored.
         probe: whether a linear probe is trained and tested too, where the dataset has pairs for it.
     """
 
     name: str
     about: str
     tasks: tuple[str, ...]
-    alphas: tuple[float, ...] = (0.1, 0.05, 0.02)
-    reductions: tuple[str, ...] = ("pair", "keypoint")
-    convention: Convention = "reference"
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
     probe: bool = False
 
 
@@ -39,9 +35,12 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset("standard", "CC, SOC and both across categories", ("cc", "soc", "cross_cc", "cross_soc")),
         Preset(
-            "paper", "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear", tuple(task.name for task in TASKS), probe=True
+            "paper",
+            "all of the paper's tables: also soft-argmax, SOC-geo and SOC linear",
+            tuple(task.name for task in TASKS),
+            probe=True,
         ),
-        Preset("fast", "SOC at 0.1 alone", ("soc",), alphas=(0.1,), reductions=("pair",)),
+        Preset("fast", "SOC at 0.1 alone", ("soc",), ScoringConfig(alphas=(0.1,), reductions=("pair",))),
     )
 }
 
@@ -53,23 +52,32 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def tasks_for(preset: Preset, configs: Iterable[str]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    """(tasks of a preset that a dataset has pairs for, tasks that it has none for).
+def preset_tasks(preset: Preset, benchmark: Benchmark) -> tuple[Task, ...]:
+    """The tasks of a preset: those that it names for SOCO, the default tasks of any other benchmark."""
+    names = preset.tasks if benchmark.name == SOCO else benchmark.default_tasks
+    return tuple(benchmark.task(name) for name in names)
+
+
+def tasks_for(
+    preset: Preset, configs: Iterable[str], benchmark: Benchmark = BENCHMARK
+) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """(tasks of a preset that a dataset has pairs for, tasks without pairs).
 
     Args:
         preset: from `get_preset`.
         configs: of the dataset, `DatasetFolder.configs`.
+        benchmark: of the dataset.
 
     Raises:
         DatasetFolderError: the dataset has pairs for none of them.
     """
     stored = set(configs)
-    wanted = get_tasks(preset.tasks)
-    there = tuple(task for task in wanted if task.config in stored)
-    if not there:
+    wanted = preset_tasks(preset, benchmark)
+    available = tuple(task for task in wanted if task.config in stored)
+    if not available:
         needed = ", ".join(dict.fromkeys(task.config for task in wanted))
         raise DatasetFolderError(
             f"The dataset has no pairs for any task of the protocol {preset.name} (it needs one of the configs "
             f"{needed}). Configs here: {', '.join(sorted(stored))}."
         )
-    return there, tuple(task for task in wanted if task.config not in stored)
+    return available, tuple(task for task in wanted if task.config not in stored)

@@ -17,13 +17,14 @@ from ..errors import DatasetFolderError, UsageError, unknown_name
 from ..features.linear_probe import ProbePair, probe_pair
 from ..geometry import Convention, keypoints_to_unit
 from ..records.predictions import query_rows
+from ..records.probe import OLD_VARIANT_NAMES
 from ..records.validation import points_array, sizes_array
 
 SOC, CC = Task("soc_probe", "soc_probe", "SOC, probe pairs"), Task("cc_probe", "cc_probe", "CC, probe pairs")
 PROBE_TASKS = (SOC, CC)
 VARIANTS = {
     "reference": "reference (selected on test)",
-    "honest": "honest (selected on held-out train images)",
+    "heldout": "heldout (selected on held-out train images)",
 }
 _FEWEST = 4  # images of a category from which some are held out: two make a pair, and two must stay
 
@@ -80,8 +81,8 @@ def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
         )
     if CC.config not in folder.configs:
         raise DatasetFolderError(
-            f"{folder.path} has the pairs {SOC.config} but not {CC.config}: an older version built it. Build it again "
-            "with: soco build SOURCE --out DIR"
+            f"{folder.path} has the pairs {SOC.config} but not {CC.config}: it was built by an older version. Build it "
+            "again with: soco build SOURCE --out DIR"
         )
     found = ProbeSplit(folder.table(SOC.config, split), folder.table(CC.config, split))
     if not found.soc["pair_id"].equals(found.cc["pair_id"]):
@@ -99,7 +100,7 @@ def read_split(folder: DatasetFolder, split: str) -> ProbeSplit:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The train split, cut by images for an honest selection.
+    """The train split, cut by images for a selection on images that are not trained on.
 
     Attributes:
         train: pairs of images that stay.
@@ -118,7 +119,7 @@ def hold_out(train: ProbeSplit, fraction: float, seed: int) -> HeldOut:
     """Hold a part of the images of each category out of the train split.
 
     Of a category with n images, max(2, round(fraction * n)) are held out; none of a category with fewer than four. The
-    choice is by SHA-256 of seed and image id, the same for ever, whatever the machine and the order of the pairs.
+    choice is by SHA-256 of seed and image id: deterministic for a given seed, independent of machine and pair order.
 
     Raises:
         UsageError: a fraction outside 0..0.5, or so few images that nothing is left to train on or to select by.
@@ -158,7 +159,7 @@ class ProbeData:
         folder: where they come from.
         train, test: the splits as the dataset has them.
         variants: names of `VARIANTS`, in their order.
-        held_out: the cut of `train`; None without the variant "honest".
+        held_out: the cut of `train`; None without the variant "heldout".
         fraction, seed: of `hold_out`.
     """
 
@@ -182,21 +183,22 @@ def read_probe_data(
 
     Args:
         folder: a built dataset folder.
-        variants: which of `VARIANTS` to train.
-        fraction: part of the train images of each category that the variant "honest" holds out.
+        variants: which of `VARIANTS` to train; "honest" is the old name of "heldout".
+        fraction: part of the train images of each category that the variant "heldout" holds out.
         seed: which images those are.
 
     Raises:
         DatasetFolderError: no probe pairs, see `read_split`.
         UsageError: an unknown variant or none; a hold-out that leaves nothing, see `hold_out`.
     """
+    variants = [OLD_VARIANT_NAMES.get(name, name) for name in variants]
     for name in variants:
         if name not in VARIANTS:
             raise unknown_name("variant of the probe", name, VARIANTS)
     if not variants:
         raise UsageError(f"No variant of the probe given. Known: {', '.join(VARIANTS)}.")
     train, test = read_split(folder, "train"), read_split(folder, "test")
-    held_out = hold_out(train, fraction, seed) if "honest" in variants else None
+    held_out = hold_out(train, fraction, seed) if "heldout" in variants else None
     return ProbeData(
         folder, train, test, tuple(name for name in VARIANTS if name in variants), held_out, fraction, seed
     )

@@ -22,13 +22,14 @@ from ..metrics.pck import hits, keypoint_errors, normalisers
 from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
 from ..utils.files import progress
-from .plan import Plan, make_plan
+from .plan import Plan
 from .probe_pairs import (
     CC,
     PROBE_TASKS,
     SOC,
     ProbeSplit,
 )
+from .released_pairs import make_plan
 from .similarity import match, sample_descriptors
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ProbeFeatures:
 
     Attributes:
         extractor: what made them.
-        store: one raw map an image.
+        store: one raw map per image.
         rows: (I,) dataset row of each map, ascending.
         folder: where the pairs come from.
         protocol: how to score.
@@ -72,7 +73,7 @@ class SplitScorer:
     def __init__(self, split: ProbeSplit, features: ProbeFeatures) -> None:
         self._split = split
         self._features = features
-        self._plan = make_plan(PROBE_TASKS, split.tables, features.folder, features.protocol, features.extractor.grid)
+        self._plan = make_plan(PROBE_TASKS, split.tables, features.folder, features.protocol)
         self._positions = np.searchsorted(features.rows, self._plan.images)
 
     def errors(self, head: Head) -> Errors:
@@ -84,7 +85,7 @@ class SplitScorer:
             rows = query_rows(task, table)
             sizes = sizes_array(rows["target_size"])
             found[task] = keypoint_errors(
-                points[self._plan.rows[task]],
+                points[self._plan.task_slices[task]],
                 points_array(rows["target_points"]),
                 _offsets(rows["target_points"]),
                 sizes.max(axis=1, initial=0),
@@ -127,15 +128,15 @@ class SplitScorer:
         grid, convention = extractor.grid, self._features.protocol.scoring.convention
         device = extractor.backbone.device
         descriptors = torch.empty((len(plan.points), head.out_channels), device=device)
-        for image, asked in progress(_groups(plan.point_image, plan), "Sampling keypoints", unit="image"):
-            unit = keypoints_to_unit(plan.points[asked], plan.sides[image], extractor.size, convention)
-            descriptors[asked] = sample_descriptors(self._map(image, head), unit, convention)
+        for image, rows in progress(_groups(plan.point_image, plan), "Sampling keypoints", unit="image"):
+            unit = keypoints_to_unit(plan.points[rows], plan.square_sides[image], extractor.size, convention)
+            descriptors[rows] = sample_descriptors(self._map(image, head), unit, convention)
         cells = np.zeros((len(plan.match_point), 2), dtype=np.int64)
-        for image, asked in progress(_groups(plan.match_target, plan), "Matching", unit="image"):
-            asking = torch.from_numpy(plan.match_point[asked]).to(device)
-            cells[asked] = match(descriptors[asking], self._map(image, head)).cells
+        for image, rows in progress(_groups(plan.match_target, plan), "Matching", unit="image"):
+            points = torch.from_numpy(plan.match_point[rows]).to(device)
+            cells[rows] = match(descriptors[points], self._map(image, head)).cells
         unit = cells_to_unit(cells[:, 0], cells[:, 1], grid, convention)
-        return unit_to_pixels(unit, plan.sides[plan.match_target])[plan.query_match]
+        return unit_to_pixels(unit, plan.square_sides[plan.match_target])[plan.query_match]
 
     def _map(self, image: int, head: Head) -> torch.Tensor:
         return self._features.project(int(self._positions[image]), head)

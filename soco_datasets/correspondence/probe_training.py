@@ -1,4 +1,4 @@
-"""Train and test a linear probe: each image forwarded once, both ways of selecting the epoch side by side."""
+"""Train and test a linear probe: each image forwarded once; both variants of epoch selection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..config import RunConfig, ScoringConfig
-from ..data.folder import DatasetFolder
 from ..errors import UsageError
 from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor
@@ -30,8 +29,9 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..utils.files import sha256_file
-from .evaluate import dataset_provenance, protocol_of
+from ..utils.files import atomic_files, sha256_file
+from ..utils.paths import local_path
+from .evaluate import dataset_provenance, protocol_of, supercategories_of
 from .probe_pairs import (
     CC,
     SOC,
@@ -53,7 +53,7 @@ from .probe_scores import (
 
 @dataclass(frozen=True, eq=False)
 class ProbeRun:
-    """What training gives.
+    """The results of training.
 
     Attributes:
         record: see `ProbeRecord`.
@@ -79,8 +79,8 @@ def run_probe(
     """Train a linear probe on the raw features of a backbone and score it on the test split.
 
     The variant "reference" trains on the whole train split and selects the epoch by its score on the test split, as the
-    reference does. "honest" trains on the pairs of the images that are not held out, selects by the pairs of those that
-    are, and scores on the test split once, with the selected layer.
+    reference does. "heldout" trains on the pairs of the images that are not held out, selects by the pairs of those
+    that are, and scores on the test split once, with the selected layer.
 
     Args:
         extractor: gives the features; knows its image size and batch size.
@@ -110,7 +110,7 @@ def run_probe(
         for position, feature_map in maps(list(range(len(image_ids)))):
             store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
-        features = ProbeFeatures(extractor, store, rows, data.folder, protocol, _supercategories(data.folder))
+        features = ProbeFeatures(extractor, store, rows, data.folder, protocol, supercategories_of(data.folder))
         test = SplitScorer(data.test, features)
         identity = Head(layers=(initial_layer(extractor.channels),))
         before = test.metrics(test.errors(identity))
@@ -153,14 +153,15 @@ def write_probe(out: str | Path, run: ProbeRun) -> tuple[Path, dict[str, Path]]:
         SocoError: the folder cannot be written.
     """
     stem = re.sub(r"[^\w.-]+", "_", str(run.record.model["name"])).strip("._") or "model"
-    variants, paths = {}, {}
-    for name, head in run.heads.items():
-        paths[name] = Path(out) / f"{stem}.probe-{name}.safetensors"
-        save_head(paths[name], head, run.backbone)
-        written = {"file": paths[name].name, "sha256": sha256_file(paths[name])}
-        variants[name] = {**run.record.variants[name], "head": written}
-    path = Path(out) / f"{stem}.probe.json"
-    run.record.replace(variants=variants).write(path)
+    paths = {name: local_path(out) / f"{stem}.probe-{name}.safetensors" for name in run.heads}
+    path = local_path(out) / f"{stem}.probe.json"
+    variants = {}
+    with atomic_files(path, *paths.values()) as (new_record, *new_heads):
+        for (name, head), new_head in zip(run.heads.items(), new_heads, strict=True):
+            save_head(new_head, head, run.backbone)
+            written = {"file": paths[name].name, "sha256": sha256_file(new_head)}
+            variants[name] = {**run.record.variants[name], "head": written}
+        run.record.replace(variants=variants).write(new_record)
     return path, paths
 
 
@@ -189,7 +190,7 @@ class _Trained:
 def _train_variant(
     name: str, data: ProbeData, features: ProbeFeatures, test: SplitScorer, recipe: ProbeRecipe
 ) -> _Trained:
-    held = data.held_out if name == "honest" else None
+    held = data.held_out if name == "heldout" else None
     train, selection = (data.train, data.test) if held is None else (held.train, held.selection)
     judge = test if held is None else SplitScorer(selection, features)
     extractor = features.extractor
@@ -289,8 +290,3 @@ def _described(head: Head, variant: str, record: ProbeRecord) -> Head:
         "image_size": str(record.protocol.features.image_size),
     }
     return dataclasses.replace(head, metadata=texts, name=f"probe-{variant}")
-
-
-def _supercategories(folder: DatasetFolder) -> dict[str, str | None]:
-    table = folder.table("images", "test", columns=["category", "supercategory"])
-    return dict(zip(table["category"].to_pylist(), table["supercategory"].to_pylist(), strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..geometry import Convention, check_convention
+from ..geometry import Convention, check_point_convention
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ class Matches:
     Attributes:
         cells: (Q, 2) int64, [column, row] on the target's grid.
         similarity: (Q,) float32, the dot product there.
-        margin: (Q,) float32, similarity minus the second best cell's, inf on a map of one cell; None if not asked for.
+        margin: (Q,) float32, similarity minus the second best cell's, inf on a map of one cell; None if not requested.
     """
 
     cells: NDArray[np.int64]
@@ -46,7 +46,7 @@ def sample_descriptors(
     """
     import torch
 
-    check_convention(convention)
+    check_point_convention(convention)
     points = np.asarray(unit_points, dtype=np.float32).reshape(-1, 2)
     if not np.isfinite(points).all():
         raise UsageError(f"Query points must be finite, got {points[~np.isfinite(points).all(axis=1)][0].tolist()}.")
@@ -60,7 +60,7 @@ def sample_descriptors(
             where[None, None],
             mode="bilinear",
             padding_mode="zeros",
-            align_corners=convention == "reference",
+            align_corners=convention != "centered",
         )
         return sampled[0, :, 0].T.contiguous()
 
@@ -103,11 +103,11 @@ def similarities_of_many(queries: torch.Tensor, counts: Sequence[int], target_ma
             f"Queries are {tuple(queries.shape)}, {list(counts)} of each target, but the target maps "
             f"{tuple(target_maps.shape)}."
         )
-    asked = np.asarray(counts, dtype=np.int64)
-    most = int(asked.max(initial=0))
-    starts = np.cumsum(asked) - asked
-    own = np.arange(len(queries)) - np.repeat(starts, asked)  # place among the queries of its target
-    row = torch.from_numpy(np.repeat(np.arange(targets), asked) * most + own).to(queries.device)
+    number = np.asarray(counts, dtype=np.int64)
+    most = int(number.max(initial=0))
+    starts = np.cumsum(number) - number
+    own = np.arange(len(queries)) - np.repeat(starts, number)  # place among the queries of its target
+    row = torch.from_numpy(np.repeat(np.arange(targets), number) * most + own).to(queries.device)
     with torch.inference_mode():
         padded = torch.zeros((targets * most, channels), dtype=torch.float32, device=queries.device)
         padded[row] = queries.float()
@@ -154,7 +154,7 @@ def match(
 
 
 def content_cells(sizes: ArrayLike, grid: int) -> NDArray[np.int64]:
-    """(N, 2) [columns, rows] of the grid that hold any of the image: those behind them are padding alone.
+    """(N, 2) [columns, rows] of the grid that hold any of the image: the cells beyond hold only padding.
 
     Args:
         sizes: (N, 2) int [width, height] in pixels; the padded square is max(width, height) on a side.

@@ -1,4 +1,4 @@
-"""Going on without images that do not decode: found before anything is planned, named, and their pairs left out."""
+"""Skipping images that do not decode: they are found before planning, logged, and their pairs left out."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 def without_bad_images(
     folder: DatasetFolder, pairs: Mapping[str, pa.Table], workers: int | None = None
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """The pairs without those whose source or target image does not decode. Each such image is named in the log.
+    """The pairs without those whose source or target image does not decode. Each such image is logged.
 
     Args:
         folder: a built dataset folder.
-        pairs: task -> its pairs. Every image in them is decoded once, beside the decode of the evaluation.
+        pairs: task -> its pairs. Every image in them is decoded once, in addition to the decode of the evaluation.
         workers: decoding threads, see `features.loader.FeatureLoader`.
 
     Returns:
@@ -34,14 +34,14 @@ def without_bad_images(
     used = {
         name for table in pairs.values() for column in _IMAGE_COLUMNS for name in table[column].unique().to_pylist()
     }
-    bad = bad_images(folder, sorted(used & set(folder.images)), workers)  # the plan refuses an unknown image
+    bad = bad_images(folder, sorted(used & set(folder.images)), workers)  # the plan rejects an unknown image
     kept = {task: _without(table, bad) for task, table in pairs.items()} if bad else dict(pairs)
     skipped = sum(pairs[task].num_rows - table.num_rows for task, table in kept.items())
     return kept, {"bad_images": len(bad), "skipped_pairs": skipped}
 
 
 def bad_images(folder: DatasetFolder, names: Sequence[str], workers: int | None = None) -> list[str]:
-    """Those of some images that do not decode, each named in the log; every one is decoded.
+    """Those of some images that do not decode, each logged; all are decoded.
 
     Args:
         folder: a built dataset folder.

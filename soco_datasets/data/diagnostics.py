@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from ..errors import ReleaseError
+from ..utils.text import clean
 
 Severity = Literal["error", "repair", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "repair", "note")
@@ -35,7 +36,7 @@ class Diagnostic:
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.field}" if self.field else self.file
-        return f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else "")
+        return clean(f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else ""))
 
 
 class BuildReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Features, Image, List, Value
@@ -163,6 +163,10 @@ class TableSpec:
     def has_all(self) -> bool:
         """Whether the config has the split `all` (every pair, built on demand, never stored)."""
         return self.pairs in ("intra", "cross")
+
+    def with_lists(self, pairs: str, splits: tuple[str, ...]) -> TableSpec:
+        """The same table filled from other pair lists, with other splits."""
+        return replace(self, pairs=pairs, splits=splits)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON values, for a manifest; `from_dict` restores it."""

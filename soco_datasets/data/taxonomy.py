@@ -34,6 +34,20 @@ class KeypointEntry:
     kind: str | None
     shared: bool | None
 
+    @classmethod
+    def named(
+        cls,
+        category: str,
+        keypoint: str,
+        keypoint_id: int | None = None,
+        supercategory: str | None = None,
+        concept: str | None = None,
+    ) -> KeypointEntry:
+        """A keypoint of which nothing else is known."""
+        nothing: dict[str, Any] = {field.name: None for field in fields(cls)}
+        known = {"category": category, "keypoint": keypoint, "keypoint_id": keypoint_id}
+        return cls(**{**nothing, **known, "supercategory": supercategory, "concept": concept})
+
 
 @dataclass(frozen=True)
 class Taxonomy:

@@ -51,8 +51,17 @@ def pair_of(address: str) -> int | None:
 def marks_of(address: str) -> str:
     """What is to be drawn into the image at an address (see `data.questions.markers`), "" for the image as it is.
 
-    >>> marks_of("soco://data/SOCO!/car/car_1#marks=arrow,red;*,12.5,30.0")
+    >>> marks_of("soco://data/SOCO!/car/car_1#marks=arrow%2Cred%3B%2A%2C12.5%2C30.0")
     'marks=arrow,red;*,12.5,30.0'
     """
     tag = address.partition("#")[2]
-    return tag if tag.startswith(_MARKS) else ""
+    return _MARKS + unquote(tag.removeprefix(_MARKS)) if tag.startswith(_MARKS) else ""
+
+
+def marked(address: str, tag: str) -> str:
+    """The address with what is to be drawn into the image; characters that mean something to fsspec are quoted.
+
+    >>> marked("soco://data/SOCO!/car/car_1", "#marks=arrow,red;*,12.5,30.0")
+    'soco://data/SOCO!/car/car_1#marks=arrow%2Cred%3B%2A%2C12.5%2C30.0'
+    """
+    return address + f"#{_MARKS}" + quote(tag.removeprefix(f"#{_MARKS}"), safe="") if tag else address

@@ -22,22 +22,22 @@ class WorkerPoolSpec:
         count: how many.
         cpus: cores of each.
         gpus: 0 or 1.
-        neighbours: how many one machine may have to hold at most.
+        per_machine: the most that one machine may hold.
     """
 
     count: int
     cpus: int
     gpus: int
-    neighbours: int
+    per_machine: int
 
 
 @contextlib.contextmanager
 def connected(address: str | None = None, workers: int | None = None) -> Iterator[None]:
-    """Be connected to a cluster: the one at hand, that at `address`, or one on this machine that ends with the block.
+    """Connect to a cluster: the current one, the one at `address`, or one on this machine that ends with the block.
 
     Args:
-        address: "auto", "HOST:PORT" or "ray://HOST:PORT"; None = RAY_ADDRESS, else a cluster of our own.
-        workers: how many it should have room for at least, if it is our own.
+        address: "auto", "HOST:PORT" or "ray://HOST:PORT"; None = RAY_ADDRESS, else a new local cluster.
+        workers: least number that a new local cluster has room for.
 
     Raises:
         MissingExtraError: ray is not installed.
@@ -48,7 +48,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     if workers is not None and workers < 1:
         raise UsageError(f"The number of workers must be positive, got {workers}.")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what later versions do; without it they say so
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the default of later versions; avoids a warning
     import ray
 
     if ray.is_initialized():
@@ -64,8 +64,8 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # which one depends on the version
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SocoError(
-            f"There is no Ray cluster at {address}: {reason} Start one with `ray start --head`, take the address it "
-            "prints, or leave --address out to use this machine alone."
+            f"No Ray cluster at {address}: {reason} Start one with `ray start --head` and use the address it "
+            "prints, or omit --address to use this machine alone."
         ) from error
     try:
         yield
@@ -73,31 +73,33 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         ray.shutdown()
 
 
-def crew_of_cluster(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> WorkerPoolSpec:
-    """The crew for a device, by what the connected cluster has. See `crew_for`."""
+def cluster_pool_spec(workers: int | None, *, device: str = "cpu", cpus: int = _CPUS) -> WorkerPoolSpec:
+    """The workers for a device, by the resources of the connected cluster. See `pool_spec_for`."""
     import ray
 
-    return crew_for([node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus)
+    return pool_spec_for(
+        [node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus
+    )
 
 
-def crew_for(
+def pool_spec_for(
     nodes: Sequence[Mapping[str, float]], workers: int | None, *, device: str = "cpu", cpus: int = _CPUS
 ) -> WorkerPoolSpec:
-    """How many workers of which size: one a GPU, or without GPUs as many as asked for that share the cores.
+    """How many workers of which size: one per GPU, or without GPUs the requested number, sharing the cores.
 
-    >>> crew_for([{"CPU": 8.0}, {"CPU": 6.0}], None), crew_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
-    (WorkerPoolSpec(count=3, cpus=4, gpus=0, neighbours=2), WorkerPoolSpec(count=4, cpus=3, gpus=0, neighbours=2))
-    >>> crew_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
-    WorkerPoolSpec(count=8, cpus=1, gpus=1, neighbours=8)
+    >>> pool_spec_for([{"CPU": 8.0}, {"CPU": 6.0}], None), pool_spec_for([{"CPU": 8.0}, {"CPU": 6.0}], 4)
+    (WorkerPoolSpec(count=3, cpus=4, gpus=0, per_machine=2), WorkerPoolSpec(count=4, cpus=3, gpus=0, per_machine=2))
+    >>> pool_spec_for([{"CPU": 32.0, "GPU": 8.0}], None, device="auto")
+    WorkerPoolSpec(count=8, cpus=1, gpus=1, per_machine=8)
 
     Args:
         nodes: resources of each machine, as Ray names them.
-        workers: how many; None = one a GPU, or one for `cpus` cores.
+        workers: how many; None = one per GPU, or one per `cpus` cores.
         device: as for `load_backbone`; "auto" = GPUs where there are any.
         cpus: cores of a worker without a GPU, unless their number is given.
 
     Raises:
-        UsageError: more workers than there is room for, or a device that only one machine can mean.
+        UsageError: more workers than there is room for, or a device index.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"Each worker of a cluster gets a device of its own: give cuda, cpu or auto, not {device!r}.")

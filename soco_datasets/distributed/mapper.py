@@ -1,4 +1,4 @@
-"""`map` by the workers of a Ray cluster, for `benchmarks.build`: chunks to whoever is free, results in order."""
+"""`map` by the workers of a Ray cluster, for `benchmarks.build`: chunks to idle workers, results in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from ..utils.chunks import Mapper
-from .cluster import connected, crew_of_cluster
+from .cluster import cluster_pool_spec, connected
 from .pool import Job, WorkerPool
 from .worker import Caller
 
@@ -18,18 +18,18 @@ _R = TypeVar("_R")
 
 @contextlib.contextmanager
 def ray_mapper(*, address: str | None = None, workers: int | None = None) -> Iterator[Mapper]:
-    """A mapper as long as the block runs. The chunk of a worker that dies is done again by another.
+    """A mapper for the duration of the block. The chunk of a worker that dies is repeated by another.
 
     Args:
         address: of the cluster, see `cluster.connected`.
         workers: how many; None = one for each core.
 
     Raises:
-        UsageError, MissingExtraError, SocoError: as `engine.RayExtractor`.
+        UsageError, MissingExtraError, SocoError: as `ray_engine.RayExtractor`.
     """
     with connected(address, workers), contextlib.ExitStack() as stack:
-        crew = crew_of_cluster(workers, cpus=1)
-        pool = WorkerPool(_start, crew.count)
+        spec = cluster_pool_spec(workers, cpus=1)
+        pool = WorkerPool(_start, spec.count)
         stack.callback(pool.close)
 
         def mapper(function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:

@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster that take jobs one by one; one that dies is replaced, and another does its job again."""
+"""Workers of a Ray cluster that take jobs one by one; one that dies is replaced, and another repeats its job."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SocoError
-from .worker import WorkerFeatureCache
+from .worker import WorkerLocation
 
-_MOST_DEATHS = 3  # of workers over one job, or in a row while they start, before it is given up
-_PATIENCE = 30.0  # seconds without any worker until that is said
+_MOST_DEATHS = 3  # of workers over one job, or consecutively at start, before giving up
+_PATIENCE = 30.0  # seconds without any worker until it is logged
 _log = logging.getLogger(__name__)
 
 
@@ -25,14 +25,14 @@ class Job:
         number: of the job, for its result.
         method, arguments: of the actor.
         what: names it in messages.
-        holder: the worker that does it best, if it still lives.
+        owner: the worker that has its maps, if it is still alive.
     """
 
     number: int
     method: str
     arguments: tuple[Any, ...]
     what: str
-    owner_worker: int | None = None
+    owner: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class _Worker:
     def __init__(self, number: int, actor: Any) -> None:
         self.number, self.actor = number, actor
         self.prepared: dict[str, tuple[Any, ...]] = {}
-        self.place: WorkerFeatureCache | None = None
-        self.call: Any = None  # what it is busy with
-        self.job: Job | None = None  # None while it is busy with preparations, or with what nobody waits for any more
+        self.location: WorkerLocation | None = None
+        self.call: Any = None  # the call in progress
+        self.job: Job | None = None  # None during preparations, or when the result is no longer needed
 
 
 class WorkerPool:
@@ -80,9 +80,9 @@ class WorkerPool:
         return len(self._workers)
 
     @property
-    def places(self) -> list[WorkerFeatureCache]:
-        """Where the workers run that are ready."""
-        return [worker.place for worker in self._workers.values() if worker.place]
+    def locations(self) -> list[WorkerLocation]:
+        """Where the ready workers run."""
+        return [worker.location for worker in self._workers.values() if worker.location]
 
     def prepare(self, method: str, *arguments: Any) -> None:
         """Have every worker call a method of its own before its next job, in the order given, and replacements too.
@@ -92,7 +92,7 @@ class WorkerPool:
         self._steps[method] = arguments
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        """The results as they come; a job is asked for when a worker is free for it.
+        """The results as they come; a job is taken when a worker is idle.
 
         Raises:
             SocoError: workers died over one job again and again, or while they started.
@@ -118,7 +118,7 @@ class WorkerPool:
     def _occupy(self, worker: _Worker, queue: _Queue) -> None:
         """Give a free worker its preparations, else a job."""
         steps = [(name, given) for name, given in self._steps.items() if worker.prepared.get(name) is not given]
-        if steps or worker.place is None:
+        if steps or worker.location is None:
             worker.prepared |= dict(steps)
             worker.call = worker.actor.prepare.remote(steps)
             return
@@ -131,12 +131,12 @@ class WorkerPool:
 
         busy = {worker.call: worker for worker in self._workers.values() if worker.call is not None}
         answered, _ = ray.wait(list(busy), timeout=_PATIENCE)
-        if not answered and not self.places:
+        if not answered and not self.locations:
             _log.warning("still waiting for the Ray cluster to start one of %d workers", self.size)
         return [busy[call] for call in answered]
 
     def _answer(self, worker: _Worker, queue: _Queue, deaths: Counter[int]) -> Done | None:
-        """Take in what a worker answers, which may be that it died."""
+        """Handle the answer of a worker, or its death."""
         import ray
         from ray.exceptions import RayActorError, RayTaskError
 
@@ -151,12 +151,12 @@ class WorkerPool:
             return None
         except RayTaskError as error:
             if isinstance(error.cause, Exception):
-                raise error.cause from None  # as it would have been raised here
+                raise error.cause from None  # the exception of the job itself
             raise
         if job is not None:
             return Done(job, worker.number, result)
-        if isinstance(result, WorkerFeatureCache):
-            worker.place, self._failed_starts = result, 0
+        if isinstance(result, WorkerLocation):
+            worker.location, self._failed_starts = result, 0
         return None
 
     def _replace(self, worker: _Worker, job: Job | None, error: Exception, deaths: Counter[int]) -> None:
@@ -164,8 +164,8 @@ class WorkerPool:
 
         del self._workers[worker.number]
         ray.kill(worker.actor)  # it may only have been out of reach
-        where = worker.place or "a worker that was starting"
-        if job is None and worker.place is None:
+        where = worker.location or "a worker that was starting"
+        if job is None and worker.location is None:
             self._failed_starts += 1
             given_up, what = self._failed_starts > _MOST_DEATHS, "its start"
         else:
@@ -175,9 +175,9 @@ class WorkerPool:
         if given_up:
             raise SocoError(
                 f"{_MOST_DEATHS + 1} workers died over {what}, the last of them {where}: {_reason(error)} Is memory "
-                "short? Take fewer workers (--ray-workers), a smaller --memory-budget or --image-size."
+                "short? Use fewer workers (--ray-workers), a smaller --memory-budget or --image-size."
             )
-        _log.warning("%s died over %s; another does that again (%s)", where, what, _reason(error))
+        _log.warning("%s died over %s; another worker repeats it (%s)", where, what, _reason(error))
         self._add()
 
     def close(self) -> None:
@@ -207,17 +207,17 @@ class _Queue:
         self._common.appendleft(job)
 
     def next_for(self, worker: int) -> Job | None:
-        """The next job for a worker, None when all that are left are for others."""
-        for owner_worker in [owner_worker for owner_worker in self._own if owner_worker not in self._workers]:
-            self._common.extend(self._own.pop(owner_worker))  # it died with what made it the best
+        """The next job for a worker, None if the remaining ones are for others."""
+        for owner in [owner for owner in self._own if owner not in self._workers]:
+            self._common.extend(self._own.pop(owner))  # it died with what made it the best
         if self._own[worker]:
             return self._own[worker].popleft()
         if self._common:
             return self._common.popleft()
         for job in self._jobs:
-            if job.owner_worker in (None, worker) or job.owner_worker not in self._workers:
+            if job.owner in (None, worker) or job.owner not in self._workers:
                 return job
-            self._own[job.owner_worker].append(job)
+            self._own[job.owner].append(job)
         self._drained = True
         return None
 

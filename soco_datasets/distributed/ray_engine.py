@@ -1,4 +1,4 @@
-"""An extractor that lives on the workers of a Ray cluster, and the engine that has them make and match the maps."""
+"""An extractor on the workers of a Ray cluster, and the engine by which they make and match the maps."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Protocol, RunConfig
-from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import MatchResult
+from ..correspondence.plan import MatchResult, Plan
 from ..errors import UsageError
 from ..features.spec import ExtractorSpec
 from ..records.evaluation import library_versions
 from ..utils.files import progress
-from .cluster import connected, crew_of_cluster
+from .cluster import cluster_pool_spec, connected
 from .plan_shards import (
     MergedMatches,
     ShardRanges,
     cut_images,
-    matching_share,
-    sampling_share,
-    spans_of,
+    matching_shard,
+    sampling_shard,
+    shard_ranges,
 )
 from .pool import Done, Job, WorkerPool
-from .worker import Evaluating, MapWorker, WorkerFeatureCache
+from .worker import EvaluationSetup, MapWorker, WorkerLocation
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 class RayExtractor:
     """A model loaded by each of some workers of a Ray cluster; for `evaluate_backbone` in place of an extractor.
 
-    A context manager: its end ends the workers, and the cluster where it was started here.
+    A context manager: on exit the workers end, and the cluster if it was started here.
 
     Attributes:
         grid: cells on a side of the map.
@@ -48,14 +47,14 @@ class RayExtractor:
         """Start the workers and wait until the first has loaded the model.
 
         Args:
-            spec: the model; every worker loads it itself, so its files must be at the same place everywhere.
+            spec: the model; every worker loads it itself, so its files must be at the same path everywhere.
             address: of the cluster, see `cluster.connected`.
             workers: how many; None = one for each GPU, or for every 4 cores where there is none.
 
         Raises:
             UsageError: a model that is an object of this process, or more workers than the cluster has room for.
             MissingExtraError: ray is not installed.
-            SocoError: there is no such cluster, or whatever loading the model raises.
+            SocoError: there is no such cluster, or the error of loading the model.
         """
         if not isinstance(spec.model, str | Path):
             raise UsageError(
@@ -64,10 +63,10 @@ class RayExtractor:
             )
         with contextlib.ExitStack() as stack:
             stack.enter_context(connected(address, workers))
-            self._crew = crew_of_cluster(workers, device=str(spec.options.get("device", "cpu")))
-            self._pool = WorkerPool(self._start, self._crew.count)
+            self._pool_spec = cluster_pool_spec(workers, device=str(spec.options.get("device", "cpu")))
+            self._pool = WorkerPool(self._start, self._pool_spec.count)
             stack.callback(self._pool.close)
-            self._pool.prepare("load", spec, threads_for(self._crew.cpus), Path.cwd())
+            self._pool.prepare("load", spec, threads_for(self._pool_spec.cpus), Path.cwd())
             self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
             self.grid: int = self._model["grid"]
             self._ended = stack.pop_all()
@@ -77,13 +76,13 @@ class RayExtractor:
 
         actor = ray.remote(MapWorker)
         return actor.options(
-            num_cpus=self._crew.cpus, num_gpus=self._crew.gpus, max_restarts=0, scheduling_strategy="SPREAD"
+            num_cpus=self._pool_spec.cpus, num_gpus=self._pool_spec.gpus, max_restarts=0, scheduling_strategy="SPREAD"
         ).remote()
 
     @property
-    def places(self) -> list[WorkerFeatureCache]:
-        """Where the workers run that are ready."""
-        return self._pool.places
+    def locations(self) -> list[WorkerLocation]:
+        """Where the ready workers run."""
+        return self._pool.locations
 
     def describe(self) -> dict[str, Any]:
         """See `DenseFeatureExtractor.describe`."""
@@ -97,14 +96,14 @@ class RayExtractor:
         counts: dict[str, int],
     ) -> RayEngine:
         """The engine of one evaluation; arguments as of `LocalEngine`, cache and threads being each worker's."""
-        given = Evaluating(
+        given = EvaluationSetup(
             folder=folder.path,
             content_hash=folder.content_hash,
             model=self._model,
             versions=library_versions(),
             protocol=protocol,
             run=run,
-            neighbours=self._crew.neighbours,
+            per_machine=self._pool_spec.per_machine,
         )
         self._pool.prepare("open", given)
         return RayEngine(self._pool, counts)
@@ -121,8 +120,8 @@ class RayExtractor:
 
 
 class RayEngine:
-    """As `LocalEngine`, with the maps on the workers of a pool. Shares of images go to whoever is free; their matches
-    to the worker that has their maps. When a worker dies, another makes the maps of its shares again.
+    """As `LocalEngine`, with the maps on the workers of a pool. Idle workers take the next shard of images; its
+    matches go to the worker that has its maps. When a worker dies, another repeats the maps of its shards.
 
     Args:
         pool: of `worker.MapWorker`s that are prepared for the evaluation.
@@ -132,25 +131,25 @@ class RayEngine:
     def __init__(self, pool: WorkerPool, counts: dict[str, int]) -> None:
         self._pool, self._counts = pool, counts
         self._counts["redone"] = 0
-        self._shares: list[slice] = []
-        self._holders: dict[int, int] = {}  # share -> the worker that has its maps
+        self._shards: list[slice] = []
+        self._owners: dict[int, int] = {}  # shard -> the worker that has its maps
 
     def sample(self, plan: Plan) -> None:
         """See `LocalEngine.sample`."""
         import ray
 
-        self._shares = cut_images(len(plan.images), self._pool.size)
-        self._holders.clear()
-        spans = [spans_of(plan, images) for images in self._shares]
-        jobs = [_job(number, own, "sample", None, sampling_share(plan, own)) for number, own in enumerate(spans)]
+        self._shards = cut_images(len(plan.images), self._pool.size)
+        self._owners.clear()
+        spans = [shard_ranges(plan, images) for images in self._shards]
+        jobs = [_job(number, own, "sample", None, sampling_shard(plan, own)) for number, own in enumerate(spans)]
         parts: dict[int, NDArray[np.float32]] = dict(self._run(jobs, "Extracting features"))
         self._descriptors = ray.put(np.concatenate([parts[number] for number in range(len(spans))])) if spans else None
 
     def match(self, plan: Plan) -> MatchResult:
         """See `LocalEngine.match`."""
-        spans = [spans_of(plan, images) for images in self._shares]
+        spans = [shard_ranges(plan, images) for images in self._shards]
         jobs = [
-            _job(number, own, "match", self._holders[number], matching_share(plan, own), [self._descriptors])
+            _job(number, own, "match", self._owners[number], matching_shard(plan, own), [self._descriptors])
             for number, own in enumerate(spans)
             if own.matches.start < own.matches.stop
         ]
@@ -160,18 +159,18 @@ class RayEngine:
         return joined.found
 
     def _run(self, jobs: Sequence[Job], what: str) -> Iterator[Any]:
-        """(share, result) of each job as it comes, without its counts, which are added."""
+        """(shard, result) of each job as it comes, without its counts, which are added."""
 
         def by_image() -> Iterator[Done | None]:
             for done in self._pool.run(jobs):
                 yield done
-                images = self._shares[done.job.number]
+                images = self._shards[done.job.number]
                 yield from itertools.repeat(None, images.stop - images.start - 1)  # for the progress bar
 
-        total = sum(self._shares[job.number].stop - self._shares[job.number].start for job in jobs)
+        total = sum(self._shards[job.number].stop - self._shards[job.number].start for job in jobs)
         for done in progress(by_image(), what, total=total, unit="image"):
             if done is not None:
-                self._holders[done.job.number] = done.worker
+                self._owners[done.job.number] = done.worker
                 result, counts = done.result
                 for name, number in counts.items():
                     self._counts[name] = self._counts.get(name, 0) + number
@@ -188,11 +187,11 @@ class RayEngine:
 
 
 def threads_for(cpus: int) -> int:
-    """Threads of a worker: OMP_NUM_THREADS as it is here, since one process would heed it too, else its cores."""
+    """Threads of a worker: OMP_NUM_THREADS of this process if set, else its cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(wanted) if wanted.isdecimal() and int(wanted) else cpus
 
 
-def _job(number: int, spans: ShardRanges, method: str, owner_worker: int | None, *arguments: Any) -> Job:
+def _job(number: int, spans: ShardRanges, method: str, owner: int | None, *arguments: Any) -> Job:
     images = spans.images
-    return Job(number, method, (number, *arguments), f"images {images.start} to {images.stop - 1}", owner_worker)
+    return Job(number, method, (number, *arguments), f"images {images.start} to {images.stop - 1}", owner)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ..config import CachePolicy, Protocol, RunConfig
 from ..correspondence.local_engine import LocalEngine
-from ..correspondence.plan import Plan
-from ..correspondence.target_matcher import MatchResult
+from ..correspondence.plan import MatchResult, Plan
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
 from ..features.cache.memory import MemoryFeatureCache, available_memory
@@ -33,7 +32,7 @@ Counts = dict[str, int]
 
 
 @dataclass(frozen=True)
-class WorkerFeatureCache:
+class WorkerLocation:
     """Where a worker runs: name of the machine and number of the process."""
 
     machine: str
@@ -44,14 +43,14 @@ class WorkerFeatureCache:
 
 
 class Worker:
-    """What `pool.Pool` asks of an actor."""
+    """The interface of the actors of a `pool.WorkerPool`."""
 
-    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerFeatureCache:
+    def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerLocation:
         """Call methods of its own, in order."""
         os.environ.pop("SOCO_PROGRESS", None)  # the driver shows the progress
         for method, arguments in steps:
             getattr(self, method)(*arguments)
-        return WorkerFeatureCache(platform.node(), os.getpid())
+        return WorkerLocation(platform.node(), os.getpid())
 
 
 class Caller(Worker):
@@ -63,7 +62,7 @@ class Caller(Worker):
 
 
 @dataclass(frozen=True)
-class Evaluating:
+class EvaluationSetup:
     """What all workers share in an evaluation.
 
     Attributes:
@@ -71,8 +70,8 @@ class Evaluating:
         content_hash: of that folder, where the evaluation was started.
         model, versions: description of the extractor and library versions that all workers must have.
         protocol: of the evaluation.
-        run: cache of each worker's maps; decoding threads of each worker, None = those of a machine, shared.
-        neighbours: workers that share a machine's memory at most.
+        run: cache of each worker's maps; decoding threads of each worker, None = those of the machine, shared.
+        per_machine: workers that share a machine's memory at most.
     """
 
     folder: Path
@@ -81,22 +80,22 @@ class Evaluating:
     versions: Mapping[str, str]
     protocol: Protocol
     run: RunConfig
-    neighbours: int
+    per_machine: int
 
 
 class MapWorker(Worker):
-    """Makes the maps of some shares of a plan, keeps them, and matches them.
+    """Makes the maps of some shards of a plan, keeps them, and matches them.
 
-    Each share has a `LocalEngine` of its own, so that maps are made, kept and matched by the very same code.
+    Each shard has a `LocalEngine` of its own, so that maps are made, kept and matched by the same code.
     """
 
     def __init__(self) -> None:
-        self._shares: dict[int, LocalEngine] = {}
+        self._shards: dict[int, LocalEngine] = {}
         self._counts: Counts = {}
         self._fetched: tuple[str, torch.Tensor] | None = None
 
     def load(self, spec: ExtractorSpec, threads: int, directory: Path) -> None:
-        """Load the model. Relative paths in `spec` are of `directory`, where that is there. Raises as `spec.load`."""
+        """Load the model. Relative paths in `spec` are relative to `directory` if it exists. Raises as `spec.load`."""
         import torch
 
         torch.set_num_threads(threads)
@@ -108,66 +107,66 @@ class MapWorker(Worker):
         """The extractor's `describe()`."""
         return self._extractor.describe()
 
-    def open(self, given: Evaluating) -> None:
-        """Begin an evaluation; what was kept for another one is dropped.
+    def open(self, given: EvaluationSetup) -> None:
+        """Begin an evaluation; cached maps of another one are dropped.
 
         Raises:
-            DatasetFolderError: the folder is not there, or another one is.
-            SocoError: the model or a library is another one here.
+            DatasetFolderError: the folder is missing or has another content hash.
+            SocoError: the model or a library differs on this machine.
         """
-        for engine in self._shares.values():
+        for engine in self._shards.values():
             engine.close()
-        self._shares.clear()
+        self._shards.clear()
         _check_same("model", self._extractor.describe(), given.model)
         _check_same("libraries", library_versions(), given.versions)
         self._given, self._folder = given, _same_folder(given)
-        self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.neighbours)
+        self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.per_machine)
         self._fetched = None
 
-    def sample(self, number: int, share: Plan) -> tuple[NDArray[np.float32], Counts]:
-        """The descriptors of a share's points, (D, C); its maps are kept where there is room."""
-        engine = self._make(number, share)
+    def sample(self, number: int, shard: Plan) -> tuple[NDArray[np.float32], Counts]:
+        """The descriptors of a shard's points, (D, C); its maps are cached if they fit."""
+        engine = self._make(number, shard)
         return engine.descriptors.cpu().numpy(), dict(self._counts)
 
-    def match(self, number: int, share: Plan, descriptors: list[ray.ObjectRef]) -> tuple[MatchResult, Counts]:
-        """The answers to a share, of `shares.matching_share`.
+    def match(self, number: int, shard: Plan, descriptors: list[ray.ObjectRef]) -> tuple[MatchResult, Counts]:
+        """The answers to a shard, of `plan_shards.matching_shard`.
 
         Args:
-            number: of the share.
-            share: its matches.
+            number: of the shard.
+            shard: its matches.
             descriptors: the array of the whole plan's descriptors, in a list so that it is fetched once only.
 
         Returns:
-            What was found, and counts. They say by "redone" how many forwards made maps that were lost with a worker.
+            What was found, and counts. "redone" counts the forwards that repeated maps lost with a worker.
         """
-        if number in self._shares:
+        if number in self._shards:
             self._count_from_zero()
         else:
-            self._make(number, share)
-            self._counts.pop("reused", None)  # it was counted when the share was sampled
+            self._make(number, shard)
+            self._counts.pop("reused", None)  # it was counted when the shard was sampled
             self._counts["redone"] = self._counts["forwards"]
-        engine = self._shares[number]
+        engine = self._shards[number]
         engine.descriptors = self._fetch(descriptors[0])
-        return engine.match(share), dict(self._counts)
+        return engine.match(shard), dict(self._counts)
 
-    def _make(self, number: int, share: Plan) -> LocalEngine:
+    def _make(self, number: int, shard: Plan) -> LocalEngine:
         self._count_from_zero()
-        if number in self._shares:
-            self._shares.pop(number).close()
+        if number in self._shards:
+            self._shards.pop(number).close()
         given = self._given
         engine = LocalEngine(
             self._extractor,
             self._folder,
             given.protocol,
-            replace(given.run, cache=self._cache(), workers=decoding_threads(given.run.workers, given.neighbours)),
+            replace(given.run, cache=self._cache(), workers=decoding_threads(given.run.workers, given.per_machine)),
             self._counts,
         )
         try:
-            engine.sample(share)
+            engine.sample(shard)
         except BaseException:
             engine.close()
             raise
-        self._shares[number] = engine
+        self._shards[number] = engine
         return engine
 
     def _count_from_zero(self) -> None:
@@ -175,9 +174,9 @@ class MapWorker(Worker):
         self._counts.update(decodes=0, forwards=0)
 
     def _cache(self) -> CachePolicy:
-        """Where the next share's maps are kept, with the room that is left."""
+        """Where the next shard's maps are kept, with the room that is left."""
         left = dict(self._room)
-        for engine in self._shares.values():
+        for engine in self._shards.values():
             store = engine.store
             if isinstance(store, MemoryFeatureCache) and store.kind == "memory":
                 left["memory_budget" if store.device == "cpu" else "gpu_budget"] -= store.nbytes
@@ -197,9 +196,12 @@ class MapWorker(Worker):
         return self._fetched[1]
 
 
-def room_for_maps(budget: int | None, device: str, neighbours: int) -> dict[str, int]:
+def room_for_maps(budget: int | None, device: str, per_machine: int) -> dict[str, int]:
     """Bytes of maps in host and GPU memory, by their names in `CachePolicy`, of one of several workers of a machine."""
-    room = {"memory_budget": available_memory() // 2 // neighbours if budget is None else budget, "gpu_budget": 0}
+    room = {
+        "memory_budget": available_memory() // 2 // per_machine if budget is None else budget,
+        "gpu_budget": 0,
+    }
     if device.startswith("cuda"):
         import torch
 
@@ -213,12 +215,12 @@ def _check_same(what: str, here: Mapping[str, Any], wanted: Mapping[str, Any]) -
     if different:
         name = different[0]
         raise SocoError(
-            f"The {what} on {platform.node()}, a machine of the cluster, are not those of the others: {name} is "
+            f"The {what} on {platform.node()}, a machine of the cluster, differ from the others: {name} is "
             f"{here.get(name)!r} there, not {wanted.get(name)!r}. Install the same everywhere."
         )
 
 
-def _same_folder(given: Evaluating) -> DatasetFolder:
+def _same_folder(given: EvaluationSetup) -> DatasetFolder:
     try:
         folder = open_folder(given.folder)
     except SocoError as error:
@@ -228,7 +230,7 @@ def _same_folder(given: Evaluating) -> DatasetFolder:
         ) from error
     if folder.content_hash != given.content_hash:
         raise DatasetFolderError(
-            f"The dataset folder {given.folder} on {platform.node()}, a machine of the cluster, is another one: its "
+            f"The dataset folder {given.folder} on {platform.node()}, a machine of the cluster, differs: its "
             f"content hash is {folder.content_hash[:16]}, not {given.content_hash[:16]}. Copy it there again."
         )
     return folder

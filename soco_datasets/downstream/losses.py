@@ -38,7 +38,7 @@ def pose_loss(logits: Tensor, bins: Tensor) -> Tensor:
     return sum(functional.cross_entropy(logits[:, angle], bins[:, angle].long()) for angle in range(3))  # type: ignore[return-value]
 
 
-def valid_depth(truth: Tensor, max_depth: float = 10.0) -> Tensor:
+def valid_depth_mask(truth: Tensor, max_depth: float = 10.0) -> Tensor:
     """(B, H, W) bool: true depths above 0 and at most 10 m; NaN does not count."""
     return (truth > 0) & (truth <= max_depth)
 
@@ -51,7 +51,7 @@ def silog_loss(prediction: Tensor, truth: Tensor) -> Tensor:
         truth: (B, H, W) float, meters; 0, NaN or above 10 m = missing.
     """
     difference, _ = _log_difference(prediction, truth)
-    held = difference[valid_depth(truth)]
+    held = difference[valid_depth_mask(truth)]
     variance = (held * held).mean() - 0.85 * held.mean() ** 2
     return variance.clamp(min=1e-12).sqrt()  # the clamp keeps the gradient finite where the prediction is perfect
 
@@ -117,7 +117,7 @@ def _log_difference(prediction: Tensor, truth: Tensor) -> tuple[Tensor, torch.Te
     """ln(p + 0.001) - ln(t + 0.001), 0 where the truth is missing, and which pixels are valid."""
     import torch
 
-    valid = valid_depth(truth)
+    valid = valid_depth_mask(truth)
     found = torch.where(valid, prediction, torch.ones_like(prediction))
     true = torch.where(valid, truth.to(prediction.dtype), torch.ones_like(prediction))
     return torch.log(found + _SHIFT) - torch.log(true + _SHIFT), valid

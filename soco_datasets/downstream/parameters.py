@@ -42,7 +42,9 @@ def trainable(parameters: Mapping[str, Any], device: str = "cpu") -> Parameters:
     return {name: value.requires_grad_() for name, value in copies.items()}
 
 
-def save_head(path: Path, parameters: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def save_parameters(
+    path: Path, parameters: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write weights as safetensors, atomically.
 
     Args:
@@ -57,8 +59,8 @@ def save_head(path: Path, parameters: Mapping[str, torch.Tensor], metadata: Mapp
         save_file(tensors, temporary, metadata=dict(metadata or {}))
 
 
-def load_head(path: Path) -> tuple[Parameters, dict[str, str]]:
-    """(weights on the CPU, metadata) of a file that `save_head` wrote.
+def load_parameters(path: Path) -> tuple[Parameters, dict[str, str]]:
+    """(weights on the CPU, metadata) of a file that `save_parameters` wrote.
 
     Raises:
         SocoError: a missing or damaged file, with its path.

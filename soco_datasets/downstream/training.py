@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SocoError, UsageError
-from .parameters import Parameters, load_head, save_head, trainable
+from .parameters import Parameters, load_parameters, save_parameters, trainable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A run's choices.
 
     Attributes:
@@ -115,7 +115,7 @@ class Checkpointing:
 def train(
     start: Mapping[str, Any],
     loss: Loss,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     checkpoints: Checkpointing | None = None,
     after_epoch: Callable[[int, Parameters], Any] | None = None,
@@ -125,7 +125,7 @@ def train(
     Args:
         start: named start weights, tensors or arrays.
         loss: (weights, rows of the batch) -> scalar tensor.
-        recipe: see `Recipe`.
+        recipe: see `TrainingRecipe`.
         checkpoints: where to save and resume; None = neither.
         after_epoch: called with (epoch from 0, weights) after each epoch, for validation; its result must be JSON-able
             and is kept in the checkpoint, so a resumed run does not repeat it.
@@ -235,14 +235,14 @@ def _make_optimizer(weights: Parameters, config: OptimizerConfig) -> torch.optim
     raise UsageError(f"Unknown optimizer {config.name!r}. Known: adamw, sgd.")
 
 
-def _identity(recipe: Recipe) -> str:
+def _identity(recipe: TrainingRecipe) -> str:
     described = {"format": _FORMAT, "optimizer": asdict(recipe.optimizer), "epochs": recipe.epochs}
     return json.dumps({**described, "run": dict(recipe.identity)}, sort_keys=True)
 
 
 def _save(
     checkpoints: Checkpointing,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     weights: Parameters,
     optimizer: torch.optim.Optimizer,
     result: TrainingResult,
@@ -257,12 +257,12 @@ def _save(
                 tensors[f"optimizer/{moment}/{name}"] = torch.as_tensor(tensor)
     tensors |= {f"generators/{name}": one.get_state() for name, one in checkpoints.generators.items()}
     state = {"position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs}
-    save_head(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
+    save_parameters(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
 
 
 def _resume(
     checkpoints: Checkpointing,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     weights: Parameters,
     optimizer: torch.optim.Optimizer,
     result: TrainingResult,
@@ -272,7 +272,7 @@ def _resume(
 
     if not checkpoints.path.exists():
         return 0, 0
-    tensors, metadata = load_head(checkpoints.path)
+    tensors, metadata = load_parameters(checkpoints.path)
     if metadata.get("identity") != _identity(recipe):
         raise UsageError(
             f"The checkpoint {checkpoints.path} belongs to another training run (its recipe, data or model differs). "

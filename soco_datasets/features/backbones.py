@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypedDict, Unpack, cast, get_args
 
 from ..errors import (
     BackboneError,
@@ -20,18 +20,14 @@ from ..errors import (
 from .checkpoint import Checkpoint
 from .device import usable_device
 from .families import family_of
-from .families.base import (
-    DTYPES,
-    NORMS,
-    Backbone,
-    LoadRequest,
-    Norm,
-)
+from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm, Positions
+from .methods import refuse_method
 from .model_list import BACKBONES, BackboneSpec, listed
 from .opening import open_checkpoint_folder, open_hub
 from .plugin import is_plugin, load_plugin
 from .preflight import Preflight, preflight_folder, preflight_hub
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
+from .recipes import CHECKPOINT, PAPER, activation_of, recipe_of
 
 __all__ = [
     "BACKBONES",
@@ -39,25 +35,41 @@ __all__ = [
     "NORMS",
     "Backbone",
     "BackboneSpec",
+    "LoadOptions",
     "Norm",
     "load_backbone",
     "own_statistics",
     "preflight",
 ]
 
-PAPER = "paper"  # statistics: those of the reference evaluation, for a listed model
+AUTO = "auto"  # statistics: those of the recipe
 
 
-def load_backbone(
-    model: str | Path | Callable[..., Any],
-    *,
-    layer: int | None = None,
-    norm: str | None = None,
-    statistics: str = "auto",
-    device: str = "cpu",
-    dtype: str = "float32",
-    revision: str | None = None,
-) -> Backbone:
+class LoadOptions(TypedDict, total=False):
+    """How a model is loaded; what is left out or None is the recipe's.
+
+    Attributes:
+        layer: whose block's output to use; negative counts from the last. None = the last, or what its family is used
+            with (Stable Diffusion: up block 1).
+        norm: "none" = as the block gives it, "final" = through the model's final layer norm.
+        statistics: "auto" = the recipe's, "checkpoint" = the checkpoint's own, a name of `NAMED_STATISTICS`, or "paper"
+            = what the paper's evaluation takes for a listed model.
+        device: a torch device ("cpu", "cuda", "cuda:1", "mps"), or "auto" = a GPU where there is one.
+        dtype: one of `DTYPES`. Weights are read in float32 and then cast.
+        revision: Hub commit, branch or tag; overrides the listed one.
+        recipe: one of `recipes.RECIPES`; None = "paper" for a model of the paper, else "checkpoint".
+    """
+
+    layer: int | None
+    norm: str | None
+    statistics: str
+    device: str
+    dtype: str | None
+    revision: str | None
+    recipe: str | None
+
+
+def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[LoadOptions]) -> Backbone:
     """Load a frozen backbone. Safetensors only; no code of a checkpoint is ever run.
 
     Args:
@@ -65,58 +77,73 @@ def load_backbone(
             model.safetensors. A listed name wins over a folder of that name; write "./name" or a `Path` for the folder.
             Only a name without weights on the Hub (iBOT, V-JEPA 2.1) is the folder of that name where there is one.
             Or a plug-in: "module:function", "file.py:function" or the callable itself, see `plugin.load_plugin`.
-        layer: whose block's output to use; negative counts from the last. None = the last, or what its family is used
-            with (Stable Diffusion: up block 1).
-        norm: "none" = as the block gives it, "final" = through the model's final layer norm. None = what the list says
-            the paper's evaluation takes (`BackboneSpec.paper_norm`), "none" for a model that is not listed.
-        statistics: "auto" = the checkpoint's own, a name of `NAMED_STATISTICS`, or "paper" = what the paper's
-            evaluation takes for a listed model.
-        device: a torch device ("cpu", "cuda", "cuda:1", "mps"), or "auto" = a GPU where there is one.
-        dtype: one of `DTYPES`. Weights are read in float32 and then cast.
-        revision: Hub commit, branch or tag; overrides the listed one.
+        options: see `LoadOptions`.
 
     Raises:
         UsageError: an unknown name, option or device.
         BackboneError: the model cannot be had, is damaged, of no known family, or has no such layer.
         MissingExtraError: torch or transformers is not installed.
     """
+    for option in options:
+        if option not in LoadOptions.__annotations__:
+            raise unknown_name("option", option, LoadOptions.__annotations__)
+    statistics, dtype = options.get("statistics", AUTO), options.get("dtype")
     if not isinstance(model, str | Path) or (isinstance(model, str) and is_plugin(model)):
-        return load_plugin(
-            model,
-            layer=-1 if layer is None else layer,
-            norm=norm or "none",
-            statistics=statistics,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-        )
+        return _load_plugin(model, options)
     spec = listed(model) if isinstance(model, str) else None
-    norm = norm or (spec and spec.paper_norm) or "none"
+    recipe = recipe_of(spec, options.get("recipe"), model)
+    wanted = {
+        "norm": options.get("norm") or recipe.norm.value,
+        "statistics": recipe.statistics.value if statistics == AUTO else statistics,
+        "dtype": dtype or recipe.dtype.value,
+    }
     if statistics == PAPER:
-        statistics = _paper_statistics(spec, model)
-    _check_options(layer, norm, statistics, dtype)
+        wanted["statistics"] = _paper_statistics(spec, model)
+    layer, revision = options.get("layer"), options.get("revision")
+    _check_options(layer, wanted["norm"], wanted["statistics"], wanted["dtype"])
     name, model_type, place = _find(model)
     _check_revision(revision, name, place)
     if isinstance(place, _Hub):
         preflight_hub(place.hub_id, revision or place.revision)  # before the weights are downloaded, before torch
     _check_torch()
-    device = usable_device(device)
+    device = usable_device(options.get("device", "cpu"))
     checkpoint = _open(place, str(model), revision)
     family = family_of(checkpoint.model_type if checkpoint else model_type, str(model))
     request = LoadRequest(
         name=name,
         checkpoint=checkpoint,
         layer=getattr(family, "default_layer", -1) if layer is None else layer,
-        norm="final" if norm == "final" else "none",
-        statistics=_statistics(statistics, checkpoint, getattr(family, "own_statistics", None)),
+        norm="final" if wanted["norm"] == "final" else "none",
+        statistics=_statistics(wanted["statistics"], checkpoint, getattr(family, "own_statistics", None)),
         device=device,
-        dtype=dtype,
+        dtype=wanted["dtype"],
+        positions=cast(Positions, recipe.positions.value),
+        activation=activation_of(recipe),
     )
-    return family.load(request)
+    backbone = family.load(request)
+    changed = sorted(key for key, value in wanted.items() if value != recipe.choices()[key].value)
+    backbone.recipe = recipe.label + (f", changed: {', '.join(changed)}" if changed and spec else "")
+    backbone.variant = recipe.variant
+    backbone.zero_padded = recipe.size.value == "padded" and backbone.fixed_size is None
+    return backbone
+
+
+def _load_plugin(model: str | Callable[..., Any], options: LoadOptions) -> Backbone:
+    if options.get("recipe") not in (None, CHECKPOINT):
+        raise UsageError(f"{model} is a plug-in, which decides everything itself: leave the recipe out.")
+    return load_plugin(
+        model,
+        layer=-1 if options.get("layer") is None else options["layer"],
+        norm=options.get("norm") or "none",
+        statistics=options.get("statistics", AUTO),
+        device=options.get("device", "cpu"),
+        dtype=options.get("dtype") or DTYPES[0],
+        revision=options.get("revision"),
+    )
 
 
 def own_statistics(model: str | Path, *, revision: str | None = None) -> Statistics:
-    """What statistics "auto" means for a model: the checkpoint's own; "none" for one that normalizes its pixels itself.
+    """The statistics of a checkpoint's own files; "none" for one that normalizes its pixels itself.
 
     Raises:
         UsageError, BackboneError: as `load_backbone`.
@@ -125,7 +152,7 @@ def own_statistics(model: str | Path, *, revision: str | None = None) -> Statist
     _check_revision(revision, name, place)
     checkpoint = _open(place, str(model), revision)
     family = family_of(checkpoint.model_type if checkpoint else model_type, str(model))
-    return _statistics("auto", checkpoint, getattr(family, "own_statistics", None))
+    return _statistics(CHECKPOINT, checkpoint, getattr(family, "own_statistics", None))
 
 
 def preflight(model: str | Path, *, revision: str | None = None) -> Preflight:
@@ -177,6 +204,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
         return folder.name, "", folder  # `open_checkpoint_folder` says that it is not there
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
+    refuse_method(model)
     error = unknown_name("model", model, (spec.name for spec in BACKBONES))
     raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
 
@@ -201,11 +229,11 @@ def _paper_statistics(spec: BackboneSpec | None, model: str | Path) -> str:
         raise UsageError(
             f"Which statistics the paper takes for {model} is not known: give statistics by name, or auto."
         )
-    return "auto" if spec.paper_statistics == "none" else spec.paper_statistics  # none: it normalizes pixels itself
+    return CHECKPOINT if spec.paper_statistics == "none" else spec.paper_statistics  # none: it normalizes pixels itself
 
 
 def _statistics(wanted: str, checkpoint: Checkpoint | None, own: Statistics | None) -> Statistics:
-    if wanted != "auto":
+    if wanted not in (AUTO, CHECKPOINT):
         return NAMED_STATISTICS[wanted]
     if own is not None:  # the model normalizes its pixels itself
         return own
@@ -224,8 +252,8 @@ def _check_options(layer: int | None, norm: str, statistics: str, dtype: str) ->
         raise UsageError(f"`layer` is the number of a block, negative from the last; got {layer!r}.")
     if norm not in get_args(Norm):
         raise unknown_name("norm", norm, NORMS)
-    if statistics not in ("auto", *NAMED_STATISTICS):
-        raise unknown_name("statistics", statistics, ("auto", PAPER, *NAMED_STATISTICS))
+    if statistics not in (CHECKPOINT, *NAMED_STATISTICS):
+        raise unknown_name("statistics", statistics, (AUTO, CHECKPOINT, PAPER, *NAMED_STATISTICS))
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES)
 

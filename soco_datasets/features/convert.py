@@ -17,12 +17,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..errors import BackboneError, UsageError, unknown_name
 from ..utils.files import atomic_folder, sha256_file
 from .checkpoint import PREPROCESSOR
 from .checkpoint_tensors import read_weights
+from .families.positions import offset_table
 from .families.tokens import quiet_transformers
 from .preprocess import NAMED_STATISTICS, Statistics
 
@@ -76,23 +77,10 @@ class VitShape:
     qkv_bias: bool
 
 
-def convert_checkpoint(
-    kind: str,
-    checkpoint: str | Path,
-    out: str | Path,
-    *,
-    key: str | None = None,
-    heads: int | None = None,
-    statistics: str | None = None,
-    image_size: int | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Convert a checkpoint to a `ViTModel` folder: config, safetensors, preprocessor file and a record of it all.
+class ConversionOptions(TypedDict, total=False):
+    """What a checkpoint does not say itself.
 
-    Args:
-        kind: one of `CHECKPOINT_KINDS`.
-        checkpoint: `.pth`, `.pt`, `.bin` or `.safetensors`.
-        out: the folder to make, whole or not at all.
+    Attributes:
         key: the entry of the file that holds the weights ("teacher", "student", ...); the first found of
             state_dict, teacher, model, student by default.
         heads: attention heads; the width / 64 by default.
@@ -100,7 +88,30 @@ def convert_checkpoint(
         image_size: store the position table for images of this size, interpolated as the original code does, which
             differs a little from `transformers` (it scales by (cells + 0.1) / table). Features at that size then equal
             the original's. By default the table stays as published.
+    """
+
+    key: str | None
+    heads: int | None
+    statistics: str | None
+    image_size: int | None
+
+
+def convert_checkpoint(
+    kind: str,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    **options: Unpack[ConversionOptions],
+) -> Path:
+    """Convert a checkpoint to a `ViTModel` folder: config, safetensors, preprocessor file and a record of it all.
+
+    Args:
+        kind: one of `CHECKPOINT_KINDS`.
+        checkpoint: `.pth`, `.pt`, `.bin` or `.safetensors`.
+        out: the folder to make, whole or not at all.
         overwrite: replace `out`.
+        options: see `ConversionOptions`.
 
     Returns:
         The folder.
@@ -111,11 +122,12 @@ def convert_checkpoint(
             missing or of the wrong shape.
     """
     source, out = Path(checkpoint).expanduser(), Path(out)
-    stats = _statistics_of(kind, statistics)
-    weights, found_key = read_weights(source, key)
+    stats = _statistics_of(kind, options.get("statistics"))
+    weights, found_key = read_weights(source, options.get("key"))
     weights, prefix, unused = _strip(weights, source)
-    shape = read_shape(weights, str(source), heads)
+    shape = read_shape(weights, str(source), options.get("heads"))
     renamed = rename(weights, shape, str(source))
+    image_size = options.get("image_size")
     if image_size is not None:
         table, size = _table_for(renamed["embeddings.position_embeddings"], shape, image_size)
         renamed["embeddings.position_embeddings"] = table
@@ -231,14 +243,7 @@ def rename(weights: Mapping[str, torch.Tensor], shape: VitShape, label: str) -> 
 
 def original_table(table: torch.Tensor, cells: int, rows: int) -> torch.Tensor:
     """A position table (1, 1 + cells^2, C) for rows x rows cells, as the code of DINO and iBOT interpolates it."""
-    import torch
-
-    if rows == cells:
-        return table
-    grid = table[:, 1:].reshape(1, cells, cells, -1).permute(0, 3, 1, 2)
-    factor = (rows + 0.1) / cells
-    scaled = torch.nn.functional.interpolate(grid, scale_factor=(factor, factor), mode="bicubic")
-    return torch.cat([table[:, :1], scaled.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+    return table if rows == cells else offset_table(table, 1, rows, rows)
 
 
 def _table_for(table: torch.Tensor, shape: VitShape, image_size: int) -> tuple[torch.Tensor, int]:

@@ -97,6 +97,8 @@ def derived_fields(parts: Sequence[Backbone]) -> dict[str, Any]:
         "device": first.device,
         "dtype": _common_dtype(parts),
         "fixed_size": first.fixed_size if single else None,
+        "recipe": " + ".join(dict.fromkeys(part.recipe for part in parts)),
+        "zero_padded": all(part.zero_padded for part in parts),
         "square_only": any(part.square_only for part in parts),
         "parts": tuple(parts),
     }
@@ -130,6 +132,7 @@ def backbone_identity(backbone: Backbone) -> dict[str, Any]:
         "layer": layer,
         "norm": backbone.norm,
         "statistics": [list(backbone.statistics.mean), list(backbone.statistics.std)],
+        **backbone.variant,
         **backbone.details(),
     }
     if isinstance(backbone, DerivedBackbone):

@@ -141,7 +141,7 @@ def _parse_options(text: str, part: str) -> dict[str, Any]:
     kinds: dict[str, Callable[[str], Any]] = {
         "layer": int,
         "layers": parse_layers,
-        **dict.fromkeys(("norm", "statistics", "dtype", "revision"), str),
+        **dict.fromkeys(("norm", "statistics", "dtype", "revision", "recipe"), str),
     }
     options: dict[str, Any] = {}
     for entry in filter(None, text.replace(" ", "").split(",")):

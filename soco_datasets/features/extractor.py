@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from ..errors import BackboneError, UsageError
+from ..config import CENTERED_PADDING
+from ..errors import BackboneError, UsageError, unknown_name
 from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory
 from .derived import DerivedBackbone, finest
 from .network_input import network_input, tf32_products
 from .requests import ForwardPlan, PlannedFeatures
-from .transforms import InputTransform, PixelArray, soco_transform
+from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
 if TYPE_CHECKING:
     import torch
@@ -35,12 +38,15 @@ class DenseFeatureExtractor:
         backbone: the model.
         requested_size: the image size asked for.
         size: the network size used: the backbone's fixed size if it has one, else the nearest multiple it takes, ties
-            down.
+            down; with a recipe that pads with zeros, the size asked for.
+        transform: from an image to network pixels; of a derived backbone that of its finest part.
         grid: cells on a side of the map.
         batch_size: images in one forward, as asked for; where that is chosen, the most there may be.
         forward_size: images in the next forward: 1 on a CPU, halved each time a GPU's memory does not suffice.
         is_overlapping: whether a batch is to be begun before the one ahead of it is waited for: where batches share a
             forward, so on every GPU.
+        anchor: where images lie in their padded square, see `anchored`.
+        anchor_is_fixed: whether it was chosen, so that an evaluation does not follow the benchmark's own protocol.
         parts: one extractor a part of a derived backbone (a composition, a head ...), none for any other.
     """
 
@@ -77,7 +83,11 @@ class DenseFeatureExtractor:
         self.requested_size = image_size
         nearest = effective_size(image_size, backbone.size_multiple)
         self.size = nearest if backbone.fixed_size is None else backbone.fixed_size
-        self.grid = self.size // backbone.patch_size
+        self.transform = soco_transform(self.size)
+        if backbone.zero_padded:  # the map is read as if it covered the image without its zeros, as the reference does
+            self.size = image_size
+            self.transform = soco_transform(image_size).then(PadToMultiple(backbone.size_multiple))
+        self.grid = self.transform.size((1, 1))[0] // backbone.patch_size
         shared = backbone.device != "cpu" if together is None else together
         self.is_overlapping = shared
         if batch_size is None:
@@ -86,6 +96,8 @@ class DenseFeatureExtractor:
         self._chooser = batch_size if isinstance(batch_size, BatchChooser) and shared else None
         self.batch_size = batch_size if isinstance(batch_size, int) else MOST
         self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
+        self.anchor: Anchor = "corner"
+        self.anchor_is_fixed = False
         self._together, self._tf32, self._compiled = together, tf32, compiled
         self._run = _compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
@@ -99,8 +111,20 @@ class DenseFeatureExtractor:
             DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
         )
         grids = [(part.grid, part.grid) for part in self.parts]
-        self.size = self.parts[finest(grids)].size
+        frame = self.parts[finest(grids)]
+        self.size, self.transform = frame.size, frame.transform
         self.grid = backbone.grid_size(grids)[0]
+
+    def anchored(self, anchor: Anchor) -> DenseFeatureExtractor:
+        """The same extractor with images at the "corner" (top left) or the "center" of their padded square."""
+        if anchor not in ANCHORS:
+            raise unknown_name("anchor", anchor, ANCHORS)
+        changed = copy.copy(self)
+        changed.anchor, changed.anchor_is_fixed = anchor, True
+        steps = (replace(step, anchor=anchor) if isinstance(step, PadSquare) else step for step in self.transform.steps)
+        changed.transform = InputTransform(tuple(steps))
+        changed.parts = tuple(part.anchored(anchor) for part in self.parts)
+        return changed
 
     @property
     def channels(self) -> int:
@@ -113,8 +137,8 @@ class DenseFeatureExtractor:
         A derived backbone's parts may want several sizes: then size -> such pixels, each made from the image itself.
         """
         if not self.parts:
-            return soco_transform(self.size).apply(image)
-        return {size: soco_transform(size).apply(image) for size in sorted(self._network_sizes())}
+            return soco_transform(self.size, self.anchor).apply(image)
+        return {size: soco_transform(size, self.anchor).apply(image) for size in sorted(self._network_sizes())}
 
     def _network_sizes(self) -> set[int]:
         return set().union(*(part._network_sizes() for part in self.parts)) if self.parts else {self.size}
@@ -291,7 +315,7 @@ class DenseFeatureExtractor:
                 own = pixels if part.parts else [sizes[part.size] for sizes in pixels]
                 found.append(part.extract_pixels(own, names))
             return self.backbone.combine(found)
-        batch = network_input(np.stack(pixels), self.backbone.statistics, self.backbone.device)
+        batch = self._normalized(pixels, self.transform)
         with tf32_products(self._tf32):
             return self.backbone.forward(batch) if self._run is None else self._run(batch)
 
@@ -307,6 +331,7 @@ class DenseFeatureExtractor:
             "layer": model.layer,
             "num_layers": model.num_layers,
             "norm": model.norm,
+            "recipe": model.recipe,
             "num_prefix_tokens": model.num_prefix_tokens,
             "patch_size": model.patch_size,
             "channels": model.channels,
@@ -320,10 +345,15 @@ class DenseFeatureExtractor:
             "grid": self.grid,
             "dtype": "tf32" if self._tf32 else model.dtype,
             "device": model.device,
+            **model.variant,
             **model.details(),
         }
+        if model.zero_padded:
+            described["zero_padding"] = f"{self.size} px to {self.grid} x {self.grid} cells"
         if self._compiled:
             described["compiled"] = True
+        if self.anchor == "center":
+            described["padding"] = CENTERED_PADDING
         if self.parts:
             described["parts"] = [part.describe() for part in self.parts]
         return described

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
 from ..utils.files import atomic_file, sha256_file
+from ..utils.paths import local_path
 from .derived import (
     Cells,
     DerivedBackbone,
@@ -196,7 +197,7 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         metadata["activation"] = head.activation
     if trained is not None:
         metadata["backbone"] = json.dumps(trained, sort_keys=True)
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(local_path(path)) as temporary:
         save_file(_tensors(head), temporary, metadata=metadata)
 
 
@@ -209,7 +210,7 @@ def load_head(path: str | Path) -> Head:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path).expanduser()
+    path = local_path(path).expanduser()
     if not path.is_file():
         raise BackboneError(f"There is no head file {path}. Give a safetensors file with `weight` (out, in).")
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ..utils.process_state import ProcessSetting
 from .preprocess import Statistics, normalize
 
 if TYPE_CHECKING:
@@ -32,20 +34,24 @@ def network_input(pixels: NDArray[Any], statistics: Statistics, device: str) -> 
     return there.div(scale).sub_(mean).div_(std).contiguous()
 
 
-@contextlib.contextmanager
-def tf32_products(wanted: bool) -> Iterator[None]:
+def tf32_products(wanted: bool) -> AbstractContextManager[None]:
     """Float32 products in the TF32 format while it lasts, where wanted; what was set before is put back."""
-    if not wanted:
-        yield
-        return
+    return _tf32_allowed() if wanted else contextlib.nullcontext()
+
+
+def _allow_tf32() -> Callable[[], None]:
     import torch
 
-    before = torch.get_float32_matmul_precision()
+    products = torch.get_float32_matmul_precision()
     convolutions = torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+
+    def restore() -> None:
+        torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+    return restore
+
+
+_tf32_allowed = ProcessSetting(_allow_tf32)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ..errors import UsageError, unknown_name
 from ..geometry import ImageSize, PointMap
-from .resampling import FILTERS, Filter, resample_pixels
+from .pixel_filters import FILTERS, Filter, resample_pixels
 
 Anchor = Literal["corner", "center"]
 ANCHORS: tuple[str, ...] = get_args(Anchor)
@@ -96,7 +96,7 @@ class Resize(Step):
 
     Attributes:
         width, height: of the result, pixels.
-        filter: one of `resampling.FILTERS`.
+        filter: one of `pixel_filters.FILTERS`.
     """
 
     kind: ClassVar[str] = "resize"
@@ -119,7 +119,7 @@ class ResizeShorter(Step):
 
     Attributes:
         side: of the result, pixels.
-        filter: one of `resampling.FILTERS`.
+        filter: one of `pixel_filters.FILTERS`.
     """
 
     kind: ClassVar[str] = "resize_shorter"
@@ -323,9 +323,12 @@ class InputTransform:
         return [step.describe() for step in self.steps]
 
 
-def soco_transform(size: int) -> InputTransform:
-    """The transform of the correspondence tasks: white square at the top left, then bicubic to `size` x `size`."""
-    return InputTransform((PadSquare(), Resize(size, size)))
+def soco_transform(size: int, anchor: Anchor = "corner") -> InputTransform:
+    """The transform of the correspondence tasks: white square, then bicubic to `size` x `size`.
+
+    The image lies at the top left of the square, or with the anchor "center" (AP-10K) in its middle.
+    """
+    return InputTransform((PadSquare(anchor), Resize(size, size)))
 
 
 def shorter_side_crop(shorter: int, side: int, filter: Filter = "bicubic") -> InputTransform:

@@ -19,6 +19,7 @@ from ..utils.hub_errors import (
     no_token,
     redact_logs,
 )
+from ..utils.process_state import ProcessSetting
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -38,6 +39,19 @@ def check_repo_name(repo: str, option: str = "--repo") -> str:
     return repo
 
 
+def _hide_hub_progress() -> Callable[[], None]:
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        return lambda: None
+    disable_progress_bars()
+    return enable_progress_bars
+
+
+hub_progress_on_terminals = ProcessSetting(_hide_hub_progress)
+"""The Hub client's progress bars only on a terminal, for the whole process."""
+
+
 def connect(*, write: bool = True) -> tuple[HfApi, str]:
     """A client and the account's name.
 
@@ -47,13 +61,10 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
     """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.constants import ENDPOINT
-    from huggingface_hub.utils import disable_progress_bars
 
     redact_logs()
     if not get_token():
         raise no_token()
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     api = HfApi(library_name="soco-datasets", library_version=_version())
 
     def ask() -> tuple[str, str | None]:
@@ -80,7 +91,7 @@ def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: Rep
             pause = max(wait, _asked_wait(error))
             if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT:
                 raise
-            print(f"The Hub has trouble ({error.status or 'no answer'}); again in {pause:.0f} s", file=sys.stderr)
+            print(f"Hub not responding ({error.status or 'no answer'}); retrying in {pause:.0f} s", file=sys.stderr)
             time.sleep(pause)
             wait *= 2
     raise AssertionError("not reached")

@@ -13,7 +13,7 @@ FRAMEWORK = "soco-datasets"  # `evaluation_framework` of eval.yaml and of submit
 
 
 def eval_yaml_path() -> Path:
-    """The file as it lies in this installation."""
+    """The file as it is stored in this installation."""
     return metric_script().parent.parent / FILE
 
 

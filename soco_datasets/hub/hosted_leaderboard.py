@@ -46,7 +46,8 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
     for needed in (MANIFEST, benchmark.FILE):
         if needed not in there:
             raise UsageError(
-                f"{repo_url(repo)} is no SOCO leaderboard: it has no {needed}. Give a dataset that `soco publish` made."
+                f"{repo_url(repo)} is not a SOCO leaderboard: it has no {needed}. Give a dataset that `soco publish` "
+                "made."
             )
     texts = {
         name: _text(api, repo, str(info.sha), name) for name in (MANIFEST, benchmark.FILE, BOARD_FILE) if name in there

@@ -1,4 +1,4 @@
-"""One table of everybody's numbers: the Hub's entries, results here, and the models of the paper."""
+"""One table of all results: the Hub's entries, local results, and the models of the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import unknown_name
 from ..records.base import Record
 from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
-from ..reporting.style import clean
+from ..utils.text import clean
 
 VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
 SOURCES = ("hub", "local", "paper")

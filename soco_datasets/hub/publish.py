@@ -20,6 +20,7 @@ from . import eval_yaml as benchmark
 from .client import (
     check_repo_name,
     connect,
+    hub_progress_on_terminals,
     make_repo,
     retrying,
 )
@@ -55,6 +56,7 @@ class Published:
     tag: str | None = None
 
 
+@hub_progress_on_terminals()
 def publish_dataset(
     folder: str | Path, repo: str, *, private: bool = False, create_pr: bool = False, tag: str | None = None
 ) -> Published:
@@ -70,13 +72,13 @@ def publish_dataset(
     Raises:
         UsageError: a wrong name, no token, a tag or a repository that is taken.
         DatasetFolderError, DataNotFoundError: the folder is not a complete built folder.
-        HubError: the Hub refuses or cannot be reached. Nothing is published by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial publication is never visible; run it again to resume.
     """
     check_repo_name(repo)
     if create_pr and tag:
         raise UsageError("--revision names a published release: merge the pull request first, then tag it.")
     if tag is not None and not re.fullmatch(r"[\w][\w.-]*", tag):
-        raise UsageError(f"--revision {tag!r} is no tag: letters, digits, '.', '-' and '_', such as v1.0.")
+        raise UsageError(f"--revision {tag!r} is not a tag: use letters, digits, '.', '-' and '_', such as v1.0.")
     built = open_folder(folder)
     files = _files(built, repo)
     api, me = connect()

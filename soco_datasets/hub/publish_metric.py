@@ -11,6 +11,7 @@ from ..utils.hub_errors import HubError, repo_url
 from .client import (
     check_repo_name,
     connect,
+    hub_progress_on_terminals,
     make_repo,
     retrying,
 )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _ALWAYS_THERE = (".gitattributes", "README.md", "app.py", "requirements.txt")
 
 
+@hub_progress_on_terminals()
 def publish_metric(repo: str, *, private: bool = False, create_pr: bool = False) -> tuple[str, Synced]:
     """Create or update the Space of the metric; gives its address and what was sent.
 

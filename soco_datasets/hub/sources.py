@@ -12,8 +12,9 @@ from ..records.base import Record
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
 from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
 from ..reporting.probe_records import is_probe
-from ..reporting.style import clean
 from ..utils.hub_errors import HubError, repo_url
+from ..utils.paths import local_path
+from ..utils.text import clean
 from .client import retrying
 from .hosted_leaderboard import read_board
 from .leaderboard import (
@@ -54,7 +55,7 @@ def collect(
         data: dataset folder for that.
 
     Raises:
-        UsageError: `local` is no folder, or the dataset is no leaderboard.
+        UsageError: `local` is not a folder, or the dataset is not a leaderboard.
         HubError: the Hub refuses or cannot be reached.
     """
     entries: list[Entry] = []
@@ -71,7 +72,7 @@ def collect(
         )
         remarks += found.remarks
     if local is not None:
-        mine = local_entries(Path(local), board, check=check, data=data)
+        mine = local_entries(local_path(local), board, check=check, data=data)
         entries += mine.entries
         remarks += mine.remarks
     kinds = [
@@ -93,7 +94,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     for model in dict.fromkeys(entry.model_id for entry in listed):
         try:
             info = retrying("read", lambda model=model: api.model_info(model, expand=["evalResults"]), model, "model")  # type: ignore[misc]  # mypy does not see the default
-        except (HubError, UsageError) as error:  # the latter for what is no name of a repository
+        except (HubError, UsageError) as error:  # the latter for what is not the name of a repository
             remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
@@ -158,10 +159,10 @@ def local_entries(
         UsageError: no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder. Give the one that `soco evaluate --out` wrote to.")
+        raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
     entries, remarks = [], []
     for path in sorted(folder.glob("*.json")):
-        if is_probe(path):  # lies beside the record of its model, and has no place on the leaderboard
+        if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
             continue
         kind = record_type_of(path)
         try:
@@ -250,7 +251,7 @@ def _hub_status(
 
 
 def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, remarks: list[str]) -> Entry:
-    """The entry with what a recomputation says. A proposed one lies in a pull request: verify that by its address."""
+    """The entry with the result of a recomputation. A proposed one is in a pull request: verify that by its address."""
     if entry.status == PROPOSED:
         remarks.append(
             f"{clean(entry.model)}: proposed, so not computed again; soco verify {clean(entry.model)}@refs/pr/N"

@@ -3,7 +3,7 @@ how the second pins the first.
 
 The entries of the YAML are a function of the record, the leaderboard's state, the two repositories and the sha256 of
 both files, so that `soco verify` can make them again and compare. The notes hold the sha256 of both files; the folder
-they lie in is named after a digest of everything the entries are made from, the dataset's revision included.
+they are in is named after a digest of everything the entries are made from, the dataset's revision included.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ArtifactLocation:
 
 
 def artifact_location(artifacts_repo: str, model_repo: str, board: Leaderboard, pins: Checksums) -> ArtifactLocation:
-    """Where the files of a submission lie: a folder for each submission, so that none is ever overwritten."""
+    """Where the files of a submission are stored: one folder per submission, so that none is ever overwritten."""
     pinned = [board.repo, board.revision, model_repo, pins.record, pins.data]
     digest = hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:_DIGEST]
     return ArtifactLocation(artifacts_repo, f"{model_repo.replace('/', '--')}/{digest}")

@@ -1,4 +1,4 @@
-"""Finding and downloading somebody's submission. Only from the Hub that is configured, only files of bounded size."""
+"""Finding and downloading a submission. Only from the Hub that is configured, only files of bounded size."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import Leaderboard
-from ..records.registry import RECORD_FILE, ranked_types, record_beside, record_type_of
+from ..records.ranking import RECORD_FILE, Leaderboard
+from ..records.registry import ranked_types, record_beside, record_type_of
 from ..utils.files import parse_size
 from ..utils.hub_errors import RepoType
+from ..utils.paths import local_path
 from .client import retrying
 from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
@@ -54,7 +55,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """What `soco verify` was given, when it is no file here.
+    """What `soco verify` was given, when it is not a local file.
 
     >>> parse_address("lab/model@refs/pr/3")
     Address(repo='lab/model', repo_type='model', revision='refs/pr/3', path='')
@@ -67,7 +68,7 @@ def parse_address(text: str) -> Address:
     if "://" not in text:
         if found := _REPO.fullmatch(text):
             return Address(found["repo"], "model", found["revision"] or "main")
-        raise UsageError(f"{text!r} is no file here and no repository. {_FORMS}.")
+        raise UsageError(f"{text!r} is neither a local file nor a repository. {_FORMS}.")
     url, here = urlsplit(text), urlsplit(ENDPOINT)
     if (url.scheme, url.netloc) != (here.scheme, here.netloc):
         raise UsageError(f"{text} is not on {ENDPOINT}, and nothing is downloaded from elsewhere. {_FORMS}.")
@@ -76,7 +77,7 @@ def parse_address(text: str) -> Address:
     if not url.path.startswith(("/datasets/", "/spaces/")) and (found := _MODEL_URL.fullmatch(url.path)):
         revision = f"refs/pr/{found['pull']}" if found["pull"] else unquote(found["revision"] or "main")
         return Address(found["repo"], "model", revision)
-    raise UsageError(f"{text} is no place for a submission. {_FORMS}.")
+    raise UsageError(f"{text} is not an address of a submission. {_FORMS}.")
 
 
 def verify(what: str, data: str | None = None, dataset_repo: str | None = None) -> Verdict:
@@ -94,10 +95,10 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     """
     from huggingface_hub import HfApi
 
-    if Path(what).is_file():
+    if local_path(what).is_file():
         return verify_file(what, data)
-    if Path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
-        raise UsageError(f"{what} is no file. {_FORMS}.")
+    if local_path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
+        raise UsageError(f"{what} is not a file. {_FORMS}.")
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":
         return _verify_model(api, what, address, data, dataset_repo)
@@ -192,5 +193,5 @@ def board_named(api: HfApi, entries: list[EvalResultEntry], dataset_repo: str | 
     if dataset_repo is not None and repo != dataset_repo:
         raise SubmissionError(f"{what} is for the leaderboard of {repo}, not of {dataset_repo}")
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise SubmissionError(f"{what} names the revision {revision!r} of {repo}, which is no commit")
+        raise SubmissionError(f"{what} names the revision {revision!r} of {repo}, which is not a commit")
     return read_board(api, repo, revision)

@@ -1,7 +1,7 @@
 """`soco submit`: a result as a pull request on its model's repository, checked and recomputable.
 
 Files first, the file of `.eval_results` last: whatever fails in between leaves nothing on any leaderboard, and the same
-command goes on where it stopped.
+command resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import Leaderboard
-from ..records.registry import RECORD_FILE
-from ..reporting.style import clean
+from ..records.ranking import RECORD_FILE, Leaderboard
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
+from ..utils.paths import local_path
+from ..utils.text import clean
 from .client import (
     check_repo_name,
     connect,
+    hub_progress_on_terminals,
     make_repo,
     retrying,
 )
@@ -95,7 +96,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
         PredictionsError: see `check_result`.
         SubmissionError: the record is not of the leaderboard's dataset and protocol, or incomplete.
     """
-    path = Path(path)
+    path = local_path(path)
     found = check_result(path)
     result, rules = found.record, board.rules_for(found.record)
     if reasons := [*result.violations(board), *result.missing(found.table)[:_LISTED]]:
@@ -138,6 +139,7 @@ def describe_submission(submission: Submission) -> str:
     return "\n".join([*lines, f"   file {submission.result.yaml_file}:", "", submission.yaml])
 
 
+@hub_progress_on_terminals()
 def submit(
     path: str | Path,
     model_repo: str,
@@ -158,10 +160,10 @@ def submit(
     Raises:
         PredictionsError, SubmissionError: see `prepare`; nothing was sent.
         UsageError: no token, one that can only read, or a wrong name; nothing was sent.
-        HubError: the Hub refuses or cannot be reached. Nothing is submitted by halves; run it again to go on.
+        HubError: the Hub refuses or cannot be reached. A partial submission is never visible; run it again to resume.
     """
     check_names(model_repo, dataset_repo, artifacts_repo)
-    check_result(Path(path))
+    check_result(local_path(path))
     api, me = connect()
     board = read_board(api, dataset_repo)
     submission = prepare(path, model_repo, artifacts_repo or f"{me}/{ARTIFACTS_NAME}", board)
@@ -211,7 +213,7 @@ def _check_model_repo(api: HfApi, model_repo: str, create: bool) -> bool:
         ) from error
     if info.private:
         raise UsageError(
-            f"{repo_url(model_repo, 'model')} is private, so nobody would see the results. Make it public first."
+            f"{repo_url(model_repo, 'model')} is private, so the results would not be visible. Make it public first."
         )
     return False
 
@@ -222,7 +224,7 @@ def _upload(api: HfApi, submission: Submission) -> None:
     try:
         if not _public_dataset(api, repo):
             raise UsageError(
-                f"{repo_url(repo)} is private, so nobody could recompute the numbers. Make it public, or give another "
+                f"{repo_url(repo)} is private, so the numbers could not be recomputed. Make it public, or give another "
                 "--artifacts. Nothing was sent."
             )
         Target(api, repo, "dataset").sync(

@@ -1,7 +1,7 @@
 """Bringing a repository to the state of a set of files: only what differs is sent, and one commit makes it visible.
 
 Large files are sent first, outside any commit, in groups; the Hub keeps them by their hash, so an upload that was cut
-off goes on where it stopped. The commit comes last and holds everything, card and manifest included, so a repository
+off resumes where it stopped. The commit comes last and holds everything, card and manifest included, so a repository
 never shows half of a publication.
 """
 
@@ -135,7 +135,7 @@ class Target:
             try:
                 return self._send(changes, message, create_pr)
             except HubError as error:
-                if error.status != 412 or left == 0:  # 412: somebody has committed since we looked
+                if error.status != 412 or left == 0:  # 412: another commit was made since
                     raise
                 print(f"{self.repo} was changed meanwhile; comparing again", file=sys.stderr)
                 changes = None

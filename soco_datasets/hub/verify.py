@@ -1,4 +1,4 @@
-"""`soco verify`: somebody's result computed again from its data, and compared number by number."""
+"""`soco verify`: recompute a submission from its data and compare every number."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..records.base import Record
 from ..records.ranking import Leaderboard
 from ..records.registry import record_beside
 from ..utils.files import sha256_file
+from ..utils.paths import local_path
 from .recompute import LeafComparison, ResultFiles, compare_records, read_data
 from .submission import (
     Checksums,
@@ -152,7 +153,7 @@ def verify_file(path: str, data: str | None = None) -> Verdict:
         UsageError: neither a record nor its data, or `data` is wrong.
         PredictionsError: there is no record to compare with.
     """
-    record = Path(record_beside(Path(path).as_posix()))
+    record = local_path(record_beside(local_path(path).as_posix()))
     if not record.is_file():
         raise PredictionsError(f"{record} is missing, so there is nothing to compare with. Put the record there.")
     files = ResultFiles.of(record)

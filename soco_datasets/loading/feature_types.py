@@ -1,37 +1,40 @@
 """The `datasets` feature types behind `load_dataset("soco", ...)`: images joined and pairs derived only on access.
 
 A joined image is stored as the address "soco://FOLDER!/IMAGE_ID" in the `path` of an ordinary image struct, its bytes
-null. To `datasets` it is a plain `Image`: this module teaches `Image.decode_example` such addresses, and fsspec to read
-them where `datasets` copies bytes into rows (`push_to_hub`). What is exported is a plain dataset that needs none of it.
-
-This module imports nothing heavy of the package at the top: it is loaded while `import datasets` ends.
+null; in a schema it is a plain `Image`. `StoredImage` decodes addresses itself, without a registered file system, and
+embeds the bytes where a dataset is exported (`loading.dataset`), so that what is exported needs nothing of ours. Where
+a plain `Image` meets an address (a dataset concatenated by hand, then mapped), `SocoFileSystem` serves it, which fsspec
+finds through the entry point of this package.
 """
 
 from __future__ import annotations
 
-import functools
 import io
 import numbers
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from datasets import Features
 from datasets.features import Image
 from datasets.features.features import _FEATURE_TYPES, register_feature
 from fsspec import AbstractFileSystem
 
-from ..data.uris import (
-    PREFIX,
-    PROTOCOL,
-    marks_of,
-    pair_of,
-    parse_uri,
-)
+from ..data.all_pairs import IMAGE_COLUMNS
+from ..data.schema import CONFIGS, TableSpec
+from ..data.uris import PREFIX, PROTOCOL, marks_of, pair_of, parse_uri
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     import PIL.Image
+
+NOT_WRITTEN_OUT = (
+    "The columns of the split 'all' are derived on access; their storage holds numbers of pairs, not values. Select "
+    "the rows and columns you need and call soco_datasets.expand_pairs(dataset, embed_images=True): that gives values."
+)
 
 
 @dataclass
@@ -50,12 +53,28 @@ class StoredImage(Image):
         return isinstance(other, Image) and (self.mode, self.decode) == (other.mode, other.decode)
 
     def decode_example(self, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> PIL.Image.Image:
-        """Decode without EXIF orientation where bytes are given; addresses and files as `Image` does."""
-        if self.decode and isinstance(value, dict) and value.get("bytes") is not None:
-            from ..data.images import open_rgb
+        """Decode without EXIF orientation where bytes are given; addresses from their folder, files as `Image` does."""
+        if self.decode and isinstance(value, dict):
+            if value.get("bytes") is not None:
+                from ..data.images import open_rgb
 
-            return _in_mode(open_rgb(value["bytes"], f"The image {value.get('path')!r}"), self.mode)
+                return _in_mode(open_rgb(value["bytes"], f"The image {value.get('path')!r}"), self.mode)
+            if _is_address(value.get("path")):
+                return _in_mode(_open_address(value["path"]), self.mode)
         return super().decode_example(value, token_per_repo_id=token_per_repo_id)
+
+    def embed_storage(self, storage: pa.StructArray, *args: Any, **kwargs: Any) -> pa.StructArray:
+        """Put the JPEG bytes of addressed images into the rows, whatever kinds of files are asked for."""
+        paths, stored = storage.field("path").to_pylist(), storage.field("bytes")
+        if not any(_is_address(path) for path in paths):
+            return super().embed_storage(storage, *args, **kwargs)
+        cells, names = [], []
+        for row, path in enumerate(paths):
+            addressed = _is_address(path) and not stored[row].is_valid
+            cells.append(_read_address(path) if addressed else stored[row].as_py())
+            names.append(parse_uri(path)[1].rpartition("/")[2] + ".jpg" if addressed else path)
+        arrays = [pa.array(cells, pa.binary()), pa.array(names, pa.string())]
+        return pa.StructArray.from_arrays(arrays, ["bytes", "path"], mask=storage.is_null())
 
 
 @dataclass
@@ -115,6 +134,10 @@ class PairField:
                 return pa.array([[number] for number in numbers], self.pa_type)
         raise TypeError(f"Cannot store {storage.type} in a derived column; `map` gives it a column of its own type.")
 
+    def embed_storage(self, storage: pa.Array, *args: Any, **kwargs: Any) -> pa.Array:
+        """Called where a dataset is written or uploaded as it is stored: refuses, since numbers are no values."""
+        raise UsageError(NOT_WRITTEN_OUT)
+
 
 class SocoFileSystem(AbstractFileSystem):
     """Read-only fsspec file system of the images of built folders, at `image_address`.
@@ -131,17 +154,8 @@ class SocoFileSystem(AbstractFileSystem):
         return [cls._strip_protocol(p) for p in path] if isinstance(path, list) else path.removeprefix(PREFIX)
 
     def _read(self, path: str) -> bytes:
-        from ..data.folder import open_folder
-        from ..data.jpeg import without_orientation
-
         try:
-            root, image_id = parse_uri(path)
-            images = open_folder(root).images
-            if tag := marks_of(path):
-                from ..data.questions.markers import encode_tagged
-
-                return encode_tagged(images.open(image_id), tag)
-            return without_orientation(images.jpeg_bytes(image_id))
+            return _read_address(path)
         except ValueError as error:
             raise FileNotFoundError(str(error)) from error
 
@@ -175,31 +189,86 @@ def _in_mode(image: PIL.Image.Image, mode: str | None) -> PIL.Image.Image:
     return image if mode in (None, image.mode) else image.convert(mode)
 
 
-def _teach_addresses() -> None:
-    """Let `Image` decode addresses from the folder: a map cache or `load_from_disk` gives plain `Image` features."""
-    original = Image.decode_example
-
-    @functools.wraps(original)
-    def decode_example(self: Image, value: Any, token_per_repo_id: dict[str, Any] | None = None) -> Any:
-        if self.decode and isinstance(value, dict) and value.get("bytes") is None:
-            path = value.get("path")
-            if isinstance(path, str) and path.startswith(PREFIX):
-                from ..data.folder import open_folder
-
-                root, image_id = parse_uri(path)
-                image = open_folder(root).images.open(image_id)
-                if tag := marks_of(path):
-                    from ..data.questions.markers import draw_tagged
-
-                    image = draw_tagged(image, tag, path)
-                return _in_mode(image, self.mode)
-        return original(self, value, token_per_repo_id=token_per_repo_id)
-
-    Image.decode_example = decode_example
+def joined_features(config: str, specs: Mapping[str, TableSpec] = CONFIGS) -> Features:
+    """Columns of a config as loaded: the stored ones, images as `StoredImage`, joined ones after the first column."""
+    stored = specs[config].features
+    first, *rest = stored
+    features = {first: stored[first]}
+    if specs[config].shows_pair:
+        features |= {name: StoredImage() for name in IMAGE_COLUMNS}
+    return Features(features | {name: StoredImage() if name == "image" else stored[name] for name in rest})
 
 
-if "PairField" not in _FEATURE_TYPES:
-    _teach_addresses()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "experimental": said on every import otherwise
-        register_feature(PairField, "PairField")
+def value_features(features: Features) -> Features:
+    """The features of the values that columns of `all` stand for; others as they are."""
+    return Features(
+        {
+            name: joined_features(feature.config)[feature.name] if isinstance(feature, PairField) else feature
+            for name, feature in features.items()
+        }
+    )
+
+
+def plain_features(features: Features) -> Features:
+    """The same features, images as the library's own."""
+    return Features(
+        {
+            name: Image(mode=feature.mode, decode=feature.decode) if isinstance(feature, StoredImage) else feature
+            for name, feature in features.items()
+        }
+    )
+
+
+def with_bytes(table: pa.Table, images: list[str]) -> pa.Table:
+    """The table with the bytes of these image columns embedded."""
+    for name in images:
+        column = StoredImage().embed_storage(table[name].combine_chunks())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _is_address(path: object) -> bool:
+    return isinstance(path, str) and path.startswith(PREFIX)
+
+
+def _open_address(path: str) -> PIL.Image.Image:
+    """The image at an address, its markers drawn in; it carries the address."""
+    from ..data.folder import open_folder
+
+    root, image_id = parse_uri(path)
+    image = open_folder(root).images.open(image_id)
+    if tag := marks_of(path):
+        from ..data.questions.markers import draw_tagged
+
+        return draw_tagged(image, tag, path)
+    return image
+
+
+def _read_address(path: str) -> bytes:
+    """The same as the bytes of a JPEG, which states no orientation."""
+    from ..data.folder import open_folder
+    from ..data.jpeg import without_orientation
+
+    root, image_id = parse_uri(path)
+    images = open_folder(root).images
+    if tag := marks_of(path):
+        from ..data.questions.markers import encode_tagged
+
+        return encode_tagged(images.open(image_id), tag)
+    return without_orientation(images.jpeg_bytes(image_id))
+
+
+def register_features() -> None:
+    """Make `PairField` known to `datasets`, with its public function: caches of `map` hold it by its name."""
+    if "PairField" not in _FEATURE_TYPES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "experimental": reported on every import otherwise
+            register_feature(PairField, "PairField")
+
+
+def unregister_features() -> None:
+    """Undo `register_features`."""
+    _FEATURE_TYPES.pop("PairField", None)
+
+
+register_features()

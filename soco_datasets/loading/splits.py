@@ -8,39 +8,45 @@ dataset folder, that `datasets` puts the results of `map`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetInfo, Features
+from datasets import DatasetInfo, Features
 from datasets.fingerprint import Hasher
 from datasets.splits import NamedSplit
-from datasets.table import InMemoryTable, MemoryMappedTable, Table, concat_tables, embed_table_storage
+from datasets.table import InMemoryTable, MemoryMappedTable, Table, concat_tables
 
 from ..data.all_pairs import IMAGE_COLUMNS, all_pairs
 from ..data.folder import DatasetFolder
 from ..data.jpeg import without_orientation
 from ..data.manifest import ShardEntry
-from ..data.schema import CONFIGS, TableSpec
-from ..data.uris import image_address
+from ..data.uris import image_address, marked
 from ..utils.files import atomic_file
-from .feature_types import PairField, StoredImage, is_derived
+from .dataset import SocoDataset
+from .feature_types import PairField, StoredImage, joined_features
 
 ALL = "all"
 LVLM_CONFIG = "lvlm"
 _IMAGE_TYPE = StoredImage.pa_type
 
 
-def joined_features(config: str, specs: Mapping[str, TableSpec] = CONFIGS) -> Features:
-    """Columns of a config as loaded: the stored ones, images as `StoredImage`, joined ones after the first column."""
-    stored = specs[config].features
-    first, *rest = stored
-    features = {first: stored[first]}
-    if specs[config].shows_pair:
-        features |= {name: StoredImage() for name in IMAGE_COLUMNS}
-    return Features(features | {name: StoredImage() if name == "image" else stored[name] for name in rest})
+@dataclass(frozen=True)
+class SplitOptions:
+    """What a user chooses about a split.
+
+    Attributes:
+        min_shared: least number of common keypoints of a pair of `all`.
+        in_memory: read everything into memory instead of mapping files.
+        marker: shape and color of what is drawn into the images of `lvlm`.
+    """
+
+    min_shared: int = 3
+    in_memory: bool = False
+    marker: tuple[str, str] = ("arrow", "red")
 
 
 def split_names(folder: DatasetFolder, config: str) -> list[str]:
@@ -61,30 +67,27 @@ def load_split(
     config: str,
     split: str,
     *,
-    min_shared: int,
-    cache: str | Path,
+    cache: str | Path | None,
     info: DatasetInfo,
-    in_memory: bool,
-    marker: tuple[str, str] = ("arrow", "red"),
-) -> Dataset:
+    options: SplitOptions = SplitOptions(),
+) -> SocoDataset:
     """One whole split as a `Dataset`.
 
     Args:
         folder: the built folder.
         config, split: one of `split_names(folder, config)`.
-        min_shared: least number of common keypoints of a pair of `all`.
-        cache: folder for the index file, and so for results of `map`.
+        cache: folder for the index file, and so for results of `map`; None = write none, keep it in memory.
         info: description to attach; its features are replaced.
-        in_memory: read everything into memory instead of mapping files.
-        marker: shape and colour of what is drawn into the images of `lvlm`.
+        options: of the split.
     """
+    min_shared, marker = options.min_shared, options.marker
     option: Any = min_shared if split == ALL else None
     if config == LVLM_CONFIG:
         option = [folder.manifest["lvlm"]["hash"], *marker]
     fingerprint = Hasher.hash(["soco-index-1", str(folder.path), folder.content_hash, config, split, option])
     # the content hash does not tell formats apart
     stored_as = "hub" if folder.snapshot is not None else folder.shards("images", "test")[0].path.suffix[1:]
-    index = Path(cache) / f"soco-{config}-{split}-{stored_as}-{fingerprint}.arrow"
+    index = None if cache is None else Path(cache) / f"soco-{config}-{split}-{stored_as}-{fingerprint}.arrow"
     info = info.copy()
     if split == ALL:
         info.features = _derived_features(folder, config, min_shared)
@@ -92,52 +95,9 @@ def load_split(
     else:
         info.features = joined_features(config, folder.specs)
         table = _joined_table(index, folder, config, split, marker)
-    if in_memory:
+    if options.in_memory:
         table = InMemoryTable(table.table)
-    return Dataset(arrow_table=table, info=info, split=NamedSplit(split), fingerprint=fingerprint)
-
-
-def expand_pairs(dataset: Dataset, *, embed_images: bool = False) -> Dataset:
-    """Write out the pairs of a dataset of the split `all`, so that it can be sorted, exported or sent to the Hub.
-
-    Every column then holds its values, as those of `test` do. Columns that were added are kept. Select what you need
-    first: a pair takes a few kB.
-
-    Args:
-        dataset: any split of any config; nothing is done to columns that hold values already.
-        embed_images: also put the JPEG bytes of joined images into the rows, so that `to_parquet` writes them
-            (`push_to_hub` does so by itself). Bytes are repeated for every row that shows the image.
-    """
-    derived = {name: feature for name, feature in dataset.features.items() if is_derived(feature)}
-    features = Features(
-        {
-            name: joined_features(derived[name].config)[derived[name].name] if name in derived else feature
-            for name, feature in dataset.features.items()
-        }
-    )
-    expanded = dataset.with_format("arrow")
-    if derived:
-        expanded = expanded.map(
-            _expand_batch, batched=True, features=features, fn_kwargs={"derived": derived}, desc="Writing out pairs"
-        )
-    if embed_images:
-        expanded = expanded.map(
-            embed_table_storage, batched=True, batch_size=100, features=features, desc="Embedding images"
-        )
-    return expanded.with_format(dataset.format["type"])
-
-
-def _expand_batch(table: pa.Table, derived: dict[str, PairField]) -> pa.Table:
-    for position, name in enumerate(table.column_names):
-        if name in derived:
-            field = derived[name]
-            pairs = all_pairs(field.root, field.config, field.min_shared)
-            numbers = [None if cell is None else cell[0] for cell in table[name].to_pylist()]
-            values = [None if k is None else pairs.stored_value(k, field.name) for k in numbers]
-            feature = joined_features(field.config)[field.name]
-            column = pa.array(values, type=Features({name: feature}).arrow_schema.field(name).type)
-            table = table.set_column(position, name, column)
-    return table
+    return SocoDataset(arrow_table=table, info=info, split=NamedSplit(split), fingerprint=fingerprint)
 
 
 def _derived_features(folder: DatasetFolder, config: str, min_shared: int) -> Features:
@@ -145,7 +105,7 @@ def _derived_features(folder: DatasetFolder, config: str, min_shared: int) -> Fe
     return Features({name: PairField(root, config, min_shared, name) for name in joined_features(config)})
 
 
-def _numbers_table(index: Path, features: Features, rows: int) -> Table:
+def _numbers_table(index: Path | None, features: Features, rows: int) -> Table:
     """All columns are one: each maps the same file of pair numbers under its own name."""
     if rows == 0:
         return InMemoryTable(features.arrow_schema.empty_table())
@@ -157,7 +117,7 @@ def _numbers_table(index: Path, features: Features, rows: int) -> Table:
     return concat_tables([shared.rename_columns([name]) for name in features], axis=1)
 
 
-def _joined_table(index: Path, folder: DatasetFolder, config: str, split: str, marker: tuple[str, str]) -> Table:
+def _joined_table(index: Path | None, folder: DatasetFolder, config: str, split: str, marker: tuple[str, str]) -> Table:
     features = joined_features(config, folder.specs)
     if folder.rows(config, split) == 0:
         return InMemoryTable(features.arrow_schema.empty_table())
@@ -178,7 +138,7 @@ def _joined_table(index: Path, folder: DatasetFolder, config: str, split: str, m
     return concat_tables(tables, axis=1)
 
 
-def _images_table(index: Path, folder: DatasetFolder, split: str, others: list[str]) -> Table:
+def _images_table(index: Path | None, folder: DatasetFolder, split: str, others: list[str]) -> Table:
     """The images with their bytes; the few that carry an orientation come from the index, where it is taken out.
 
     Otherwise whoever decodes them with a plain `Image` (map caches and exports become that) would see them rotated.
@@ -231,7 +191,7 @@ def _addresses(folder: DatasetFolder, ids: Sequence[str | None], tags: Sequence[
     root = folder.path.as_posix()
     paths = pa.array(
         [
-            None if image_id is None else image_address(root, image_id) + tag
+            None if image_id is None else marked(image_address(root, image_id), tag)
             for image_id, tag in zip(ids, tags or [""] * len(ids), strict=True)
         ],
         pa.string(),
@@ -249,8 +209,10 @@ def _shard_table(shard: ShardEntry, folder: DatasetFolder, columns: list[str]) -
     return MemoryMappedTable.from_file(str(shard.path)).select(columns)
 
 
-def _indexed(path: Path, make: Callable[[], pa.Table]) -> MemoryMappedTable:
-    """The table in the index file at `path`, which is written first if it is not there."""
+def _indexed(path: Path | None, make: Callable[[], pa.Table]) -> Table:
+    """The table in the index file at `path`, which is written first if it is not there; without a path, in memory."""
+    if path is None:
+        return InMemoryTable(make())
     if not path.is_file():
         table = make()
         with (

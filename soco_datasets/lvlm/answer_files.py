@@ -11,7 +11,7 @@ from typing import Any
 from ..data.questions.generation import LETTERS
 from ..errors import PredictionsError
 from ..records.evaluation import library_versions
-from ..utils.files import atomic_write, sha256_file
+from ..utils.files import atomic_files, sha256_file
 from .answer_store import ANSWERED, STORE_VERSION, read_answers
 from .circular_scores import Answer, AnswerRow, Key
 from .provenance import run_record_path
@@ -84,15 +84,17 @@ def write_letters(
             place = {name: row[name] for name in ("setting", "question_id", "g_index", "index", "ordering")}
             lines.append({"key": row["index"], **place, "response": letter, "outcome": "answered", "stop": "stop"})
         path = folder / f"{setting}.answers.jsonl"
-        atomic_write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-        record = {
-            "model": dict(model),
-            "setting": setting,
-            "dataset": dataset,
-            "answers": {"file": path.name, "sha256": sha256_file(path)},
-            "versions": library_versions(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        atomic_write(run_record_path(path), json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        with atomic_files(path, run_record_path(path)) as (new_answers, new_record):
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            new_answers.write_text(text, encoding="utf-8")
+            record = {
+                "model": dict(model),
+                "setting": setting,
+                "dataset": dataset,
+                "answers": {"file": path.name, "sha256": sha256_file(new_answers)},
+                "versions": library_versions(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            new_record.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         paths.append(path)
     return paths

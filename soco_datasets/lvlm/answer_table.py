@@ -39,7 +39,7 @@ _ROW = LVLM.arrow_schema.remove_metadata()
 ANSWERS_SCHEMA = pa.schema(
     [
         *_ROW,
-        pa.field("key", pa.string()),  # hash of all that the model saw of the row, null where nobody was asked
+        pa.field("key", pa.string()),  # hash of all that the model saw of the row, null where no model was asked
         pa.field("outcome", pa.string()),  # of `answer_store.ANSWERED`, null where there is no answer yet
         pa.field("response", pa.string()),
         pa.field("judged", pa.string()),  # letter that a judge model read, null where none was asked or it read none
@@ -83,7 +83,7 @@ def answers_table(
         judged: letters of a judge model.
 
     Raises:
-        PredictionsError: an answer to a row that there is not, or see `check_answers`.
+        PredictionsError: an answer to an unknown row, or see `check_answers`.
     """
     listed = [dict(row) for row in rows]
     check_known(answers, {(row["setting"], row["index"]) for row in listed})
@@ -119,7 +119,7 @@ def check_answers(table: pa.Table) -> pa.Table:
     """The table with the columns of `ANSWERS_SCHEMA`, if it is whole.
 
     Raises:
-        PredictionsError: a column is missing or of another type, an outcome or letter that there is not, or settings
+        PredictionsError: a column is missing or of another type, an unknown outcome or letter, or settings
             other than those of the header.
     """
     header = read_answers_header(table)
@@ -152,9 +152,9 @@ def write_answers(path: Path, table: pa.Table) -> None:
 def read_answers_table(path: Path) -> pa.Table:
     """Read and check a table. Raises `PredictionsError` naming the file."""
     if not path.is_file():
-        raise PredictionsError(f"{path} is not there. Put the answers that `soco lvlm score --out` wrote there.")
+        raise PredictionsError(f"{path} is missing. Put the answers that `soco lvlm score --out` wrote there.")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path.absolute(), page_checksum_verification=True) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise PredictionsError(

@@ -138,8 +138,8 @@ def _similarities(
     from ..correspondence.local_engine import LocalEngine
     from ..correspondence.plan import distinct_points, image_plan
 
-    sizes = folder.table("images", "test", columns=["image_id", "width", "height"])
-    place = {image_id: number for number, image_id in enumerate(sizes["image_id"].to_pylist())}
+    ids = folder.table("images", "test", columns=["image_id"])["image_id"]
+    place = {image_id: number for number, image_id in enumerate(ids.to_pylist())}
     shown = [row["source_image_id"] for row in questions]
     shown += [row["target_image_id"] for row in questions for _ in LETTERS]
     points = np.array(
@@ -148,8 +148,7 @@ def _similarities(
     ).reshape(-1, 2)
     images, owner = np.unique([place[image_id] for image_id in shown], return_inverse=True)
     first, number = distinct_points(owner, points)
-    extent = np.column_stack([sizes["width"].to_numpy(), sizes["height"].to_numpy()]).astype(np.int64)[images]
-    plan = image_plan(images, extent, owner[first], points[first], (), extractor.grid)
+    plan = image_plan(folder, images, owner[first], points[first], (), extractor.grid)
     engine = LocalEngine(
         extractor,
         folder,

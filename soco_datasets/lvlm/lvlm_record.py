@@ -20,6 +20,7 @@ from ..records.base import Record
 from ..records.fields import OPEN, Count, Fraction, Nested, Shape
 from ..records.intervals import LEVEL, RESAMPLES
 from ..records.ranking import OVERALL, Leaderboard, PublishedScore, RankedTask, Rules, bootstrap_of
+from ..utils.files import atomic_files
 from .answer_store import ANSWERED
 from .answer_table import (
     answers_of,
@@ -30,9 +31,9 @@ from .answer_table import (
     read_answers_table,
     write_answers,
 )
+from .circular_scores import SCORES_VERSION, first_items, score_answers
 from .lvlm_rules import LVLM_TASKS, LvlmRules
 from .prompted import PromptedQuestions
-from .scores import SCORES_VERSION, first_items, score_answers
 from .tsv import FILE_NAMES
 
 if TYPE_CHECKING:
@@ -291,8 +292,9 @@ def record_from_answers(
 
 def write_lvlm_evaluation(out: Path, table: pa.Table, result: LvlmResult) -> None:
     """Write `RECORD.json`, and `RECORD.answers.parquet` beside it. Raises `SocoError` when that is not possible."""
-    write_answers(answers_beside(out), table)
-    result.write(out)
+    with atomic_files(out, answers_beside(out)) as (new_record, new_table):
+        write_answers(new_table, table)
+        result.write(new_record)
 
 
 def answers_beside(record: Path) -> Path:

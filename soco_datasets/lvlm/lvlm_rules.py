@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..data.questions.generation import SETTINGS
 from ..data.questions.prompts import DEFAULT_TEMPLATE
 from ..records.ranking import OVERALL, Rules
 from .answers import PARSERS
-
-if TYPE_CHECKING:
-    from .lvlm_record import LvlmResult
 
 LVLM_TASKS = {f"lvlm_{setting}": setting for setting in SETTINGS}
 _BASELINE = "baseline"  # `kind` of a model that is not a language model
@@ -50,7 +47,7 @@ class LvlmRules(Rules):
             f"{self.marker_color}, the same command again until nothing is unanswered, then soco lvlm score --out"
         )
 
-    def violations(self, record: LvlmResult) -> list[str]:
+    def violations(self, record: Any) -> list[str]:
         found = []
         settings = record.protocol["settings"]
         if missing := [task for task in self.tasks if LVLM_TASKS[task] not in settings]:
@@ -82,7 +79,7 @@ class LvlmRules(Rules):
                 f"leaderboard's is {self.marker_color} {self.marker}"
             )
 
-    def score(self, record: LvlmResult, task: str, subset: str) -> float | None:
+    def score(self, record: Any, task: str, subset: str) -> float | None:
         """Circular accuracy of a setting in percent with four decimals."""
         found = record.parsers.get(self.parser, {}).get("settings", {}).get(LVLM_TASKS[task])
         if found is None:

@@ -86,7 +86,9 @@ def _run_record(answers: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(path.read_bytes())
         return record if record["answers"]["sha256"] == sha256_file(answers) else {}
     except (ValueError, KeyError, TypeError) as error:
-        raise PredictionsError(f"{path} is no record of a run ({error}). Run the model again, or remove it.") from None
+        raise PredictionsError(
+            f"{path} is not a record of a run ({error}). Run the model again, or remove it."
+        ) from None
 
 
 def _provider(model: Mapping[str, Any]) -> str:

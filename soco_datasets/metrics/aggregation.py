@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..config import alpha_key, check_alphas, check_reductions
+from ..config import POOLED, alpha_key, check_alphas, check_reductions
 from ..errors import UsageError
 from .pck import hits
 
@@ -64,7 +64,9 @@ def aggregate(
         alphas: A thresholds.
         reductions: "pair" = fraction of hits of a pair, mean over the category's pairs that have a query;
             "image" = fraction of hits among all queries of a target image, mean over the category's target images;
-            "keypoint" = fraction of hits among all queries of the category.
+            "keypoint" = fraction of hits among all queries of the category; "pair_all" and "keypoint_all" = as these
+            within a category, but the scores of several categories together are the mean over their pairs, or the
+            fraction of hits among all their queries.
         target_images: (P,) the target image of each pair; needed for "image".
         total_pairs: number of pairs of each category, those without a query included; taken from `category` if None.
         supercategories: category -> supercategory; absent or None = in no supercategory.
@@ -129,13 +131,13 @@ def aggregate_counts(
         beside: name -> A times (P,) sums over them, see `sums_of`.
     """
     group = _group(queries, category, total_pairs)
-    units = {name: _units(group, name, target_images) for name in check_reductions(reductions)}
+    units = {name: _units(group, POOLED.get(name, name), target_images) for name in check_reductions(reductions)}
     result: dict[str, dict[str, Any]] = {name: {} for name in units}
     for index, alpha in enumerate(check_alphas(alphas)):
         sums = {"pck": found[index], **{name: part[index] for name, part in (beside or {}).items()}}
         for reduction, by_alpha in result.items():
             scores = {name: _category_scores(part[group.pairs], units[reduction]) for name, part in sums.items()}
-            by_alpha[alpha_key(alpha)] = _breakdown(scores, group, supercategories or {})
+            by_alpha[alpha_key(alpha)] = _breakdown(scores, group, supercategories or {}, reduction)
     return result
 
 
@@ -154,7 +156,7 @@ def join_categories(
         for alpha, breakdown in by_alpha.items():
             every = {name: value for part in parts for name, value in part[reduction][alpha]["per_category"].items()}
             names = [name for name in breakdown["overall"] if name not in _COUNTS]
-            joined[reduction][alpha] = _levels(dict(sorted(every.items())), names, supercategories)
+            joined[reduction][alpha] = _levels(dict(sorted(every.items())), names, supercategories, reduction)
     return joined
 
 
@@ -220,7 +222,10 @@ def _category_scores(counted: NDArray[Any], units: _Units) -> list[float | None]
 
 
 def _breakdown(
-    scores: Mapping[str, list[float | None]], group: _Grouped, supercategories: Mapping[str, str | None]
+    scores: Mapping[str, list[float | None]],
+    group: _Grouped,
+    supercategories: Mapping[str, str | None],
+    reduction: str,
 ) -> dict[str, Any]:
     """The scores of one reduction and threshold (name -> (C,) numbers) at every level, with the counts."""
     per_category: dict[str, dict[str, Any]] = {}
@@ -232,13 +237,17 @@ def _breakdown(
             "keypoints": int(group.queries[begin:end].sum()),
             "pairs_without_query": group.totals[index] - (end - begin),
         }
-    return _levels(per_category, scores, supercategories)
+    return _levels(per_category, scores, supercategories, reduction)
 
 
 def _levels(
-    per_category: dict[str, dict[str, Any]], names: Iterable[str], supercategories: Mapping[str, str | None]
+    per_category: dict[str, dict[str, Any]],
+    names: Iterable[str],
+    supercategories: Mapping[str, str | None],
+    reduction: str,
 ) -> dict[str, Any]:
     """The means of some numbers (their names) of all categories, beside those of each."""
+    weight = f"{POOLED[reduction]}s" if reduction in POOLED else None
     scores = tuple(names)
     members: dict[str, list[dict[str, Any]]] = {}
     homeless = 0
@@ -248,17 +257,25 @@ def _levels(
         if parent is not None:
             members.setdefault(parent, []).append(value)
     return {
-        "overall": {**_over(per_category.values(), scores), "categories_without_supercategory": homeless},
-        "per_supercategory": {parent: _over(values, scores) for parent, values in sorted(members.items())},
+        "overall": {**_over(per_category.values(), scores, weight), "categories_without_supercategory": homeless},
+        "per_supercategory": {parent: _over(values, scores, weight) for parent, values in sorted(members.items())},
         "per_category": per_category,
     }
 
 
-def _over(values: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Any]:
-    """The means over categories, and the sums of what is behind them."""
+def _over(values: Iterable[Mapping[str, Any]], names: Iterable[str], weight: str | None) -> dict[str, Any]:
+    """The means over categories, weighted by one of their counts or not, and the sums of what is behind them."""
     rows = list(values)
     return {
-        **{name: mean(row[name] for row in rows) for name in names},
+        **{name: _weighted_mean(rows, name, weight) for name in names},
         "categories": sum(row["pck"] is not None for row in rows),
         **{key: sum(row[key] for row in rows) for key in ("pairs", "keypoints", "pairs_without_query")},
     }
+
+
+def _weighted_mean(rows: Sequence[Mapping[str, Any]], name: str, weight: str | None) -> float | None:
+    if weight is None:
+        return mean(row[name] for row in rows)
+    present = [(row[name], row[weight]) for row in rows if row[name] is not None]
+    total = sum(number for _, number in present)
+    return math.fsum(value * number for value, number in present) / total if total else None

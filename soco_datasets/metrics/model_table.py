@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown_name
+from ..utils.paths import local_path
 
 _MISSING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "none", "null"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -75,7 +76,7 @@ def read_model_table(paths: Sequence[str | Path]) -> ModelTable:
     """
     if not paths:
         raise UsageError("Give at least one table.")
-    tables = [_read(Path(path)) for path in paths]
+    tables = [_read(local_path(path)) for path in paths]
     names = {_key(model): model for table in reversed(tables) for model in table.models}
     order = list(dict.fromkeys(_key(model) for table in tables for model in table.models))
     place = {key: row for row, key in enumerate(order)}

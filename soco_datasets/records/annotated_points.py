@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 IMAGES_KEY = b"soco_images"
 _FIELDS = {"keypoints", "concepts", "points", "azimuth"}
-_MEND = "evaluate the model again"
+_FIX = "evaluate the model again"
 
 Images = Mapping[str, Mapping[str, Any]]
 
@@ -104,7 +104,7 @@ def images_from_json(text: str | bytes) -> dict[str, dict[str, Any]]:
             )
             start += len(own)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise PredictionsError("the image annotations of these predictions are damaged; " + _MEND) from None
+        raise PredictionsError("the image annotations of these predictions are damaged; " + _FIX) from None
     return images
 
 
@@ -183,21 +183,23 @@ def _image(names: list[str], concepts: list[Any], points: list[Any], azimuth: fl
 def _check_image(image_id: str, image: Mapping[str, Any]) -> dict[str, Any]:
     """One image's annotations as plain JSON values, checked."""
     if not isinstance(image_id, str) or not isinstance(image, Mapping) or set(image) != _FIELDS:
-        raise PredictionsError(f"annotations of image {image_id!r}: must hold {', '.join(sorted(_FIELDS))}; {_MEND}")
+        raise PredictionsError(f"annotations of image {image_id!r}: must hold {', '.join(sorted(_FIELDS))}; {_FIX}")
     names, concepts, azimuth = list(image["keypoints"]), list(image["concepts"]), image["azimuth"]
     try:
         points = [[float(value) for value in point] for point in image["points"]]
         azimuth = None if azimuth is None else float(azimuth)
     except (TypeError, ValueError):
-        raise PredictionsError(f"annotations of image {image_id!r}: a point or azimuth is no number; {_MEND}") from None
+        raise PredictionsError(
+            f"annotations of image {image_id!r}: a point or azimuth is not a number; {_FIX}"
+        ) from None
     finite = all(len(point) == 2 and all(map(math.isfinite, point)) for point in points)
     named = all(isinstance(name, str) for name in names) and all(isinstance(c, str | None) for c in concepts)
     if not finite or not named or not (azimuth is None or math.isfinite(azimuth)):
-        raise PredictionsError(f"annotations of image {image_id!r}: a name, point or azimuth is malformed; {_MEND}")
+        raise PredictionsError(f"annotations of image {image_id!r}: a name, point or azimuth is malformed; {_FIX}")
     if not len(names) == len(concepts) == len(points) or len(set(names)) != len(names):
         raise PredictionsError(
             f"annotations of image {image_id!r}: {len(names)} names ({len(set(names))} different), {len(concepts)} "
             f"concepts and {len(points)} points; there must be one concept and point for each of the different "
-            f"names; {_MEND}"
+            f"names; {_FIX}"
         )
     return _image(names, concepts, points, azimuth)

@@ -21,19 +21,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from ..errors import PredictionsError, SocoError
+from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
-from .fields import Counts, Provenance, parse_json
-from .ranking import OVERALL, Headline, Leaderboard, PublishedScore, RankedTask, Rules
-from .registry import RECORD_FILE, register
+from ..utils.paths import local_path
+from .fields import Count, Provenance, Shape, parse_json
+from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
     from ..data.folder import DatasetFolder
+
+
+DEFINED: dict[str, type[Record]] = {}  # by kind; `registry.record_types` first imports those of this package
 
 
 class Record(Provenance):
@@ -82,7 +85,7 @@ class Record(Provenance):
     restore: ClassVar[str] = "evaluate again"
     headline_leaves: ClassVar[tuple[str, tuple[str, ...]]] = ("metrics/", ("",))
 
-    counts: Counts
+    counts: Annotated[dict[str, Any], Shape(dict[str, Count])]
 
     if TYPE_CHECKING:
 
@@ -98,7 +101,7 @@ class Record(Provenance):
         cls.heading = cls.heading or ", ".join(task.title for task in cls.tasks.values())
         cls.yaml_file = cls.yaml_file or f".eval_results/soco_{cls.kind}.yaml"
         cls.title = cls.title or f"SOCO results: {cls.kind}"
-        register(cls)
+        _define(cls)
 
     # What it is in a file
 
@@ -156,13 +159,13 @@ class Record(Provenance):
 
     def write(self, path: str | Path) -> None:
         """Write the JSON atomically. Raises `SocoError` when the file cannot be written."""
-        atomic_write(Path(path), self.to_json())
+        atomic_write(local_path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(local_path(path).read_bytes())
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a {cls.noun} (JSON).") from error
         except SocoError as error:
@@ -299,13 +302,27 @@ class Record(Provenance):
 
     @classmethod
     def is_benchmark(cls, dataset_id: str, record: Any | None = None) -> bool:
-        """Whether data is the full benchmark, so that published numbers compare: by its id, or by a record of it."""
-        return False
+        """Whether data is the full benchmark of this kind, by its id or by a record of it; by default any data is.
+
+        Published numbers compare with such data only, and only such local records are ranked without a leaderboard.
+        """
+        return True
 
     @classmethod
     def published(cls) -> Iterable[PublishedScore]:
         """The scores that papers print."""
         return ()
+
+
+def _define(kind: type[Record]) -> None:
+    """Make a kind of record known. Raises `UsageError` where another class has its name."""
+    known = DEFINED.get(kind.kind)
+    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise UsageError(
+            f"The kind of record {kind.kind!r} is {known.__module__}.{known.__qualname__}; give "
+            f"{kind.__module__}.{kind.__qualname__} another `kind`."
+        )
+    DEFINED[kind.kind] = kind
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -88,14 +88,17 @@ def random_baseline(
             f"task {task!r}, pair {asked['pair_id'][bad]}, keypoint {asked['keypoint'][bad]}: its candidates are not "
             "annotated in the target image; evaluate the model again"
         )
+    lengths = pc.list_value_length(asked["target_points"]).to_numpy()
+    candidates = protocol.to_square(annotated.points[found], np.repeat(sizes[first], counts, axis=0))
+    targets = protocol.to_square(points_array(asked["target_points"]), np.repeat(sizes[first], lengths, axis=0))
     chance = random_hits(
-        annotated.points[found],
+        candidates,
         counts,
-        points_array(asked["target_points"]),
+        targets,
         sides[first],
         scales[first],
         alphas=protocol.scoring.alphas,
-        convention=protocol.scoring.convention,
+        convention=protocol.point_convention,
         size=protocol.features.size,
         grid=protocol.features.grid,
     )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
+from ..utils.paths import local_path
 from .evaluation import EvaluationResult, check_comparable, scored_record
 from .header import Header
 from .intervals import (
@@ -98,7 +99,7 @@ def read_side(path: str | Path) -> pa.Table:
         PredictionsError: no such file, not a record or predictions, no predictions beside the record, or those of
             another evaluation. The file is named.
     """
-    path = Path(path)
+    path = local_path(path)
     if path.suffix != ".json":
         return read_predictions(path)
     record = EvaluationResult.read(path)

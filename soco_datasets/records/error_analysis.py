@@ -216,9 +216,12 @@ def _point_errors(
     side_of = np.ones(len(annotated.image_ids))
     side_of[target] = sides  # every row of an image says the same, see `predictions_check.check_annotated`
     point_sides = np.repeat(side_of, np.diff(annotated.starts))
-    points = keypoints_to_unit(annotated.points, point_sides, protocol.features.size, protocol.scoring.convention)
+    size_of = np.ones((len(annotated.image_ids), 2))
+    size_of[target] = sizes
+    square = protocol.to_square(annotated.points, np.repeat(size_of, np.diff(annotated.starts), axis=0))
+    points = keypoints_to_unit(square, point_sides, protocol.features.size, protocol.point_convention)
     scales = normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer) / sides
-    predicted = pixels_to_unit(points_array(rows["prediction"]), sides)
+    predicted = pixels_to_unit(protocol.to_square(points_array(rows["prediction"]), sizes), sides)
     return unit_errors(predicted.take(owner, axis=0), points.take(point, axis=0), scales.astype(np.float32)[owner])
 
 

@@ -19,6 +19,8 @@ from ..benchmarks.task_pairs import task_pairs
 from ..benchmarks.tasks import TASKS, get_tasks
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
+from ..utils.files import atomic_files
+from ..utils.paths import local_path
 from .annotated_points import image_annotations
 from .base import Record
 from .error_analysis import error_analysis
@@ -271,9 +273,11 @@ def write_evaluation(out: str | Path, predictions: pa.Table, result: EvaluationR
         SocoError: the folder cannot be written.
     """
     stem = _stem(result.model)
-    record, table = Path(out) / f"{stem}.json", Path(out) / f"{stem}.predictions.parquet"
-    write_predictions(table, predictions)
-    result.write(record)
+    record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    predictions = check_predictions(predictions)  # before a folder is made
+    with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
+        write_predictions(new_table, predictions)
+        result.write(new_record)
     return record, table
 
 
@@ -283,7 +287,7 @@ def write_record(out: str | Path, result: EvaluationResult) -> Path:
     Raises:
         SocoError: the folder cannot be written.
     """
-    record = Path(out) / f"{_stem(result.model)}.all.json"
+    record = local_path(out) / f"{_stem(result.model)}.all.json"
     result.write(record)
     return record
 
@@ -291,7 +295,7 @@ def write_record(out: str | Path, result: EvaluationResult) -> Path:
 def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
     """Refuse, before work is done for it, to replace the results of other weights that go by the same name.
 
-    Those of a plug-in may be replaced: whoever writes one evaluates it again and again.
+    Those of a plug-in may be replaced: its author evaluates it again and again.
 
     Args:
         out: the folder that will be written into.
@@ -301,8 +305,8 @@ def check_replaces_own(out: str | Path, model: Mapping[str, Any]) -> None:
         UsageError: a record in the folder says that it is of other weights.
     """
     for name in (f"{_stem(model)}.json", f"{_stem(model)}.all.json"):
-        path = Path(out) / name
-        with contextlib.suppress(PredictionsError):  # no record, or one that nobody can read
+        path = local_path(out) / name
+        with contextlib.suppress(PredictionsError):  # not a record, or one that cannot be read
             before = EvaluationResult.read(path).model.get("weights_hash")
             if before is not None and "plugin" not in model and before != model.get("weights_hash"):
                 raise UsageError(

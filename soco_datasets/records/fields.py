@@ -65,8 +65,8 @@ def _check_time(text: str) -> str:
 
 
 def _check_split(split: str) -> str:
-    if split not in ("test", "all"):
-        raise ValueError("must be the split test or all")
+    if not split:
+        raise ValueError("must be the name of a split")
     return split
 
 
@@ -177,10 +177,10 @@ class Provenance(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, in the order of their declaration."""
-        return {name: plain(getattr(self, name)) for name in type(self).model_fields}
+        return {name: plain_value(getattr(self, name)) for name in type(self).model_fields}
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A field as JSON values: a protocol or model becomes its mapping, everything else stays."""
     return value.to_dict() if hasattr(value, "to_dict") else value
 

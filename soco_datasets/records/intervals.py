@@ -43,7 +43,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..config import alpha_key, check_reductions
+from ..config import POOLED, alpha_key, check_reductions
 from ..errors import UsageError
 from ..metrics.pck import hits
 from .predictions import read_header, task_rows
@@ -150,12 +150,12 @@ def category_scores(sample: PairSample, counts: NDArray[np.uint16], reductions: 
     Args:
         sample: of one task.
         counts: (I, B) from `multiplicities`; all ones give the scores themselves.
-        reductions: of `protocol.REDUCTIONS`.
+        reductions: of `config.REDUCTIONS`; those that pool categories are left out, for they have no interval.
 
     Returns:
         reduction -> (A, C, B) float64, fractions; NaN where a category has no weight.
     """
-    names = check_reductions(reductions)
+    names = [name for name in check_reductions(reductions) if name not in POOLED]
     shape = (len(sample.hits), len(sample.categories), counts.shape[1])
     scores = {name: np.empty(shape) for name in names}
     for category in range(len(sample.categories)):

@@ -19,13 +19,13 @@ _MISSES = CLASSES[1:]
 def _check_score(score: ScoreFields) -> ScoreFields:
     empty = score["pck"] is None
     if (score["pairs"] == 0, score["keypoints"] == 0) != (empty, empty):
-        raise ValueError("is no score of 0..1 with the numbers of its pairs and keypoints, nor null with 0 of both")
+        raise ValueError("must be a score of 0..1 with its numbers of pairs and keypoints, or null with 0 of both")
     return score
 
 
 def _check_interval(ends: list[float]) -> list[float]:
     if ends[0] > ends[1]:
-        raise ValueError("is no interval: its ends must rise")
+        raise ValueError("is not an interval: its ends must rise")
     return ends
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from .ranking import OVERALL, Rules
-
-if TYPE_CHECKING:
-    from .evaluation import EvaluationResult
 
 _COMPARED = ("convention", "image_size", "normaliser", "matcher", "padding", "resize", "valid_area")
 
@@ -53,7 +50,7 @@ class PckRules(Rules):
             f"--convention {self.convention} --tasks {','.join(self.tasks)}"
         )
 
-    def violations(self, record: EvaluationResult) -> list[str]:
+    def violations(self, record: Any) -> list[str]:
         scoring, stored, found = record.protocol.scoring, record.protocol.to_dict(), []
         if record.split == "all":
             found.append("it is of all pairs, the leaderboard is of the released ones")
@@ -72,7 +69,7 @@ class PckRules(Rules):
             found.append(f"the evaluation is incomplete: nothing was scored in {', '.join(empty)}")
         return found
 
-    def score(self, record: EvaluationResult, task: str, subset: str) -> float | None:
+    def score(self, record: Any, task: str, subset: str) -> float | None:
         """PCK in percent with four decimals, None where the record has none."""
         breakdown = record.metrics.get(task, {}).get(self.reduction, {}).get(alpha_key(self.alpha), {})
         value = breakdown.get(OVERALL) if subset == OVERALL else breakdown.get("per_supercategory", {}).get(subset)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
+from ..utils.paths import local_path
 from .annotated_points import (
     IMAGES_KEY,
     AnnotatedPoints,
@@ -181,7 +182,7 @@ def read_header(table: pa.Table) -> Header:
     metadata = table.schema.metadata or {}
     if HEADER_KEY not in metadata:
         raise PredictionsError(
-            "these are no SOCO predictions: the header is missing (was the file rewritten by another program?); "
+            "not SOCO predictions: the header is missing (was the file rewritten by another program?); "
             "give the Parquet file that `soco evaluate` wrote"
         )
     return Header.from_json(metadata[HEADER_KEY])
@@ -286,7 +287,7 @@ def write_predictions(path: str | Path, table: pa.Table) -> None:
         SocoError: the place cannot be written.
     """
     table = check_predictions(table)
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(local_path(path)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
@@ -297,11 +298,11 @@ def read_predictions(path: str | Path) -> pa.Table:
         PredictionsError: no such file, not Parquet or truncated, not predictions, another format version, or anything
             `check_predictions` finds. The file is named.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.is_file():
         raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path.absolute(), page_checksum_verification=True) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise PredictionsError(

@@ -16,6 +16,7 @@ from .fields import Nested, Shape, StoredProtocol
 from .ranking import Headline
 
 PROBE_FORMAT = "soco_probe"
+OLD_VARIANT_NAMES = {"honest": "heldout"}  # name in older records and commands -> name now
 
 
 def _check_recipe(stored: Any) -> ProbeRecipe:
@@ -81,6 +82,8 @@ class ProbeRecord(Record):
                 f"probe records of schema version {version!r} cannot be read, only version {cls.version}; use the "
                 "toolkit that wrote it, or train the probe again"
             )
+        if isinstance(variants := fields.get("variants"), dict):
+            fields["variants"] = {OLD_VARIANT_NAMES.get(name, name): found for name, found in variants.items()}
         return fields
 
     def to_dict(self) -> dict[str, Any]:

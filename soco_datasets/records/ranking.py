@@ -6,15 +6,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..benchmarks.soco.benchmark import BENCHMARK
 from ..errors import PredictionsError
 
-if TYPE_CHECKING:
-    from .base import Record
-
 OVERALL = "overall"
+RECORD_FILE = "record.json"  # the name of a record in a submission
 PERCENT = "percent"
 RANKED_SUBSETS = (OVERALL, *BENCHMARK.subsets)
 _MOST_RESAMPLES = 100_000
@@ -134,15 +132,16 @@ class Leaderboard:
     questions: Mapping[str, int] = field(default_factory=dict)
     questions_hash: str = ""
 
-    def rules_for(self, record: Record | type[Record]) -> Rules:
-        """The rules for a kind of record; its defaults where the leaderboard states none."""
-        return self.rules.get(record.kind) or record.rules()
+    def rules_for(self, record: Any) -> Rules:
+        """The rules for a record or a class of them; the defaults of the kind where the leaderboard states none."""
+        found: Rules = self.rules.get(record.kind) or record.rules()
+        return found
 
 
 def read_rules(rules: type[Rules], fields: Any) -> Rules:
     """Rules from JSON fields, those left out at SOCO's value. Raises `ValueError` naming what is wrong."""
     if not isinstance(fields, dict):
-        raise ValueError(f"{json.dumps(fields)} are no rules")
+        raise ValueError(f"{json.dumps(fields)} are not rules")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     known = {field.name: type(field.default) for field in dataclasses.fields(rules)}
     if wrong := [name for name, value in given.items() if type(value) is not known.get(name)]:

@@ -16,35 +16,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .ranking import OVERALL, RANKED_SUBSETS, RankedTask
-
-if TYPE_CHECKING:
-    from .base import Record
+from .base import DEFINED, Record
+from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
 ENTRY_POINTS = "soco_datasets.records"
-RECORD_FILE = "record.json"  # its name in a submission
-_BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe", "downstream.record")  # in the order of the leaderboard's tables
-_TYPES: dict[str, type[Record]] = {}
+_BUILT_IN = (  # in the order of the leaderboard's tables
+    *("records.evaluation", "lvlm.lvlm_record", "records.probe", "downstream.record"),
+)
 _log = logging.getLogger(__name__)
 
 
-def register(kind: type[Record]) -> None:
-    """Make a kind of record known. Raises `UsageError` where another class has its name."""
-    known = _TYPES.get(kind.kind)
-    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
-        raise UsageError(
-            f"The kind of record {kind.kind!r} is {known.__module__}.{known.__qualname__}; give "
-            f"{kind.__module__}.{kind.__qualname__} another `kind`."
-        )
-    _TYPES[kind.kind] = kind
-
-
-def unregister(kind: str) -> None:
+def forget_type(kind: str) -> None:
     """Forget a kind of record, such as one that a test defined."""
-    _TYPES.pop(kind, None)
+    DEFINED.pop(kind, None)
 
 
 def record_types() -> list[type[Record]]:
@@ -59,7 +45,7 @@ def record_types() -> list[type[Record]]:
     def place(kind: type[Record]) -> tuple[int, str]:
         return (first.index(kind.__module__) if kind.__module__ in first else len(first), kind.kind)
 
-    return sorted(_TYPES.values(), key=place)
+    return sorted(DEFINED.values(), key=place)
 
 
 @lru_cache(maxsize=1)

@@ -95,12 +95,12 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
     sizes = sizes_array(rows["target_size"])
     counts = pc.list_value_length(rows["target_points"]).to_numpy()
     return keypoint_errors(
-        points_array(rows["prediction"]),
-        points_array(rows["target_points"]),
+        protocol.to_square(points_array(rows["prediction"]), sizes),
+        protocol.to_square(points_array(rows["target_points"]), np.repeat(sizes, counts, axis=0)),
         np.concatenate([[0], np.cumsum(counts)]),
         np.maximum(*sizes.T),
         normalisers(boxes_array(rows["target_bbox"]), sizes, protocol.scoring.normalizer),
-        convention=protocol.scoring.convention,
+        convention=protocol.point_convention,
         size=protocol.features.size,
     )
 

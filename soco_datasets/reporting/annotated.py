@@ -78,7 +78,7 @@ def asked_question(row: Mapping[str, Any]) -> Image.Image:
     lines = [(line, INK) for line in textwrap.wrap(" ".join(row["question"].split()), 110)]
     for letter, option in zip("ABCD", row["options"], strict=True):
         right = letter == row["answer"]
-        lines.append((f"{letter}. {option}" + ("   (right)" if right else ""), _COLOURS[2] if right else INK))
+        lines.append((f"{letter}. {option}" + ("   (correct)" if right else ""), _COLOURS[2] if right else INK))
     return _panel(f"{row['setting']} {row['index']}", [_small(image)[0] for image in shown], lines)
 
 

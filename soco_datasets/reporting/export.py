@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..utils.files import atomic_write
-from .style import clean
+from ..utils.text import clean
 
 Cell = str | int | float | None
 CellKind = Literal["text", "percent", "count", "number"]

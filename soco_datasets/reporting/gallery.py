@@ -22,8 +22,9 @@ from ..records.error_analysis import (
 from ..records.predictions import read_annotated_images, read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import boxes_array, codes, sizes_array
+from ..utils.text import clean
 from .photographs import Photographs
-from .style import OUTCOME_TITLES, clean
+from .style import OUTCOME_TITLES
 
 GALLERY_KINDS = {
     "best": "highest share of hits",
@@ -73,7 +74,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Analysed:
-    """The rows of one task with what became of each."""
+    """The rows of one task with the outcome of each."""
 
     rows: pa.Table
     kind: NDArray[np.int64]
@@ -81,7 +82,7 @@ class Analysed:
 
 
 def analyse(table: pa.Table, task: str) -> Analysed:
-    """What became of every prediction of a task; without annotations in the table, hits and the rest only.
+    """The outcome of every prediction of a task; without annotations in the table, hits and the rest only.
 
     Args:
         table: a checked predictions table.

@@ -15,7 +15,7 @@ from ..lvlm.circular_scores import (
     Key,
     group_rows,
 )
-from .style import clean
+from ..utils.text import clean
 
 LVLM_GALLERY_KINDS = {
     "right": "right in all four orderings",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..features.model_list import ID_CHECKED, BackboneSpec
 from ..benchmarks.soco.paper import headline
+from ..features.model_list import ID_CHECKED, BackboneSpec
+from ..features.recipes import CHECKPOINT, RECIPES, recipe_of
 from .terminal_tables import align, display_width
 
 if TYPE_CHECKING:
@@ -24,8 +25,14 @@ def model_record(spec: BackboneSpec) -> dict[str, Any]:
     """A listed model with the paper's headline scores (percent, None where there are none), as JSON values."""
     rules = {"size_multiple": spec.size_multiple, "size_rule": spec.size_rule, "needs": spec.availability}
     scores = headline(spec.name)
+    names = RECIPES if spec.paper_statistics else (CHECKPOINT,)
     listed = {"licence" if name == "license" else name: value for name, value in asdict(spec).items()}
-    return {**listed, **rules, "paper_scores": {task: scores.get(task) for task in _TASKS}}
+    return {
+        **listed,
+        **rules,
+        "paper_scores": {task: scores.get(task) for task in _TASKS},
+        "recipes": [recipe_of(spec, name).describe() for name in names],
+    }
 
 
 def format_models_table(specs: Sequence[BackboneSpec], width: int | None = None) -> str:
@@ -64,13 +71,27 @@ def format_model(spec: BackboneSpec) -> str:
         "licence": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
         "cells": f"{spec.patch} px",
         "image sizes": spec.size_rule,
-        "norm": f"{spec.paper_norm or 'unknown'} in the paper, taken by default",
-        "statistics": f"{spec.paper_statistics or 'unknown'} in the paper; by default the checkpoint's own",
         "paper scores": ", ".join(f"{title} {scores[task]:.2f}" for task, title in _TASKS.items() if scores) or "-",
         "adapter checked": spec.checked,
         "notes": spec.notes or "-",
     }
-    return align(list(map(list, lines.items())), right=False)
+    return align(list(map(list, lines.items())), right=False) + _format_recipes(spec)
+
+
+def _format_recipes(spec: BackboneSpec) -> str:
+    """Each recipe of a model with the source of every choice, and the doubt that is left."""
+    names = RECIPES if spec.paper_statistics else (CHECKPOINT,)
+    blocks = []
+    for number, name in enumerate(names):
+        recipe = recipe_of(spec, name)
+        rows = [
+            [f"  {what}", choice.value, choice.source + (f" (doubt: {choice.doubt})" if choice.doubt else "")]
+            for what, choice in recipe.choices().items()
+        ]
+        title = f"recipe {name}" + (" (default)" if number == 0 else "")
+        unknown = f"  recorded as {recipe.label}: {recipe.unknown}\n" if recipe.label != recipe.name else ""
+        blocks.append(f"{title}\n{unknown}{align(rows, right=False)}")
+    return "\n" + "\n".join(blocks)
 
 
 def format_selfcheck(report: SelfCheckReport) -> str:

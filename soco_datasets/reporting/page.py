@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import missing_extra
 from ..records.error_analysis import ALPHA, CLASSES
 from ..records.evaluation import EvaluationResult
+from ..utils.text import clean
 from .export import TABLE_FORMATS, ReportTable, format_cell
 from .gallery import GALLERY_KINDS, Picture
 from .paper_match import differences_from_paper, paper_percent
@@ -28,11 +29,11 @@ from .score_access import (
     task_title,
     tasks_of,
 )
-from .style import OUTCOME_TITLES, SERIES, clean
+from .style import OUTCOME_TITLES, SERIES
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 _SECTIONS = {
-    "summary": "Summary", "errors": "What goes wrong", "thresholds": "Alpha", "protocols": "Protocols",
+    "summary": "Summary", "errors": "Error analysis", "thresholds": "Alpha", "protocols": "Protocols",
     "supercategories": "Supercategories", "categories": "Categories", "swaps": "Swaps", "viewpoint": "Viewpoint",
     "matches": "Matches", "numbers": "All numbers", "terms": "Terms",
 }  # fmt: skip
@@ -224,8 +225,8 @@ def _told(result: EvaluationResult) -> list[str]:
         total = sum(lost.values())
         if total > 0 and found["drop"] > 0:
             sentences.append(
-                f"Asking for the very part instead of any of its kind costs {100 * found['drop']:.1f} points; "
-                f"{100 * lost['swap'] / total:.0f} % of the hits lost are swaps."
+                f"Requiring the exact keypoint instead of any instance lowers PCK by {100 * found['drop']:.1f} points "
+                f"(CC to SOC); {100 * lost['swap'] / total:.0f} % of the lost hits are swaps."
             )
     for (task, _), shares in anatomy_shares([result]).items():
         missed = 1 - shares["hit"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..benchmarks.soco.benchmark import BENCHMARK
+from ..benchmarks.soco.paper import paper_scores
 from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
-from ..benchmarks.soco.paper import paper_scores
 
 _ROUNDED = "2"  # the table with one decimal; the others have two
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
@@ -69,13 +68,7 @@ def paper_average(result: EvaluationResult) -> float | None:
 
 def is_soco(result: EvaluationResult) -> bool:
     """Whether a record is of the whole SOCO: the release on the Hub, or data of as many categories."""
-    counts = {
-        len(breakdown["per_category"])
-        for task in result.metrics.values()
-        for by_alpha in task.values()
-        for breakdown in by_alpha.values()
-    }
-    return any(BENCHMARK.is_full_record(result.dataset["id"], count) for count in counts or {0})
+    return result.is_benchmark(result.dataset["id"], result)
 
 
 def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:

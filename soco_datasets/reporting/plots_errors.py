@@ -100,7 +100,7 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
     ax.grid(visible=False)
     ax.grid(which="minor", color=LINE, linewidth=0.5)
     ax.tick_params(which="minor", length=0)
-    labels(ax, "nearest to", "asked for")
+    labels(ax, "predicted nearest", "query")
     heading_of(figure, heading)
     return figure
 
@@ -111,7 +111,7 @@ def _cell(column: int, row: int, colour: Any) -> Any:
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, linewidth=0)
 
 
-def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "What became of the predictions") -> Figure:
+def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Prediction outcomes") -> Figure:
     """Stacked bars: the share of hits, near misses, swaps, other parts and background in each row.
 
     Args:

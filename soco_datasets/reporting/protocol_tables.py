@@ -23,7 +23,7 @@ from .score_access import (
 
 # How the paper's table r2 reduces each; the probe pools the keypoints of all categories, as the reference does.
 _TASKS = (("soc", "pair"), ("soc_soft", "pair"), ("soc_geo", "keypoint"), ("soc_geo_multi", "keypoint"))
-_VARIANTS = {"reference": "SOC linear", "honest": "SOC linear (honest)"}
+_VARIANTS = {"reference": "SOC linear", "heldout": "SOC linear (held out)"}
 
 Results = Sequence[EvaluationResult]
 
@@ -62,7 +62,7 @@ def protocol_table(results: Results, probes: Mapping[int, ProbeRecord] | None = 
     if probes:
         note += (
             " Linear: after training one linear layer, on the test pairs of soc_probe, all keypoints pooled; the epoch "
-            "is selected on those very pairs as in the paper, or on held-out training images (honest)."
+            "is selected on those very pairs as in the paper, or on held-out training images (held out)."
         )
     differ = differences_from_paper(results)
     if differ and any(column.name.endswith("in the paper") for column, _ in used):

@@ -108,7 +108,7 @@ class ChartMaker:
         for task in [task for task in tasks_of(self.results) if len(self.results) > 1 and task in DROP]:
             rows = {name: shares[key] for key in shares for name in [key[1]] if key[0] == task}
             if rows:
-                figure = plots.plot_anatomy(rows, heading=f"{task_title(task)}: what became of the predictions")
+                figure = plots.plot_anatomy(rows, heading=f"{task_title(task)}: prediction outcomes")
                 yield self._chart(figure, f"Outcomes of {task_title(task)}, stacked to 100 percent")
         if len(self.results) == 1 and shares:
             rows = {task_title(task): found for (task, _), found in shares.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from ..records.error_analysis import CLASSES, swap_matrix
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
+from ..utils.text import clean
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
@@ -25,7 +26,7 @@ from .score_access import (
     task_title,
     tasks_of,
 )
-from .style import OUTCOME_TITLES, clean
+from .style import OUTCOME_TITLES
 
 _OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
 _TOP_SWAPS = 50  # confusions listed for a model and task
@@ -242,7 +243,7 @@ def anatomy_table(results: Results) -> ReportTable | None:
         f"point within {anatomy['near']:g}. Else by the nearest annotated point: a valid target (near miss), another "
         "instance of its concept (swap), or another part."
     )
-    return ReportTable("anatomy", "What became of the predictions", note, columns, tuple(rows))
+    return ReportTable("anatomy", "Prediction outcomes", note, columns, tuple(rows))
 
 
 def swaps_of(result: EvaluationResult, task: str) -> dict[str, tuple[list[str], np.ndarray]]:
@@ -294,11 +295,11 @@ def swap_table(results: Results) -> ReportTable | None:
     if not rows:
         return None
     columns = (
-        Column("task"), Column("model"), Column("concept"), Column("asked for"), Column("nearest to"),
+        Column("task"), Column("model"), Column("concept"), Column("query"), Column("predicted nearest"),
         Column("queries", "count"), Column("of those that land on the concept", "percent"),
     )  # fmt: skip
     note = f"Predictions nearest to another instance of the concept: each model's {_TOP_SWAPS} most frequent in a task."
-    return ReportTable("swaps", "Confused instances", note, columns, tuple(rows))
+    return ReportTable("swaps", "Instance confusion", note, columns, tuple(rows))
 
 
 def azimuth_curves(results: Results, task: str) -> dict[str, list[tuple[float, float, float | None]]]:

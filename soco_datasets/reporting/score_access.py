@@ -10,7 +10,7 @@ from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from ..errors import UsageError, unknown_name
 from ..records.evaluation import EvaluationResult
-from .style import clean
+from ..utils.text import clean
 
 HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
 DROP = ("cc", "soc", "cross_soc")

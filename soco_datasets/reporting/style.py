@@ -7,11 +7,11 @@ once is legible on both. Matplotlib is imported only when a figure is made.
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
+from ..utils.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INK, MUTED, LINE, PAPER = "#1f2430", "#5d6675", "#d5dae2", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#008f6b", "#a64d8f", "#8a6d00", "#4f5bd5", "#3a3f4a", "#b03a48")  # one a model
 
-# What became of a prediction, best to worst; Okabe and Ito's colours.
+# The outcome of a prediction, best to worst; Okabe and Ito's colours.
 OUTCOME_COLORS = {
     "hit": "#009e73",
     "near_miss": "#56b4e9",
@@ -53,21 +53,6 @@ def css_names() -> dict[str, str]:
 def series_colour(index: int) -> str:
     """The colour of the model with this number; the list begins anew after the last."""
     return SERIES[index % len(SERIES)]
-
-
-def clean(text: object) -> str:
-    """A name as one line of printable text: control, direction and surrogate characters become U+FFFD.
-
-    >>> clean("car\\nfront"), clean("a\\u202eb")
-    ('car�front', 'a�b')
-    """
-    return "".join("\ufffd" if _is_unprintable(char) else char for char in str(text))
-
-
-def _is_unprintable(char: str) -> bool:
-    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return char not in "\u200c\u200d"  # these two join letters and emoji
-    return ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF  # no characters, and no XML either
 
 
 def short(text: object, longest: int = _LONGEST) -> str:

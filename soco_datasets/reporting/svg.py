@@ -8,7 +8,8 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from typing import TYPE_CHECKING, Any
 
-from .style import PAPER, clean, css_names
+from ..utils.text import clean
+from .style import PAPER, css_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

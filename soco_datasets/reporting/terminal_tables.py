@@ -8,6 +8,7 @@ from typing import Any
 
 from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
+from ..features.model_list import listed
 from ..records.evaluation import EvaluationResult
 
 _GAP = "  "
@@ -37,7 +38,16 @@ def format_metrics_table(
         if wanted:
             for name, task in result.metrics.items():
                 blocks.append(_block(f"{_title(name)} by {label}", label, _parts(task, part), result))
-    return "\n".join(blocks)
+    return "\n".join(blocks) + recipe_note(result.model)
+
+
+def recipe_note(model: Mapping[str, Any]) -> str:
+    """One line for a model of the paper whose features are not made by the recipe `paper`; "" for any other."""
+    spec = listed(str(model["name"]))
+    recipe = model.get("recipe", "unknown")  # records from before name none
+    if spec is None or not spec.paper_statistics or recipe == "paper":
+        return ""
+    return f"recipe: {recipe}, not the paper's (see docs/recipes.md)\n"
 
 
 def format_percent(pck: float | None) -> str:

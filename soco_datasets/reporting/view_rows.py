@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..data.folder import DatasetFolder
 from ..errors import UsageError, unknown_name
-from ..loading.splits import ALL, LVLM_CONFIG, split_names
+from ..loading.splits import ALL, LVLM_CONFIG, load_split, split_names
 from ..records.predictions import read_header, read_predictions, task_rows
 from .annotated import annotated_image, annotated_pair, asked_question
 from .match_picture import draw_matches, pairs_to_show
@@ -105,13 +105,10 @@ def view_matches(
 
 
 def _loaded(folder: DatasetFolder, config: str, split: str) -> Any:
-    """The split as a `datasets.Dataset`, its images decoded when a row is opened."""
-    import datasets
+    """The split as a `datasets.Dataset`, its images decoded when a row is opened; needs no cache to write into."""
+    from datasets import DatasetInfo
 
-    from ..loading.registration import DATASET, register
-
-    register()
-    return datasets.load_dataset(DATASET, config, split=split, data_dir=str(folder.path))
+    return load_split(folder, config, split, cache=None, info=DatasetInfo())
 
 
 def _chosen(

@@ -14,6 +14,7 @@ from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.registry import read_record, record_type_of
 from ..utils.files import atomic_write, progress
+from ..utils.paths import local_path
 from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import write_tables
 from .gallery import galleries
@@ -52,7 +53,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given = [Path(path) for path in records]
+    given = [local_path(path) for path in records]
     downstream = [path for path in given if record_type_of(path).kind == "downstream"]
     given = [path for path in given if path not in downstream]
     if downstream and not given:
@@ -75,11 +76,11 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         page = with_section(page, downstream_section([read_record(path) for path in both], both))
     target = Path(out) / "report.html"
     atomic_write(target, page)
-    return [target, *write_tables(tables, Path(out) / "tables")]
+    return [target, *write_tables(tables, local_path(out) / "tables")]
 
 
 def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFolder | None:
-    """The dataset of the records; None where none is at hand."""
+    """The dataset of the records; None where none is available."""
     wanted = result.dataset["content_hash"]
     if data is not None:
         folder = open_folder(resolve_data(data))
@@ -105,7 +106,7 @@ def _galleries(
     if folder is None:
         first = results[0].dataset
         note = (
-            f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not at hand."
+            f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not available."
         )
         return [], None, [f"{note} Give its folder with --data."]
     photographs = Photographs(folder.images.decode)

@@ -1,23 +1,54 @@
-"""Small helpers for files: atomic writes, hashes, sizes, progress on stderr."""
+"""Small helpers for files: hashes, sizes, progress on stderr, refusals of the system explained, atomic writes.
+
+An atomic write leaves a file, several files that belong together, or a folder whole, or what was there before. All is
+written under a temporary name beside its place, `.NAME.MACHINE-PID-RANDOM.part`, and then moved. Names are unique for
+each call, so that threads, processes, containers and machines that share a disk never meet. What a killed process
+leaves is removed by the next write to the same place: if the name says that it was on this machine and in this process
+namespace and the process is gone, or if nothing in it has changed for a week.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import platform
 import re
+import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from ..errors import SocoError, UsageError
+from .paths import local_path
 
 _T = TypeVar("_T")
 
+_ABANDONED = 7 * 24 * 3600  # seconds after which what another machine has left is taken for abandoned
+_OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-[0-9a-f]{16}\.part$")
+_LONGEST = 160  # bytes of a name that a temporary name repeats; file systems allow 255
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "the file is larger than the system allows here (`ulimit -f`, or FAT); choose another place",
+    errno.EACCES: "permission denied; choose a folder you can write to",
+    errno.EPERM: "permission denied; choose a folder you can write to",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ENOENT: "no folder can be made there",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "a symbolic link in the path leads to itself",
+}
+_NOT_READING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # errors that only writing can have
 
 
 def parse_size(text: str | int) -> int:
@@ -73,56 +104,98 @@ def _hidden() -> bool:
     return not (sys.stderr.isatty() or os.environ.get("SOCO_PROGRESS"))
 
 
+def write_error(path: Path, error: OSError) -> SocoError:
+    """The error for a refusal met while writing `path`, whatever its number."""
+    reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+    if _OWNER.search(path.name):  # one of several files, written by a function that is atomic itself
+        path = path.with_name(_OWNER.sub("", path.name)[1:])
+    return SocoError(f"Cannot write {path}: {reason}. No partial files were left.")
+
+
 @contextlib.contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals while writing `path` into one clear `SocoError`."""
+    """Turn refusals while writing `path`, or anything in or above it, into one clear `SocoError`.
+
+    An error that names another file, such as one that is read in the body, is raised as it is.
+    """
     try:
         yield
     except OSError as error:
-        if isinstance(error, SocoError):
+        if isinstance(error, SocoError) or not _is_about(error, path):
             raise
-        reasons = {
-            errno.ENOSPC: "the disk is full; free some space or choose another place",
-            errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
-            errno.EACCES: "permission denied; choose a folder you can write to",
-            errno.EPERM: "permission denied; choose a folder you can write to",
-            errno.EROFS: "the file system is read-only; choose another place",
-            errno.ENOTDIR: "a part of the path is a file, not a folder",
-            errno.EEXIST: "a part of the path is a file, not a folder",
-            errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-        }
-        reason = reasons.get(error.errno or 0)
-        if error.errno == errno.ENOENT and error.filename and Path(error.filename) in (path, *path.parents):
-            reason = "no folder can be made there"  # /proc, or removed meanwhile; a file that is read is another matter
-        if reason is None:
-            raise
-        raise SocoError(f"Cannot write {path}: {reason}. Nothing was left half-written.") from error
+        raise write_error(path, error) from error
 
 
-def check_writable(folder: Path) -> None:
-    """Raise `SocoError` where files could not be written into `folder`, before work is done for them; makes nothing."""
-    with explain_write_errors(folder):
+def _is_about(error: OSError, path: Path) -> bool:
+    if isinstance(error.filename, str | bytes):
+        named = Path(os.fsdecode(error.filename)).absolute()
+        target = path.absolute()
+        ours = named == target or named in target.parents or target in named.parents
+        return ours or any(_is_temporary_name(part.name, target.name) for part in (named, *named.parents))
+    if error.errno in _NOT_READING:
+        return True
+    return str(path) in str(error) or f".{_stem(path.name)}." in str(error)  # Arrow names the file in the text only
+
+
+def _is_temporary_name(name: str, target: str) -> bool:
+    """Whether `name` is that of a temporary file or folder beside a file or folder called `target`."""
+    return name.startswith(f".{_stem(target)}.") and name.endswith(".part")
+
+
+def _stem(name: str) -> str:
+    """What a temporary name repeats of a name: all of it, unless the two would not fit into one."""
+    data = os.fsencode(name)
+    return name if len(data) <= _LONGEST else hashlib.sha256(data).hexdigest()
+
+
+def check_writable(path: Path) -> None:
+    """Raise `SocoError` where files could not be written into the folder `path`, before work is done; makes nothing."""
+    folder = local_path(path)
+    try:
         place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(place))
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable", str(place))
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+@contextlib.contextmanager
+def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Temporary paths (absolute) beside `paths`; all are moved into place once the body has written all of them.
+
+    For files that are one thing, such as a record and its predictions: an error or a kill while they are written leaves
+    every file of before. Missing parent folders are made.
+
+    Raises:
+        SocoError: a file cannot be written. An error of something that is read in the body is raised as it is.
+    """
+    places = tuple(local_path(path) for path in paths)
+    with contextlib.ExitStack() as stack:
+        for place in reversed(places):  # the first one is named where several would fit
+            stack.enter_context(explain_write_errors(place))
+        temporaries = []
+        for place in places:
+            if place.is_dir():
+                raise UsageError(f"Cannot write {place}: it is a folder. Give the name of a file.")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(place)
+            temporaries.append(_temporary(place))
+            stack.callback(temporaries[-1].unlink, missing_ok=True)
+        yield tuple(temporaries)
+        for temporary, place in zip(temporaries, places, strict=True):
+            os.replace(temporary, place)
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved over it on success and removed on any failure.
+    """A temporary path (absolute) beside `path`, moved over it on success and removed on any failure.
 
-    Missing parent folders are made.
+    As `atomic_files` for one file.
     """
-    with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with atomic_files(path) as (temporary,):
+        yield temporary
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -131,49 +204,106 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` on success and vanishes on any failure or interrupt.
+
+    Raises:
+        UsageError: `path` exists, or has been made meanwhile, is not an empty folder, and `overwrite` is false.
+        SocoError: `path` cannot be written.
+    """
+    out = local_path(path)
+    with explain_write_errors(out):
+        _check_free(out, overwrite)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(out, replaced=False)
+        temporary = _temporary(out)
+        try:  # from here on, so that an interrupt right after mkdir leaves nothing
+            temporary.mkdir()
+            yield temporary
+            _check_free(out, overwrite)
+            _move_folder(temporary, out, overwrite)
+            _remove_stale(out)  # only now: until then replaced folders may be all there is
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; give a folder.")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise UsageError(f"{out} is not empty. Give another folder, or --overwrite to replace it.")
+
+
+def _move_folder(temporary: Path, out: Path, overwrite: bool) -> None:
+    """Move a finished folder into place; one that is there goes aside first, and comes back where the move fails."""
+    if not overwrite:
+        try:
+            os.replace(temporary, out)  # over nothing or an empty folder: another one that came meanwhile stays
+        except OSError:
+            _check_free(out, overwrite)
+            raise
+        return
+    aside = _temporary(out, "replaced.")
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(out, aside)
+    try:
+        os.replace(temporary, out)
+    except OSError:
+        if aside.exists() and not out.exists():
+            os.replace(aside, out)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@functools.cache
+def _machine() -> str:
+    """12 hex digits for this machine since it started and for the namespace of its process numbers."""
+    facts = [platform.node()]
+    for read in (lambda: Path("/proc/sys/kernel/random/boot_id").read_text(), lambda: os.readlink("/proc/self/ns/pid")):
+        with contextlib.suppress(OSError):
+            facts.append(read())
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
+
+
+def _temporary(place: Path, what: str = "") -> Path:
+    unique = f"{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
+    return place.absolute().with_name(f".{_stem(place.name)}.{what}{unique}.part")
+
+
+def _remove_stale(place: Path, replaced: bool = True) -> None:
+    """Remove what killed processes left beside `place`; with `replaced` false, not the folders that they had moved."""
+    with contextlib.suppress(OSError), os.scandir(place.absolute().parent) as entries:
+        for entry in entries:
+            if not _is_temporary_name(entry.name, place.name) or not _OWNER.search(entry.name):
+                continue
+            if not replaced and entry.name.startswith(f".{_stem(place.name)}.replaced."):
+                continue
+            if _is_stale(Path(entry.path)):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+
+
+def _is_stale(path: Path) -> bool:
+    owner = _OWNER.search(path.name)
+    assert owner is not None  # the caller has looked
+    if owner[1] == _machine():
+        return not _process_is_alive(int(owner[2]))
+    try:
+        newest = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    except OSError:  # it changes at this moment
+        return False
+    return time.time() - newest > _ABANDONED
+
+
 def _process_is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return True
     return True
-
-
-def _remove_stale(out: Path, what: str) -> None:
-    """Remove what builds that were killed outright left beside `out`: unfinished folders, or those just replaced."""
-    for leftover in out.parent.glob(f".{out.name}.{what}-*"):
-        pid = leftover.name.rpartition("-")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _process_is_alive(int(pid)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def atomic_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` on success and vanishes on any failure or interrupt.
-
-    Raises:
-        UsageError: `out` exists, is not an empty folder, and `overwrite` is false.
-        SocoError: `out` cannot be written.
-    """
-    with explain_write_errors(out):
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file; give a folder.")
-        if out.is_dir() and any(out.iterdir()) and not overwrite:
-            raise UsageError(f"{out} is not empty. Give another folder, or --overwrite to replace it.")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(out, "building")
-        temporary = out.parent / f".{out.name}.building-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:  # from here on, so that an interrupt right after mkdir leaves nothing
-            temporary.mkdir()
-            yield temporary
-            replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
-            if out.exists():
-                os.replace(out, replaced)
-            os.replace(temporary, out)
-            shutil.rmtree(replaced, ignore_errors=True)
-            _remove_stale(out, "replaced")  # only now: until then they may be all there is
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)

@@ -13,7 +13,7 @@ from ..errors import SocoError, UsageError
 
 RepoType = Literal["model", "dataset", "space"]
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access"
-AGAIN = "Run the same command again: what has arrived is not sent again, and nothing is published by halves."
+AGAIN = "Run the same command again: files already uploaded are skipped, and a partial publication is never visible."
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9_-]{4,}|(?i:(?<=bearer )|(?<=token=))\S+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _SIGNED = re.compile(r"(?<=://)([^\s?'\"]+)\?[^\s'\"]+")  # an address with a query, such as that of an upload
@@ -153,14 +153,14 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
         f"there, else read access ({_settings()}), and its account must belong to the organisation.",
         404: f"not found.{saying} Check the name; {url} should open in a browser.",
         409: f"it conflicts with what is there.{saying} See {url}, and run the command again or choose another name.",
-        412: f"somebody else changed it at the same time.{saying} {AGAIN}",
+        412: f"it was changed by another commit at the same time.{saying} {AGAIN}",
         413: "a file is too large for the Hub. Build with a smaller --max-shard-size.",
         429: f"too many requests; the Hub asks to wait.{saying} Wait a few minutes. {AGAIN}",
     }
     if status is not None and status in by_status:
         return by_status[status]
     if status is not None and status >= 500:
-        return f"the Hub has trouble (status {status}).{saying} Wait a little. {AGAIN}"
+        return f"the Hub is not responding (status {status}).{saying} Wait a little. {AGAIN}"
     return f"the Hub answered with status {status}.{saying or ' ' + redact(error)} {AGAIN}"
 
 

@@ -18,6 +18,7 @@ from helpers.shared_data import ORACLE
 from helpers.small_release import NAMES, edit, first_pair, jpeg, make_release, zip_release
 from PIL import Image
 
+from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import BuildResult, build_dataset
 from soco_datasets.benchmarks.info import describe_findings
 from soco_datasets.data.folder import open_folder

@@ -182,7 +182,9 @@ def test_missing_pairs_are_drawn_deterministically(release: Path, tmp_path: Path
     assert all(row["source_category"] != row["target_category"] for row in cross)
     assert (
         first.manifest["content_hash"]
-        != build_dataset(str(release), tmp_path / "c", options=BuildOptions(test_pairs=4, seed=1)).manifest["content_hash"]
+        != build_dataset(str(release), tmp_path / "c", options=BuildOptions(test_pairs=4, seed=1)).manifest[
+            "content_hash"
+        ]
     )
 
 
@@ -272,7 +274,7 @@ def test_full_disk_leaves_nothing(release: Path, tmp_path: Path) -> None:
 
 def test_unwritable_place_is_one_clear_error(release: Path, tmp_path: Path) -> None:
     with pytest.raises(SocoError, match="the name is too long"):
-        build_dataset(str(release), tmp_path / ("x" * 250))
+        build_dataset(str(release), tmp_path / ("x" * 300))
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="Cannot write"):
         build_dataset(str(release), tmp_path / "file" / "out")
@@ -286,7 +288,7 @@ def test_an_interrupted_build_leaves_nothing_or_is_cleaned_up(release: Path, tmp
     place.mkdir()
     command = [sys.executable, "-m", "soco_datasets.cli", "build", str(release), "--out", str(place / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not list(place.glob(".out.building-*")):
+    while not list(place.glob(".out.*.part")):
         assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
         time.sleep(0.01)
     process.send_signal(kill)
@@ -303,7 +305,7 @@ def test_sources_that_are_no_release(tmp_path: Path, release: Path, monkeypatch:
     with pytest.raises(DataNotFoundError, match="no existing folder and no Hub dataset id"):
         build_dataset(str(tmp_path / "nowhere"), tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="holds no SOCO release"):
+    with pytest.raises(UsageError, match="holds no SOCO release"):
         build_dataset(str(tmp_path / "empty"), tmp_path / "out")
     (tmp_path / "half" / "Images").mkdir(parents=True)
     with pytest.raises(ReleaseError, match="no Images and no PairAnnotations"):

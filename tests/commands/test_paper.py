@@ -36,16 +36,16 @@ def test_one_run_and_its_report_fill_every_table(
     assert main(["evaluate", "--protocol", "paper", "--alphas", "0.1,0.05", *options]) == 0
     printed = capsys.readouterr().out
     probe = ProbeRecord.read(tmp_path / "r" / "dense_sift.probe.json")
-    assert list(probe.variants) == ["honest", "reference"]
+    assert list(probe.variants) == ["heldout", "reference"]
     assert probe.protocol.scoring.alphas == (0.1, 0.05)
-    assert "honest (selected on held-out train images)" in printed
-    assert "dense_sift.probe-honest.safetensors" in printed
+    assert "heldout (selected on held-out train images)" in printed
+    assert "dense_sift.probe-heldout.safetensors" in printed
     out = tmp_path / "report"
     assert main(["report", str(tmp_path / "r" / "dense_sift.json"), "--data", str(mini.path), "--out", str(out)]) == 0
     with (out / "tables" / "protocols.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
-    expected = probe.variants["honest"]["metrics"]["test"]["soc_probe"]["pooled"]["0.1"]["pck"]
-    assert row["SOC linear (honest)"] == f"{100 * expected:.2f}"
+    expected = probe.variants["heldout"]["metrics"]["test"]["soc_probe"]["pooled"]["0.1"]["pck"]
+    assert row["SOC linear (held out)"] == f"{100 * expected:.2f}"
     assert {"SOC", "SOC soft", "SOC linear", "SOC-geo", "SOC-geo: random", "SOC-geo 2+"} <= row.keys()
     assert all(row.values())
 
@@ -56,7 +56,7 @@ def test_one_run_and_its_report_fill_every_table(
         ([], ""),
         (["--no-probe"], ""),
         (["--tasks", "soc"], ""),
-        (["--split", "all"], "since it is of the released pairs"),
+        (["--split", "all"], "since it uses the released pairs"),
         (["--engine", "ray"], "since it is trained in one process"),
         (["--head", "h.safetensors"], "since the model has a head already"),
         (["--normaliser", "image"], "since it is scored by boxes"),

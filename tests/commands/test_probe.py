@@ -32,13 +32,13 @@ def test_it_trains_tests_and_writes_record_and_heads(
         assert len(result["epochs"]) == 2
     selected = record["variants"]["reference"]["metrics"]["test"]["soc_probe"]["keypoint"]["0.1"]["overall"]["pck"]
     assert f"{100 * selected:.2f}" in printed
-    assert record["variants"]["honest"]["batch_size"] < 32  # so few pairs are left that they are one batch
+    assert record["variants"]["heldout"]["batch_size"] < 32  # so few pairs are left that they are one batch
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--variants", "honset"], "Did you mean 'honest'"),
+        (["--variants", "heldot"], "Did you mean 'heldout'"),
         (["--epochs", "0"], "epochs of a probe"),
         (["--alphas", "ten"], "--alphas takes numbers"),
         (["--convention", "centred"], "Did you mean 'centered'"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from soco_datasets.benchmarks.task_pairs import keep_queries
 from soco_datasets.config import Protocol, ScoringConfig
-from soco_datasets.correspondence.candidates import best_candidates
+from soco_datasets.correspondence.matchers.among_candidates import best_candidates
 from soco_datasets.data.schema import PAIRS_GEO
 from soco_datasets.errors import PredictionsError
 from soco_datasets.geometry import CONVENTIONS

@@ -17,7 +17,7 @@ from soco_datasets.config import CachePolicy, ScoringConfig
 from soco_datasets.correspondence import local_engine as pipeline
 from soco_datasets.correspondence.evaluate import evaluate_backbone, protocol_of
 from soco_datasets.correspondence.memory_needs import Needs, memory_needs
-from soco_datasets.correspondence.plan import make_plan
+from soco_datasets.correspondence.released_pairs import make_plan
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import load_backbone
@@ -39,7 +39,7 @@ def needs(folder: DatasetFolder, size: int = 112, names: tuple[str, ...] = ("soc
     made, tasks = extractor(size), get_tasks(names)
     protocol = protocol_of(made.describe(), ScoringConfig())
     pairs = {task.name: task_pairs(folder, task) for task in tasks}
-    return memory_needs(made, make_plan(tasks, pairs, folder, protocol, made.grid), pairs, protocol, workers)
+    return memory_needs(made, make_plan(tasks, pairs, folder, protocol), pairs, protocol, workers)
 
 
 def test_the_least_budget_works_and_one_byte_less_is_refused(folder: DatasetFolder) -> None:

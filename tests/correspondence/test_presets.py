@@ -37,7 +37,7 @@ def test_every_preset_is_a_protocol_of_known_tasks(name: str) -> None:
 def test_the_paper_needs_every_task_threshold_and_reduction() -> None:
     paper = get_preset("paper")
     assert {TASKS[name].matcher for name in paper.tasks} == {"argmax", "soft", "candidates"}
-    assert (paper.alphas, paper.reductions, paper.convention) == ((0.1, 0.05, 0.02), ("pair", "keypoint"), "reference")
+    assert paper.scoring == ScoringConfig()
     assert "soc_geo_multi" in paper.tasks
 
 
@@ -71,7 +71,7 @@ def test_tasks_without_pairs_are_named_and_left_out() -> None:
 
 
 def test_what_is_left_out_is_said_and_what_was_asked_for_is_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    folder: Any = SimpleNamespace(path="/data/intra", configs=["images", "soc"])
+    folder: Any = SimpleNamespace(path="/data/intra", configs=["images", "soc"], benchmark="soco")
     there = evaluate.requested_tasks(parsed("--protocol", "paper"), folder)
     assert [task.name for task in there] == ["soc", "soc_soft"]
     told = capsys.readouterr().err

@@ -10,8 +10,8 @@ from helpers.shared_data import ORACLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soco_datasets.correspondence.matchers.soft_argmax import soft_argmax
 from soco_datasets.correspondence.similarity import best_cells, content_cells, match, similarities
-from soco_datasets.correspondence.soft_argmax import soft_argmax
 from soco_datasets.errors import UsageError
 
 

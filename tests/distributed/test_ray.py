@@ -1,7 +1,8 @@
-"""Evaluating and building on a real Ray cluster of this machine: the same numbers and bytes, also when workers die."""
+"""EvaluationSetup and building on a real Ray cluster of this machine: the same numbers and bytes, also when workers die."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.pair_tables import run_config
 
 from soco_datasets.config import RunConfig, ScoringConfig
@@ -35,13 +37,12 @@ from soco_datasets.benchmarks.soco.source import open_release
 from soco_datasets.benchmarks.task_pairs import task_pairs
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
-from soco_datasets.correspondence.all_run import evaluate_all_pairs
 from soco_datasets.correspondence.engines import open_engine
 from soco_datasets.correspondence.evaluate import Evaluation, evaluate_backbone, protocol_of
-from soco_datasets.correspondence.plan import make_plan
+from soco_datasets.correspondence.released_pairs import make_plan
 from soco_datasets.data.diagnostics import BuildReport
 from soco_datasets.data.folder import DatasetFolder, open_folder
-from soco_datasets.distributed import plan_shards as shares
+from soco_datasets.distributed import plan_shards as shards
 from soco_datasets.distributed import pool
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
@@ -78,8 +79,25 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ExtractorSpec:
     return ExtractorSpec(str(model), SIZE, options={"device": "cpu"})
 
 
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """As many threads here and in the workers: on some processors a product's last bits depend on their number."""
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(number))
+        torch.set_num_threads(number)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    with threads(1):
+        yield
+
+
 @pytest.fixture(scope="module")
-def usual(folder: DatasetFolder, spec: ExtractorSpec) -> Evaluation:
+def usual(folder: DatasetFolder, spec: ExtractorSpec, one_thread: None) -> Evaluation:
     return evaluate_backbone(spec.load(), folder, TASKS)
 
 
@@ -124,8 +142,8 @@ class TestTwoWorkers:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(shares, "_IMAGES", images)
-        monkeypatch.setattr(shares, "_SHARES", IMAGES)
+        monkeypatch.setattr(shards, "MIN_IMAGES_PER_SHARD", images)
+        monkeypatch.setattr(shards, "SHARDS_PER_WORKER", IMAGES)
         place = tmp_path if store == "disk" else None
         found = evaluate_backbone(remote, folder, TASKS, run=run_config(store, place=place))
         assert_same(found, usual)
@@ -143,7 +161,8 @@ class TestTwoWorkers:
     def test_all_pairs_are_the_same_too(self, remote: RayExtractor, folder: DatasetFolder, spec: ExtractorSpec) -> None:
         tasks = get_tasks(["soc", "soc_geo"])
         ours, theirs = (
-            evaluate_all_pairs(model, folder, tasks, run=RunConfig(block_points=500)) for model in (remote, spec.load())
+            evaluate_backbone(model, folder, tasks, run=RunConfig(block_points=500), split="all").result
+            for model in (remote, spec.load())
         )
         assert ours.counts.pop("redone") == 0
         assert ours.model_copy(update={"created": ""}) == theirs.model_copy(update={"created": ""})
@@ -156,23 +175,24 @@ class TestTwoWorkers:
         monkeypatch: pytest.MonkeyPatch,
         caplog: Any,
     ) -> None:
-        monkeypatch.setattr(shares, "_IMAGES", 8)
+        monkeypatch.setattr(shards, "MIN_IMAGES_PER_SHARD", 8)
         model = remote.describe()
         protocol = protocol_of(model, ScoringConfig())
-        plan = make_plan(TASKS, {task.name: task_pairs(folder, task) for task in TASKS}, folder, protocol, remote.grid)
+        plan = make_plan(TASKS, {task.name: task_pairs(folder, task) for task in TASKS}, folder, protocol)
         counts = {"decodes": 0, "forwards": 0}
         with open_engine(remote, folder, protocol, RunConfig(workers=1), counts) as engine:
             engine.sample(plan)
             assert counts == {"decodes": IMAGES, "forwards": IMAGES, "redone": 0}
             first = engine.match(plan)
-            kill(remote.places[0].process)
+            kill(remote.locations[0].process)
             again = engine.match(plan)  # as often as one likes, whatever happened
-        for name, values in vars(first).items():
-            assert (vars(again)[name] == values).all(), name
+        for name, positions in first.positions.items():
+            assert (again.positions[name] == positions).all(), name
+            assert (again.similarity[name] == first.similarity[name]).all(), name
         assert 0 < counts["redone"] < IMAGES
         assert counts["redone"] % 8 == 0
         assert counts["decodes"] == counts["forwards"] == IMAGES + counts["redone"]
-        assert "does that again" in caplog.text
+        assert "another worker repeats it" in caplog.text
 
     def test_a_bad_image_is_named_and_the_workers_live_on(
         self, remote: RayExtractor, folder: DatasetFolder, usual: Evaluation, tmp_path: Path
@@ -193,7 +213,7 @@ class TestTwoWorkers:
         mine = open_folder(path)
         manifest = path / "manifest.json"
         manifest.write_text(manifest.read_text().replace(mine.content_hash, "0" * 64))
-        with pytest.raises(DatasetFolderError, match=f"{path} on .* is another one: its content hash is 0000"):
+        with pytest.raises(DatasetFolderError, match=f"{path} on .* differs: its content hash is 0000"):
             evaluate_backbone(remote, mine, TASKS)
         manifest.unlink()
         with pytest.raises(DatasetFolderError, match=rf"{os.uname().nodename}.* cannot read the dataset folder {path}"):
@@ -201,11 +221,12 @@ class TestTwoWorkers:
 
 
 def test_one_worker_with_two_threads_and_no_memory_gives_the_same(
-    cluster: None, spec: ExtractorSpec, folder: DatasetFolder, usual: Evaluation, monkeypatch: pytest.MonkeyPatch
+    cluster: None, spec: ExtractorSpec, folder: DatasetFolder
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with RayExtractor(spec, workers=1) as extractor:
-        found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
+    with threads(2):
+        usual = evaluate_backbone(spec.load(), folder, TASKS)
+        with RayExtractor(spec, workers=1) as extractor:
+            found = evaluate_backbone(extractor, folder, TASKS, run=run_config(memory=1, workers=0))
     assert_same(found, usual)
     assert found.result.counts["forwards"] == IMAGES
 
@@ -243,14 +264,14 @@ def crashing(place: Path, deaths: int, call: int = 7) -> ExtractorSpec:
 def test_a_worker_killed_at_work_costs_its_share_and_the_log_says_so(
     cluster: None, folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    monkeypatch.setattr(shares, "_IMAGES", 4)  # the seventh forward is in a worker's second share
+    monkeypatch.setattr(shards, "MIN_IMAGES_PER_SHARD", 4)  # the seventh forward is in a worker's second shard
     usual = evaluate_backbone(crashing(tmp_path, 0).load(), folder, TASKS)
     with RayExtractor(crashing(tmp_path, 1), workers=2) as extractor:
         found = evaluate_backbone(extractor, folder, TASKS)
     assert_same(found, usual)
     counts = found.result.counts
     assert counts["forwards"] == IMAGES + counts["redone"]
-    assert counts["redone"] == 4, "the share whose maps were lost; the one it died over was never counted"
+    assert counts["redone"] == 4, "the shard whose maps were lost; the one it died over was never counted"
     assert caplog.text.count("died over images") == 1
 
 

@@ -15,7 +15,7 @@ from soco_datasets.downstream.schedules import half_cosine
 from soco_datasets.downstream.training import (
     Checkpointing,
     OptimizerConfig,
-    Recipe,
+    TrainingRecipe,
     TrainingResult,
     shuffled_batches,
     train,
@@ -52,7 +52,7 @@ def run(
         scale = float("nan") if step[0] - 1 in nan_at else 1.0
         return scale * ((found - inputs[rows, :1] - jitter) ** 2).mean()
 
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         OptimizerConfig(optimizer, weight_decay=0.01),
         lambda number: half_cosine(number, STEPS, 0.05, 1e-5),
         4,

@@ -127,6 +127,62 @@ def test_adding_one_by_one_and_in_batches(metric):
     assert metric.compute(predictions=POINTS[:3], references=dataset.select(range(3)), **CENTERED) == want
 
 
+@pytest.mark.parametrize("names", [("prediction", "reference"), ("predictions", "references")])
+def test_one_pair_is_added_under_either_name(metric, names):
+    for points, row in zip(POINTS, PAIRS_SOC, strict=True):
+        metric.add(**dict(zip(names, (points, row), strict=True)))
+    assert metric.compute(**CENTERED) == flat(small_table(), "soc")
+    for method in (metric.add, metric.add_batch):
+        with pytest.raises(UsageError, match="Unknown input of the metric 'sources'"):
+            method(predictions=POINTS, references=PAIRS_SOC, sources=[])
+
+
+def test_predictions_as_a_model_gives_them(metric):
+    import torch
+
+    want = flat(small_table(), "soc")
+    tensors = [torch.tensor(points, dtype=torch.float64).reshape(-1, 2) for points in POINTS]
+    for given in (
+        [tensor.requires_grad_() for tensor in tensors],
+        [list(tensor) for tensor in tensors],
+        [[list(point) for point in tensor] for tensor in tensors],
+        [tuple(map(tuple, tensor.tolist())) for tensor in tensors],
+    ):
+        assert metric.compute(predictions=given, references=PAIRS_SOC, **CENTERED) == want
+    rough = torch.tensor([[55.0, 60.0], [20.0, 10.0]])
+    pair_of_two = [pair("car/1", "car", {"wheel": [[50, 60]], "roof": [[20, 10]]}, box=[0, 0, 100, 80])]
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for kind in (torch.bfloat16, torch.float16, torch.float32, torch.int64):
+        for device in devices:
+            given = rough.to(device, kind)
+            for one in (given, list(given), given.unsqueeze(0)[0]):
+                found = metric.compute(predictions=[one], references=pair_of_two, alphas=[0.1], **CENTERED)
+                assert found["pck@0.1"] == 1.0
+    with pytest.raises(PredictionsError, match=r"predictions\[0\] \(car/1\).*meta"):
+        metric.compute(predictions=[rough.to("meta")], references=pair_of_two)
+
+
+def test_formats_and_transforms_of_references_are_the_models_affair(metric):
+    dataset = with_images()
+    plain = dataset.remove_columns("source_image")
+    want = flat(small_table(), "soc")
+
+    def broken(batch):
+        return {"pixel_values": [image.size for image in batch["source_image"]]}
+
+    for references in (
+        dataset.with_transform(broken),
+        dataset.with_format("torch", columns=["target_size"]),
+        plain.with_format("numpy"),
+        plain.with_format("torch"),
+        plain.with_format("torch")[:],
+        list(plain.with_format("torch")),
+        plain.with_format("arrow"),
+        plain.to_iterable_dataset().with_format("torch"),
+    ):
+        assert metric.compute(predictions=POINTS, references=references, **CENTERED) == want
+
+
 def test_extra_columns_and_images_are_ignored(metric):
     rows = [{**row, "source_image": object(), "candidate_points": None} for row in PAIRS_SOC]
     assert metric.compute(predictions=POINTS, references=rows, **CENTERED) == flat(small_table(), "soc")

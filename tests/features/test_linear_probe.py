@@ -1,4 +1,4 @@
-"""The linear probe: against the reference's own run, its arithmetic against a plain one, and what honest means."""
+"""The linear probe: against the reference's own run, its arithmetic against a plain one, and what held out means."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_each_image_is_forwarded_once_whatever_the_epochs(run: ProbeRun, countin
     assert run.record.counts["forwards"] == run.record.counts["decodes"] == len(data.image_ids())
 
 
-@pytest.mark.parametrize("variant", ["reference", "honest"])
+@pytest.mark.parametrize("variant", ["reference", "heldout"])
 def test_evaluating_with_the_saved_head_gives_the_probes_own_scores(
     run: ProbeRun, folder: DatasetFolder, tmp_path: Path, variant: str
 ) -> None:
@@ -154,17 +154,20 @@ def test_the_record_and_the_heads_on_disk(run: ProbeRun, tmp_path: Path) -> None
     assert {file.name for file in tmp_path.iterdir()} == {path.name, *(head.name for head in heads.values())}
     record = ProbeRecord.read(path)
     assert ProbeRecord.from_json(record.to_json()) == record
+    assert list(ProbeRecord.from_json(record.to_json().replace('"heldout"', '"honest"')).variants) == list(
+        record.variants
+    )
     for name, head in heads.items():
         loaded = load_head(head)
         assert record.variants[name]["head"] == {"file": head.name, "sha256": loaded.hash}
         assert loaded.metadata["probe"] == record.variants[name]["title"]
     assert [result["title"] for result in record.variants.values()] == [
-        "honest (selected on held-out train images)",
+        "heldout (selected on held-out train images)",
         "reference (selected on test)",
     ]
     with pytest.raises(PredictionsError, match="schema version 2"):
         ProbeRecord.from_json(record.to_json().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(PredictionsError, match="no probe record"):
+    with pytest.raises(PredictionsError, match="not a probe record"):
         ProbeRecord.from_json("{}")
     with pytest.raises(PredictionsError, match="lacks fields: recipe"):
         ProbeRecord.from_json(json.dumps({k: v for k, v in json.loads(record.to_json()).items() if k != "recipe"}))
@@ -180,10 +183,10 @@ def test_half_precision_features_on_disk(data: ProbeData, folder: DatasetFolder,
     assert evaluation.result.metrics["soc_probe"]["keypoint"] == own["keypoint"]
 
 
-# The honest variant
+# The held-out variant
 
 
-def test_honest_training_never_sees_a_held_out_image_nor_the_test_split(data: ProbeData, run: ProbeRun) -> None:
+def test_heldout_training_never_sees_a_held_out_image_nor_the_test_split(data: ProbeData, run: ProbeRun) -> None:
     held = data.held_out
     assert held is not None
     assert held.train.image_ids().isdisjoint(held.images)
@@ -192,12 +195,12 @@ def test_honest_training_never_sees_a_held_out_image_nor_the_test_split(data: Pr
 
     half = np.arange(len(data.test)) % 2 == 0
     other = run_probe(oracle_extractor(), dataclasses.replace(data, test=data.test.where(half)), RECIPE)
-    changed, result = other.record.variants["honest"], run.record.variants["honest"]
+    changed, result = other.record.variants["heldout"], run.record.variants["heldout"]
     assert changed["metrics"]["test"] != result["metrics"]["test"]
     assert {key: changed[key] for key in ("epochs", "selected_epoch", "holdout")} == {
         key: result[key] for key in ("epochs", "selected_epoch", "holdout")
     }
-    assert torch.equal(other.heads["honest"].layers[0][0], run.heads["honest"].layers[0][0])
+    assert torch.equal(other.heads["heldout"].layers[0][0], run.heads["heldout"].layers[0][0])
 
 
 def test_the_hold_out_is_by_category_and_by_seed_whatever_the_order_of_the_pairs(data: ProbeData) -> None:
@@ -353,7 +356,7 @@ def folder_without(folder: DatasetFolder, out: Path, *configs: str) -> DatasetFo
 def test_data_without_probe_pairs(folder: DatasetFolder, tmp_path: Path) -> None:
     with pytest.raises(DatasetFolderError, match=r"no train pairs for a probe \(config soc_probe\)"):
         read_probe_data(folder_without(folder, tmp_path / "a", "soc_probe", "cc_probe"))
-    with pytest.raises(DatasetFolderError, match=r"not cc_probe: an older version built it\. Build it again"):
+    with pytest.raises(DatasetFolderError, match=r"not cc_probe: it was built by an older version\. Build it again"):
         read_probe_data(folder_without(folder, tmp_path / "b", "cc_probe"))
 
 
@@ -365,10 +368,11 @@ def test_pairs_without_a_semantic_match_and_hold_outs_that_leave_nothing(
     few = data.train.where(np.arange(len(data.train)) < 2)
     with pytest.raises(UsageError, match=r"no pair with a semantic match is left to select by.*--variants reference"):
         hold_out(few, 0.25, seed=0)
-    with pytest.raises(UsageError, match="Did you mean 'honest'"):
-        read_probe_data(folder, ["honset"])
+    with pytest.raises(UsageError, match="Did you mean 'heldout'"):
+        read_probe_data(folder, ["heldot"])
     assert read_split(folder, "train").queries == data.train.queries
     assert read_probe_data(folder, ["reference"]).held_out is None
+    assert read_probe_data(folder, ["honest"]).variants == ("heldout",)  # its old name
 
 
 def test_the_features_of_a_store_are_read_not_written() -> None:

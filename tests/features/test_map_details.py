@@ -1,4 +1,4 @@
-"""What goes wrong silently in single families of `test_map_families`: tables, windows, ids of positions, loading a tower."""
+"""Error analysis silently in single families of `test_map_families`: tables, windows, ids of positions, loading a tower."""
 
 from __future__ import annotations
 
@@ -132,6 +132,18 @@ def test_a_tower_saved_alone_is_the_same(made: Path, tmp_path: Path) -> None:
     pixels = noise(224, 224)
     expected = load_backbone(made).forward(pixels)
     assert torch.equal(load_backbone(tmp_path / "tower", statistics="half").forward(pixels), expected)
+
+
+@of("qwen2_5_vl")
+def test_a_tower_that_transformers_4_57_saved_alone(made: Path, tmp_path: Path) -> None:
+    """It says `qwen2_5_vl`, the type of the whole model, and has the tower's fields at the top of its config."""
+    tower = tf.AutoModelForImageTextToText.from_pretrained(made).model.visual
+    tower.save_pretrained(tmp_path / "tower")
+    change_config(tmp_path / "tower", model_type="qwen2_5_vl", transformers_version="4.57.6")
+    for norm in ("none", "final"):
+        expected = load_backbone(made, norm=norm).forward(noise(224, 224))
+        found = load_backbone(tmp_path / "tower", statistics="half", norm=norm)
+        assert torch.equal(found.forward(noise(224, 224)), expected)
 
 
 @of("qwen3_vl")

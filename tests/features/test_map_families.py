@@ -6,14 +6,13 @@ Features are compared with what the whole models of `transformers`, `timm` and `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 import transformers as tf
-from helpers.tiny_map_models import MAP_MODELS, import_timm, make_map_model
+from helpers.tiny_map_models import import_timm
 
 from soco_datasets.errors import BackboneError
 from soco_datasets.features.backbones import load_backbone
@@ -167,15 +166,10 @@ CASES = {
         [32, 16, 8, 8], [32, 16, 8, 8], [8, 8, 4, 4], None, dift, 96, 1, grids=((6, 6), (10, 10), (5, 7))
     ),
 }
-every_kind = pytest.mark.parametrize("kind", CASES)
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] if kind == "stable_diffusion" else []) for kind in CASES]
+)
 Folder = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """kind -> its checkpoint, which no test may change."""
-    place = tmp_path_factory.mktemp("maps")
-    return cache(lambda kind: make_map_model(kind, place / kind.replace("/", "_")))
 
 
 def load(folder: Path, **options: Any) -> MapBackbone:
@@ -188,13 +182,9 @@ def noise(height: int, width: int, seed: int = 0, batch: int = 1) -> torch.Tenso
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def test_every_tiny_model_is_tested() -> None:
-    assert set(CASES) == set(MAP_MODELS)
-
-
 @every_kind
-def test_each_layer_is_where_and_what_the_whole_model_gives(folder: Folder, kind: str) -> None:
-    case, where = CASES[kind], folder(kind)
+def test_each_layer_is_where_and_what_the_whole_model_gives(tiny_model: Folder, kind: str) -> None:
+    case, where = CASES[kind], tiny_model(kind)
     pixels = noise(case.size, case.size, batch=2)
     with torch.inference_mode():
         raw, final = case.hand(where, pixels, case.size)
@@ -213,67 +203,9 @@ def test_each_layer_is_where_and_what_the_whole_model_gives(folder: Folder, kind
             assert final[-1].shape != raw[-1].shape or not torch.allclose(final[-1], raw[-1], atol=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("kind", "norm"),
-    [(kind, norm) for kind in CASES for norm in ("none", "final") if norm == "none" or CASES[kind].final],
-)
-def test_a_change_in_one_cell_moves_that_cells_feature_most(folder: Folder, kind: str, norm: str) -> None:
-    case = CASES[kind]
-    backbone = load(folder(kind), norm=norm, layer=case.layer)
-    cell, unit = backbone.resolution, backbone.patch_size
-    step = max(cell, backbone.size_multiple)
-    for rows, columns in case.grids:
-        if case.square and rows != columns:
-            continue
-        height, width = (-(-count * cell // step) * step for count in (rows, columns))
-        pixels = noise(height, width)
-        with torch.inference_mode():
-            before = backbone.forward(pixels)
-            assert before.shape == (1, backbone.channels, height // unit, width // unit)
-            last = (height // cell - 1, width // cell - 1)
-            for row, column in [(0, 0), (0, last[1]), (last[0], 0), last, (1, 2), (3, 1)]:
-                changed = pixels.clone()
-                spot = changed[..., row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
-                spot.copy_(noise(cell, cell, seed=1))
-                moved = (backbone.forward(changed) - before).norm(dim=1)[0]
-                top, left = divmod(int(moved.argmax()), moved.shape[1])
-                assert (top * unit // cell, left * unit // cell) == (row, column), f"{rows}x{columns}"
-
-
 @every_kind
-def test_runs_are_bit_equal_whatever_ran_before(folder: Folder, kind: str) -> None:
-    case = CASES[kind]
-    first, second = (load(folder(kind), layer=case.layer) for _ in range(2))
-    step = max(first.resolution, first.size_multiple)
-    sides = [4 * step, 5 * step, 4 * step]
-    images = [noise(side, side, seed=side) for side in sides]
-    with torch.inference_mode():
-        alone = second.forward(images[0])
-        together = [first.forward(image) for image in images]
-        assert torch.equal(together[0], alone)
-        assert torch.equal(together[2], alone)
-        batch = first.forward(torch.cat([images[0], images[0].flip(-1)]))
-    torch.testing.assert_close(batch[:1], alone, atol=2e-5, rtol=1e-4)
-    assert not torch.allclose(batch[0], batch[1], atol=1e-2)
-    assert not any(module._forward_hooks for module in first.module.modules())
-
-
-@every_kind
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_stays_close(folder: Folder, kind: str, dtype: str) -> None:
-    case, where = CASES[kind], folder(kind)
-    backbone = load(where, layer=case.layer)
-    pixels = noise(2 * case.size, 2 * case.size) - 0.5
-    with torch.inference_mode():
-        full = backbone.forward(pixels)
-        half = load(where, layer=case.layer, dtype=dtype).forward(pixels)
-    assert half.dtype == getattr(torch, dtype)
-    assert torch.nn.functional.cosine_similarity(full, half.float(), dim=1).mean() > 0.97
-
-
-@every_kind
-def test_sizes_and_layers_that_do_not_fit_are_refused(folder: Folder, kind: str) -> None:
-    case, where = CASES[kind], folder(kind)
+def test_sizes_and_layers_that_do_not_fit_are_refused(tiny_model: Folder, kind: str) -> None:
+    case, where = CASES[kind], tiny_model(kind)
     backbone = load(where, layer=case.layer)
     multiple = backbone.size_multiple
     for shape in [(1, 3, 4 * multiple + 2, 4 * multiple), (1, 1, multiple, multiple), (3, multiple, multiple)]:
@@ -289,8 +221,8 @@ def test_sizes_and_layers_that_do_not_fit_are_refused(folder: Folder, kind: str)
 
 
 @every_kind
-def test_the_extractor_snaps_800_and_records_what_decides(folder: Folder, kind: str) -> None:
-    backbone = load(folder(kind), layer=CASES[kind].layer)
+def test_the_extractor_snaps_800_and_records_what_decides(tiny_model: Folder, kind: str) -> None:
+    backbone = load(tiny_model(kind), layer=CASES[kind].layer)
     extractor = DenseFeatureExtractor(backbone, 800)
     assert extractor.size == {28: 812}.get(backbone.size_multiple, 800)
     assert extractor.grid * backbone.patch_size == extractor.size

@@ -14,12 +14,12 @@ from helpers.loopback_hub import LoopbackHub
 from helpers.shared_data import DATA
 from helpers.tiny_models import TOKEN_MODELS
 
+from soco_datasets.benchmarks.soco.paper import headline, paper_scores
 from soco_datasets.errors import BackboneError, UsageError
 from soco_datasets.features.backbones import load_backbone, own_statistics, preflight
 from soco_datasets.features.families import ADAPTERS, family_of
 from soco_datasets.features.model_list import BACKBONES, ID_CHECKED, BackboneSpec, listed
 from soco_datasets.features.preprocess import NAMED_STATISTICS
-from soco_datasets.benchmarks.soco.paper import headline, paper_scores
 
 # Table r5 of the paper.
 NAMES = [
@@ -245,7 +245,9 @@ class TestByName:
 
     def test_statistics_of_the_paper_and_of_the_checkpoint(self, cache: Path) -> None:
         folder = self.put(cache, "siglip_b16", "siglip")
-        assert load_backbone("siglip_b16").statistics.std == (0.5, 0.5, 0.5)
+        assert load_backbone("siglip_b16").statistics == NAMED_STATISTICS["imagenet"]
+        assert load_backbone("siglip_b16", recipe="checkpoint").statistics.std == (0.5, 0.5, 0.5)
+        assert load_backbone("siglip_b16", statistics="checkpoint").statistics.std == (0.5, 0.5, 0.5)
         assert load_backbone("siglip_b16", statistics="paper").statistics == NAMED_STATISTICS["imagenet"]
         assert own_statistics("siglip_b16").mean == (0.5, 0.5, 0.5)
         with pytest.raises(UsageError, match="Which statistics the paper takes"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from soco_datasets.errors import UsageError
-from soco_datasets.features.resampling import resample_pixels
+from soco_datasets.features.pixel_filters import resample_pixels
 from soco_datasets.features.transforms import (
     Crop,
     CropBox,
@@ -61,7 +61,7 @@ def test_sizes_are_those_of_the_pixels_and_points_come_back(transform: InputTran
     content = (pixels.shape[1], pixels.shape[0])
     left, top, right, bottom = transform.zero_padding(content)
     assert transform.size((width, height)) == (content[0] + left + right, content[1] + top + bottom)
-    assert 0 <= right - left <= 1 and 0 <= bottom - top <= 1
+    assert {right - left, bottom - top} <= {0, 1}
     points = np.random.default_rng(1).uniform(-10, 100, (7, 2))
     there = transform.point_map((width, height))
     np.testing.assert_allclose(there.inverse(there(points)), points, atol=1e-9)
@@ -72,9 +72,7 @@ def test_sizes_are_those_of_the_pixels_and_points_come_back(transform: InputTran
 
 @settings(max_examples=30, deadline=None)
 @given(first=transforms(), second=STEPS, width=SIDES, height=SIDES)
-def test_a_composition_maps_points_through_both(
-    first: InputTransform, second: Step, width: int, height: int
-) -> None:
+def test_a_composition_maps_points_through_both(first: InputTransform, second: Step, width: int, height: int) -> None:
     first = InputTransform(tuple(step for step in first.steps if not isinstance(step, PadToMultiple)))
     middle = first.size((width, height))
     if isinstance(second, Crop) and min(middle) < 20:

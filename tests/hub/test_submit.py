@@ -155,7 +155,7 @@ OTHER_DATA = {"id": "GenIntelLab/SOCO", "revision": "v0", "content_hash": "a" * 
     [
         (spoil_number, "the record is not what its predictions give"),
         (in_percent, "wrong unit"),
-        (without_predictions, "is not there"),
+        (without_predictions, "is missing"),
         (made(tasks=("cc", "soc")), "incomplete: it lacks the task\\(s\\) cross_soc"),
         (made(dataset=OTHER_DATA), "evaluated on other data: GenIntelLab/SOCO"),
         (
@@ -195,7 +195,7 @@ def test_nothing_is_sent_of_a_result_that_does_not_fit(hub: LoopbackHub, tmp_pat
         (("--model-repo", "lab/nobody"), TOKEN, "--create-model-repo"),
         (("--model-repo", "lab/hidden"), "hf_aliceSecret", "is private"),
         (("--artifacts", "lab/theirs"), TOKEN, "Give --artifacts YOU/NAME"),
-        (("--artifacts", "bob/secret"), TOKEN, "nobody could recompute"),
+        (("--artifacts", "bob/secret"), TOKEN, "could not be recomputed"),
         (("--artifacts", BENCHMARK), TOKEN, "benchmark itself"),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_dataset_that_is_no_leaderboard_is_refused(hub: LoopbackHub, tmp_path:
     other = run_soco(
         hub, tmp_path, "submit", result, "--model-repo", MODEL, "--dataset-repo", "lab/other", check=False, token=TOKEN
     )
-    assert "is no SOCO leaderboard" in other.stderr
+    assert "is not a SOCO leaderboard" in other.stderr
     assert nothing_was_sent(hub)
 
 

@@ -19,9 +19,9 @@ from PIL import Image
 from soco_datasets.data.pairs import PairIndex
 from soco_datasets.data.queries import pair_queries
 from soco_datasets.data.schema import CONFIGS
-from soco_datasets.errors import DatasetFolderError
+from soco_datasets.errors import DatasetFolderError, UsageError
+from soco_datasets.loading.dataset import expand_pairs
 from soco_datasets.loading.feature_types import StoredImage
-from soco_datasets.loading.splits import expand_pairs
 
 PAIR_SPLITS = [("soc", "test"), ("soc", "all"), ("cross_cc", "all"), ("soc_geo", "all")]
 
@@ -297,16 +297,137 @@ assert "soco_datasets" not in sys.modules
     assert out.splitlines() == expected
 
 
-def test_numbers_of_pairs_never_pass_for_values(load: Callable[..., Any]) -> None:
-    dataset = load("soc", "all")
-    for misuse in (
-        lambda: dataset.sort("pair_id"),
-        lambda: dataset.unique("source_category"),
-        lambda: dataset.cast_column("pair_id", Value("string")),
-        lambda: dataset.cast_column("source_image", datasets.Image(decode=False)),
-    ):
-        with pytest.raises((TypeError, NotImplementedError)):
-            misuse()
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda ds: ds.sort("pair_id"),
+        lambda ds: ds.sort(["n", "pair_group"], reverse=True),
+        lambda ds: ds.unique("keypoints"),
+        lambda ds: ds.unique(column="pair_group"),
+        lambda ds: ds.class_encode_column("pair_group"),
+        lambda ds: ds.align_labels_with_mapping({"car": 0}, "pair_group"),
+        lambda ds: ds.cast_column("pair_id", Value("string")),
+        lambda ds: ds.cast_column("source_image", datasets.Image(decode=False)),
+        lambda ds: ds.cast(datasets.Features({name: Value("string") for name in ds.column_names})),
+        lambda ds: ds.add_item({"pair_id": "x"}),
+        lambda ds: ds.with_format("polars"),
+        lambda ds: ds.with_format("arrow").map(lambda table: table, batched=True),
+    ],
+)
+def test_what_cannot_work_on_numbers_of_pairs_names_the_way_out(
+    load: Callable[..., Any], misuse: Callable[[Dataset], object]
+) -> None:
+    dataset = load("soc", "all").map(lambda row: {"n": 1}).select([0, 2, 1])
+    with pytest.raises(UsageError, match=r"call soco_datasets\.expand_pairs"):
+        misuse(dataset)
+
+
+def exported(pairs: Dataset, tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows as each export has them, read back by what is not ours."""
+    import sqlite3
+
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    pairs.to_parquet(tmp_path / "x.parquet")
+    pairs.save_to_disk(tmp_path / "saved")
+    kept = pairs.remove_columns([name for name in pairs.column_names if name != "pair_id" and name != "pair_group"])
+    kept.to_csv(tmp_path / "x.csv")
+    kept.to_json(tmp_path / "x.json")
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        kept.to_sql("pairs", database)
+        sql = pd.read_sql("select * from pairs", database)
+    return {
+        "parquet": pq.read_table(tmp_path / "x.parquet").to_pylist(),
+        "saved": load_from_disk(tmp_path / "saved").with_format("arrow")[:].to_pylist(),
+        "pandas": pairs.to_pandas().to_dict("records"),
+        "batches": pd.concat(pairs.to_pandas(batch_size=1, batched=True)).to_dict("records"),
+        "dict": pd.DataFrame(pairs.to_dict()).to_dict("records"),
+        "list": pairs.to_list(),
+        "csv": pd.read_csv(tmp_path / "x.csv").to_dict("records"),
+        "json": pd.read_json(tmp_path / "x.json", lines=True).to_dict("records"),
+        "sql": sql.to_dict("records"),
+    }
+
+
+@pytest.mark.parametrize("change", ["none", "select", "map", "shuffle", "filter", "rename"])
+def test_every_export_gives_values_and_images(
+    load: Callable[..., Any], pairs: Dataset, tmp_path: Path, change: str
+) -> None:
+    chosen = {
+        "none": lambda: pairs,
+        "select": lambda: pairs.select([2, 0]),
+        "map": lambda: pairs.map(lambda row: {"n": 7}).select(range(2)),
+        "shuffle": lambda: pairs.shuffle(seed=1).take(2),
+        "filter": lambda: pairs.filter(lambda row: row["pair_id"] == pairs[1]["pair_id"]),
+        "rename": lambda: pairs.rename_column("target_image", "goal").train_test_split(0.5, seed=0)["test"],
+    }[change]()
+    for kind, rows in exported(chosen, tmp_path).items():
+        assert len(rows) == len(chosen), kind
+        for row, expected in zip(rows, chosen, strict=True):
+            assert (row["pair_id"], row["pair_group"]) == (expected["pair_id"], expected["pair_group"]), kind
+            if kind in ("csv", "json", "sql"):
+                continue
+            assert np.array_equal(np.stack(row["source_points"]), expected["source_points"]), kind
+            picture = Image.open(io.BytesIO(row["source_image"]["bytes"])).convert("RGB")
+            np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected["source_image"]))
+
+
+@pytest.mark.parametrize("change", ["none", "take", "columns", "filter", "iterable"])
+def test_exports_of_streams_give_values_and_images(
+    load: Callable[..., Any], pairs: Dataset, tmp_path: Path, change: str
+) -> None:
+    import pyarrow.parquet as pq
+
+    stream = load(pairs.info.config_name, str(pairs.split), streaming=True)
+    chosen = {
+        "none": lambda: stream,
+        "take": lambda: stream.take(2),
+        "columns": lambda: stream.remove_columns(["target_image"]).take(1),
+        "filter": lambda: stream.filter(lambda row: row["pair_id"] == pairs[1]["pair_id"]),
+        "iterable": lambda: pairs.select([1, 0]).to_iterable_dataset(),
+    }[change]()
+    rows = list(chosen)
+    chosen.to_parquet(tmp_path / "x.parquet")
+    for found in (chosen.to_pandas().to_dict("records"), pq.read_table(tmp_path / "x.parquet").to_pylist()):
+        assert len(found) == len(rows)
+        for one, row in zip(found, rows, strict=True):
+            assert (one["pair_id"], one["pair_group"]) == (row["pair_id"], row["pair_group"])
+            picture = Image.open(io.BytesIO(one["source_image"]["bytes"])).convert("RGB")
+            np.testing.assert_array_equal(np.asarray(picture), np.asarray(row["source_image"]))
+
+
+def test_exports_of_many_rows_stop_and_name_the_way_out(
+    load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soco_datasets.loading.dataset.MOST_ROWS", 2)
+    for export in ("to_pandas", "to_dict", "to_list", "to_csv", "to_json", "to_parquet", "save_to_disk", "push_to_hub"):
+        arguments = () if export in ("to_pandas", "to_dict", "to_list") else (str(tmp_path / export),)
+        with pytest.raises(UsageError, match=r"call soco_datasets\.expand_pairs"):
+            getattr(load("soc", "all"), export)(*arguments)
+        assert not (tmp_path / export).exists()
+    with pytest.raises(UsageError, match=r"split 'all': save_to_disk would write out 15 rows"):
+        load("soc").save_to_disk(tmp_path / "dict")
+    expanded = expand_pairs(load("soc", "all"), embed_images=True)
+    assert len(expanded.to_pandas()) == 15
+    assert expanded.to_pandas()["pair_id"].tolist() == load("soc", "all")["pair_id"][:]
+
+
+def test_all_splits_of_a_config_are_saved_together(load: Callable[..., Any], tmp_path: Path) -> None:
+    for number, splits in enumerate((load("soc"), load("soc").map(lambda row: {"n": 1}))):
+        splits.save_to_disk(tmp_path / str(number))
+        back = load_from_disk(tmp_path / str(number))
+        assert {name: len(split) for name, split in back.items()} == {"test": 3, "all": 15}
+        assert back["test"].features == back["all"].features
+        assert type(back["all"].features["source_image"]) is datasets.Image
+        assert all(same_rows(row, splits["all"][i]) for i, row in enumerate(back["all"]))
+
+
+def test_what_is_stored_and_cannot_be_written_out_is_refused(load: Callable[..., Any], tmp_path: Path) -> None:
+    both = concatenate_datasets([load("soc", "all"), load("soc", "all")])
+    with pytest.raises(UsageError, match=r"call soco_datasets\.expand_pairs"):
+        both.save_to_disk(tmp_path / "x")
+    assert expand_pairs(both)["pair_id"][:] == load("soc", "all")["pair_id"][:] * 2
 
 
 def test_nothing_is_decoded_before_it_is_asked_for(load: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
@@ -339,7 +460,7 @@ def test_streams(load: Callable[..., Any], pairs: Dataset) -> None:
 
     config = pairs.info.config_name
     stream = load(config, str(pairs.split), streaming=True)
-    assert stream.features == pairs.features
+    assert stream.features == expand_pairs(pairs).features
     assert str(stream.split) == str(pairs.split)
     rows = list(stream)
     assert len(rows) == len(pairs)
@@ -399,7 +520,7 @@ def test_map_that_only_looks_at_images_stores_no_new_ones(load: Callable[..., An
         again = mapped.map(lambda row: {"two": look(row)["sum"]})
         assert again["sum"][:] == again["two"][:]
         assert all(same_rows(row[column], dataset[i][column]) for i, row in enumerate(again))
-        stored = again.with_format("arrow")[:][column].to_pylist()
+        stored = again.data[column].to_pylist()
         if config == "images":
             originals = [jpeg(i) for i in IMAGE_IDS if i != ROTATED]
             assert [cell["bytes"] for cell in stored if cell["bytes"] in originals] == originals

@@ -29,6 +29,99 @@ def test_either_order_of_imports(run_python: Callable[..., str], folder: Path, o
     assert out.split("\n")[0] == "3 (48, 32)"
 
 
+SNAPSHOT = """
+import datasets, evaluate, fsspec, PIL.Image, PIL.JpegImagePlugin, PIL.ImageFile, pyarrow, pyarrow.parquet, sys, types
+import datasets.inspect, datasets.load, datasets.features.image, datasets.features.features, datasets.table
+import evaluate.evaluation_suite
+
+def snapshot():
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("datasets", "evaluate", "fsspec", "PIL", "pyarrow") and module is not None:
+            for attribute, value in list(vars(module).items()):
+                found[name, attribute] = value
+                if isinstance(value, type) and value.__module__ == name:
+                    found |= {(name, attribute, inner): part for inner, part in list(vars(value).items())}
+    return found
+
+def changed(before, after):
+    same_modules = {key: value for key, value in before.items() if key in after}
+    return sorted(
+        ".".join(key) for key, value in same_modules.items()
+        if after[key] is not value and not key[1].startswith("_") and not isinstance(value, (int, str, float))
+    ) + sorted(".".join(key) for key in before.keys() - after.keys())
+"""
+
+
+def test_nothing_of_the_libraries_changes_but_the_two_factories(run_python: Callable[..., str], folder: Path) -> None:
+    code = f"""{SNAPSHOT}
+before = snapshot()
+features = dict(datasets.features.features._FEATURE_TYPES)
+import soco_datasets
+print(changed(before, snapshot()))
+from datasets import load_dataset
+print(load_dataset("soco", "soc", split="all", data_dir={str(folder)!r})[0]["source_image"].mode)
+evaluate.load("soco_pck")
+load_dataset("soco", "soc", split="test", data_dir={str(folder)!r}).select([0]).to_pandas()
+print(changed(before, snapshot()))
+for name, function in (("accuracy-of-nobody", evaluate.load), ("nobody/nothing", load_dataset)):
+    try:
+        function(name)
+    except Exception as error:
+        print(type(error).__name__)
+soco_datasets.unregister()
+print(changed(before, snapshot()), features == datasets.features.features._FEATURE_TYPES)
+try:
+    load_dataset("soco", "soc")
+except Exception as error:
+    print(type(error).__name__)
+print(len(soco_datasets.load_dataset("soc", split="test", data_dir={str(folder)!r})), soco_datasets.load_metric().name)
+print(changed(before, snapshot()))
+soco_datasets.register()
+print(len(load_dataset("soco", "soc", split="all", data_dir={str(folder)!r})))
+"""
+    factories = [
+        "datasets.inspect.dataset_module_factory",
+        "datasets.load.dataset_module_factory",
+        "evaluate.evaluation_suite.evaluation_module_factory",
+        "evaluate.inspect.evaluation_module_factory",
+        "evaluate.loading.evaluation_module_factory",
+    ]
+    assert run_python(code).splitlines() == [
+        str(factories), "RGB", str(factories), "FileNotFoundError", "ConnectionError", "[] True", "ConnectionError",
+        "3 soco_pck", "[]", "15",
+    ]  # fmt: skip
+
+
+def test_libraries_imported_after_unregister_stay_as_they_are(run_python: Callable[..., str], folder: Path) -> None:
+    code = f"""
+import soco_datasets
+soco_datasets.unregister()
+import datasets.inspect, datasets.load
+print(type(datasets.load.dataset_module_factory).__name__, type(datasets.inspect.dataset_module_factory).__name__)
+pairs = soco_datasets.load_dataset("soc", "test", {str(folder)!r})
+print(pairs[0]["source_image"].mode, sorted(soco_datasets.load_dataset("soc", data_dir={str(folder)!r})))
+print(next(iter(soco_datasets.load_dataset("soc", "all", {str(folder)!r}, streaming=True)))["source_image"].mode)
+print(len(soco_datasets.load_dataset("soc", "all", {str(folder)!r}, min_shared=6, keep_in_memory=True)))
+"""
+    out = run_python(code).splitlines()
+    assert out[:3] == ["function function", "RGB ['all', 'test']", "RGB"]
+    assert int(out[3]) < 15
+
+
+def test_the_forgotten_import_after_a_good_load(run_python: Callable[..., str], folder: Path) -> None:
+    load = f'load_dataset("soco", "soc", split="test", data_dir={str(folder)!r})'
+    assert run_python(f"import soco_datasets\nfrom datasets import load_dataset\nprint(len({load}))") == "3\n"
+    code = f"""
+from datasets import load_dataset
+try:
+    {load}
+except Exception as error:
+    print(type(error).__name__, "soco" in str(error))
+"""
+    assert run_python(code) == "ConnectionError True\n"
+
+
 def test_importing_is_light(run_python: Callable[..., str]) -> None:
     out = run_python(
         """

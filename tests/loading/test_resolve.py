@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny_folder import write_manifest
 
 from soco_datasets.benchmarks.resolve import cache_root, cached_folder, find_data, resolve_data
-from soco_datasets.errors import DataNotFoundError, DatasetFolderError, UsageError
+from soco_datasets.errors import DataNotFoundError, DatasetFolderError, SocoError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,30 @@ def test_order_is_data_dir_then_soco_home_then_cache(
     assert resolve_data(folder) == folder.resolve()
 
 
+def test_a_built_folder_called_soco_in_the_working_directory_comes_first(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from soco_datasets import load_dataset
+
+    monkeypatch.chdir(tmp_path)
+    home = Path(shutil.copytree(folder, tmp_path / "home"))
+    monkeypatch.setenv("SOCO_HOME", str(home))
+    (tmp_path / "soco").mkdir()
+    for manifest in ("{}", "[]", "no json", '{"format": "web"}'):
+        (tmp_path / "soco" / "manifest.json").write_text(manifest)
+        assert find_data() == home  # a folder of something else is passed over
+    shutil.rmtree(tmp_path / "soco")
+    shutil.copytree(folder, tmp_path / "soco")
+    assert find_data() == resolve_data() == tmp_path / "soco"
+    pairs = load_dataset("soc", split="test", cache_dir=tmp_path / "hf")
+    monkeypatch.chdir("/")
+    assert pairs[0]["source_image"].mode == "RGB"
+    assert str(tmp_path / "soco").removeprefix("/") in pairs.data["source_image"][0]["path"].as_py()
+    assert resolve_data() == home
+    monkeypatch.chdir(tmp_path)
+    assert resolve_data(home) == home
+
+
 def test_cache_lies_in_the_hugging_face_home_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_root() == tmp_path / "cache"
     monkeypatch.delenv("SOCO_CACHE")
@@ -50,6 +74,13 @@ def test_nothing_found_names_the_three_ways(tmp_path: Path) -> None:
         assert part in message
     assert message.endswith("HF_HUB_OFFLINE is set")
     assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_cache_that_cannot_be_written_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SOCO_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(SocoError, match=r"Cannot write .*is a file.*SOCO_CACHE"):
+        resolve_data("mini")
 
 
 def test_network_failure_gives_its_reason_in_short(run_python: Callable[..., str], tmp_path: Path) -> None:

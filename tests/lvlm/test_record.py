@@ -121,15 +121,21 @@ def test_questions_are_compared_with_the_dataset() -> None:
         (lambda fields: fields.update(soco_lvlm_scores=1), "soco_lvlm_scores is 1"),
         (lambda fields: fields.pop("device"), "unknown or lacks fields: device"),
         (lambda fields: fields.update(created="yesterday"), "created must be a UTC time"),
-        (lambda fields: fields["counts"]["vis"].update(rows=-1), "whole numbers"),
-        (lambda fields: fields["counts"].update(desc={}), "count their rows"),
-        (lambda fields: fields["counts"]["vis"].pop("rows"), "groups, rows and unanswered"),
-        (lambda fields: fields["protocol"]["settings"]["vis"].update(markers="red"), "markers and bootstrap"),
-        (lambda fields: fields.update(bootstrap=[]), "markers and bootstrap"),
-        (lambda fields: fields.update(protocol={"settings": {"vis": 3}}), "malformed"),
+        (lambda fields: fields["counts"]["vis"].update(rows=-1), "counts/vis/rows must be 0 or more"),
+        (lambda fields: fields["counts"].update(desc=fields["counts"]["vis"]), "count their rows"),
+        (lambda fields: fields["counts"]["vis"].pop("rows"), "counts/vis/rows is missing"),
+        (
+            lambda fields: fields["protocol"]["settings"]["vis"].update(markers="red"),
+            "settings/vis/markers must be a mapping",
+        ),
+        (lambda fields: fields.update(bootstrap=[]), "bootstrap must be a mapping"),
+        (lambda fields: fields.update(protocol={"settings": {"vis": 3}}), "settings/vis must be a mapping"),
         (lambda fields: fields["parsers"]["paper"]["settings"].clear(), "must have scores of vis"),
         (lambda fields: fields["parsers"]["paper"]["settings"]["vis"]["overall"].update(circular=34.2), "wrong unit"),
-        (lambda fields: fields["parsers"]["paper"]["settings"]["vis"].pop("overall"), "malformed"),
+        (
+            lambda fields: fields["parsers"]["paper"]["settings"]["vis"].pop("overall"),
+            "settings/vis/overall is missing",
+        ),
     ],
 )
 def test_malformed_records_are_refused(change, said: str) -> None:
@@ -227,7 +233,7 @@ def test_where_answers_come_from(tmp_path: Path) -> None:
     assert killed.versions == {}
     assert killed.created > "2026-02-02"
     run_record_path(path).write_text("{}")
-    with pytest.raises(PredictionsError, match="no record of a run"):
+    with pytest.raises(PredictionsError, match="not a record of a run"):
         header_of(path)
 
 

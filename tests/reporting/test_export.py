@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.reporting.export import Column, ReportTable, to_csv, to_latex, to_markdown, write_tables
-from soco_datasets.reporting.style import clean
+from soco_datasets.utils.text import clean
 
 NAMES = st.text(max_size=12) | st.sampled_from(
     ["a|b", "a\\|b", "\\", "x & y_z", "</td>", "50 %", "$x^2$", "~#{}", "\n", "=1+1", "@a", "-b", "-1", "=1"]

@@ -13,8 +13,9 @@ from PIL import Image
 
 from soco_datasets.errors import UsageError
 from soco_datasets.reporting import plots
-from soco_datasets.reporting.style import clean, css_names
+from soco_datasets.reporting.style import css_names
 from soco_datasets.reporting.svg import inline_svg, picture
+from soco_datasets.utils.text import clean
 
 CATEGORIES = ["car", "ピアノ", "$x_1$", "_hidden", "tea & <b>coffee</b>", "car2"]
 PARENTS = {"car": "transportation", "car2": "transportation", "ピアノ": "hand-held"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ def scores(pck: float) -> dict[str, Any]:
 
 def probe_of(result: EvaluationResult, **changes: Any) -> ProbeRecord:
     """A probe of the features of a result, trained on another device: 0.2 before, 0.4 and 0.3 after."""
-    variants = {name: {"metrics": {"test": scores(pck)}} for name, pck in (("reference", 0.4), ("honest", 0.3))}
+    variants = {name: {"metrics": {"test": scores(pck)}} for name, pck in (("reference", 0.4), ("heldout", 0.3))}
     fields: dict[str, Any] = {
         "model": {**result.model, "device": "elsewhere"},
         "dataset": result.dataset,
@@ -36,7 +35,7 @@ def probe_of(result: EvaluationResult, **changes: Any) -> ProbeRecord:
         "versions": {},
         "device": "elsewhere",
         "counts": {},
-        "created": "",
+        "created": "2026-01-31T12:00:00+00:00",
         "before": {"test": scores(0.2)},
         "variants": variants,
     }
@@ -67,12 +66,12 @@ def test_the_protocols_of_a_model_stand_in_one_row() -> None:
         for reduction, by_alpha in plain.metrics["soc"].items()
     }
     metrics = {**plain.metrics, "soc_soft": plain.metrics["cc"], "soc_geo": geo}
-    ours, other = dataclasses.replace(plain, metrics=metrics), record(["car", "bus"], "other", seed=1)
+    ours, other = plain.replace(metrics=metrics), record(["car", "bus"], "other", seed=1)
     table = tables_of(ours, other, probes={0: probe_of(ours)})["protocols"]
     first, second = rows_of(table)
     assert first["SOC"] == 100 * plain.metrics["soc"]["pair"]["0.1"]["overall"]["pck"]
     assert first["SOC soft"] == 100 * plain.metrics["cc"]["pair"]["0.1"]["overall"]["pck"]
-    linear = [first[name] for name in ("SOC linear (untrained)", "SOC linear", "SOC linear (honest)")]
+    linear = [first[name] for name in ("SOC linear (untrained)", "SOC linear", "SOC linear (held out)")]
     assert linear == pytest.approx([20, 40, 30])
     assert (first["SOC-geo"], first["SOC-geo: random"]) == (70, 25)
     printed = [first[f"{title} in the paper"] for title in ("SOC", "SOC soft", "SOC linear", "SOC-geo")]
@@ -90,7 +89,7 @@ def test_with_soc_alone_there_is_no_table_of_protocols() -> None:
 def test_the_summary_has_the_average_of_the_three_tasks() -> None:
     ours, lacking = record(["car", "bus"], "dinov2_b14"), record(["car", "bus"], "less", seed=1)
     parts = [ours.metrics[task]["pair"]["0.1"]["overall"]["pck"] for task in ("cc", "soc", "cross_soc")]
-    lacking = dataclasses.replace(lacking, metrics={"soc": lacking.metrics["soc"]})
+    lacking = lacking.replace(metrics={"soc": lacking.metrics["soc"]})
     table = tables_of(ours, lacking)["summary"]
     first, second = rows_of(table)
     assert first["average"] == pytest.approx(100 * sum(parts) / 3)
@@ -118,7 +117,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
     probe_of(result).write(tmp_path / "m.probe.json")
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert '<section id="protocols"' in page
-    assert "SOC linear (honest)" in page
+    assert "SOC linear (held out)" in page
     assert "40.00" in (tmp_path / "out" / "tables" / "protocols.csv").read_text()
     changes = (
         {"model": {**result.model, "layer": 3}},
@@ -129,7 +128,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
         probe_of(result, **change).write(tmp_path / "m.probe.json")
         page = write_report([path], tmp_path / "out")[0].read_text()
         assert "m.probe.json is left out" in page
-        assert "SOC linear (honest)" not in page
+        assert "SOC linear (held out)" not in page
 
 
 def test_probes_may_be_named_too(tmp_path: Path) -> None:
@@ -150,13 +149,13 @@ def test_a_damaged_probe_is_named(tmp_path: Path) -> None:
     whole = probe_of(EvaluationResult.read(path))
     damaged = tmp_path / "a.probe.json"
     for text, message in (
-        ("{}", "this is no probe record"),
-        (dataclasses.replace(whole, model=[]).to_json(), "the probe record's model must be a mapping"),
+        ("{}", "not a probe record"),
+        (whole.model_copy(update={"model": []}).to_json(), "the probe record's model must be a mapping"),
     ):
         damaged.write_text(text)
         with pytest.raises(PredictionsError, match=rf"a\.probe\.json: {message}"):
             write_report([path], tmp_path / "out")
-    damaged.write_text(dataclasses.replace(whole, variants={"honest": {"metrics": None}}).to_json())
+    damaged.write_text(whole.replace(variants={"heldout": {"metrics": None}}).to_json())
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert "SOC linear (untrained)" in page
-    assert "SOC linear (honest)" not in page
+    assert "SOC linear (held out)" not in page

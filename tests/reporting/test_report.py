@@ -143,7 +143,7 @@ def test_a_record_without_the_optional_parts_still_makes_a_page() -> None:
     protocol = dataclasses.replace(
         bare.protocol, scoring=ScoringConfig(bare.protocol.scoring.convention, (0.1,), reductions=("pair",))
     )
-    page = render_page([dataclasses.replace(bare, metrics=soc, protocol=protocol)])
+    page = render_page([bare.replace(metrics=soc, protocol=protocol)])
     sections = re.findall(r'<section id="(\w+)"', page)
     assert sections == ["summary", "categories", "numbers", "terms"]
     assert re.findall(r'<a href="#(\w+)"', page) == sections

@@ -107,3 +107,22 @@ def test_what_cannot_be_drawn_is_said(
     assert main(["view", str(data), *options, "--out", str(tmp_path / "view.png")]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [("--config", "soc"), ("--config", "soc", "--split", "all"), ("--config", "lvlm")])
+def test_the_cache_is_not_needed(data: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    import os
+    import subprocess
+    import sys
+
+    (tmp_path / "file").touch()
+    nowhere = str(tmp_path / "file" / "hf")
+    environment = {**os.environ, "HF_HOME": nowhere, "HF_DATASETS_CACHE": nowhere, "SOCO_CACHE": nowhere}
+    command = [sys.executable, "-m", "soco_datasets.cli", "view", str(data), *options, "--number", "1"]
+    run = subprocess.run([*command, "--out", str(tmp_path / "v.png")], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "v.png").stat().st_size > 1000
+    code = f"import soco_datasets as s; s.load_dataset('soc', data_dir={str(data)!r})"
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "SocoError" in run.stderr
+    assert "HF_HOME" in run.stderr

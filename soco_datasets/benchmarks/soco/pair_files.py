@@ -26,8 +26,8 @@ from ...data.release_types import (
     ImageView,
     PairRecord,
 )
-from .categories import normal_spelling
 from ..release_files import ReleaseFiles, read_error
+from .categories import normal_spelling
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {

@@ -14,6 +14,7 @@ from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
 from ...utils.files import progress
 from ..image_files import read_images
+from ..release_files import ReleaseFiles
 from .categories import supercategory_of
 from .descriptions import build_descriptions
 from .merge import (
@@ -26,7 +27,6 @@ from .merge import (
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import read_side_files
-from ..release_files import ReleaseFiles
 from .taxonomy_build import Observation, build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads

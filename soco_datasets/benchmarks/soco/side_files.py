@@ -19,8 +19,8 @@ from ...data.json_values import (
     nfc,
 )
 from ...data.release_types import ImageRecord, ImageView
-from .metadata import METADATA_FILE
 from ..release_files import ReleaseFiles, read_error
+from .metadata import METADATA_FILE
 from .view_fields import read_view
 
 _MOST_DEGREES = 3600.0  # further round than anybody turns

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...errors import DataNotFoundError, UsageError, unknown_name
 from ...utils.english import with_article
+from ...utils.paths import local_path
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 _LETTERS = "ABCD"
@@ -109,7 +110,7 @@ def load_template(path: str | Path | None = None) -> PromptTemplate:
     if path is None:
         return replace(DEFAULT_TEMPLATE, questions={})
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = local_path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataNotFoundError(f"The prompt template {path} cannot be read ({error}).") from error
     return _parse(text, str(path), DEFAULT_TEMPLATE.text)

@@ -173,7 +173,7 @@ def ray_rotations(rays: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def cuboid_corners(centers: Tensor, dimensions: Tensor, rotations: Tensor) -> Tensor:
+def predicted_corners(centers: Tensor, dimensions: Tensor, rotations: Tensor) -> Tensor:
     """(N, 8, 3) corners, in the order of `metrics.boxes3d`, of (N, 3), (N, 3) and (N, 3, 3); differentiable."""
     import torch
 
@@ -186,7 +186,7 @@ def cuboid_corners(centers: Tensor, dimensions: Tensor, rotations: Tensor) -> Te
 def corners_of(cuboids: Cuboids, intrinsics: Tensor) -> Tensor:
     """(N, 8, 3) corners of cuboids, meters."""
     centers = cuboid_centers(cuboids.pixels, cuboids.depths, intrinsics)
-    return cuboid_corners(centers, cuboids.dimensions, cuboids.rotations)
+    return predicted_corners(centers, cuboids.dimensions, cuboids.rotations)
 
 
 def cuboid_losses(found: Cuboids, true: Cuboids, intrinsics: Tensor, uncertainty: Tensor) -> dict[str, Tensor]:

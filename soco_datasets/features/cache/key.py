@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...utils.files import progress
-from ..transforms import soco_transform
 
 if TYPE_CHECKING:
     from ...data.images import ImageStore
@@ -41,7 +40,7 @@ def feature_key(
                 "A plug-in declares them with @plugin(weights=FILE). Or take --store auto, memory or none."
             )
     if plan is None:
-        kept: dict[str, Any] = {"transform": soco_transform(extractor.size).describe()}
+        kept: dict[str, Any] = {"transform": extractor.transform.describe()}
         model = _without(model, ("requested_size",))
     else:
         kept = {"transform": plan.transform.describe(), "maps": plan.maps, "vectors": plan.vectors}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from ...errors import BackboneError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Norm = Literal["none", "final"]
 Pooling = Literal["class", "mean"]
 NORMS: tuple[str, ...] = get_args(Norm)
+Positions = Literal["checkpoint", "antialiased", "offset", "sincos", "rotary_fixed"]
+POSITIONS: tuple[str, ...] = get_args(Positions)
+Activation = Literal["checkpoint", "gelu"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 DTYPES: tuple[str, ...] = ("float32", "float16", "bfloat16")
 
@@ -33,6 +36,8 @@ class LoadRequest:
         statistics: what the pixels given to `Backbone.forward` were normalized with.
         device: a torch device, known to be there.
         dtype: one of `DTYPES`; weights are read in float32 and then cast.
+        positions: how positions are fitted to the grid, one of `POSITIONS`.
+        activation: "checkpoint" = as config.json says, or "gelu" = exact GELU instead.
     """
 
     name: str
@@ -42,6 +47,8 @@ class LoadRequest:
     statistics: Statistics
     device: str
     dtype: str
+    positions: Positions = "checkpoint"
+    activation: Activation = "checkpoint"
 
     def identity(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The fields of the `Backbone` that say what was asked for and which files it came from."""
@@ -102,6 +109,10 @@ class Backbone(ABC):
         dtype: one of `DTYPES`.
         square_only: whether `forward` refuses H != W.
         pooling: what its global vector is: "class" (the class token of a block) or "mean" (over a block's patches).
+        recipe: which recipe it was loaded by, see `recipes.py`; "checkpoint" for a model that is not listed.
+        zero_padded: whether images keep the size asked for and zeros after the normalization fill the last cells up,
+            instead of a resize to the nearest multiple.
+        variant: how the recipe departs from the checkpoint's own network (positions, activation), JSON values.
         class_tokens: tokens at the front whose mean is the class vector; 0 where the model has none.
     """
 
@@ -124,6 +135,9 @@ class Backbone(ABC):
     square_only: bool = False
     pooling: Pooling = "mean"
     class_tokens: int = 0
+    recipe: str = "checkpoint"
+    zero_padded: bool = False
+    variant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:

@@ -31,6 +31,7 @@ class CLIPFamily(TokenFamily):
     forward_options: ClassVar = {"interpolate_pos_encoding": True}
     towers: ClassVar[Mapping[str, Mapping[str, str]]] = {"clip": {}, "metaclip_2": {}}
     unused = re.compile(r"^text_model\.|^(text_projection|visual_projection)\.|^logit_scale$|embeddings\.position_ids$")
+    position_rules = ("antialiased",)
     float32: ClassVar = {"embeddings": ("position_embedding.weight",)}
 
     def num_prefix_tokens(self, config: Any) -> int:

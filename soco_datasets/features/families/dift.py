@@ -12,10 +12,11 @@ upsamples to its skip connections' sizes, as diffusers and the reference do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackboneError, missing_extra
+from ...utils.process_state import ProcessSetting
 from ..diffusion_checkpoint import MODEL_TYPE, PipelineCheckpoint
 from .base import Backbone, LoadRequest
 from .maps import (
@@ -123,12 +124,21 @@ def _load_parts(checkpoint: PipelineCheckpoint) -> tuple[Any, Any, Any]:
     return _load_part(UNet2DConditionModel, checkpoint, "unet"), vae, scheduler
 
 
-def _load_part(kind: Any, checkpoint: PipelineCheckpoint, part: str) -> Any:
-    import torch
+def _silence_diffusers() -> Callable[[], None]:
     from diffusers.utils import logging
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
+    return lambda: logging.set_verbosity(verbosity)
+
+
+_quiet_diffusers = ProcessSetting(_silence_diffusers)
+
+
+@_quiet_diffusers()
+def _load_part(kind: Any, checkpoint: PipelineCheckpoint, part: str) -> Any:
+    import torch
+
     try:
         model, info = kind.from_pretrained(
             checkpoint.folder / part,
@@ -141,8 +151,6 @@ def _load_part(kind: Any, checkpoint: PipelineCheckpoint, part: str) -> Any:
     except Exception as error:  # diffusers raises many kinds; all mean that this part does not load
         reason = str(error).strip() or type(error).__name__
         raise BackboneError(f"{checkpoint.label}: its {part} does not load as {kind.__name__}: {reason}") from error
-    finally:
-        logging.set_verbosity(verbosity)
     problems = [f"{name} is missing" for name in info["missing_keys"]]
     problems += [f"{name} is not in the model" for name in info["unexpected_keys"]]
     problems += [str(found) for found in (*info["mismatched_keys"], *info["error_msgs"])]

@@ -14,6 +14,7 @@ class Dinov2Family(TokenFamily):
     """model_type "dinov2" and "dinov2_with_registers"; positions are interpolated to any multiple of the patch."""
 
     model_types = ("dinov2", "dinov2_with_registers")
+    position_rules = ("offset",)
 
     def model_class(self, model_type: str) -> Any:
         """The class of `transformers`."""

@@ -21,7 +21,7 @@ from .maps import (
     only_last_is_normed,
     output_of,
 )
-from .tokens import check_layer, load_model
+from .tokens import check_layer, check_tower, load_model
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,6 @@ class QwenVlFamily(MapFamily):
     """model_type "qwen2_5_vl" and "qwen3_vl", and of their towers alone."""
 
     model_types = ("qwen2_5_vl", "qwen2_5_vl_vision", "qwen3_vl", "qwen3_vl_vision")
-    towers = ("qwen2_5_vl", "qwen3_vl")
     model_options: ClassVar[Mapping[str, Any]] = {"key_mapping": {r"^(?:model\.)?visual\.": ""}}
     unused = re.compile(r"^(model|language_model|lm_head)\.")  # the language model
     float32 = re.compile(r"inv_freq$")
@@ -43,6 +42,8 @@ class QwenVlFamily(MapFamily):
         from transformers import Qwen3VLVisionModel
         from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
 
+        if checkpoint.config.get("vision_config") is None and "depth" not in checkpoint.config:
+            check_tower(checkpoint)  # a tower that transformers 4.57 saved alone says "qwen2_5_vl" too
         third = checkpoint.model_type.startswith("qwen3")
         tower = Qwen3VLVisionModel if third else Qwen2_5_VisionTransformerPretrainedModel
         return load_model(tower, checkpoint, self.model_options, self.unused)

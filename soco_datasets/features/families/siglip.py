@@ -37,6 +37,7 @@ class SiglipFamily(TokenFamily):
         "llava_onevision": {VISION_TOWER + r"(vision_model\.)?": ""},
     }
     unused = re.compile(rf"^text_model\.|^logit_(scale|bias)$|(^|\.)head\.|embeddings\.position_ids$|{LANGUAGE_PARTS}")
+    position_rules = ("antialiased",)
     float32: ClassVar = {"embeddings": ("position_embedding.weight",)}
 
     def num_prefix_tokens(self, config: Any) -> int:

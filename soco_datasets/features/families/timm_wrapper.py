@@ -13,13 +13,15 @@ any size (ConvNets), some multiples of their own (windows that must fit), some t
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackboneError, missing_extra
 from .base import LoadRequest
 from .maps import MapFamily, MapPlan, only_last_is_normed
+from .positions import bilinear_table
 from .tokens import check_layer, load_model
 
 if TYPE_CHECKING:
@@ -71,10 +73,13 @@ class TimmFamily(MapFamily):
         stride = int(levels[index]["reduction"])
         multiple, fixed = _size_rule(model, max(int(level["reduction"]) for level in levels), stride)
 
+        whole_cells = request.positions == "rotary_fixed" and str(model.config.architecture).startswith("vit_pe_")
+
         def compute_layers(pixels: torch.Tensor, layers: Sequence[int]) -> list[torch.Tensor]:
             options = {"indices": sorted(layers), "norm": normed, "stop_early": True, "intermediates_only": True}
             try:
-                maps: list[torch.Tensor] = inner.forward_intermediates(pixels, output_fmt="NCHW", **options)
+                with _positions_of_pe(inner, pixels) if whole_cells else contextlib.nullcontext():
+                    maps: list[torch.Tensor] = inner.forward_intermediates(pixels, output_fmt="NCHW", **options)
             except (AssertionError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 raise BackboneError(
@@ -98,6 +103,30 @@ class TimmFamily(MapFamily):
                 "architecture": model.config.architecture,
             },
         )
+
+
+@contextlib.contextmanager
+def _positions_of_pe(inner: Any, pixels: torch.Tensor) -> Iterator[None]:
+    """Positions as PE's own code fits them to a grid: rotary coordinates in cells, the absolute table bilinear.
+
+    timm divides rotary coordinates by the grid and multiplies them by `ref_feat_shape`, and resizes the absolute table
+    with an antialiased bicubic filter where the grid is not that of `patch_embed.grid_size`.
+    """
+    import torch
+
+    rope, embed, table = inner.rope, inner.patch_embed, inner.pos_embed
+    before = rope.ref_feat_shape, embed.grid_size
+    cells = tuple(side // patch for side, patch in zip(pixels.shape[-2:], embed.patch_size, strict=True))
+    rope.ref_feat_shape = None
+    try:
+        if table is not None and cells != tuple(embed.grid_size):
+            prefix = 0 if inner.no_embed_class else inner.num_prefix_tokens
+            resized = bilinear_table(table.detach(), prefix, *cells)
+            inner.pos_embed, embed.grid_size = torch.nn.Parameter(resized, requires_grad=False), cells
+        yield
+    finally:
+        inner.pos_embed = table
+        rope.ref_feat_shape, embed.grid_size = before
 
 
 def _timm() -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,8 +12,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import BackboneError
+from ...utils.process_state import ProcessSetting
 from ..checkpoint import Checkpoint
-from .base import Backbone, LayerOutput, LoadRequest, Pooling
+from .base import Backbone, LayerOutput, LoadRequest, Pooling, Positions
+from .positions import fit_positions
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +114,8 @@ class TokenFamily(ABC):
         float32: which tensors stay in float32 when the model is cast: pattern of a module's name -> names of its
             tensors, dotted. What the module gives is cast instead. For position tables that the class interpolates in
             their own dtype, and for constants: both drift when they are rounded first.
+        position_rules: other ways to fit positions that the family can take, see `positions.py`.
+        embeddings_path: where the class keeps its positions, dotted.
         pooling: what the global vector is where there are class tokens; without any it is the mean.
     """
 
@@ -127,6 +130,8 @@ class TokenFamily(ABC):
     unused: ClassVar[re.Pattern[str] | None] = None
     float32: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     pooling: ClassVar[Pooling] = "class"
+    position_rules: ClassVar[tuple[Positions, ...]] = ()
+    embeddings_path: ClassVar[str] = "embeddings"
 
     def class_tokens(self, config: Any) -> int:
         """How many tokens at the front are class tokens: their mean is the class vector."""
@@ -177,6 +182,16 @@ class TokenFamily(ABC):
             if tensor.is_floating_point() and id(tensor) not in kept:
                 tensor.data = tensor.data.to(dtype)
 
+    def apply_recipe(self, model: Any, request: LoadRequest, patch: int) -> None:
+        """Change positions and activation as the request says; raises `BackboneError` for what the family cannot do."""
+        if request.positions not in ("checkpoint", *self.position_rules):
+            raise BackboneError(f"{request.name}: its family has no positions {request.positions!r}; leave them out.")
+        if request.positions != "checkpoint":
+            prefix = self.num_prefix_tokens(model.config)
+            fit_positions(model.get_submodule(self.embeddings_path), request.positions, prefix, patch)
+        if request.activation == "gelu":
+            exact_gelu(model, request.name)
+
     def load(self, request: LoadRequest) -> Backbone:
         """Load one model, see `Family.load`."""
         import torch
@@ -188,9 +203,10 @@ class TokenFamily(ABC):
         blocks = self.blocks(model)
         block = blocks[check_layer(request.layer, len(blocks), request.name)]
         final_norm = self.final_norm(model)
+        patch = _patch_size(model.config, checkpoint.label)
+        self.apply_recipe(model, request, patch)
         if request.norm == "final" and final_norm is None:
             raise BackboneError(f"{request.name} has no norm after its last block: leave `norm` out, or give 'none'.")
-        patch = _patch_size(model.config, checkpoint.label)
         dtype = getattr(torch, request.dtype)
         class_tokens = self.class_tokens(model.config)
         if request.dtype != "float32":
@@ -236,6 +252,17 @@ class TokenFamily(ABC):
                 "from a square grid, so it does not work here."
             )
         return model
+
+
+def exact_gelu(model: Any, label: str) -> None:
+    """Replace the activation of every block's MLP by the exact GELU; raises `BackboneError` where there is none."""
+    from torch.nn import GELU
+
+    mlps = [module for module in model.modules() if hasattr(module, "activation_fn")]
+    if not mlps:
+        raise BackboneError(f"{label} keeps no activation that could be replaced by GELU: leave it out.")
+    for module in mlps:
+        module.activation_fn = GELU()
 
 
 def check_tower(checkpoint: Checkpoint) -> None:
@@ -334,17 +361,20 @@ def _cast_output(dtype: torch.dtype) -> Callable[..., Any]:
     return hook
 
 
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No load report and no progress bar: what matters of them is raised as an error."""
+def _silence_transformers() -> Callable[[], None]:
     from transformers.utils import logging
 
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
+
+    return restore
+
+
+quiet_transformers = ProcessSetting(_silence_transformers)
+"""No load report and no progress bar: what matters of them is raised as an error."""

@@ -23,6 +23,7 @@ class ViTFamily(TokenFamily):
     classes: ClassVar = {"vit": "ViTModel", "deit": "DeiTModel", "ijepa": "IJepaModel"}
     model_options: ClassVar = {"add_pooling_layer": False}
     forward_options: ClassVar = {"interpolate_pos_encoding": True}  # without it other sizes raise
+    position_rules = ("offset",)
     float32: ClassVar = {"embeddings": ("position_embeddings",)}
 
     def num_prefix_tokens(self, config: Any) -> int:

@@ -21,6 +21,7 @@ class ViTMAEFamily(TokenFamily):
     classes: ClassVar = {"vit_mae": "ViTMAEModel"}
     model_options: ClassVar = {"mask_ratio": 0.0}
     forward_options: ClassVar = {"interpolate_pos_encoding": True}
+    position_rules = ("sincos",)
     float32: ClassVar = {"embeddings": ("position_embeddings",)}
 
     def num_prefix_tokens(self, config: Any) -> int:

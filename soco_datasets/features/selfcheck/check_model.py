@@ -30,6 +30,7 @@ from .checks import (
     guarded,
     resolution,
 )
+from .expected import agrees_with_recipe, known_statistics
 
 __all__ = ["Check", "SelfCheckReport", "check_backbone", "check_model", "default_sizes"]
 
@@ -129,6 +130,8 @@ def check_backbone(
 
 def _checks(subject: Subject) -> Iterator[Check]:
     yield model_checks.agrees_with_list(subject)
+    yield agrees_with_recipe(subject.backbone, subject.entry)
+    yield known_statistics(subject.backbone)
     shape = guarded("map shape", partial(model_checks.map_shape, subject))
     yield shape
     if shape.status == "fail":

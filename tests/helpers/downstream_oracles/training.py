@@ -11,7 +11,7 @@ from helpers.downstream_oracles.cases import Case
 from helpers.downstream_oracles.inputs import maps_of, number, tensors, weights_of
 from soco_datasets.downstream import losses, schedules
 from soco_datasets.downstream.heads import dpt, linear
-from soco_datasets.downstream.training import OptimizerConfig, Recipe, TrainingResult, given_batches, train
+from soco_datasets.downstream.training import OptimizerConfig, TrainingRecipe, TrainingResult, given_batches, train
 from soco_datasets.metrics import pose, segmentation
 
 
@@ -31,7 +31,7 @@ def segmentation_training(case: Case) -> dict[str, Any]:
         labels = linear.segmentation_logits(weights, features, (size, size)).argmax(dim=1).numpy()
         return segmentation.mean_iou(segmentation.confusion_table(masks.numpy(), labels, classes), "reference")[0]
 
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         OptimizerConfig("sgd", momentum=0.9, weight_decay=1e-4),
         lambda step: rate * schedules.step_decay(step // per_epoch, (drop,)),
         len(case["order"]),
@@ -54,7 +54,7 @@ def depth_training(case: Case) -> dict[str, Any]:
         found = dpt.predicted_depth(weights, [one[rows] for one in maps], tuple(truth.shape[-2:]))
         return losses.depth_loss(found, truth[rows])
 
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         OptimizerConfig("adamw", weight_decay=0.01),
         lambda step: rate * schedules.quarter_cosine(step, total, warmup),
         len(order),
@@ -78,7 +78,7 @@ def pose_training(case: Case) -> dict[str, Any]:
     def loss(weights: Any, rows: np.ndarray) -> torch.Tensor:
         return losses.pose_loss(linear.pose_logits(weights, vectors[rows]), targets[rows])
 
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         OptimizerConfig("sgd", momentum=0.9),
         lambda step: schedules.half_cosine(step, steps, rate, 1e-5),
         len(order),

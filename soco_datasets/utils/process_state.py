@@ -1,0 +1,41 @@
+"""Settings of the whole process (an allocator, precision flags, a log level) that a function needs while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+
+class ProcessSetting:
+    """A setting of the whole process, changed by the first of several users and put back by the last.
+
+    Saving and restoring alone is wrong with threads: of two overlapping calls, the second saves what the first has set
+    and restores that in the end. Other threads of the process see the changed setting meanwhile, which the public
+    functions that use one state.
+
+    Args:
+        change: sets the setting and returns what puts back the value of before.
+    """
+
+    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
+        self._change = change
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold the setting for the body of a `with`; as a decorator, for each call of a function."""
+        with self._lock:
+            if self._users == 0:
+                self._restore = self._change()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0 and self._restore is not None:
+                    restore, self._restore = self._restore, None
+                    restore()
