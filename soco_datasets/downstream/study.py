@@ -7,7 +7,7 @@ import functools
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,8 @@ from .base import DownstreamTask
 from .run import DownstreamRun, RunOptions
 
 if TYPE_CHECKING:
-    from ..benchmarks.tasks import Task
     from ..features.extractor import DenseFeatureExtractor
 
-SOC = "soco"
 _TRUE, _FALSE = ("1", "true", "yes", "x"), ("", "0", "false", "no")
 
 
@@ -151,8 +149,9 @@ def _guarded(
 
 
 def _correspondence(name: str, folder: Path, extractor: DenseFeatureExtractor, options: StudyOptions) -> list[Path]:
-    from ..benchmarks.tasks import TASKS
+    from ..benchmarks.base import SOCO, benchmark_of
     from ..correspondence.evaluate import evaluate_backbone
+    from ..correspondence.presets import get_preset, tasks_for
     from ..data.folder import open_folder
     from ..records.evaluation import write_evaluation
 
@@ -166,15 +165,15 @@ def _correspondence(name: str, folder: Path, extractor: DenseFeatureExtractor, o
         same = record.model.get("weights_hash") == model["weights_hash"]
         if same and record.dataset["content_hash"] == data.content_hash:
             return [path]
-    tasks: list[Task] = [
-        task for task in TASKS if task.config in data.configs and task.name in ("cc", "soc", "cross_soc")
-    ]
-    evaluation = evaluate_backbone(extractor, data, tasks)
+    benchmark = benchmark_of(data)
+    preset = get_preset("standard")
+    tasks, _ = tasks_for(preset, data.configs, benchmark)
+    scoring = replace(preset.scoring, **({} if benchmark.name == SOCO else benchmark.scoring))
+    evaluation = evaluate_backbone(extractor, data, tasks, scoring=scoring)
+    assert evaluation.predictions is not None  # of the split `test` they are kept
     return [write_evaluation(out, evaluation.predictions, evaluation.result)[0]]
 
 
 def _downstream(extractor: DenseFeatureExtractor, options: StudyOptions) -> list[Path]:
-    import dataclasses
-
-    how = dataclasses.replace(options.downstream, out=options.out / "downstream", resume=True)
+    how = replace(options.downstream, out=options.out / "downstream", resume=True)
     return list(DownstreamRun(extractor, options.tasks, options.data, how).run().paths.values())

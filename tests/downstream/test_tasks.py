@@ -35,7 +35,7 @@ def knn_truth(data: Any) -> Truth:
 def ade_truth(data: Any) -> Truth:
     def truth(name: str, number: int, mirrored: bool) -> Any:
         mask = resize_nearest(data.mask(name, data.stems(name)[number]), 56, 56)
-        return np.moveaxis(np.eye(56, dtype=np.float32)[mask[:, ::-1] if mirrored else mask], 2, 0)
+        return 4 * np.moveaxis(np.eye(56, dtype=np.float32)[mask[:, ::-1] if mirrored else mask], 2, 0)
 
     return truth
 
