@@ -14,7 +14,7 @@ from .engine_options import add_engine_options, engine_config, open_mapper
 from .model_options import add_model_options, extractor_spec, memory_budget
 
 if TYPE_CHECKING:
-    from ..downstream.run import DownstreamRun, Report, RunOptions
+    from ..downstream.downstream_run import DownstreamRun, Report, RunOptions
 
 _DATA = "KIND=DIR (repeat for several), or synth: small rendered data for every task, made once"
 _PROTOCOL = "reference, standard, fixed ...: for all tasks that have it; or TASK=NAME,TASK=NAME"
@@ -78,7 +78,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from ..downstream.registry import downstream_tasks
+    from ..downstream.task_registry import downstream_tasks
 
     for task in downstream_tasks().values():
         names = ", ".join(f"{name} (default)" if name == task.default else name for name in task.protocols)
@@ -87,7 +87,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from ..downstream.readers.base import DataOptions
-    from ..downstream.readers.registry import open_data
+    from ..downstream.readers.known_readers import open_data
 
     options = DataOptions(split_names=_split_names(arguments.split_names))
     reader = open_data(arguments.name, arguments.dir, options)
@@ -105,7 +105,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from ..downstream.readers.imagenet3d import prepare_imagenet3d
+    from ..downstream.readers.imagenet3d_reader import prepare_imagenet3d
 
     for what, count in prepare_imagenet3d(arguments.dir, arguments.out, arguments.overwrite).items():
         print(f"{what:12} {count:,}")
@@ -119,8 +119,8 @@ def _synth(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from ..downstream.registry import select_tasks
-    from ..downstream.run import DownstreamRun
+    from ..downstream.downstream_run import DownstreamRun
+    from ..downstream.task_registry import select_tasks
 
     tasks = select_tasks(arguments.tasks)
     options = _options(arguments)
@@ -140,7 +140,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
-    from ..downstream.run import RunOptions
+    from ..downstream.downstream_run import RunOptions
 
     protocols = protocols_of(arguments.protocol, synthetic="synth" in arguments.data)
     return RunOptions(
@@ -179,7 +179,7 @@ def _split_names(text: str | None) -> tuple[str, str] | None:
 
 def _places(given: list[str], kinds: list[str]) -> dict[str, str | Path]:
     """Kind -> place."""
-    from ..downstream.readers.registry import READERS
+    from ..downstream.readers.known_readers import READERS
     from ..downstream.synthetic_data import SYNTH
     from ..errors import unknown_name
 
@@ -220,10 +220,10 @@ def _print_report(report: Report) -> None:
 
 
 def _score3d(arguments: argparse.Namespace) -> None:
-    from ..downstream.score3d import format_scores, score_predictions, write_scores
+    from ..downstream.score3d import format_ap3d, score_predictions, write_scores
 
     scores = score_predictions(arguments.predictions, arguments.truth, arguments.category_ids)
-    print(format_scores(scores), end="")
+    print(format_ap3d(scores), end="")
     if arguments.out is not None:
         name = arguments.model or arguments.predictions.stem
         print(f"record  {write_scores(scores, name, arguments.out)}")

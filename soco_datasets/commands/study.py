@@ -64,9 +64,9 @@ def _names(text: str | None) -> list[str]:
 def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
-    from ..downstream.readers.registry import READERS
-    from ..downstream.registry import select_tasks
-    from ..downstream.run import RunOptions
+    from ..downstream.readers.known_readers import READERS
+    from ..downstream.task_registry import select_tasks
+    from ..downstream.downstream_run import RunOptions
     from ..downstream.study import StudyOptions, read_models, run_study
     from ..downstream.synthetic_data import SYNTH
     from ..features.spec import ExtractorSpec

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..errors import BackboneError, unknown_name
+from ..errors import BackboneError
 from ..features.requests import FeatureRequest
 from ..utils.chunks import Mapper
 from .readers.base import DataReader, ImageSet
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of table r8.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wanted:
     Attributes:
         images: the set; sets of one name within a data set are the same.
         request: view, layers, maps or global vectors.
-        sink: where they go; None = they are stored, and given to `Job.score`.
+        sink: where they go; None = they are stored, and given to `TaskJob.score`.
     """
 
     images: ImageSet
@@ -126,12 +126,12 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def number(value: float | None, count: int, unit: str) -> dict[str, Any]:
+def measured(value: float | None, count: int, unit: str) -> dict[str, Any]:
     """One entry of `Outcome.metrics`; a value without anything behind it is None."""
     return {"value": None if value is None or not count else float(value), "count": int(count), "unit": unit}
 
 
-class Job(ABC):
+class TaskJob(ABC):
     """A task on one data set under one protocol."""
 
     @abstractmethod
@@ -157,7 +157,7 @@ class DownstreamTask(ABC):
     Class attributes:
         name: on the command line.
         title: in tables.
-        data: kind of data set, see `readers.registry`.
+        data: kind of data set, see `readers.known_readers`.
         column: its column of r8; None for a task of its own.
         headline: the metric in tables.
         own_column: column of a task that r8 does not have.
@@ -171,30 +171,16 @@ class DownstreamTask(ABC):
     title: ClassVar[str]
     data: ClassVar[str]
     headline: ClassVar[str]
-    column: ClassVar[Column | None] = None
-    own_column: ClassVar[Column | None] = None
+    column: ClassVar[TableColumn | None] = None
+    own_column: ClassVar[TableColumn | None] = None
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]]
     default: ClassVar[str] = "reference"
     layers: ClassVar[str] = "last"
     trained: ClassVar[bool] = False
 
     @abstractmethod
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         """The job on a data set for a model. Raises `BackboneError` where the model cannot do it."""
-
-    def protocol(self, name: str | None) -> str:
-        """The protocol that a name means for this task: its own, or the default where it does not have that one.
-
-        Raises:
-            UsageError: a name that no task has.
-        """
-        if name is None:
-            return self.default
-        from .registry import protocol_names
-
-        if name not in protocol_names():
-            raise unknown_name("protocol", name, protocol_names())
-        return name if name in self.protocols else self.default
 
 
 def four_layers(backbone: Backbone) -> tuple[int, ...]:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from ..features.extractor import DenseFeatureExtractor
     from ..features.requests import ForwardPlan, PlannedFeatures
-    from .shards import ShardSource
+    from .extraction_shards import ShardSource
 
 _ANY_SIZE = (512, 512)  # of images whose transform gives one size
 
 
-class StoredFeatures:
+class TaskFeatures:
     """Maps and global vectors of one `Wanted`, on disk where the model has an identity, else in memory.
 
     Maps of several shapes go to one cache per shape.
@@ -169,7 +169,7 @@ class Extraction:
                 continue
             key = (one.images.name, merge_requests([one.request], self.extractor.backbone)[0])
             if key not in shared:
-                shared[key] = StoredFeatures(one, self.extractor, self.folder, self.memory_budget)
+                shared[key] = TaskFeatures(one, self.extractor, self.folder, self.memory_budget)
             sinks.append(shared[key])
         return sinks
 
@@ -200,7 +200,7 @@ class Extraction:
         self, distinct: Sequence[int], todo: Sequence[int], lacking: Mapping[int, set[int]], sinks: Sequence[Sink]
     ) -> None:
         """The same by the workers of a cluster, shard after shard in order."""
-        from .shards import IMAGES_PER_SHARD, ShardExtractor, received
+        from .extraction_shards import IMAGES_PER_SHARD, ShardExtractor, received
 
         assert self.mapper is not None
         assert self.source is not None

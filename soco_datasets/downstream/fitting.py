@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.files import sha256_file
 from .base import TaskRun
-from .parameters import Parameters, save_head
-from .training import Checkpointing, OptimizerConfig, Recipe, train
+from .parameters import Parameters, save_parameters
+from .training import Checkpointing, OptimizerConfig, TrainingRecipe, train
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,15 +78,15 @@ def fit_head(
     def after(epoch: int, weights: Parameters) -> dict[str, Any]:
         found = fit.validate(epoch, weights) if fit.validate else {}
         value = found.get(keep_best) if keep_best else None
-        earlier = [one.get(keep_best) for one in history]
+        earlier = [one.get(keep_best or "") for one in history]
         if value is not None and value > max((one for one in earlier if one is not None), default=float("-inf")):
-            save_head(best_file, weights)
+            save_parameters(best_file, weights)
         history.append(found)
         return found
 
     checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY)
     history = _history_of(checkpoint)
-    recipe = Recipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device)
+    recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device)
     result = train(fit.start, fit.loss, recipe, checkpoints=checkpoint, after_epoch=after)
     run.counts["steps"] = run.counts.get("steps", 0) + len(result.losses)
     name = keep_best or next((key for one in result.epochs for key in one), None)
@@ -97,12 +97,12 @@ def fit_head(
         best = {"epoch": 1 - max(values)[1], "value": max(values)[0]}
     parameters = result.parameters
     if keep_best and best_file.is_file():
-        from .parameters import load_head
+        from .parameters import load_parameters
 
-        parameters = load_head(best_file)[0]
+        parameters = load_parameters(best_file)[0]
     steps = len(result.losses) // max(1, fit.epochs)
     head = run.out / f"{run.stem}.{label}.safetensors"
-    save_head(head, parameters, {"task": run.stem})
+    save_parameters(head, parameters, {"task": run.stem})
     summary = {
         "epochs": fit.epochs,
         "steps": len(result.losses),
@@ -119,8 +119,8 @@ def _history_of(checkpoint: Checkpointing) -> list[dict[str, Any]]:
     """What validation gave in the epochs that a checkpoint is past."""
     import json
 
-    from .parameters import load_head
+    from .parameters import load_parameters
 
     if not checkpoint.path.is_file():
         return []
-    return list(json.loads(load_head(checkpoint.path)[1].get("state", "{}")).get("epochs", []))
+    return list(json.loads(load_parameters(checkpoint.path)[1].get("state", "{}")).get("epochs", []))

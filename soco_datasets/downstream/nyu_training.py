@@ -12,11 +12,11 @@ from ..features.requests import FeatureRequest
 from ..features.transforms import InputTransform, PadToMultiple, Resize
 from ..metrics.segmentation import resize_nearest
 from .augment import color_jitter
-from .base import Job, Stored, TaskRun, Wanted, four_layers
+from .base import Stored, TaskJob, TaskRun, Wanted, four_layers
 from .fitting import Fit, Trained, fit_head
 from .heads.dpt import init_dpt
 from .online import OnlineFeatures
-from .readers.nyu import NyuReader, NyuSample
+from .readers.nyu_reader import NyuReader, NyuSample
 from .schedules import quarter_cosine
 from .training import OptimizerConfig, shuffled_batches
 
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     normals: Tensor
 
 
-class NyuJob(Job):
+class NyuJob(TaskJob):
     """Images, requests and training of a DPT head; a task adds loss, prediction and scores."""
 
     def __init__(self, data: NyuReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:

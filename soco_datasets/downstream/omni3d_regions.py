@@ -13,9 +13,9 @@ from ..features.requests import FeatureRequest
 from ..features.transforms import InputTransform, PadToMultiple, ResizeShorter
 from ..geometry import PointMap
 from ..metrics.average_precision3d import TRAINING_RULES, annotation_box2d, is_ignored
-from .base import Job, Stored, Wanted, four_layers
+from .base import Stored, TaskJob, Wanted, four_layers
 from .heads.cuboids import Cuboids
-from .readers.omni3d import Omni3dReader
+from .readers.omni3d_reader import Omni3dReader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ class Regions(NamedTuple):
     annotations: list[Mapping[str, Any]]
 
 
-class Omni3dJob(Job):
+class Omni3dJob(TaskJob):
     """Images, requests and true boxes of the Omni3D tasks."""
 
     def __init__(self, data: Omni3dReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from ..metrics.average_precision3d import (
 from ..metrics.boxes3d import are_cuboids
 from ..metrics.boxes3d import cuboid_corners as corners_of_boxes
 from ..utils.files import sha256_file
-from .readers.omni3d import read_omni3d
+from .readers.omni3d_reader import read_omni3d
 
 CATEGORY_IDS = ("dataset", "contiguous")
 _FEWEST_KNOWN = 0.5  # share of predictions whose image must be in the truth
@@ -194,7 +194,7 @@ def true_boxes(rows: Sequence[Mapping[str, Any]], heights: Mapping[Any, float]) 
     )
 
 
-def format_scores(scores: Scores3d) -> str:
+def format_ap3d(scores: Scores3d) -> str:
     """The scores as text."""
     ap3d = scores.ap3d
     lines = [f"{scores.predictions:,} predictions, {ap3d['counts']['all']:,} counted true boxes, exact IoU3D"]

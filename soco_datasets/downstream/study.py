@@ -15,7 +15,7 @@ from ..errors import BackboneError, SocoError, UsageError
 from ..records.base import Record
 from ..records.registry import read_record
 from .base import DownstreamTask
-from .run import DownstreamRun, RunOptions
+from .downstream_run import DownstreamRun, RunOptions
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor

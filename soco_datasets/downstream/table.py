@@ -12,11 +12,11 @@ from pathlib import Path
 from ..errors import UsageError
 from ..records.base import Record
 from ..records.registry import record_type_of
-from .base import Column
+from .base import TableColumn
 from .record import DownstreamResult
-from .registry import downstream_tasks
+from .task_registry import downstream_tasks
 
-DETECTOR = Column("arkit_ap3d", "AP3D %", "percent")  # of the reference detector, scored by `score3d`
+DETECTOR = TableColumn("arkit_ap3d", "AP3D %", "percent")  # of the reference detector, scored by `score3d`
 
 
 @dataclass
@@ -30,13 +30,13 @@ class DownstreamTable:
         reasons: (model, column key) -> why a cell is empty.
     """
 
-    columns: list[Column]
+    columns: list[TableColumn]
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
     marks: dict[tuple[str, str], str] = field(default_factory=dict)
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def r8_columns() -> list[Column]:
+def r8_columns() -> list[TableColumn]:
     """Columns of the paper's table r8, then of tasks that it does not have."""
     tasks = downstream_tasks().values()
     own = {task.column.key: task.column for task in tasks if task.column} | {DETECTOR.key: DETECTOR}
@@ -97,7 +97,7 @@ def downstream_table(records: Sequence[Record]) -> DownstreamTable:
     )
     for record in ranked:
         task = tasks.get(record.task)
-        column = DETECTOR if record.task == "omni3d_ap3d" else task and (task.column or task.own_column)
+        column = DETECTOR if record.task == "omni3d_ap3d" else (task.column or task.own_column) if task else None
         if column is None:
             continue
         model = str(record.model["name"])
@@ -111,7 +111,7 @@ def downstream_table(records: Sequence[Record]) -> DownstreamTable:
         table.reasons.pop(place, None)
     soc = [one for one in records if not isinstance(one, DownstreamResult) and one.score("soc") is not None]
     if soc:
-        table.columns.insert(0, Column("soc", "SOC %", "percent"))
+        table.columns.insert(0, TableColumn("soc", "SOC %", "percent"))
         for one in soc:
             table.rows.setdefault(str(one.model["name"]), {})["soc"] = float(one.score("soc") or 0.0)
     return table

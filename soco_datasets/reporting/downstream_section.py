@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..downstream.record import DownstreamResult
-from ..downstream.registry import downstream_tasks
 from ..downstream.table import DownstreamTable, downstream_table, published_r8, table_csv
+from ..downstream.task_registry import downstream_tasks
 from ..records.base import Record
 from ..utils.files import atomic_write
 from .downstream_pictures import sample_pictures

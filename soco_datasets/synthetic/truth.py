@@ -92,7 +92,8 @@ def take_view(things: Sequence[Placed], camera: Camera, size: tuple[int, int], b
     whole = join(meshes)
     owner = np.repeat(np.arange(len(meshes)), [len(mesh) for mesh in meshes])
     pixels, depth = camera.project(whole.corners)
-    depth = np.where((depth > _NEAREST).all(axis=1)[:, None], depth, -1.0)
+    in_front = np.asarray((depth > _NEAREST).all(axis=1))
+    depth = np.where(in_front[:, None], depth, -1.0)
     buffer = rasterise(pixels, depth, width, height)
     drawn = np.flatnonzero(buffer.triangle >= 0)
     triangle = buffer.triangle.reshape(-1)[drawn]

@@ -22,8 +22,8 @@ from soco_datasets.downstream.heads.proposals import (
     nms,
 )
 from soco_datasets.downstream.heads.pyramid import STRIDES
-from soco_datasets.downstream.readers.registry import open_data
-from soco_datasets.downstream.registry import downstream_tasks
+from soco_datasets.downstream.readers.known_readers import open_data
+from soco_datasets.downstream.task_registry import downstream_tasks
 
 torch = pytest.importorskip("torch")
 Synthetic = Callable[[str], Path]

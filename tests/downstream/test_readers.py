@@ -17,8 +17,8 @@ from PIL import Image
 
 from soco_datasets.cli import main
 from soco_datasets.downstream.readers.base import DataOptions
-from soco_datasets.downstream.readers.imagenet3d import prepare_imagenet3d
-from soco_datasets.downstream.readers.registry import open_data
+from soco_datasets.downstream.readers.imagenet3d_reader import prepare_imagenet3d
+from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.readers.unpickling import load_arrays
 from soco_datasets.errors import SocoError, UsageError
 
@@ -320,7 +320,7 @@ def test_imagenet_in_parquet_tars_and_kaggle_is_the_same(synthetic: Synthetic, t
 def test_nyu_in_the_labelled_file_is_the_same(synthetic: Synthetic, tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     pytest.importorskip("scipy")
-    from soco_datasets.synthetic.downstream.nyu import write_nyu_matlab
+    from soco_datasets.synthetic.downstream.nyu_release import write_nyu_matlab
 
     write_nyu_matlab(tmp_path, 0)
     pickled, labelled = open_data("nyu", synthetic("nyu")), open_data("nyu", tmp_path)

@@ -16,10 +16,10 @@ from helpers.scene_features import extractor_of, scene_backbone
 
 from soco_datasets.cli import main
 from soco_datasets.downstream.base import DownstreamTask
+from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
 from soco_datasets.downstream.record import DownstreamResult
-from soco_datasets.downstream.registry import downstream_tasks, select_tasks
-from soco_datasets.downstream.run import DownstreamRun, RunOptions
 from soco_datasets.downstream.table import downstream_table, published_r8, table_csv
+from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks, select_tasks
 from soco_datasets.errors import SocoError, UsageError
 from soco_datasets.metrics.model_table import read_model_table
 from soco_datasets.records.registry import read_record
@@ -86,7 +86,7 @@ def test_shards_give_the_digits_of_one_process(
 ) -> None:
     import pickle
 
-    from soco_datasets.downstream import shards
+    from soco_datasets.downstream import extraction_shards as shards
     from soco_datasets.downstream.tasks import imagenet_knn
     from soco_datasets.features.spec import ExtractorSpec
 
@@ -230,8 +230,8 @@ def test_names_and_protocols(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="Did you mean 'nyu_depth'"):
         select_tasks("nyu_dept")
     task: DownstreamTask = downstream_tasks()["tapvid_davis"]
-    assert task.protocol("fixed") == "reference"  # a name that other tasks have
+    assert chosen_protocol(task, "fixed") == "reference"  # a name that other tasks have
     with pytest.raises(UsageError, match="Unknown protocol"):
-        task.protocol("fxed")
+        chosen_protocol(task, "fxed")
     assert main(["downstream", "list"]) == 0
     assert "imagenet_knn" in capsys.readouterr().out

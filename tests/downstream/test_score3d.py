@@ -115,9 +115,9 @@ def test_predictions_of_other_data_and_broken_boxes(synthetic: Synthetic, tmp_pa
 def test_cuboids_from_features_that_know_them(synthetic: Synthetic, tmp_path: Path) -> None:
     from helpers.scene_features import extractor_of, learn, scene_backbone
 
-    from soco_datasets.downstream.readers.registry import open_data
-    from soco_datasets.downstream.registry import downstream_tasks
-    from soco_datasets.downstream.run import DownstreamRun, RunOptions
+    from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+    from soco_datasets.downstream.readers.known_readers import open_data
+    from soco_datasets.downstream.task_registry import downstream_tasks
 
     task, data = downstream_tasks()["omni3d_cuboids"], synthetic("omni3d")
     reader: Any = open_data("omni3d", data)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from helpers.scene_features import Truth, codes, extractor_of, learn, scene_backbone
 
+from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
 from soco_datasets.downstream.readers.base import DataReader
-from soco_datasets.downstream.readers.registry import open_data
+from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.record import DownstreamResult
-from soco_datasets.downstream.registry import downstream_tasks
-from soco_datasets.downstream.run import DownstreamRun, RunOptions
+from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks
 from soco_datasets.metrics.pose import angle_bins, mirrored_angles
 from soco_datasets.metrics.resampling import resize
 from soco_datasets.metrics.segmentation import confusion_table, mean_iou, resize_nearest
@@ -41,7 +41,7 @@ def ade_truth(data: Any) -> Truth:
 
 
 def tracking_truth(data: Any) -> Truth:
-    from soco_datasets.synthetic.downstream.davis import video_views
+    from soco_datasets.synthetic.downstream.davis_release import video_views
 
     views = {video.name: video_views(video.name)[1] for video in data.videos}
     data.image_set()
@@ -104,7 +104,7 @@ def score(task_name: str, data: Path, out: Path, *, truth: bool, **options: Any)
     choices = RunOptions(out, {"": "tiny"}, **options)
     if truth:
         reader: DataReader = open_data(task.data, data, choices.data_options)
-        job = task.open(reader, backbone, task.protocols[task.protocol("tiny")], out)
+        job = task.open(reader, backbone, task.protocols[chosen_protocol(task, "tiny")], out)
         answer = make(reader)
         answer.keys = job.wanted()[0].images.keys  # type: ignore[attr-defined]
         learn(backbone, job.wanted(), answer)

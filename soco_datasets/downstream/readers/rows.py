@@ -61,8 +61,8 @@ class ParquetRows:
         with self._lock:
             if self._held[0] != group:
                 file, number = self._groups[group]
-                self._held = (group, file.read_row_group(number))  # type: ignore[assignment]
-            table: pa.Table = self._held[1]  # type: ignore[assignment]
+                self._held = (group, file.read_row_group(number))
+            table: pa.Table = self._held[1]
         return table[name][row - self._starts[group]].as_py()
 
     def image_bytes(self, row: int, name: str = "image") -> bytes:

@@ -68,9 +68,9 @@ def load_object_array(path: Path, key: str) -> Any:
 
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-            version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+            version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)  # type: ignore[arg-type]
+            shape, _, dtype = read(file)
             if not dtype.hasobject:
                 return np.frombuffer(file.read(), dtype=dtype).reshape(shape)
             return load_arrays(file, str(path))

@@ -21,12 +21,12 @@ from ...metrics.segmentation import (
     resize_nearest,
 )
 from ..augment import resized_crop_box
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, last_layer, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
 from ..fitting import Fit, fit_head
 from ..heads.linear import init_segmentation, segmentation_logits
 from ..losses import segmentation_loss
 from ..online import OnlineFeatures
-from ..readers.ade20k import CLASSES, Ade20kReader
+from ..readers.ade20k_reader import CLASSES, Ade20kReader
 from ..readers.base import DataReader
 from ..schedules import step_decay
 from ..training import OptimizerConfig, shuffled_batches
@@ -49,7 +49,7 @@ class Ade20kLinear(DownstreamTask):
     title = "ADE20K linear mIoU"
     data = "ade20k"
     headline = "miou"
-    column = Column("ade20k_miou", "ADE mIoU", "share")
+    column = TableColumn("ade20k_miou", "ADE mIoU", "share")
     default = "standard"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -62,12 +62,12 @@ class Ade20kLinear(DownstreamTask):
         },
     }  # fmt: skip
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, Ade20kReader)
         return _SegmentationJob(data, backbone, protocol)
 
 
-class _SegmentationJob(Job):
+class _SegmentationJob(TaskJob):
     def __init__(self, data: Ade20kReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:
         self._data, self._choices, self._backbone = data, protocol, backbone
         layers = last_layer(backbone)
@@ -204,7 +204,7 @@ class _SegmentationJob(Job):
             samples: dict[str, Any] = {}
             for image, stem in enumerate(self._stems["val"]):
                 truth = self._data.mask("val", stem)
-                logits = self._logits(stored, weights, image, run, truth.shape).cpu().numpy()  # type: ignore[arg-type]
+                logits = self._logits(stored, weights, image, run, truth.shape).cpu().numpy()
                 labels = predicted_labels(logits, self._choices["rule"])[0]
                 full += confusion_table(truth, labels, CLASSES)
                 if image < run.samples:
@@ -213,12 +213,12 @@ class _SegmentationJob(Job):
         images = len(self._stems["val"])
         share, pixels = pixel_accuracy(table)
         metrics = {
-            "miou": number(value, images if classes else 0, "share"),
-            "miou_full_resolution": number(mean_iou(full, self._choices["rule"])[0], images, "share"),
-            "pixel_accuracy": number(share, pixels, "share"),
+            "miou": measured(value, images if classes else 0, "share"),
+            "miou_full_resolution": measured(mean_iou(full, self._choices["rule"])[0], images, "share"),
+            "pixel_accuracy": measured(share, pixels, "share"),
         }
         best = training["best"]
-        metrics["miou_best_epoch"] = number(best["value"], images, "share")
+        metrics["miou_best_epoch"] = measured(best["value"], images, "share")
         per_class = {str(label): float(iou) for label, iou in enumerate(class_iou(table)) if not np.isnan(iou)}
         notes = [f"{classes} of 150 classes in the mean; best epoch {best['epoch']} of {self._choices['epochs']}"]
         return Outcome(metrics, {}, training, {"per_class_iou": per_class, "classes": classes}, samples, notes)

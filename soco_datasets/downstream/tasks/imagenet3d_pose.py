@@ -20,12 +20,12 @@ from ...metrics.pose import (
     pose_scores_by_class,
     rotation_errors,
 )
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, four_layers, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, four_layers, measured
 from ..fitting import Fit, fit_head
 from ..heads.linear import init_pose, pose_logits
 from ..losses import pose_loss
 from ..readers.base import DataReader
-from ..readers.imagenet3d import ImageNet3dReader
+from ..readers.imagenet3d_reader import ImageNet3dReader
 from ..schedules import half_cosine
 from ..training import OptimizerConfig, shuffled_batches
 
@@ -53,7 +53,7 @@ class ImageNet3dPose(DownstreamTask):
     title = "ImageNet3D accuracy at 30 degrees"
     data = "imagenet3d"
     headline = "acc_pi6"
-    column = Column("imagenet3d_acc_pi6", "pose 30 deg", "share")
+    column = TableColumn("imagenet3d_acc_pi6", "pose 30 deg", "share")
     layers = "four"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -68,12 +68,12 @@ class ImageNet3dPose(DownstreamTask):
         },
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, ImageNet3dReader)
         return _PoseJob(data, backbone, protocol)
 
 
-class _PoseJob(Job):
+class _PoseJob(TaskJob):
     def __init__(self, data: ImageNet3dReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:
         self._choices = protocol
         self._objects = {split: data.objects(split) for split in ("train", "val")}
@@ -136,10 +136,10 @@ class _PoseJob(Job):
         truth = np.array([one.angles for one in objects])
         errors = rotation_errors(found, truth)
         scores = pose_scores(errors)
-        metrics = {name: number(scores[key], len(objects), unit) for name, (key, unit) in _METRICS.items()}
+        metrics = {name: measured(scores[key], len(objects), unit) for name, (key, unit) in _METRICS.items()}
         by_class = pose_scores_by_class(errors, [one.category for one in objects])
         mean = by_class["mean_over_classes"]["below_30_degrees"]
-        metrics["acc_pi6_mean_over_classes"] = number(mean, by_class["classes"], "share")
+        metrics["acc_pi6_mean_over_classes"] = measured(mean, by_class["classes"], "share")
         per_class = {name: one["below_30_degrees"] for name, one in by_class["per_class"].items()}
         samples = {"predicted": found[: run.samples], "true": truth[: run.samples]}
         details = {"per_class_acc_pi6": per_class, "samples": [one.name for one in objects[: run.samples]]}

@@ -15,10 +15,10 @@ from ...features.requests import FeatureRequest
 from ...features.transforms import CropBox, InputTransform, Mirror, PadToMultiple, Resize, shorter_side_crop
 from ...metrics.knn import Neighbors, knn_accuracy, merge_neighbors, nearest_neighbors
 from ..augment import resized_crop_box
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, last_layer, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
+from ..extraction_shards import search_shard
 from ..readers.base import DataReader, ImageSet
-from ..readers.imagenet import ImageNetReader
-from ..shards import search_shard
+from ..readers.imagenet_reader import ImageNetReader
 
 if TYPE_CHECKING:
     from ...features.families.base import Backbone
@@ -35,7 +35,7 @@ class ImageNetKnn(DownstreamTask):
     title = "ImageNet kNN top-1"
     data = "imagenet"
     headline = "top1_best_k"
-    column = Column("imagenet_knn_top1", "kNN %", "percent")
+    column = TableColumn("imagenet_knn_top1", "kNN %", "percent")
     default = "standard"
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {"bank": "shorter side 256, center crop 224", "ks": [10, 20, 100, 200], "drop_last": False},
@@ -48,12 +48,12 @@ class ImageNetKnn(DownstreamTask):
         "tiny": {"bank": "shorter side 256, center crop 224", "ks": [3, 5], "drop_last": False},
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, ImageNetReader)
         return _KnnJob(data, backbone, protocol)
 
 
-class _KnnJob(Job):
+class _KnnJob(TaskJob):
     def __init__(self, data: ImageNetReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:
         self._protocol = protocol
         bank = data.items("train")
@@ -108,10 +108,10 @@ class _KnnJob(Job):
         found = knn_accuracy(neighbors, self._bank_labels, self._targets, self._ks)
         count, best = found["queries"], found["best_k"]
         accuracy = found["accuracy"]
-        metrics = {"top1_best_k": number(accuracy[best]["top1"] if best else None, count, "percent")}
+        metrics = {"top1_best_k": measured(accuracy[best]["top1"] if best else None, count, "percent")}
         for k in self._ks:
             for top, value in accuracy[k].items():
-                metrics[f"{top}_k{k}"] = number(value, count, "percent")
+                metrics[f"{top}_k{k}"] = measured(value, count, "percent")
         notes = [f"best k = {best}, chosen on the validation set itself"]
         if _USUAL_K in self._ks:
             notes.append(f"k = {_USUAL_K}, the usual choice: {accuracy[_USUAL_K]['top1']:.2f} %")
@@ -124,7 +124,7 @@ def _search(queries: NDArray[Any], bank: NDArray[Any], k: int, run: TaskRun) -> 
     if run.mapper is None or len(bank) <= max(k, _BANK_SHARD):
         return nearest_neighbors(queries, bank, k)
     starts = range(0, len(bank), _BANK_SHARD)
-    shards = [
+    shards: list[dict[str, Any]] = [
         {"queries": queries, "bank": bank[start : start + _BANK_SHARD], "first_position": start} for start in starts
     ]
     found = run.mapper(search_shard, ({**shard, "k": min(k, len(shard["bank"]))} for shard in shards))

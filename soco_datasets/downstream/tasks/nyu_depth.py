@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...metrics.depth import NUMBERS, image_depth_scores, mean_over_images
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
 from ..heads.dpt import DEPTH_BINS, predicted_depth
 from ..losses import depth_loss
 from ..nyu_training import PROTOCOLS, NyuJob
 from ..readers.base import DataReader
-from ..readers.nyu import NyuReader
+from ..readers.nyu_reader import NyuReader
 
 if TYPE_CHECKING:
     from ...features.families.base import Backbone
@@ -29,14 +29,14 @@ class NyuDepth(DownstreamTask):
     title = "NYUv2 depth RMSE"
     data = "nyu"
     headline = "rmse_scale_aware"
-    column = Column("nyuv2_depth_rmse", "depth m", "m", higher_is_better=False)
+    column = TableColumn("nyuv2_depth_rmse", "depth m", "m", higher_is_better=False)
     layers = "four"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {**choices, "bins": _TINY_BINS if name == "tiny" else DEPTH_BINS} for name, choices in PROTOCOLS.items()
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, NyuReader)
         return _DepthJob(data, backbone, protocol)
 
@@ -51,7 +51,8 @@ class _DepthJob(NyuJob):
             self.choices["bins"],
             lambda weights, maps, depth, _: depth_loss(predicted_depth(weights, maps, self.size), depth),
         )
-        aware, aligned, samples = [], [], {}
+        samples: dict[str, Any] = {}
+        aware, aligned = [], []
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
         for image, (maps, sample) in enumerate(self.tested(stored)):
             with torch.no_grad():
@@ -65,7 +66,7 @@ class _DepthJob(NyuJob):
         for kind, scores in (("scale_aware", aware), ("scale_invariant", aligned)):
             means, count = mean_over_images(scores)
             for name in NUMBERS:
-                metrics[f"{name}_{kind}"] = number(means[name], count, "m" if name == "rmse" else "share")
+                metrics[f"{name}_{kind}"] = measured(means[name], count, "m" if name == "rmse" else "share")
         empty = sum(not one["pixels"] for one in aware)
         left = {"images without valid depth": empty} if empty else {}
         return Outcome(metrics, left, trained.summary, samples=samples)

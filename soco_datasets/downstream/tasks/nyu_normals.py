@@ -10,12 +10,12 @@ import numpy as np
 
 from ...metrics.depth import mean_over_images
 from ...metrics.normals import NUMBERS, image_normal_scores
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
 from ..heads.dpt import NORMAL_OUTPUTS, predicted_normals
 from ..losses import normals_loss
 from ..nyu_training import PROTOCOLS, NyuJob
 from ..readers.base import DataReader
-from ..readers.nyu import NyuReader
+from ..readers.nyu_reader import NyuReader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,12 +30,12 @@ class NyuNormals(DownstreamTask):
     title = "NYUv2 normals RMSE"
     data = "nyu"
     headline = "rmse"
-    column = Column("nyuv2_normals_rmse", "normals deg", "degrees", higher_is_better=False)
+    column = TableColumn("nyuv2_normals_rmse", "normals deg", "degrees", higher_is_better=False)
     layers = "four"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = PROTOCOLS
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, NyuReader)
         return _NormalsJob(data, backbone, protocol)
 
@@ -50,7 +50,8 @@ class _NormalsJob(NyuJob):
 
         trained = self.fit(stored, run, NORMAL_OUTPUTS, loss)
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
-        scores, samples = [], {}
+        samples: dict[str, Any] = {}
+        scores = []
         for image, (maps, sample) in enumerate(self.tested(stored)):
             with torch.no_grad():
                 found = predicted_normals(weights, [one.to(run.device) for one in maps], self.size)[0][0].cpu().numpy()
@@ -60,7 +61,7 @@ class _NormalsJob(NyuJob):
                 samples[f"{image}/predicted"] = found.astype(np.float32)
         means, count = mean_over_images(scores, NUMBERS)
         names = {"rmse": "rmse", "d1": "below_11.25", "d2": "below_22.5", "d3": "below_30"}
-        metrics = {names[key]: number(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS}
+        metrics = {names[key]: measured(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS}
         empty = sum(not one["pixels"] for one in scores)
         zero = sum(one["zero_normals"] for one in scores)
         notes = [f"{zero} counted pixels have a true normal of length 0 and count as 90 degrees"] if zero else []

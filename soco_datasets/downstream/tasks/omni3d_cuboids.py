@@ -15,7 +15,7 @@ from ...metrics.average_precision3d import (
 )
 from ...metrics.boxes3d import iou3d
 from ...metrics.navi import rotation_angles
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import (
     CuboidOutputs,
@@ -32,7 +32,7 @@ from ..heads.pyramid import STRIDES, init_pyramid, pyramid_forward
 from ..heads.roi_align import CELLS, region_features
 from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, Regions, tiny_omni3d
 from ..readers.base import DataReader
-from ..readers.omni3d import Omni3dReader
+from ..readers.omni3d_reader import Omni3dReader
 from ..schedules import warmup_steps
 from ..score3d import true_boxes
 from ..training import OptimizerConfig, shuffled_batches
@@ -51,7 +51,7 @@ class Omni3dCuboids(DownstreamTask):
     title = "AP3D on given 2D boxes"
     data = "omni3d"
     headline = "AP3D"
-    own_column = Column("ap3d_given_boxes", "AP3D (given 2D boxes)", "percent")
+    own_column = TableColumn("ap3d_given_boxes", "AP3D (given 2D boxes)", "percent")
     default = "fixed"
     layers = "four"
     trained = True
@@ -60,7 +60,7 @@ class Omni3dCuboids(DownstreamTask):
         "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=40)},
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, Omni3dReader)
         return _CuboidJob(data, backbone, protocol)
 
@@ -168,14 +168,14 @@ class _CuboidJob(Omni3dJob):
         counted, _ = scored
         count, classes = int(counted.sum()), found3d["classes"]
         metrics = {
-            name: number(found3d[name], classes, "percent")
+            name: measured(found3d[name], classes, "percent")
             for name in ("AP3D", "AP15", "AP25", "AP50", "near", "medium", "far")
         }
-        metrics["mean_iou3d"] = number(float(overlap.mean()) if count else None, count, "share")
+        metrics["mean_iou3d"] = measured(float(overlap.mean()) if count else None, count, "share")
         units = {"depth": "m", "size": "share", "rotation": "degrees", "center": "pixels"}
         for name, unit in units.items():
             values = np.concatenate(errors[name])[counted]
-            metrics[f"median_{name}_error"] = number(float(np.median(values)) if count else None, count, unit)
+            metrics[f"median_{name}_error"] = measured(float(np.median(values)) if count else None, count, unit)
         names = {identity: name for name, identity in self.data.categories.items()}
         per_class = {names[one]: value for one, value in found3d["per_class"].items()}
         notes = ["on given 2D boxes and classes: never comparable with AP3D of a detector", "exact IoU3D"]

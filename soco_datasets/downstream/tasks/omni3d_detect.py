@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.average_precision3d import Detections, average_precision_2d, average_precision_3d
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import corners_of
 from ..heads.detector import Detector, DetectorConfig, Found, TrueRegions, init_detector
 from ..heads.pyramid import STRIDES
 from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, tiny_omni3d
 from ..readers.base import DataReader
-from ..readers.omni3d import Omni3dReader
+from ..readers.omni3d_reader import Omni3dReader
 from ..schedules import warmup_steps
 from ..score3d import true_boxes
 from ..training import OptimizerConfig, shuffled_batches
@@ -35,7 +35,7 @@ class Omni3dDetect(DownstreamTask):
     title = "AP3D of a detector on frozen features"
     data = "omni3d"
     headline = "AP3D"
-    own_column = Column("ap3d_own_detector", "AP3D (own detector)", "percent")
+    own_column = TableColumn("ap3d_own_detector", "AP3D (own detector)", "percent")
     default = "fixed"
     layers = "four"
     trained = True
@@ -44,7 +44,7 @@ class Omni3dDetect(DownstreamTask):
         "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=30), "batch": 2, "rate": 2e-3},
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, Omni3dReader)
         return _DetectionJob(data, backbone, protocol)
 
@@ -116,8 +116,8 @@ class _DetectionJob(Omni3dJob):
         scores = average_precision_3d(found3d, true3d, ids, categories)
         flat = average_precision_2d(found2d, true2d, ids, categories)
         names = ("AP3D", "AP15", "AP25", "AP50", "near", "medium", "far")
-        outcome.metrics = {name: number(scores[name], scores["classes"], "percent") for name in names}
-        outcome.metrics["AP2D"] = number(flat["AP2D"], scores["classes"], "percent")
+        outcome.metrics = {name: measured(scores[name], scores["classes"], "percent") for name in names}
+        outcome.metrics["AP2D"] = measured(flat["AP2D"], scores["classes"], "percent")
         labels = {identity: name for name, identity in self.data.categories.items()}
         outcome.details = {
             "per_class_ap3d": {labels[one]: value for one, value in scores["per_class"].items()},

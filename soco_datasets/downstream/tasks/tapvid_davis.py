@@ -13,9 +13,9 @@ from ...features.requests import FeatureRequest, PlannedFeatures
 from ...features.transforms import InputTransform, PadToMultiple, Resize, RoundDown
 from ...metrics.tracking import first_queries, mean_over_videos, video_scores
 from ...utils.files import atomic_write
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, last_layer, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
 from ..readers.base import DataReader
-from ..readers.davis import DavisReader
+from ..readers.davis_reader import DavisReader
 from ..zero_shot_tracking import zero_shot_tracks
 
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ class TapVidDavis(DownstreamTask):
     title = "TAP-Vid-DAVIS Average Jaccard"
     data = "davis"
     headline = "average_jaccard"
-    column = Column("tapvid_davis_aj", "AJ %", "percent")
+    column = TableColumn("tapvid_davis_aj", "AJ %", "percent")
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "reference": {"raster": 256, "network": _SIDE, "queries": "first", "visibility": "always visible"},
         "native": {"raster": None, "network": _SIDE, "queries": "first", "visibility": "always visible"},
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, DavisReader)
         return _TrackingJob(data, backbone, protocol, work)
 
 
-class _TrackingJob(Job):
+class _TrackingJob(TaskJob):
     def __init__(self, data: DavisReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> None:
         # Both filters work in float32; the bytes of the 256-pixel raster are cut, not rounded, in between.
         raster = protocol["raster"]
@@ -59,7 +59,7 @@ class _TrackingJob(Job):
         scores = [self._sink.scores[name] for name in self._sink.names]
         means = mean_over_videos(scores)
         metrics = {
-            name: number(None if one["value"] is None else 100 * one["value"], one["videos"], "percent")
+            name: measured(None if one["value"] is None else 100 * one["value"], one["videos"], "percent")
             for name, one in means.items()
         }
         left = sum(score["delta_avg"] is None for score in scores)

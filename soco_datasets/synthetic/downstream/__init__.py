@@ -7,17 +7,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...errors import unknown_name
-from . import ade20k, davis, imagenet, imagenet3d, navi, nyu, omni3d
+from .ade20k_release import write_ade20k
+from .davis_release import write_davis
+from .imagenet3d_release import write_imagenet3d
+from .imagenet_release import write_imagenet
+from .navi_release import write_navi
+from .nyu_release import write_nyu
+from .omni3d_release import write_omni3d
 
 SYNTHETIC_VERSION = 1  # raise it whenever the same seed gives other files than before
 WRITERS: dict[str, Callable[[Path, int], Mapping[str, int]]] = {
-    "imagenet": imagenet.write_imagenet,
-    "ade20k": ade20k.write_ade20k,
-    "nyu": nyu.write_nyu,
-    "navi": navi.write_navi,
-    "davis": davis.write_davis,
-    "imagenet3d": imagenet3d.write_imagenet3d,
-    "omni3d": omni3d.write_omni3d,
+    "imagenet": write_imagenet,
+    "ade20k": write_ade20k,
+    "nyu": write_nyu,
+    "navi": write_navi,
+    "davis": write_davis,
+    "imagenet3d": write_imagenet3d,
+    "omni3d": write_omni3d,
 }
 
 

@@ -15,9 +15,9 @@ from ...errors import DatasetFolderError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import InputTransform, PadToMultiple
 from ...metrics.navi import pair_recall, recall_summary, rotation_angles
-from ..base import Column, DownstreamTask, Job, Outcome, Stored, TaskRun, Wanted, last_layer, number
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
 from ..readers.base import DataReader
-from ..readers.navi import NaviImage, NaviReader
+from ..readers.navi_reader import NaviImage, NaviReader
 
 if TYPE_CHECKING:
     from ...features.families.base import Backbone
@@ -34,27 +34,27 @@ class Navi(DownstreamTask):
     title = "NAVI recall at 2 cm, 30-60 degrees"
     data = "navi"
     headline = "recall_2cm_30_60"
-    column = Column("navi_recall", "NAVI %", "percent")
+    column = TableColumn("navi_recall", "NAVI %", "percent")
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "reference": {"pairs": "one partner per image within 0 to 120 degrees, every fourth image", "self_pairs": True},
         "clean": {"pairs": "one partner per image within 0 to 120 degrees, every fourth image", "self_pairs": False},
         "official_pairs": {"pairs": _OFFICIAL.as_posix(), "self_pairs": False},
     }
 
-    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> Job:
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
         assert isinstance(data, NaviReader)
         if data.options.pairs is not None:
             pairs = read_pairs(data.options.pairs, data)
         elif protocol["pairs"] == _OFFICIAL.as_posix():
             pairs = official_pairs(data)
         else:
-            pairs = draw_pairs(data, self_pairs=protocol["self_pairs"])
+            pairs = navi_pairs(data, self_pairs=protocol["self_pairs"])
         if not pairs:
             raise DatasetFolderError(f"{data.root} gives no pair of images. Wild sets need two images of an object.")
         return _NaviJob(data, backbone, data.options.kept(pairs, "pairs"))
 
 
-class _NaviJob(Job):
+class _NaviJob(TaskJob):
     def __init__(self, data: NaviReader, backbone: Backbone, pairs: list[Pair]) -> None:
         self._data, self._pairs = data, pairs
         images = list({image.key: image for pair in pairs for image in pair}.values())
@@ -88,10 +88,10 @@ def _outcome(results: list[dict[str, Any]], pairs_hash: str) -> Outcome:
     metrics = {}
     for threshold, name in (("0.02", "2cm"), ("0.01", "1cm"), ("0.05", "5cm")):
         overall = summary["recall_all"][threshold]
-        metrics[f"recall_{name}"] = number(None if overall is None else 100 * overall, summary["pairs"], "percent")
+        metrics[f"recall_{name}"] = measured(None if overall is None else 100 * overall, summary["pairs"], "percent")
         for bin_name, one in summary["bins"][threshold].items():
             value = None if one["mean"] is None else 100 * one["mean"]
-            metrics[f"recall_{name}_{bin_name.replace('-', '_')}"] = number(value, one["pairs"], "percent")
+            metrics[f"recall_{name}_{bin_name.replace('-', '_')}"] = measured(value, one["pairs"], "percent")
     left = {"pairs without points": summary["pairs_left_out"]} if summary["pairs_left_out"] else {}
     note = "r8's column is almost certainly the bin of 30 to 60 degrees (its head says so; the text says 90 to 120)"
     details = {"pairs_sha256": pairs_hash, "pairs": [{k: one[k] for k in ("angle", "matches")} for one in results]}
@@ -106,7 +106,7 @@ def rigid_transform(one: NaviImage, two: NaviImage) -> NDArray[np.float64]:
     return second @ np.linalg.inv(first)
 
 
-def draw_pairs(data: NaviReader, *, self_pairs: bool) -> list[Pair]:
+def navi_pairs(data: NaviReader, *, self_pairs: bool) -> list[Pair]:
     """One partner for each wild image, drawn within (0, 120] degrees; then every fourth image of the list.
 
     The draw is torch's multinomial with a generator of seed 8, as the reference's: it is stable for one torch only, so

@@ -31,7 +31,7 @@ def write_imagenet3d(folder: Path, seed: int) -> Mapping[str, int]:
                 stem = f"{label}{number:04d}_00"
                 draw = SeededDraw(seed, "downstream", "imagenet3d", split, label, number)
                 angles = _write_object(base / "images" / label / f"{stem}.JPEG", label, draw)
-                np.savez(base / "annotations" / label / f"{stem}.npz", **angles)
+                np.savez(base / "annotations" / label / f"{stem}.npz", allow_pickle=False, **angles)
                 stems.append(f"{stem}.JPEG\n")
             (base / "lists" / label / "mesh01.txt").write_text("".join(stems), encoding="utf-8")
     return {**{split: count * len(CATEGORIES) for split, count in _COUNTS.items()}, "classes": len(CATEGORIES)}

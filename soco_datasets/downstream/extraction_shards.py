@@ -77,8 +77,8 @@ _open: dict[bytes, tuple[DenseFeatureExtractor, list[Wanted]]] = {}  # of this p
 def _opened(source: ShardSource) -> tuple[DenseFeatureExtractor, list[Wanted]]:
     import pickle
 
-    from .readers.registry import open_data
-    from .registry import downstream_tasks
+    from .readers.known_readers import open_data
+    from .task_registry import downstream_tasks
 
     key = pickle.dumps(source)
     if key not in _open:

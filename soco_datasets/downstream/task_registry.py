@@ -53,3 +53,16 @@ def select_tasks(names: str | None) -> list[DownstreamTask]:
 def protocol_names() -> list[str]:
     """Names of protocols that some task has."""
     return sorted({name for task in downstream_tasks().values() for name in task.protocols})
+
+
+def chosen_protocol(task: DownstreamTask, name: str | None) -> str:
+    """The protocol that a name means for a task: its own, or the default where it does not have that one.
+
+    Raises:
+        UsageError: a name that no task has.
+    """
+    if name is None:
+        return task.default
+    if name not in protocol_names():
+        raise unknown_name("protocol", name, protocol_names())
+    return name if name in task.protocols else task.default

@@ -24,7 +24,8 @@ def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
     (folder / "Omni3D").mkdir(parents=True)
     number, labels = 0, set()
     for split, count in _COUNTS.items():
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         (folder / "ARKitScenes" / split).mkdir(parents=True)
         for place in range(count):
             number += 1

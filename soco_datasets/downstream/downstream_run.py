@@ -16,13 +16,14 @@ from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoErr
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
 from ..utils.files import atomic_file, check_writable
-from .base import DownstreamTask, Job, Outcome, TaskRun
+from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction
+from .extraction_shards import ShardSource
 from .readers.base import DataOptions, DataReader
-from .readers.registry import open_data
+from .readers.known_readers import open_data
 from .record import DownstreamResult, identity_of
-from .shards import ShardSource
 from .synthetic_data import SYNTH, embedded
+from .task_registry import chosen_protocol
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
@@ -83,7 +84,7 @@ class PlannedTask:
     task: DownstreamTask
     protocol: str
     data: DataReader | None
-    job: Job | None
+    job: TaskJob | None
     reason: str
     stem: str
 
@@ -167,7 +168,7 @@ class DownstreamRun:
 
     def _protocol(self, task: DownstreamTask) -> str:
         protocols = self.options.protocols
-        return task.protocol(protocols.get(task.name, protocols.get("")))
+        return chosen_protocol(task, protocols.get(task.name, protocols.get("")))
 
     def _plan(self, task: DownstreamTask) -> PlannedTask:
         protocol = self._protocol(task)
@@ -317,7 +318,7 @@ class DownstreamRun:
         )
         if outcome.samples:
             with atomic_file(self.folder / f"{one.stem}.samples.npz") as temporary, open(temporary, "wb") as file:
-                np.savez_compressed(file, **outcome.samples)
+                np.savez_compressed(file, allow_pickle=False, **outcome.samples)
         record.write(self._path(one))
         report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
 

@@ -64,7 +64,9 @@ def _write_training(folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     for number in range(_TRAIN):
         pixels, depth, normals = _sample(seed, "train", number)
-        image = np.float32(pixels) - np.float32(2) * np.float32(_MEANS) + np.float32(0.5)  # the reader cuts to bytes
+        image = (
+            np.float32(pixels) - np.float32(2) * np.array(_MEANS, dtype=np.float32) + np.float32(0.5)
+        )  # the reader cuts to bytes
         content = {"img": image, "depth": depth, "norm": normals}
         savemat(folder / f"room_{number:04d}-{number}.mat", content, do_compression=True)
 

@@ -185,7 +185,7 @@ def _prepare_image(source: Path, out: Path, category: str, stem: str, counts: di
                 (out / folder / category).mkdir(parents=True, exist_ok=True)
             square.save(out / "images" / category / f"{name}.JPEG", quality=95)
             angles = {angle: np.float64(entry[angle]) for angle in _ANGLES}
-            np.savez(out / "annotations" / category / f"{name}.npz", **angles)
+            np.savez(out / "annotations" / category / f"{name}.npz", allow_pickle=False, **angles)
             names.append(name)
             counts["kept"] += 1
     return names

@@ -98,7 +98,7 @@ class NyuReader(DataReader):
         if normals_file is None:
             raise DatasetFolderError(f"{self.root} lacks all_normals.pklz, the normals of the labelled set.")
         with gzip.open(normals_file) as opened:
-            normals = np.asarray(load_arrays(opened, str(normals_file))["all_normals"])
+            normals = np.asarray(load_arrays(opened.read(), str(normals_file))["all_normals"])
         if normals.shape != (len(images), HEIGHT, WIDTH, 3):
             raise DatasetFolderError(f"{normals_file}: normals {normals.shape}, expected ({len(images)}, 480, 640, 3).")
         self._arrays = {"mat": file, "normals": normals}

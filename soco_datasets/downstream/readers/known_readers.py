@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 from ...errors import UsageError, unknown_name
-from .ade20k import Ade20kReader
+from .ade20k_reader import Ade20kReader
 from .base import DataOptions, DataReader
-from .davis import DavisReader
-from .imagenet import HubImageNetReader, ImageNetReader
-from .imagenet3d import ImageNet3dReader
-from .navi import NaviReader
-from .nyu import NyuReader
-from .omni3d import Omni3dReader
+from .davis_reader import DavisReader
+from .imagenet3d_reader import ImageNet3dReader
+from .imagenet_reader import HubImageNetReader, ImageNetReader
+from .navi_reader import NaviReader
+from .nyu_reader import NyuReader
+from .omni3d_reader import Omni3dReader
 
 READERS: dict[str, type[DataReader]] = {
     one.kind: one
