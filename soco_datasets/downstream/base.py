@@ -126,7 +126,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def measured(value: float | None, count: int, unit: str) -> dict[str, Any]:
+def measured_number(value: float | None, count: int, unit: str) -> dict[str, Any]:
     """One entry of `Outcome.metrics`; a value without anything behind it is None."""
     return {"value": None if value is None or not count else float(value), "count": int(count), "unit": unit}
 

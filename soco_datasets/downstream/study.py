@@ -79,7 +79,7 @@ def read_models(text: str) -> list[StudyModel]:
     names = [one.model for one in models]
     doubled = {name for name in names if names.count(name) > 1}
     if not models or doubled:
-        raise UsageError(f"--models names no model, or one twice: {', '.join(sorted(doubled)) or text!r}.")
+        raise UsageError(f"--models names no model, or one twice: {', '.join(sorted(doubled)) or text}.")
     return models
 
 

@@ -21,7 +21,7 @@ from ...metrics.segmentation import (
     resize_nearest,
 )
 from ..augment import resized_crop_box
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.linear import init_segmentation, segmentation_logits
 from ..losses import segmentation_loss
@@ -213,12 +213,12 @@ class _SegmentationJob(TaskJob):
         images = len(self._stems["val"])
         share, pixels = pixel_accuracy(table)
         metrics = {
-            "miou": measured(value, images if classes else 0, "share"),
-            "miou_full_resolution": measured(mean_iou(full, self._choices["rule"])[0], images, "share"),
-            "pixel_accuracy": measured(share, pixels, "share"),
+            "miou": measured_number(value, images if classes else 0, "share"),
+            "miou_full_resolution": measured_number(mean_iou(full, self._choices["rule"])[0], images, "share"),
+            "pixel_accuracy": measured_number(share, pixels, "share"),
         }
         best = training["best"]
-        metrics["miou_best_epoch"] = measured(best["value"], images, "share")
+        metrics["miou_best_epoch"] = measured_number(best["value"], images, "share")
         per_class = {str(label): float(iou) for label, iou in enumerate(class_iou(table)) if not np.isnan(iou)}
         notes = [f"{classes} of 150 classes in the mean; best epoch {best['epoch']} of {self._choices['epochs']}"]
         return Outcome(metrics, {}, training, {"per_class_iou": per_class, "classes": classes}, samples, notes)

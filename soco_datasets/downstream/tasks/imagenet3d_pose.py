@@ -20,7 +20,7 @@ from ...metrics.pose import (
     pose_scores_by_class,
     rotation_errors,
 )
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, four_layers, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, four_layers, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.linear import init_pose, pose_logits
 from ..losses import pose_loss
@@ -136,10 +136,10 @@ class _PoseJob(TaskJob):
         truth = np.array([one.angles for one in objects])
         errors = rotation_errors(found, truth)
         scores = pose_scores(errors)
-        metrics = {name: measured(scores[key], len(objects), unit) for name, (key, unit) in _METRICS.items()}
+        metrics = {name: measured_number(scores[key], len(objects), unit) for name, (key, unit) in _METRICS.items()}
         by_class = pose_scores_by_class(errors, [one.category for one in objects])
         mean = by_class["mean_over_classes"]["below_30_degrees"]
-        metrics["acc_pi6_mean_over_classes"] = measured(mean, by_class["classes"], "share")
+        metrics["acc_pi6_mean_over_classes"] = measured_number(mean, by_class["classes"], "share")
         per_class = {name: one["below_30_degrees"] for name, one in by_class["per_class"].items()}
         samples = {"predicted": found[: run.samples], "true": truth[: run.samples]}
         details = {"per_class_acc_pi6": per_class, "samples": [one.name for one in objects[: run.samples]]}

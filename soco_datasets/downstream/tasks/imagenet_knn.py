@@ -15,7 +15,7 @@ from ...features.requests import FeatureRequest
 from ...features.transforms import CropBox, InputTransform, Mirror, PadToMultiple, Resize, shorter_side_crop
 from ...metrics.knn import Neighbors, knn_accuracy, merge_neighbors, nearest_neighbors
 from ..augment import resized_crop_box
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..extraction_shards import search_shard
 from ..readers.base import DataReader, ImageSet
 from ..readers.imagenet_reader import ImageNetReader
@@ -108,10 +108,10 @@ class _KnnJob(TaskJob):
         found = knn_accuracy(neighbors, self._bank_labels, self._targets, self._ks)
         count, best = found["queries"], found["best_k"]
         accuracy = found["accuracy"]
-        metrics = {"top1_best_k": measured(accuracy[best]["top1"] if best else None, count, "percent")}
+        metrics = {"top1_best_k": measured_number(accuracy[best]["top1"] if best else None, count, "percent")}
         for k in self._ks:
             for top, value in accuracy[k].items():
-                metrics[f"{top}_k{k}"] = measured(value, count, "percent")
+                metrics[f"{top}_k{k}"] = measured_number(value, count, "percent")
         notes = [f"best k = {best}, chosen on the validation set itself"]
         if _USUAL_K in self._ks:
             notes.append(f"k = {_USUAL_K}, the usual choice: {accuracy[_USUAL_K]['top1']:.2f} %")

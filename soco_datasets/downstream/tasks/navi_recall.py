@@ -15,7 +15,7 @@ from ...errors import DatasetFolderError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import InputTransform, PadToMultiple
 from ...metrics.navi import pair_recall, recall_summary, rotation_angles
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..readers.base import DataReader
 from ..readers.navi_reader import NaviImage, NaviReader
 
@@ -88,10 +88,12 @@ def _outcome(results: list[dict[str, Any]], pairs_hash: str) -> Outcome:
     metrics = {}
     for threshold, name in (("0.02", "2cm"), ("0.01", "1cm"), ("0.05", "5cm")):
         overall = summary["recall_all"][threshold]
-        metrics[f"recall_{name}"] = measured(None if overall is None else 100 * overall, summary["pairs"], "percent")
+        metrics[f"recall_{name}"] = measured_number(
+            None if overall is None else 100 * overall, summary["pairs"], "percent"
+        )
         for bin_name, one in summary["bins"][threshold].items():
             value = None if one["mean"] is None else 100 * one["mean"]
-            metrics[f"recall_{name}_{bin_name.replace('-', '_')}"] = measured(value, one["pairs"], "percent")
+            metrics[f"recall_{name}_{bin_name.replace('-', '_')}"] = measured_number(value, one["pairs"], "percent")
     left = {"pairs without points": summary["pairs_left_out"]} if summary["pairs_left_out"] else {}
     note = "r8's column is almost certainly the bin of 30 to 60 degrees (its head says so; the text says 90 to 120)"
     details = {"pairs_sha256": pairs_hash, "pairs": [{k: one[k] for k in ("angle", "matches")} for one in results]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...metrics.depth import NUMBERS, image_depth_scores, mean_over_images
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..heads.dpt import DEPTH_BINS, predicted_depth
 from ..losses import depth_loss
 from ..nyu_training import PROTOCOLS, NyuJob
@@ -66,7 +66,7 @@ class _DepthJob(NyuJob):
         for kind, scores in (("scale_aware", aware), ("scale_invariant", aligned)):
             means, count = mean_over_images(scores)
             for name in NUMBERS:
-                metrics[f"{name}_{kind}"] = measured(means[name], count, "m" if name == "rmse" else "share")
+                metrics[f"{name}_{kind}"] = measured_number(means[name], count, "m" if name == "rmse" else "share")
         empty = sum(not one["pixels"] for one in aware)
         left = {"images without valid depth": empty} if empty else {}
         return Outcome(metrics, left, trained.summary, samples=samples)

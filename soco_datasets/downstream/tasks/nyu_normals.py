@@ -10,7 +10,7 @@ import numpy as np
 
 from ...metrics.depth import mean_over_images
 from ...metrics.normals import NUMBERS, image_normal_scores
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..heads.dpt import NORMAL_OUTPUTS, predicted_normals
 from ..losses import normals_loss
 from ..nyu_training import PROTOCOLS, NyuJob
@@ -61,7 +61,9 @@ class _NormalsJob(NyuJob):
                 samples[f"{image}/predicted"] = found.astype(np.float32)
         means, count = mean_over_images(scores, NUMBERS)
         names = {"rmse": "rmse", "d1": "below_11.25", "d2": "below_22.5", "d3": "below_30"}
-        metrics = {names[key]: measured(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS}
+        metrics = {
+            names[key]: measured_number(means[key], count, "degrees" if key == "rmse" else "share") for key in NUMBERS
+        }
         empty = sum(not one["pixels"] for one in scores)
         zero = sum(one["zero_normals"] for one in scores)
         notes = [f"{zero} counted pixels have a true normal of length 0 and count as 90 degrees"] if zero else []

@@ -15,7 +15,7 @@ from ...metrics.average_precision3d import (
 )
 from ...metrics.boxes3d import iou3d
 from ...metrics.navi import rotation_angles
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import (
     CuboidOutputs,
@@ -168,14 +168,14 @@ class _CuboidJob(Omni3dJob):
         counted, _ = scored
         count, classes = int(counted.sum()), found3d["classes"]
         metrics = {
-            name: measured(found3d[name], classes, "percent")
+            name: measured_number(found3d[name], classes, "percent")
             for name in ("AP3D", "AP15", "AP25", "AP50", "near", "medium", "far")
         }
-        metrics["mean_iou3d"] = measured(float(overlap.mean()) if count else None, count, "share")
+        metrics["mean_iou3d"] = measured_number(float(overlap.mean()) if count else None, count, "share")
         units = {"depth": "m", "size": "share", "rotation": "degrees", "center": "pixels"}
         for name, unit in units.items():
             values = np.concatenate(errors[name])[counted]
-            metrics[f"median_{name}_error"] = measured(float(np.median(values)) if count else None, count, unit)
+            metrics[f"median_{name}_error"] = measured_number(float(np.median(values)) if count else None, count, unit)
         names = {identity: name for name, identity in self.data.categories.items()}
         per_class = {names[one]: value for one, value in found3d["per_class"].items()}
         notes = ["on given 2D boxes and classes: never comparable with AP3D of a detector", "exact IoU3D"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.average_precision3d import Detections, average_precision_2d, average_precision_3d
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import corners_of
 from ..heads.detector import Detector, DetectorConfig, Found, TrueRegions, init_detector
@@ -116,8 +116,8 @@ class _DetectionJob(Omni3dJob):
         scores = average_precision_3d(found3d, true3d, ids, categories)
         flat = average_precision_2d(found2d, true2d, ids, categories)
         names = ("AP3D", "AP15", "AP25", "AP50", "near", "medium", "far")
-        outcome.metrics = {name: measured(scores[name], scores["classes"], "percent") for name in names}
-        outcome.metrics["AP2D"] = measured(flat["AP2D"], scores["classes"], "percent")
+        outcome.metrics = {name: measured_number(scores[name], scores["classes"], "percent") for name in names}
+        outcome.metrics["AP2D"] = measured_number(flat["AP2D"], scores["classes"], "percent")
         labels = {identity: name for name, identity in self.data.categories.items()}
         outcome.details = {
             "per_class_ap3d": {labels[one]: value for one, value in scores["per_class"].items()},

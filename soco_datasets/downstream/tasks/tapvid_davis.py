@@ -13,7 +13,7 @@ from ...features.requests import FeatureRequest, PlannedFeatures
 from ...features.transforms import InputTransform, PadToMultiple, Resize, RoundDown
 from ...metrics.tracking import first_queries, mean_over_videos, video_scores
 from ...utils.files import atomic_write
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..readers.base import DataReader
 from ..readers.davis_reader import DavisReader
 from ..zero_shot_tracking import zero_shot_tracks
@@ -59,7 +59,7 @@ class _TrackingJob(TaskJob):
         scores = [self._sink.scores[name] for name in self._sink.names]
         means = mean_over_videos(scores)
         metrics = {
-            name: measured(None if one["value"] is None else 100 * one["value"], one["videos"], "percent")
+            name: measured_number(None if one["value"] is None else 100 * one["value"], one["videos"], "percent")
             for name, one in means.items()
         }
         left = sum(score["delta_avg"] is None for score in scores)

@@ -17,7 +17,7 @@ from .scenes import furnished_room
 
 _RENDERED, _REPEAT = (320, 240), 2  # pixels, and how often each is repeated
 _MEANS = (122.175, 116.169, 103.508)
-_TRAIN, _TEST = 12, 4
+_TRAIN, _TEST = 8, 3
 
 
 def write_nyu(folder: Path, seed: int) -> Mapping[str, int]:
@@ -64,9 +64,8 @@ def _write_training(folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     for number in range(_TRAIN):
         pixels, depth, normals = _sample(seed, "train", number)
-        image = (
-            np.float32(pixels) - np.float32(2) * np.array(_MEANS, dtype=np.float32) + np.float32(0.5)
-        )  # the reader cuts to bytes
+        means = np.array(_MEANS, dtype=np.float32)
+        image = pixels.astype(np.float32) - 2 * means + np.float32(0.5)  # the reader cuts to bytes
         content = {"img": image, "depth": depth, "norm": normals}
         savemat(folder / f"room_{number:04d}-{number}.mat", content, do_compression=True)
 
