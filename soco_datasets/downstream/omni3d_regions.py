@@ -31,8 +31,8 @@ OMNI3D_RECIPE: dict[str, Any] = {
 def tiny_omni3d(epochs: int) -> dict[str, Any]:
     """Small heads for synthetic data."""
     return {
-        "epochs": epochs, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 224, "pyramid": 16, "levels": 16,
-        "hidden": 64,
+        "epochs": epochs, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 224, "pyramid": 32, "levels": 32,
+        "hidden": 128,
     }  # fmt: skip
 
 

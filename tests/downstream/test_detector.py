@@ -27,6 +27,7 @@ from soco_datasets.downstream.task_registry import downstream_tasks
 
 torch = pytest.importorskip("torch")
 Synthetic = Callable[[str], Path]
+DETECTED = 70  # percent, after the short training of the protocol tiny
 
 
 def boxes(count: int, seed: int = 0) -> Any:
@@ -114,8 +115,17 @@ def test_one_epoch_is_the_same_twice(name: str, synthetic: Synthetic, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["omni3d_detect", "omni3d_cuboids"])
-def test_features_that_know_the_boxes_win(name: str, synthetic: Synthetic, tmp_path: Path) -> None:
-    true = scores_of(name, synthetic("omni3d"), tmp_path / "true", None, None, scene_truth)
-    constant = scores_of(name, synthetic("omni3d"), tmp_path / "constant", None, None)
-    assert true.metrics["AP3D"]["value"] > 4 * constant.metrics["AP3D"]["value"]
+def test_a_detector_on_features_that_know_the_boxes(synthetic: Synthetic, tmp_path: Path) -> None:
+    """The true boxes with centers rounded to cells score 100, so the bounds are shares of that."""
+    true = scores_of("omni3d_detect", synthetic("omni3d"), tmp_path / "true", None, None, scene_truth)
+    constant = scores_of("omni3d_detect", synthetic("omni3d"), tmp_path / "constant", None, None)
+    assert true.metrics["AP3D"]["value"] > DETECTED
+    assert constant.metrics["AP3D"]["value"] < 5
+
+
+@pytest.mark.slow
+def test_cuboids_on_features_that_know_them(synthetic: Synthetic, tmp_path: Path) -> None:
+    true = scores_of("omni3d_cuboids", synthetic("omni3d"), tmp_path / "true", None, None, scene_truth)
+    constant = scores_of("omni3d_cuboids", synthetic("omni3d"), tmp_path / "constant", None, None)
+    assert true.metrics["AP3D"]["value"] > constant.metrics["AP3D"]["value"] + 10
+    assert true.metrics["median_depth_error"]["value"] < constant.metrics["median_depth_error"]["value"]
