@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--small", action="store_true", help="kNN and tracking only, one image of logits")
     arguments = parser.parse_args()
-    from soco_datasets.downstream.task_registry import select_tasks
     from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
     from soco_datasets.downstream.synthetic_data import SYNTH
+    from soco_datasets.downstream.task_registry import select_tasks
     from soco_datasets.features.spec import ExtractorSpec
 
     tasks = select_tasks("imagenet_knn,tapvid_davis" if arguments.small else arguments.tasks)

@@ -27,7 +27,7 @@ from soco_datasets.downstream.task_registry import downstream_tasks
 
 torch = pytest.importorskip("torch")
 Synthetic = Callable[[str], Path]
-DETECTED = 70  # percent, after the short training of the protocol tiny
+DETECTED = 80  # percent, after the short training of the protocol tiny; 88 was measured
 
 
 def boxes(count: int, seed: int = 0) -> Any:
@@ -121,11 +121,3 @@ def test_a_detector_on_features_that_know_the_boxes(synthetic: Synthetic, tmp_pa
     constant = scores_of("omni3d_detect", synthetic("omni3d"), tmp_path / "constant", None, None)
     assert true.metrics["AP3D"]["value"] > DETECTED
     assert constant.metrics["AP3D"]["value"] < 5
-
-
-@pytest.mark.slow
-def test_cuboids_on_features_that_know_them(synthetic: Synthetic, tmp_path: Path) -> None:
-    true = scores_of("omni3d_cuboids", synthetic("omni3d"), tmp_path / "true", None, None, scene_truth)
-    constant = scores_of("omni3d_cuboids", synthetic("omni3d"), tmp_path / "constant", None, None)
-    assert true.metrics["AP3D"]["value"] > constant.metrics["AP3D"]["value"] + 10
-    assert true.metrics["median_depth_error"]["value"] < constant.metrics["median_depth_error"]["value"]

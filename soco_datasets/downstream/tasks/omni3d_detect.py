@@ -41,7 +41,7 @@ class Omni3dDetect(DownstreamTask):
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": {**OMNI3D_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "eps": 1e-8},
-        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=30), "batch": 2, "rate": 2e-3},
+        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=200), "batch": 2, "rate": 3e-3},
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
