@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from helpers.shared_data import REAL_SAMPLE, needs_photographs
 
-
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
 
 

@@ -15,6 +15,8 @@ COMMANDS = (
     "report",
     "correlate",
     "probe",
+    "downstream",
+    "study",
     "annotate",
     "lvlm",
     "models",

@@ -22,7 +22,9 @@ from .base import DEFINED, Record
 from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
 ENTRY_POINTS = "soco_datasets.records"
-_BUILT_IN = ("records.evaluation", "lvlm.lvlm_record", "records.probe")  # in the order of the leaderboard's tables
+_BUILT_IN = (  # in the order of the leaderboard's tables
+    *("records.evaluation", "lvlm.lvlm_record", "records.probe", "downstream.record"),
+)
 _log = logging.getLogger(__name__)
 
 

@@ -16,10 +16,12 @@ from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
+from ..records.registry import read_record, record_type_of
 from ..utils.files import atomic_write, progress
 from ..utils.paths import local_path
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
+from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import format_cell, write_tables
 from .gallery import galleries
 from .page import Gallery, page_style, page_template, render_page
@@ -46,7 +48,8 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     The linear probe of a model is shown where `soco probe` left its record beside the model's.
 
     Args:
-        records: paths of result records of comparable runs, and of probe records of the same models.
+        records: paths of result records of comparable runs, of probe records of the same models, and of downstream
+            records, which get a section at the end (or the page, where there are no others).
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini"; of several benchmarks, theirs separated by commas.
 
@@ -61,14 +64,24 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         SocoError: the folder cannot be written.
     """
     given = [local_path(path) for path in records]
+    downstream = [path for path in given if record_type_of(path).kind == "downstream"]
+    given = [path for path in given if path not in downstream]
+    if downstream and not given:
+        return write_downstream_report([read_record(path) for path in downstream], downstream, local_path(out))
     paths = [path for path in given if not is_probe(path)]
     if not paths:
         raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
     results = [EvaluationResult.read(path) for path in paths]
     groups = group_by_benchmark(results)
     if len(groups) == 1:
-        return _write_one(given, paths, local_path(out), data)
-    return _write_several(given, results, groups, local_path(out), data)
+        written = _write_one(given, paths, local_path(out), data)
+    else:
+        written = _write_several(given, results, groups, local_path(out), data)
+    if downstream:
+        both = [*downstream, *paths]
+        section = downstream_section([read_record(path) for path in both], both)
+        atomic_write(written[0], with_section(written[0].read_text(encoding="utf-8"), section))
+    return written
 
 
 def _write_one(given: Sequence[Path], paths: Sequence[Path], out: Path, data: str | Path | None) -> list[Path]:

@@ -1,0 +1,354 @@
+"""Run tasks: open the data, merge what all tasks want, extract once, score, and write one record per task."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError
+from ..features.requests import merge_requests
+from ..records.evaluation import library_versions
+from ..utils.files import atomic_file, check_writable
+from .base import DownstreamTask, Outcome, TaskJob, TaskRun
+from .extraction import Extraction
+from .extraction_shards import ShardSource
+from .readers.base import DataOptions, DataReader
+from .readers.known_readers import open_data
+from .record import DownstreamResult, identity_of
+from .synthetic_data import SYNTH, embedded
+from .task_registry import chosen_protocol
+
+if TYPE_CHECKING:
+    from ..features.extractor import DenseFeatureExtractor
+    from ..features.spec import ExtractorSpec
+    from ..utils.chunks import Mapper
+
+_ANY_SIZE = (512, 512)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How tasks are run.
+
+    Attributes:
+        out: folder of records; one folder per model in it.
+        protocols: task -> protocol; "" = of all others; tasks without it take their default.
+        seed: of the draws.
+        subset: images of each split, None = all.
+        resume: keep finished records and continue what was begun.
+        store: folder of features that are kept; None = within `out`, removed when all is done.
+        workers: decoding threads.
+        memory_budget: bytes that features may take in memory.
+        split_names, pairs: see `readers.base.DataOptions`.
+        checked: look at a sample of the data before any forward, and stop at errors.
+    """
+
+    out: Path
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    subset: int | None = None
+    resume: bool = False
+    store: Path | None = None
+    workers: int | None = None
+    memory_budget: int | None = None
+    split_names: tuple[str, str] | None = None
+    pairs: Path | None = None
+    checked: bool = True
+
+    @property
+    def data_options(self) -> DataOptions:
+        """Those that readers take."""
+        return DataOptions(self.subset, self.seed, self.split_names, self.pairs)
+
+
+@dataclass
+class PlannedTask:
+    """A task that is to run.
+
+    Attributes:
+        task: it.
+        protocol: name.
+        data: its data, None where it cannot be opened.
+        job: None where the model cannot do it.
+        reason: why there is no job.
+        stem: of its files.
+    """
+
+    task: DownstreamTask
+    protocol: str
+    data: DataReader | None
+    job: TaskJob | None
+    reason: str
+    stem: str
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        records: task -> its record.
+        paths: task -> file.
+        kept: tasks whose finished record was kept.
+        seconds: "extract KIND" or "score TASK" -> wall time.
+    """
+
+    records: dict[str, DownstreamResult] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class DownstreamRun:
+    """Tasks of one model."""
+
+    def __init__(
+        self,
+        extractor: DenseFeatureExtractor,
+        tasks: Sequence[DownstreamTask],
+        data: Mapping[str, str | Path],
+        options: RunOptions,
+        cluster: tuple[Mapper, ExtractorSpec] | None = None,
+    ) -> None:
+        """Open the data and plan; nothing is forwarded.
+
+        Args:
+            extractor: the model.
+            tasks: to run; those whose data is not given are left out.
+            data: kind -> place.
+            options: see `RunOptions`.
+            cluster: what applies functions on a cluster, and how its workers load the model; heads train here.
+
+        Raises:
+            UsageError: no task has its data.
+            SocoError: data that cannot be read, or that the check finds errors in.
+        """
+        self.extractor, self.options, self._cluster = extractor, options, cluster
+        check_writable(options.out)
+        self.folder = options.out / _slug(extractor.describe()["name"])
+        self.skipped = [task.name for task in tasks if task.data not in data]
+        chosen = [task for task in tasks if task.data in data]
+        if not chosen:
+            kinds = sorted({task.data for task in tasks})
+            raise UsageError(f"No task has its data. Give --data {kinds[0]}=DIR, of: {', '.join(kinds)}; or synth.")
+        self._readers: dict[str, DataReader | MissingExtraError] = {}
+        for kind in dict.fromkeys(task.data for task in chosen):
+            self._readers[kind] = self._open(kind, data[kind])
+        if not options.resume:
+            for task in chosen:
+                shutil.rmtree(self._work(task), ignore_errors=True)
+        self.tasks = [self._plan(task) for task in chosen]
+
+    def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
+        try:
+            place = embedded(kind) if place == SYNTH else place
+            reader = open_data(kind, place, self.options.data_options)
+            findings = reader.check(deep=False) if self.options.checked else []
+        except MissingExtraError as error:
+            return error
+        errors = [str(one) for one in findings if one.severity == "error"]
+        if errors:
+            shown = "\n  ".join(errors[:10])
+            more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""
+            raise SocoError(
+                f"{place} has {len(errors)} errors, found before any forward:\n  {shown}{more}\n"
+                f"Fix them (soco downstream check {kind} {place} lists all), or run with --unchecked."
+            )
+        return reader
+
+    def _work(self, task: DownstreamTask) -> Path:
+        return self.folder / ".work" / f"{task.name}.{self._protocol(task)}"
+
+    def _protocol(self, task: DownstreamTask) -> str:
+        protocols = self.options.protocols
+        return chosen_protocol(task, protocols.get(task.name, protocols.get("")))
+
+    def _plan(self, task: DownstreamTask) -> PlannedTask:
+        protocol = self._protocol(task)
+        stem = task.name if protocol == task.default else f"{task.name}.{protocol}"
+        reader = self._readers[task.data]
+        if isinstance(reader, MissingExtraError):
+            return PlannedTask(task, protocol, None, None, str(reader), stem)
+        work = self._work(task)
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            job = task.open(reader, self.extractor.backbone, task.protocols[protocol], work)
+            for one in job.wanted():
+                plan = merge_requests([one.request], self.extractor.backbone)[0][0]
+                if len(one.images):
+                    self.extractor.map_shape(plan, one.images.size(0) if one.images.size else _ANY_SIZE)
+        except (BackboneError, MissingExtraError) as error:
+            return PlannedTask(task, protocol, reader, None, str(error), stem)
+        return PlannedTask(task, protocol, reader, job, "", stem)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """What will be read, forwarded and stored, one row per task and one per data set: the dry run."""
+        rows: list[dict[str, Any]] = []
+        for kind in self._readers:
+            own = [one for one in self.tasks if one.task.data == kind and one.job is not None]
+            wanted = [want for one in own if one.job for want in one.job.wanted()]
+            planned = Extraction(self.extractor, None).planned(wanted)
+            stored = sum(_stored_bytes(self.extractor, want) for want in _distinct(wanted, self.extractor))
+            rows.append({"data": kind, **planned, "stored": stored})
+        for one in self.tasks:
+            forwards = one.job.online_forwards() if one.job else 0
+            rows.append({"task": one.task.name, "protocol": one.protocol, "reason": one.reason, "online": forwards})
+        return rows
+
+    def run(self) -> Report:
+        """Run all tasks. Raises `SocoError` where one fails; records of finished ones stay."""
+        report = Report()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        store = self.options.store or self.folder / ".features"
+        for kind in self._readers:
+            own = [one for one in self.tasks if one.task.data == kind]
+            todo = [one for one in own if not self._kept(one, report)]
+            self._run_data(kind, todo, store, report)
+        if self.options.store is None:
+            shutil.rmtree(store, ignore_errors=True)
+        shutil.rmtree(self.folder / ".work", ignore_errors=True)
+        return report
+
+    def _run_data(self, kind: str, todo: Sequence[PlannedTask], store: Path, report: Report) -> None:
+        able = [one for one in todo if one.job is not None]
+        for one in todo:
+            if one.job is None:
+                self._write(one, Outcome({}), {}, report)
+        if not able:
+            return
+        extraction = Extraction(self.extractor, store, self.options.workers, self.options.memory_budget)
+        if self._cluster is not None and able[0].data is not None:
+            named = tuple((one.task.name, one.protocol) for one in able)
+            options, place = self.options.data_options, str(able[0].data.root)
+            extraction.mapper = self._cluster[0]
+            extraction.source = ShardSource(self._cluster[1], kind, place, options, named)
+        parts = [list(one.job.wanted()) for one in able if one.job]
+        wanted = [want for part in parts for want in part]
+        started = time.perf_counter()
+        sinks = extraction.open(wanted)
+        try:
+            extraction.run(wanted, sinks, f"Features of {kind}")
+            report.seconds[f"extract {kind}"] = time.perf_counter() - started
+            first = 0
+            for one, part in zip(able, parts, strict=True):
+                own = sinks[first : first + len(part)]
+                first += len(part)
+                given = [None if want.sink is not None else sink for want, sink in zip(part, own, strict=True)]
+                self._score(one, given, dict(extraction.counts), report)
+        finally:
+            for sink in {id(one): one for one in sinks}.values():
+                if hasattr(sink, "close"):
+                    sink.close()
+
+    def _score(self, one: PlannedTask, stored: Sequence[Any], counts: dict[str, int], report: Report) -> None:
+        assert one.job is not None
+        run = TaskRun(
+            extractor=self.extractor,
+            work=self._work(one.task),
+            out=self.folder,
+            stem=one.stem,
+            seed=self.options.seed,
+            device=self.extractor.backbone.device,
+            counts=counts,
+            workers=self.options.workers,
+            mapper=None if self._cluster is None else self._cluster[0],
+        )
+        run.work.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        outcome = one.job.score(stored, run)
+        report.seconds[f"score {one.task.name}"] = time.perf_counter() - started
+        images = sum(len(want.images) for want in {w.images.name: w for w in one.job.wanted()}.values())
+        self._write(one, outcome, {"images": images, "scored": one.job.samples_scored(), **counts}, report)
+        shutil.rmtree(run.work, ignore_errors=True)
+
+    def _fields(self, one: PlannedTask) -> dict[str, Any]:
+        task, options = one.task, self.options
+        model = {
+            k: v for k, v in self.extractor.describe().items() if k not in ("requested_size", "effective_size", "grid")
+        }
+        subset = None if options.subset is None else {"images": options.subset, "seed": options.seed}
+        choices = dict(task.protocols[one.protocol])
+        protocol = {"name": one.protocol, "default": one.protocol == task.default, "choices": choices}
+        described = one.data.describe() if one.data else {"id": task.data, "content_hash": ""}
+        return {
+            "task": task.name, "model": model, "dataset": described, "protocol": protocol, "subset": subset,
+            "seed": options.seed,
+        }  # fmt: skip
+
+    def _path(self, one: PlannedTask) -> Path:
+        return self.folder / f"{one.stem}.json"
+
+    def _kept(self, one: PlannedTask, report: Report) -> bool:
+        if not self.options.resume or not self._path(one).is_file():
+            return False
+        try:
+            record = DownstreamResult.read(self._path(one))
+        except PredictionsError:
+            return False
+        mine = json.loads(json.dumps(identity_of(self._fields(one))))
+        if json.loads(json.dumps(identity_of(record.to_dict()))) != mine:
+            return False
+        report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
+        report.kept.append(one.task.name)
+        return True
+
+    def _write(self, one: PlannedTask, outcome: Outcome, counts: dict[str, int], report: Report) -> None:
+        import numpy as np
+
+        record = DownstreamResult(
+            **self._fields(one),
+            headline_metric=one.task.headline,
+            metrics=outcome.metrics,
+            reason=one.reason or _nothing(outcome, one.task.headline),
+            left_out=outcome.left_out,
+            training=outcome.training,
+            details=outcome.details,
+            remarks=outcome.notes,
+            counts=counts,
+            versions=library_versions(),
+            device=self.extractor.backbone.device,
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        if outcome.samples:
+            with atomic_file(self.folder / f"{one.stem}.samples.npz") as temporary, open(temporary, "wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **outcome.samples)
+        record.write(self._path(one))
+        report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
+
+
+def _nothing(outcome: Outcome, headline: str) -> str:
+    value = outcome.metrics.get(headline, {"value": None})["value"]
+    return "" if value is not None else "nothing to score"
+
+
+def _distinct(wanted: Sequence[Any], extractor: DenseFeatureExtractor) -> list[Any]:
+    """Wants that are stored, equal ones once."""
+    found = {
+        (one.images.name, merge_requests([one.request], extractor.backbone)[0]): one
+        for one in wanted
+        if one.sink is None
+    }
+    return list(found.values())
+
+
+def _stored_bytes(extractor: DenseFeatureExtractor, wanted: Any) -> int:
+    import math
+
+    plan = merge_requests([wanted.request], extractor.backbone)[0][0]
+    maps = 0
+    if plan.maps:
+        sizes = [wanted.images.size(i) for i in range(len(wanted.images))] if wanted.images.size else [_ANY_SIZE]
+        maps = sum(math.prod(extractor.map_shape(plan, size)) for size in sizes)
+        maps *= 1 if wanted.images.size else len(wanted.images)
+    return 4 * (maps + len(wanted.images) * len(plan.vectors) * extractor.backbone.channels)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "model"

@@ -1,0 +1,129 @@
+"""What the Omni3D tasks share: recipe, view, classes, and the true boxes of an image in network pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetFolderError
+from ..features.requests import FeatureRequest
+from ..features.transforms import InputTransform, PadToMultiple, ResizeShorter
+from ..geometry import PointMap
+from ..metrics.average_precision3d import TRAINING_RULES, annotation_box2d, is_ignored
+from .base import Stored, TaskJob, Wanted, four_layers
+from .heads.cuboids import Cuboids
+from .readers.omni3d_reader import Omni3dReader
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..features.families.base import Backbone
+
+OMNI3D_RECIPE: dict[str, Any] = {
+    "epochs": 10, "batch": 32, "rate": 1e-3, "eps": 1e-2, "decay": 1e-4, "warmup": 5000, "seed": 0, "side": 512,
+    "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "16 pixels per cell of any patch size", "iou": "exact",
+}  # fmt: skip
+
+
+def tiny_omni3d(epochs: int) -> dict[str, Any]:
+    """Small heads for synthetic data."""
+    return {
+        "epochs": epochs, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 224, "pyramid": 32, "levels": 32,
+        "hidden": 128,
+    }  # fmt: skip
+
+
+class Regions(NamedTuple):
+    """The given boxes of one image in network pixels.
+
+    Attributes:
+        boxes: (N, 4) [x1, y1, x2, y2].
+        classes: (N,) int64, places in the list of trained classes.
+        intrinsics: (3, 3).
+        truth: their cuboids.
+        annotations: they come from.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    intrinsics: Tensor
+    truth: Cuboids
+    annotations: list[Mapping[str, Any]]
+
+
+class Omni3dJob(TaskJob):
+    """Images, requests and true boxes of the Omni3D tasks."""
+
+    def __init__(self, data: Omni3dReader, backbone: Backbone, protocol: Mapping[str, Any]) -> None:
+        """Decide what is wanted."""
+        self.data, self.choices, self.backbone = data, protocol, backbone
+        view = InputTransform((ResizeShorter(protocol["side"], "bilinear"), PadToMultiple()))
+        self._view = view.for_multiple(backbone.size_multiple)
+        self._request = FeatureRequest(view, four_layers(backbone))
+        sizes = data.mean_sizes()
+        if not sizes:
+            raise DatasetFolderError(f"{data.root} has no training box that counts.")
+        self.classes = {name: place for place, name in enumerate(sorted(sizes))}
+        self.mean_sizes = np.stack([sizes[name] for name in sorted(sizes)])
+        self._wanted = [Wanted(data.image_set(split), self._request) for split in ("train", "test")]
+
+    def wanted(self) -> Sequence[Wanted]:
+        return self._wanted
+
+    def samples_scored(self) -> int:
+        return sum(len(self.data.usable("test", image)) for image in self.data.ids("test"))
+
+    def place(self, split: str, image: Any) -> PointMap:
+        """From pixels of an image to network pixels."""
+        entry = self.data.images[split][image]
+        return self._view.point_map((int(entry["width"]), int(entry["height"])))
+
+    def to_image(self, image: Any, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 4) boxes of a test image in its own pixels."""
+        place = self.place("test", image)
+        return np.concatenate([place.inverse(boxes[:, :2]), place.inverse(boxes[:, 2:])], axis=1)
+
+    def intrinsics(self, split: str, image: Any, device: str) -> Tensor:
+        """(3, 3) K of network pixels."""
+        import torch
+
+        place = self.place(split, image)
+        shift = np.array([[place.scale[0], 0, place.offset[0]], [0, place.scale[1], place.offset[1]], [0, 0, 1]])
+        matrix = shift @ np.asarray(self.data.images[split][image]["K"], dtype=np.float64)
+        return torch.tensor(matrix, dtype=torch.float32, device=device)
+
+    def maps(self, stored: Stored, row: int, device: str) -> list[Tensor]:
+        """Four (1, C, h, w) maps of an image."""
+        return [layer[None].float().to(device) for layer in stored.maps(row)]
+
+    def regions(self, split: str, image: Any, device: str) -> Regions | None:
+        """The boxes of an image that the head is trained on, or (test) that it is asked for."""
+        import torch
+
+        entry = self.data.images[split][image]
+        kept = [one for one in self.data.boxes[split][image] if one["category_name"] in self.classes]
+        if split == "train":
+            kept = [one for one in kept if not is_ignored(one, float(entry["height"]), TRAINING_RULES)]
+        kept = [one for one in kept if one["center_cam"][2] > 0 and min(one["dimensions"]) > 0]
+        if not kept:
+            return None
+        place, intrinsics = self.place(split, image), self.intrinsics(split, image, device)
+        boxes = np.array([annotation_box2d(one) for one in kept])
+        boxes = np.concatenate([place(boxes[:, :2]), place(boxes[:, 2:])], axis=1)
+        centers = np.array([one["center_cam"] for one in kept], dtype=np.float64)
+        pixels = centers @ intrinsics.double().cpu().numpy().T
+
+        def tensor(values: Any) -> Tensor:
+            return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)
+
+        truth = Cuboids(
+            tensor(pixels[:, :2] / pixels[:, 2:]),
+            tensor(centers[:, 2]),
+            tensor([one["dimensions"] for one in kept]),
+            tensor([one["R_cam"] for one in kept]),
+        )
+        classes = torch.tensor([self.classes[one["category_name"]] for one in kept], device=device)
+        return Regions(tensor(boxes), classes, intrinsics, truth, list(kept))

@@ -1,0 +1,1 @@
+"""Readers of data sets as people have them: no torch, one file per data set."""

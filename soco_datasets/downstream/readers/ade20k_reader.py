@@ -1,0 +1,128 @@
+"""ADE20K, SceneParsing release: pairs of images and 8-bit masks (0 = other, 1..150)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import DatasetFolderError
+from .base import DataReader, Finding, ImageSet, Pairing, decode, image_size, pair_by_name, picture_findings
+from .rows import ParquetRows
+
+CLASSES = 151  # label 0 included
+_SPLITS = {"train": "training", "val": "validation"}
+
+
+class Ade20kReader(DataReader):
+    """Images and masks by split, matched by name."""
+
+    kind: ClassVar[str] = "ade20k"
+    title: ClassVar[str] = "ADE20K SceneParsing"
+    expected: ClassVar[dict[str, int]] = {"train": 20_210, "val": 2_000}
+
+    def open(self) -> None:
+        self._pairs: dict[str, Pairing] = {}
+        self._files: dict[str, tuple[dict[str, Path], dict[str, Path]]] = {}
+        self._rows: dict[str, ParquetRows] = {}
+        nested = self.root / "ADEChallengeData2016"
+        root = nested if nested.is_dir() else self.root
+        if (root / "images" / "training").is_dir():
+            self.layout = "SceneParsing folders"
+            for split, name in _SPLITS.items():
+                pictures, masks = _stems(root / "images" / name), _stems(root / "annotations" / name, (".png",))
+                self._files[split] = (pictures, masks)
+                self._pairs[split] = pair_by_name(pictures, masks, ("image", "mask"))
+        elif files := sorted(self.root.rglob("*.parquet")):
+            self.layout = "Parquet"
+            for split in _SPLITS:
+                own = [path for path in files if path.name.startswith(split) or path.parent.name.startswith(split)]
+                self._rows[split] = ParquetRows(own)
+                self._pairs[split] = Pairing([str(row) for row in range(len(self._rows[split]))])
+        else:
+            raise DatasetFolderError(
+                f"{self.root} is not the SceneParsing release: no images/training and annotations/training "
+                "(ADEChallengeData2016), no Parquet files. The full ADE20K with RGB masks is another data set."
+            )
+
+    def counts(self) -> dict[str, int]:
+        return {split: len(pairing.both) for split, pairing in self._pairs.items()}
+
+    def stems(self, split: str) -> list[str]:
+        """Names of the pairs of "train" or "val", of the subset where there is one."""
+        return self.options.kept(self._pairs[split].both, split)
+
+    def _source(self, split: str, stem: str, kind: int) -> Path | bytes:
+        if split in self._rows:
+            return self._rows[split].image_bytes(int(stem), ("image", "annotation")[kind])
+        return self._files[split][kind][stem]
+
+    def image_set(self, split: str) -> ImageSet:
+        """The images of a split."""
+        stems = self.stems(split)
+        return ImageSet(
+            split,
+            tuple(stems),
+            lambda number: decode(self._source(split, stems[number], 0), stems[number]),
+            self.fingerprint,
+        )
+
+    def mask(self, split: str, stem: str) -> NDArray[np.uint8]:
+        """(H, W) labels. Raises `DatasetFolderError` where the mask is not an 8-bit map of labels."""
+        import io
+
+        source = self._source(split, stem, 1)
+        try:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                image.load()
+                if image.mode not in ("L", "P"):
+                    raise DatasetFolderError(
+                        f"The mask of {stem} has mode {image.mode}, not 8-bit labels: RGB masks are those of the full "
+                        "ADE20K, another data set."
+                    )
+                return np.array(image)
+        except (OSError, SyntaxError) as error:
+            if isinstance(error, DatasetFolderError):
+                raise
+            raise DatasetFolderError(f"The mask of {stem} cannot be decoded ({error}). Copy it again.") from error
+
+    def inspect(self, sampled: Callable[[Sequence[Any]], Sequence[Any]]) -> Iterable[Finding]:
+        for split, pairing in self._pairs.items():
+            yield from pairing.findings
+            if not pairing.both:
+                yield Finding("error", f"{self.root} {split}", "no pair of image and mask.", "copy the split")
+            for stem in sampled(pairing.both):
+                yield from self._inspect_pair(split, stem)
+
+    def _inspect_pair(self, split: str, stem: str) -> Iterable[Finding]:
+        source = self._source(split, stem, 0)
+        found = picture_findings(source, stem)
+        yield from found
+        try:
+            mask = self.mask(split, stem)
+        except DatasetFolderError as error:
+            yield Finding("error", stem, str(error))
+            return
+        if int(mask.max()) >= CLASSES:
+            yield Finding("error", stem, f"the mask holds {int(mask.max())}; labels are 0 to 150.", "see objectInfo150")
+        if not mask.any():
+            yield Finding("warning", stem, "the mask holds no counted pixel.")
+        if any(one.severity == "error" for one in found):
+            return
+        width, height = image_size(source)
+        if mask.shape == (width, height) and width != height:
+            problem = f"the mask is {mask.shape[1]}x{mask.shape[0]}, the image {width}x{height}: swapped sides."
+            yield Finding("error", stem, problem, "transpose the mask, or turn the image")
+        elif mask.shape != (height, width):
+            problem = f"the mask is {mask.shape[1]}x{mask.shape[0]}, the image {width}x{height}."
+            yield Finding("error", stem, problem, "copy both again")
+
+
+def _stems(folder: Path, suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".png")) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes}

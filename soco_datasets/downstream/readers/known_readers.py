@@ -1,0 +1,46 @@
+"""The readers by the name that `--data NAME=DIR` gives them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...errors import UsageError, unknown_name
+from .ade20k_reader import Ade20kReader
+from .base import DataOptions, DataReader
+from .davis_reader import DavisReader
+from .imagenet3d_reader import ImageNet3dReader
+from .imagenet_reader import HubImageNetReader, ImageNetReader
+from .navi_reader import NaviReader
+from .nyu_reader import NyuReader
+from .omni3d_reader import Omni3dReader
+
+READERS: dict[str, type[DataReader]] = {
+    one.kind: one
+    for one in (ImageNetReader, Ade20kReader, NyuReader, NaviReader, DavisReader, ImageNet3dReader, Omni3dReader)
+}
+
+
+def open_data(kind: str, place: str | Path, options: DataOptions | None = None) -> DataReader:
+    """A data set by its kind.
+
+    Args:
+        kind: one of `READERS`.
+        place: folder or file; for "imagenet" also a Hub id, "ORG/NAME" or "ORG/NAME@REVISION".
+        options: see `DataOptions`.
+
+    Raises:
+        UsageError: an unknown kind, no such place.
+        SocoError: no known layout.
+    """
+    if kind not in READERS:
+        raise unknown_name("data set", kind, READERS)
+    is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", str(place)) and not Path(place).exists()
+    if is_hub_id and kind == "imagenet":
+        return HubImageNetReader(str(place), options)
+    if is_hub_id and len(Path(place).parts) == 2 and not Path(place).parent.exists():
+        raise UsageError(
+            f"{place} does not exist here, and {READERS[kind].title} is read from local files only: "
+            f"download it and give --data {kind}=DIR."
+        )
+    return READERS[kind](Path(place), options)

@@ -1,0 +1,149 @@
+"""Bytes of images in Parquet files, local or on the Hub, and in WebDataset tars, read where they are."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import DatasetFolderError, SocoError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ParquetRows:
+    """Rows of several Parquet files as one table; a row group is read when one of its rows is asked for.
+
+    Attributes:
+        names: of the columns.
+    """
+
+    def __init__(self, files: Sequence[str | Path], open_file: Any = None) -> None:
+        """Read the footers.
+
+        Args:
+            files: paths, in order.
+            open_file: path -> file object; None = local paths.
+        """
+        import pyarrow.parquet as pq
+
+        self._files, self._groups, self._starts = [], [], [0]
+        for path in files:
+            try:
+                file = pq.ParquetFile(path if open_file is None else open_file(str(path)))
+            except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+                raise DatasetFolderError(f"{path} is not a whole Parquet file ({error}). Copy it again.") from error
+            for group in range(file.num_row_groups):
+                self._groups.append((file, group))
+                self._starts.append(self._starts[-1] + file.metadata.row_group(group).num_rows)
+            self._files.append(file)
+        self.names: tuple[str, ...] = tuple(self._files[0].schema_arrow.names) if self._files else ()
+        self._lock, self._held = threading.Lock(), (-1, None)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def column(self, name: str) -> list[Any]:
+        """A whole column as Python values."""
+        if name not in self.names:
+            raise DatasetFolderError(f"The Parquet files have no column {name!r}; they have {', '.join(self.names)}.")
+        return [value for file in self._files for value in file.read(columns=[name])[name].to_pylist()]
+
+    def value(self, row: int, name: str) -> Any:
+        """One cell as a Python value."""
+        import bisect
+
+        group = bisect.bisect_right(self._starts, row) - 1
+        with self._lock:
+            if self._held[0] != group:
+                file, number = self._groups[group]
+                self._held = (group, file.read_row_group(number))
+            table: pa.Table = self._held[1]
+        return table[name][row - self._starts[group]].as_py()
+
+    def image_bytes(self, row: int, name: str = "image") -> bytes:
+        """The encoded image of a cell, in the form the Hub stores images: {bytes, path}, or bytes."""
+        value = self.value(row, name)
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
+            raise DatasetFolderError(f"Row {row} of the Parquet files has no bytes in its column {name!r}.")
+        return data
+
+
+class TarMembers:
+    """Members of WebDataset tars, read by their place in the file.
+
+    Attributes:
+        samples: (key, extension -> place) of each sample, in order of the tars and their members.
+    """
+
+    def __init__(self, tars: Sequence[Path]) -> None:
+        self.samples: list[tuple[str, dict[str, tuple[Path, int, int]]]] = []
+        for path in tars:
+            by_key: dict[str, dict[str, tuple[Path, int, int]]] = {}
+            try:
+                with tarfile.open(path, "r:") as archive:
+                    for member in archive:
+                        if member.isfile():
+                            key, _, extension = member.name.partition(".")
+                            by_key.setdefault(key, {})[extension.lower()] = (path, member.offset_data, member.size)
+            except (tarfile.TarError, OSError) as error:
+                raise DatasetFolderError(f"{path} is not a whole tar ({error}). Copy it again.") from error
+            self.samples += [(f"{path.name}/{key}", parts) for key, parts in by_key.items()]
+
+    @staticmethod
+    def read(place: tuple[Path, int, int]) -> bytes:
+        """The bytes of a member."""
+        path, offset, size = place
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            data = os.pread(handle, size, offset)
+        finally:
+            os.close(handle)
+        if len(data) != size:
+            raise DatasetFolderError(f"{path} ends before its member at {offset}. Copy it again.")
+        return data
+
+
+def hub_parquet(repo: str, split: str, config: str = "", revision: str | None = None) -> tuple[ParquetRows, str]:
+    """The rows of a split of a Hub data set, streamed, and the commit they are of.
+
+    Args:
+        repo: "ORG/NAME".
+        split: "train" or "validation".
+        config: of the data set, part of the paths.
+        revision: commit, tag or branch.
+
+    Raises:
+        UsageError: a gated set without access, a set that is only a loading script, no such set or split.
+    """
+    from huggingface_hub import HfApi, HfFileSystem
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        info = HfApi().dataset_info(repo, revision=revision)
+        names = [file.rfilename for file in info.siblings or []]
+    except GatedRepoError as error:
+        raise UsageError(
+            f"{repo} is gated: accept its terms on its page on the Hub, then log in with `hf auth login`."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UsageError(f"The Hub has no data set {repo}, or it is private and you are not logged in.") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise SocoError(f"The Hub cannot be asked for {repo}: {error}") from error
+    parquet = sorted(name for name in names if name.endswith(".parquet") and config in name)
+    chosen = [name for name in parquet if Path(name).name.startswith(split) or f"/{split}/" in f"/{name}"]
+    if not parquet:
+        script = any(name.endswith(".py") for name in names)
+        why = "is only a loading script, which `datasets` 4 and later refuses" if script else "has no Parquet files"
+        raise UsageError(f"{repo} {why}. Give its branch refs/convert/parquet as ORG/NAME@REVISION, or a local copy.")
+    if not chosen:
+        raise UsageError(f"{repo} has no Parquet files of a split {split!r}. Name the splits with --split-names.")
+    files = HfFileSystem()
+    at = info.sha or revision or "main"
+    rows = ParquetRows([f"datasets/{repo}@{at}/{name}" for name in chosen], lambda path: files.open(path, "rb"))
+    return rows, str(at)

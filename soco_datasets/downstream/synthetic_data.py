@@ -1,0 +1,51 @@
+"""Synthetic data on request, and the embedded default of `--data synth`, made once per machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import MissingExtraError
+from ..utils.files import atomic_folder
+
+SYNTH = "synth"
+
+
+def synthesize(name: str, folder: Path, seed: int = 0) -> dict[str, Path]:
+    """Write the synthetic release of a data set, or of all into folders of their own.
+
+    Args:
+        name: kind of data set, or "all".
+        folder: new or empty.
+        seed: of the scenes.
+
+    Returns:
+        Kind -> folder. With "all", kinds whose package is missing are left out.
+
+    Raises:
+        UsageError: an unknown kind, a folder with something in it.
+        MissingExtraError: a package that writes the layout is not installed.
+    """
+    from ..synthetic.downstream import WRITERS, write_synthetic
+
+    if name != "all":
+        with atomic_folder(folder) as temporary:
+            write_synthetic(name, temporary, seed)
+        return {name: folder}
+    made: dict[str, Path] = {}
+    for kind in WRITERS:
+        try:
+            made |= synthesize(kind, folder / kind, seed)
+        except MissingExtraError as error:
+            print(f"left out: {kind}: {error}")
+    return made
+
+
+def embedded(kind: str) -> Path:
+    """The folder of a kind's synthetic release in the cache, written where it is missing."""
+    from ..benchmarks.locations import cache_root
+    from ..synthetic.downstream import SYNTHETIC_VERSION
+
+    folder = cache_root() / "downstream" / f"synthetic-{SYNTHETIC_VERSION}" / kind
+    if not (folder / "synthetic.json").is_file():
+        synthesize(kind, folder)
+    return folder

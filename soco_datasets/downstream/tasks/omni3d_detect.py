@@ -1,0 +1,144 @@
+"""Omni3D detection end to end on frozen features: AP3D over the detector's own detections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...metrics.average_precision3d import Detections, average_precision_2d, average_precision_3d
+from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
+from ..fitting import Fit, fit_head
+from ..heads.cuboids import corners_of
+from ..heads.detector import Detector, DetectorConfig, Found, TrueRegions, init_detector
+from ..heads.pyramid import STRIDES
+from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, tiny_omni3d
+from ..readers.base import DataReader
+from ..readers.omni3d_reader import Omni3dReader
+from ..schedules import warmup_steps
+from ..score3d import true_boxes
+from ..training import OptimizerConfig, shuffled_batches
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...features.families.base import Backbone
+
+
+class Omni3dDetect(DownstreamTask):
+    """See docs/downstream/omni3d.md."""
+
+    name = "omni3d_detect"
+    title = "AP3D of a detector on frozen features"
+    data = "omni3d"
+    headline = "AP3D"
+    own_column = TableColumn("ap3d_own_detector", "AP3D (own detector)", "percent")
+    default = "fixed"
+    layers = "four"
+    trained = True
+    protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "fixed": {**OMNI3D_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "eps": 1e-8},
+        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=200), "batch": 2, "rate": 3e-3},
+    }
+
+    def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
+        assert isinstance(data, Omni3dReader)
+        return _DetectionJob(data, backbone, protocol)
+
+
+class _DetectionJob(Omni3dJob):
+    def score(self, stored: Sequence[Stored | None], run: TaskRun) -> Outcome:
+        import torch
+
+        choices = self.choices
+        train, test = stored
+        assert train is not None
+        assert test is not None
+        regions = [self.regions("train", image, run.device) for image in self.data.ids("train")]
+        rows_with = [row for row, one in enumerate(regions) if one is not None]
+        count, seed = len(rows_with), choices["seed"] + run.seed
+        sizes = torch.tensor(self.mean_sizes, dtype=torch.float32, device=run.device)
+        detector = Detector(DetectorConfig(), sizes, STRIDES["p4"] / self.backbone.patch_size)
+        batches = shuffled_batches(count, choices["batch"], seed)
+        total = choices["epochs"] * -(-count // choices["batch"])
+        dropped = {"regions": 0}
+
+        def loss(weights: Any, rows: NDArray[np.int64]) -> torch.Tensor:
+            sums = []
+            for row in rows.tolist():
+                epoch, place = divmod(row, count)
+                own = regions[rows_with[place]]
+                assert own is not None
+                generator = torch.Generator().manual_seed(hash((seed, epoch, place)) % (1 << 62))
+                true = TrueRegions(own.boxes, own.classes, own.intrinsics, own.truth)
+                found = detector.losses(weights, self.maps(train, rows_with[place], run.device), true, generator)
+                cuboids = found.pop("cuboid", None)
+                value = torch.stack(list(found.values())).sum()
+                if cuboids is not None:
+                    finite = torch.isfinite(cuboids)
+                    dropped["regions"] += int((~finite).sum())
+                    value = value + (cuboids[finite].mean() if bool(finite.any()) else 0.0)
+                sums.append(value)
+            return torch.stack(sums).mean()
+
+        generator = torch.Generator().manual_seed(seed)
+        fit = Fit(
+            start=init_detector([self.backbone.channels] * 4, len(self.classes), generator, choices),
+            loss=loss,
+            batches=lambda epoch: [rows + epoch * count for rows in batches(epoch)],
+            optimizer=OptimizerConfig("adamw", weight_decay=choices["decay"], eps=choices["eps"]),
+            rate=lambda step: choices["rate"] * warmup_steps(step, total, min(choices["warmup"], total // 3)),
+            epochs=choices["epochs"],
+        )
+        trained = fit_head(fit, run, choices)
+        weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
+        left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
+        return self._evaluate(test, weights, detector, run, Outcome({}, left, trained.summary))
+
+    def _evaluate(self, test: Stored, weights: Any, detector: Detector, run: TaskRun, outcome: Outcome) -> Outcome:
+        import torch
+
+        ids = self.data.ids("test")
+        parts: list[tuple[int, Found, Any]] = []
+        for row, image in enumerate(ids):
+            intrinsics = self.intrinsics("test", image, run.device)
+            with torch.no_grad():
+                found = detector.detect(weights, self.maps(test, row, run.device), intrinsics)
+            parts.append((image, found, corners_of(found.cuboids, intrinsics)))
+        heights = {image: float(self.data.images["test"][image]["height"]) for image in ids}
+        every = [one for image in ids for one in self.data.boxes["test"][image]]
+        true3d, true2d = true_boxes(every, heights)
+        found3d, found2d = self._detections(parts)
+        categories = sorted(self.data.categories.values())
+        scores = average_precision_3d(found3d, true3d, ids, categories)
+        flat = average_precision_2d(found2d, true2d, ids, categories)
+        names = ("AP3D", "AP15", "AP25", "AP50", "near", "medium", "far")
+        outcome.metrics = {name: measured_number(scores[name], scores["classes"], "percent") for name in names}
+        outcome.metrics["AP2D"] = measured_number(flat["AP2D"], scores["classes"], "percent")
+        labels = {identity: name for name, identity in self.data.categories.items()}
+        outcome.details = {
+            "per_class_ap3d": {labels[one]: value for one, value in scores["per_class"].items()},
+            "detections": len(found3d.score),
+        }
+        outcome.notes = ["own detector on frozen features: never r8's AP3D", "exact IoU3D"]
+        return outcome
+
+    def _detections(self, parts: Sequence[tuple[int, Found, Any]]) -> tuple[Detections, Detections]:
+        """Cuboids, and 2D boxes in pixels of the image."""
+        by_place = {place: self.data.categories[name] for name, place in self.classes.items()}
+        image = np.concatenate([np.full(len(found.scores), one, dtype=np.int64) for one, found, _ in parts])
+        category = np.array([by_place[int(c)] for _, found, _ in parts for c in found.classes], dtype=np.int64)
+        score = np.concatenate([found.scores.double().cpu().numpy() for _, found, _ in parts])
+        corners = np.concatenate([one.double().cpu().numpy() for _, _, one in parts]).reshape(-1, 8, 3)
+        flat = np.concatenate([self.to_image(one, found.boxes.double().cpu().numpy()) for one, found, _ in parts])
+        sides = flat[:, 2:] - flat[:, :2]
+        keep = np.isfinite(corners).all(axis=(1, 2)) & np.isfinite(score)
+        common = (image[keep], category[keep], score[keep])
+        boxes2d = np.concatenate([flat[:, :2], sides], axis=1)[keep]
+        return (
+            Detections(*common, corners[keep], corners[keep][:, :, 2].mean(axis=1) if keep.any() else np.empty(0)),
+            Detections(*common, boxes2d, boxes2d[:, 2] * boxes2d[:, 3]),
+        )
