@@ -64,11 +64,11 @@ def _names(text: str | None) -> list[str]:
 def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
-    from ..downstream.readers.known_readers import READERS
-    from ..downstream.task_registry import select_tasks
     from ..downstream.downstream_run import RunOptions
+    from ..downstream.readers.known_readers import READERS
     from ..downstream.study import StudyOptions, read_models, run_study
     from ..downstream.synthetic_data import SYNTH
+    from ..downstream.task_registry import select_tasks
     from ..features.spec import ExtractorSpec
     from .downstream import protocols_of
 
