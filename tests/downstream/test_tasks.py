@@ -167,7 +167,7 @@ def test_true_and_constant_angles_in_pose(synthetic: Synthetic, tmp_path: Path) 
     assert value(constant) < 0.5
 
 
-@pytest.mark.parametrize("task", ["nyu_depth", "nyu_normals"])
+@pytest.mark.parametrize("task", [pytest.param("nyu_depth", marks=pytest.mark.slow), "nyu_normals"])
 def test_true_and_constant_geometry(task: str, synthetic: Synthetic, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     true = value(score(task, synthetic("nyu"), tmp_path, truth=True))
