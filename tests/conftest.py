@@ -1,4 +1,4 @@
-"""Tests whose parameters name a photograph of `real_sample` skip where the photographs are not; options of fuzzers."""
+"""Markers by measured time, tests that need the photographs of `real_sample`, options of fuzzers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from helpers.shared_data import REAL_SAMPLE, needs_photographs
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
+
+_SLOW = Path(__file__).with_name("slow_tests.txt")
 
 
 def _names_photographs(value: object) -> bool:
@@ -23,11 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fuzz-journal", default=".fuzz", help="folder of the journals that a long run resumes from")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs the photographs, which are not committed (license)."""
-    if REAL_SAMPLE.is_dir():
-        return
+    """Mark what takes long (tools/mark_slow.py), and skip what needs the photographs, which are not committed."""
+    slow = set(_SLOW.read_text(encoding="utf-8").split())
     for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker(pytest.mark.slow)
         parameters = getattr(item, "callspec", None)
-        if parameters is not None and any(map(_names_photographs, parameters.params.values())):
+        named = parameters is not None and any(map(_names_photographs, parameters.params.values()))
+        if named and not REAL_SAMPLE.is_dir():
             item.add_marker(needs_photographs)

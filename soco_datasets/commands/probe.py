@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..records.probe import ProbeRecord
 
 _VARIANTS = "reference,heldout"
-_OVERLAP = "train pairs that are test pairs too: refuse (default), drop them, or keep them"
+_OVERLAP = "train pairs that are test pairs too: refuse (default, but for SOCO), drop them, or keep them"
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--variants", default=_VARIANTS, help=f"how the epoch is selected (default {_VARIANTS})")
     parser.add_argument("--holdout", type=float, default=0.25, help="part of the train images that heldout holds out")
     parser.add_argument("--holdout-seed", type=int, default=0, help="which images those are (default 0)")
-    parser.add_argument("--overlap", default="refuse", help=_OVERLAP)
+    parser.add_argument("--overlap", help=_OVERLAP)
     parser.add_argument("--epochs", type=int, default=4, help="passes over the train pairs (default 4)")
     parser.add_argument("--train-batch", type=int, default=32, help="pairs per step (default 32)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam at the start (default 0.001)")

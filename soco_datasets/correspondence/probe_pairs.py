@@ -239,7 +239,7 @@ def read_probe_data(
     variants: Sequence[str] = tuple(VARIANTS),
     fraction: float = 0.25,
     seed: int = 0,
-    overlap: str = "refuse",
+    overlap: str | None = None,
 ) -> ProbeData:
     """The pairs of a probe.
 
@@ -248,7 +248,8 @@ def read_probe_data(
         variants: which of `VARIANTS` to train; "honest" is the old name of "heldout".
         fraction: part of the train images of each category that the variant "heldout" holds out.
         seed: which images those are.
-        overlap: what happens to train pairs that are test pairs too, see `without_overlap`.
+        overlap: what happens to train pairs that are test pairs too, see `without_overlap`; None = "keep" for SOCO,
+            whose released lists are taken as they are, else "refuse".
 
     Raises:
         DatasetFolderError: no probe pairs, see `read_split`.
@@ -261,6 +262,7 @@ def read_probe_data(
     if not variants:
         raise UsageError(f"No variant of the probe given. Known: {', '.join(VARIANTS)}.")
     test = read_split(folder, "test")
+    overlap = overlap or ("keep" if folder.benchmark == SOCO else "refuse")
     train = without_overlap(read_split(folder, "train"), test, overlap)
     held_out = hold_out(train, fraction, seed) if "heldout" in variants else None
     return ProbeData(

@@ -127,15 +127,15 @@ def test_wrong_places(evaluated: dict[str, tuple[DatasetFolder, Evaluation]], ex
         for row in evaluation.predictions.to_pylist()
     ]
     found = {
-        ("SPair-71k", "prediction at the center of the cell"): rescored(evaluation, "prediction", centers),
+        ("SPair-71k", "prediction at the centre of the cell"): rescored(evaluation, "prediction", centers),
         ("SPair-71k", "points not truncated"): percent(evaluate(extractor, spair, truncated=False)),
-        ("SPair-71k", "centered padding"): percent(evaluate(extractor.anchored("center"), spair, truncated=False)),
+        ("SPair-71k", "centred padding"): percent(evaluate(extractor.anchored("center"), spair, truncated=False)),
         ("ap-10k", "corner padding, truncated"): percent(evaluate(extractor.anchored("corner"), ap10k, truncated=True)),
         ("ap-10k", "species not separated"): percent(of_ap10k, "keypoint_all"),
     }
     for name in ("SPair-71k", "PF-dataset-PASCAL", "PF-dataset"):
         by_image = percent(evaluate(extractor, evaluated[name][0], normalizer="image"))
-        found[name, "normalized by the image"] = by_image
+        found[name, "normalised by the image"] = by_image
     expected = {(name, choice): WRONG[SETS[name]][choice] for name, choice in found}
     assert found == pytest.approx(expected, abs=1e-4)
 
@@ -251,11 +251,11 @@ def test_columns_in_another_order(
 def test_every_wrong_choice_is_made_here() -> None:
     made = {(SETS[name], choice) for name, choice in (*BOXES, *FILES)}
     elsewhere = {
-        ("SPair-71k test", "points of the pair file"), ("SPair-71k test", "prediction at the center of the cell"),
-        ("SPair-71k test", "points not truncated"), ("SPair-71k test", "centered padding"),
+        ("SPair-71k test", "points of the pair file"), ("SPair-71k test", "prediction at the centre of the cell"),
+        ("SPair-71k test", "points not truncated"), ("SPair-71k test", "centred padding"),
         ("ap-10k test", "corner padding, truncated"), ("ap-10k test", "species not separated"),
         ("ap-10k test", "EXIF rotation applied"), ("PF-WILLOW test", "columns read as x1, y1, x2, y2"),
-        *((case, "normalized by the image") for case in ("SPair-71k test", "PF-PASCAL test", "PF-WILLOW test")),
+        *((case, "normalised by the image") for case in ("SPair-71k test", "PF-PASCAL test", "PF-WILLOW test")),
     }  # fmt: skip
     listed = {(case, choice) for case, choices in WRONG.items() for choice in choices if choice != "none"}
     assert made | elsewhere == listed

@@ -172,7 +172,11 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("PF-dataset", lambda root: [p.unlink() for p in root.glob("*.csv")] and None, "no pair list"),
     ("SPair-71k", lambda root: first(root, "JPEGImages/dog/*").unlink(), "picture_missing|is not there"),
     ("SPair-71k", lambda root: first(root, "PairAnnotation/test/*").unlink(), "without a file in PairAnnotation/test"),
-    ("SPair-71k", lambda root: first(root, "ImageAnnotation/dog/*").write_text("{"), "bad_json|JSONDecodeError"),
+    (
+        "SPair-71k",
+        lambda root: first(root, "ImageAnnotation/dog/*").write_text("{"),
+        "bad_json|JSONDecodeError|not valid JSON",
+    ),
     ("SPair-71k", lambda root: edit(first(root, "PairAnnotation/test/*"), trg_bndbox=[5, 5, 5, 9]), "no area"),
     ("SPair-71k", lambda root: edit(first(root, "PairAnnotation/test/*"), kps_ids=["0"]), "bad_field|another form"),
     (

@@ -219,7 +219,7 @@ class TestTwoWorkers:
         data = folder.images.jpeg_bytes(name)
         for shard in path.glob("images/**/*.arrow"):
             shard.write_bytes(shard.read_bytes().replace(data, bytes(len(data))))
-        with pytest.raises(DatasetFolderError, match=f"image '{name}' does not decode"):
+        with pytest.raises(DatasetFolderError, match=f"image '{name}'"):
             evaluate_backbone(remote, open_folder(path), TASKS)
         assert_same(evaluate_backbone(remote, folder, TASKS), usual)
 

@@ -145,7 +145,7 @@ def test_the_record_says_everything(parts: list[Backbone]) -> None:
 def test_damaged_parts_are_named_with_the_image(save_model: SaveModel, parts: list[Backbone]) -> None:
     broken: Any = load_backbone(save_model("vit", name="broken"), norm="final")
     broken.final_norm.weight.data[0] = float("nan")
-    extractor = DenseFeatureExtractor(CompositeBackbone([parts[0], broken]), 48)
+    extractor = DenseFeatureExtractor(CompositeBackbone([parts[0], broken]), 56)
     with pytest.raises(BackboneError, match=r"broken gave NaN .* for image car_2"):
         extractor.extract(IMAGES[:1], ["car_2"])
 

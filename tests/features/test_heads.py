@@ -214,7 +214,7 @@ OK = {"format": "soco_head", "version": "1", "type": "linear"}
         ({"weight": W}, {**OK, "activation": "relu"}, "has no place"),
         ({"weight": W}, {**OK, "residual": "yes"}, "residual 'yes'"),
         ({"weight": W}, {**OK, "residual": "true"}, "takes 2 channels and gives 3"),
-        ({"weight": W}, {**OK, "input": "centered"}, "input 'centered'; known: raw, normalized"),
+        ({"weight": W}, {**OK, "input": "centered"}, "input 'centered'; known: raw, normalised"),
         ({"weight": W}, {**OK, "backbone": "{"}, "no JSON"),
         ({"weight": W}, {**OK, "backbone": "[1]"}, "no JSON object"),
         ({"layers.0.weight": W}, {**OK, "type": "mlp", "activation": "gelu"}, r"lacks layers\.1\.weight"),

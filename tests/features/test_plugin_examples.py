@@ -130,7 +130,7 @@ class TestTheExamplesOfTheDocs:
             assert [tuple(where) for where in moved.nonzero().tolist()] == [(1, row, column)]
 
     def test_mean_color(self, folder: Path) -> None:
-        assert self.load(folder, "mean_colour.py", "features").channels == 3
+        assert self.load(folder, "mean_color.py", "features").channels == 3
 
     def test_dune(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "hub").mkdir()
