@@ -11,6 +11,12 @@ from helpers.shared_data import REAL_SAMPLE, needs_photographs
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
 
 _SLOW = Path(__file__).with_name("slow_tests.txt")
+_MARKERS = {  # of all tests below a path
+    "tests/distributed/test_ray.py": ("ray", "slow"),
+    "tests/annotation/test_round_trip.py": ("slow",),
+    "tests/hub/": ("hub",),
+    "tests/lvlm/": ("lvlm",),
+}
 
 
 def _names_photographs(value: object) -> bool:
@@ -32,6 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.partition("[")[0] in slow:
             item.add_marker(pytest.mark.slow)
+        for path, markers in _MARKERS.items():
+            for marker in markers if item.nodeid.startswith(path) else ():
+                item.add_marker(marker)
         parameters = getattr(item, "callspec", None)
         named = parameters is not None and any(map(_names_photographs, parameters.params.values()))
         if named and not REAL_SAMPLE.is_dir():
