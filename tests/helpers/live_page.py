@@ -73,8 +73,12 @@ class LivePage:
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
-            if value := self.run(script):
-                return value
+            try:
+                if value := self.run(script):
+                    return value
+            except AssertionError as error:  # the page is just being loaded anew: ask again
+                if "navigated or closed" not in str(error):
+                    raise
             time.sleep(0.2)
         raise AssertionError(f"never true: {script}\n{self.text()[:600]}")
 
