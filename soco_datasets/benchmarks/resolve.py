@@ -18,6 +18,7 @@ from ..data.remote_folder import (
 )
 from ..errors import DataNotFoundError, SocoError, UsageError
 from ..utils.foreign import read_json_text
+from ..utils.paths import local_path
 from .base import SOCO, Benchmark, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
@@ -217,3 +218,13 @@ def _named_folder(path: Path, what: str) -> Path:
         f"{what} is not a built dataset folder (it has no manifest.json). "
         'Make one with `soco build RELEASE --out DIR`, or use data_dir="mini".'
     )
+
+
+def data_names(data: str | Path | None) -> list[str]:
+    """What `--data` names: a path that exists is one name, whatever it holds; else names are separated by commas."""
+    if data is None or local_path(data).exists():
+        return [] if data is None else [str(data)]
+    names = [name.strip() for name in str(data).split(",")]
+    if not all(names):
+        raise UsageError(f"--data takes folders or benchmarks separated by commas; got {data!r}.")
+    return list(dict.fromkeys(names))

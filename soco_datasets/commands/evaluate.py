@@ -12,7 +12,7 @@ from ..utils.paths import local_path
 from .common import Commands, command
 from .engine_options import add_engine_options, open_extractor
 from .evaluate_options import configs_with, result_names, run_config, scoring_config, write
-from .evaluate_several import data_names, run_several
+from .evaluate_several import run_several
 from .model_options import add_model_options, add_overwrite, extractor_spec
 from .paper_probe import probe_scoring, report_skipped, requested_probe
 from .probe import check_probe, trained_probe
@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from ..benchmarks.resolve import resolve_data
+    from ..benchmarks.resolve import data_names, resolve_data
     from ..data.folder import open_folder
 
     scoring, how = scoring_config(arguments), run_config(arguments)  # bad options fail before data and model are loaded

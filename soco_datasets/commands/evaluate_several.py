@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -17,16 +16,6 @@ from .paper_probe import report_skipped
 if TYPE_CHECKING:
     from ..benchmarks.base import Task
     from ..data.folder import DatasetFolder
-
-
-def data_names(data: str | None) -> list[str]:
-    """What `--data` names: a path that exists is one name, whatever it holds; else names are separated by commas."""
-    if data is None or Path(data).expanduser().exists():
-        return [] if data is None else [data]
-    names = [name.strip() for name in data.split(",")]
-    if not all(names):
-        raise UsageError(f"--data takes folders or benchmarks separated by commas; got {data!r}.")
-    return list(dict.fromkeys(names))
 
 
 def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:

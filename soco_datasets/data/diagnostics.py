@@ -51,7 +51,7 @@ class Diagnostic:
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.field}" if self.field else self.file
-        return clean(f"{self.severity}: {where}: {self.message}" + (f" Mend: {self.mend}" if self.mend else ""))
+        return clean(f"{self.severity}: {where}: {self.message}" + (f" Fix: {self.mend}" if self.mend else ""))
 
 
 class BuildReport:

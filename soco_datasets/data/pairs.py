@@ -146,14 +146,15 @@ class PairIndex(Sequence[tuple[int, int]]):
         self._row = lru_cache(maxsize=16)(row)  # neighboring pairs share a target
         self._candidates = lru_cache(maxsize=2)(self._of_category)
 
-    def _of_category(self, code: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The images that may be sources for targets of a category, (S,) ascending, and (images, names) float32 of what
-        images show of its names. Within categories the sources are the targets."""
+    def _of_category(self, code: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """The images that may be sources for targets of a category, (S,) ascending; (S, names) float32 of what these
+        show of its names, and (images, names) of all images. Within categories the sources are the targets."""
         own = self._targets[self._first[code] : self._first[code + 1]]
         sources = np.flatnonzero(self._codes != code).astype(np.int32) if self.cross else own
         shown = self._visible[:, self._visible[own].any(axis=0)]
         sources = sources[shown[sources].sum(axis=1) >= self.min_shared]
-        return sources, shown.astype(np.float32)
+        numbers = shown.astype(np.float32)
+        return sources, numbers[sources], numbers
 
     def _counted(self) -> NDArray[np.int64]:
         if self._starts is None:
@@ -173,10 +174,11 @@ class PairIndex(Sequence[tuple[int, int]]):
         whether they are a pair; (T, S) number of common names."""
         targets = self._targets[start:stop]
         code = int(self._codes[targets[0]])
-        sources, shown = self._candidates(code)
+        sources, offered, shown = self._candidates(code)
         if not self.directed:  # sources are earlier images
-            sources = sources[: np.searchsorted(sources, targets.max())]
-        common = shown[targets] @ shown[sources].T
+            earlier = np.searchsorted(sources, targets.max())
+            sources, offered = sources[:earlier], offered[:earlier]
+        common = shown[targets] @ offered.T
         pairs = common >= self.min_shared
         pairs &= (sources != targets[:, None]) if self.directed else (sources < targets[:, None])
         return sources, pairs, common

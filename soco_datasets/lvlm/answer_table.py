@@ -20,7 +20,7 @@ from ..data.schema import LVLM
 from ..errors import PredictionsError
 from ..records.fields import Nested, Provenance, Shape, parse_json
 from ..utils.files import atomic_file
-from ..utils.parquet_files import BoundsError, read_bounded
+from ..utils.parquet_files import read_checked
 from .answer_store import ANSWERED
 from .circular_scores import (
     Answer,
@@ -154,18 +154,7 @@ def read_answers_table(path: Path) -> pa.Table:
     """Read and check a table. Raises `PredictionsError` naming the file."""
     if not path.is_file():
         raise PredictionsError(f"{path} is missing. Put the answers that `soco lvlm score --out` wrote there.")
-    try:
-        table = read_bounded(path, ANSWERS_SCHEMA.names)
-    except BoundsError as error:
-        raise PredictionsError(f"{path}: {error}. It was not written by `soco lvlm score`.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise PredictionsError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or score again."
-        ) from error
-    try:
-        return check_answers(table)
-    except PredictionsError as error:
-        raise PredictionsError(f"{path}: {error}") from error
+    return read_checked(path, ANSWERS_SCHEMA.names, check_answers, ("soco lvlm score", "score"))
 
 
 def questions_of(table: pa.Table) -> list[dict[str, Any]]:

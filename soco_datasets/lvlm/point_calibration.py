@@ -69,7 +69,7 @@ def calibrate(
 
     Args:
         answers: to `calibration_questions`, in their order; None = no answer.
-        declared: the frame that the model is said to use.
+        declared: the frame that is declared for the model.
         sent: [width, height] of a stored picture -> that of the picture as it was sent.
         limits: of the frame "resized".
 

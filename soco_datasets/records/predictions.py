@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import PredictionsError
 from ..utils.files import atomic_file
-from ..utils.parquet_files import BoundsError, read_bounded
+from ..utils.parquet_files import read_checked
 from ..utils.paths import local_path
 from .annotated_points import (
     IMAGES_KEY,
@@ -315,18 +315,7 @@ def read_predictions(path: str | Path) -> pa.Table:
     path = local_path(path)
     if not path.is_file():
         raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
-    try:
-        table = read_bounded(path, PREDICTIONS_SCHEMA.names)
-    except BoundsError as error:
-        raise PredictionsError(f"{path}: {error}. It was not written by `soco evaluate`.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise PredictionsError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or evaluate again."
-        ) from error
-    try:
-        return check_predictions(table)
-    except PredictionsError as error:
-        raise PredictionsError(f"{path}: {error}") from error
+    return read_checked(path, PREDICTIONS_SCHEMA.names, check_predictions, ("soco evaluate", "evaluate"))
 
 
 def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:

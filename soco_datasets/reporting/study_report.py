@@ -63,7 +63,7 @@ def write_study_report(
 def _correlated(
     table: ModelTable, x: str, models: Sequence[str] | None, resamples: int, refusals: list[str]
 ) -> CorrelationStudy | None:
-    """The study over the tasks that enough models have; what is left out is said."""
+    """The study over the tasks that enough models have; what is left out is reported."""
     try:
         chosen = table if models is None else table.select(models)
         predictor, rival = chosen.column(x), chosen.column(BASELINE) if BASELINE in chosen.columns else None

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from .. import __version__
 from ..benchmarks.base import SOCO, find_benchmark
-from ..benchmarks.resolve import MINI, find_data, resolve_data
+from ..benchmarks.resolve import MINI, data_names, find_data, resolve_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from ..records.compare import read_side
@@ -135,7 +135,7 @@ def _write_several(
 
 def _data_with(hashes: Collection[str], data: str | Path | None) -> Path | None:
     """Of the data sets named by the user the one with this content hash, None where there is none."""
-    for name in [] if data is None else [data] if Path(data).exists() else str(data).split(","):
+    for name in data_names(data):
         folder = open_folder(resolve_data(name))
         if folder.content_hash in hashes:
             return folder.path

@@ -6,13 +6,15 @@ and uncompressed sizes are looked at before anything is read, texts stay diction
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from ..errors import PredictionsError
 
 _LEAST = 1_500_000_000  # bytes that a file of any size may unpack to
 _TIMES = 30  # as many times its size may a larger one
@@ -41,6 +43,34 @@ def read_bounded(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
         raise
     except Exception as error:  # a damaged footer makes pyarrow raise what it likes, such as UnicodeDecodeError
         raise pa.ArrowInvalid(f"damaged: {error}") from error
+
+
+def read_checked(
+    path: Path, columns: Iterable[str], check: Callable[[pa.Table], pa.Table], made_by: tuple[str, str]
+) -> pa.Table:
+    """The data of a record from a file that may be a stranger's.
+
+    Args:
+        path: an existing file.
+        columns: names of the columns to read.
+        check: gives the checked table, or raises `PredictionsError`.
+        made_by: the command that writes such files, and in a word how to make it again.
+
+    Raises:
+        PredictionsError: naming the file; out of bounds, not a whole Parquet file, or what `check` finds.
+    """
+    try:
+        table = read_bounded(path, columns)
+    except BoundsError as error:
+        raise PredictionsError(f"{path}: {error}. It was not written by `{made_by[0]}`.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise PredictionsError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Copy it again, or {made_by[1]} again."
+        ) from error
+    try:
+        return check(table)
+    except PredictionsError as error:
+        raise PredictionsError(f"{path}: {error}") from error
 
 
 def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
