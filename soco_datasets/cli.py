@@ -50,8 +50,7 @@ def _main(arguments: list[str]) -> int:
         _report(context, error)
         return error.exit_code
     except typer.TyperException as error:
-        command = getattr(error, "ctx", None)
-        print(f"{command.command_path if command else 'soco'}: {clean(usage_message(error))}", file=sys.stderr)
+        _report(getattr(error, "ctx", None) or context, clean(usage_message(error)))
         return error.exit_code
     except KeyboardInterrupt:
         _report(context, "Interrupted; no partial files were left.", "\n")

@@ -87,7 +87,7 @@ class ProtocolOptions:
         )
 
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
-        """The scoring options; where none is given those of the folder's benchmark other than SOCO, else the preset's."""
+        """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
         from ..benchmarks.base import SOCO, benchmark_of
         from ..correspondence.presets import get_preset
 

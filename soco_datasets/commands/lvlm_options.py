@@ -14,10 +14,10 @@ from .completion import complete_data
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
+    from ..data.questions.prompts import PromptTemplate
     from ..lvlm.ask_options import AskOptions
     from ..lvlm.model_choice import ModelOptions
     from ..lvlm.prompted import PromptedQuestions
-    from ..lvlm.protocols import PromptTemplate
     from ..lvlm.subsets import SubsetOptions
 
 _MODEL = (

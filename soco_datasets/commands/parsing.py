@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,7 +93,8 @@ def usage_message(error: Any) -> str:
     message = str(error.message)
     if message.startswith("Missing command"):
         return f"Name a command: {', '.join(ctx.command.list_commands(ctx))}."
-    return message.replace("Got unexpected extra argument(s)", "Unexpected argument:")
+    extra = re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message, re.DOTALL)
+    return f"Unexpected argument: {extra[1]}" if extra else message
 
 
 def _option_names(ctx: Any) -> list[str]:
