@@ -48,12 +48,12 @@ class OutputOptions:
     overwrite: Annotated[bool, Option(help="replace results of another run (data, settings, tasks, weights)")] = False
 
 
-def open_data(name: str | None) -> DatasetFolder:
-    """The dataset folder that `--data` or an argument names; None = where load_dataset looks."""
+def open_data(name: str | None, option: str = "--data") -> DatasetFolder:
+    """The dataset folder that an option names ("": an argument); None = where load_dataset looks."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
 
-    return open_folder(resolve_data(name))
+    return open_folder(resolve_data(name, option=option))
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

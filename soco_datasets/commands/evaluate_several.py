@@ -78,6 +78,7 @@ def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
 def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]:
     """Those of `--tasks` that the benchmark of the folder has pairs for, else the ones of a run on it alone."""
     from ..benchmarks.base import benchmark_of
+    from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
     benchmark, stored = benchmark_of(folder), configs_with(folder, protocol.split)
@@ -85,7 +86,7 @@ def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]
         available, absent = tasks_for(get_preset(protocol.protocol), stored, benchmark)
         names = [task.name for task in absent]
     else:
-        wanted = list(dict.fromkeys(protocol.tasks.split(",")))
+        wanted = [task.name for task in get_tasks(protocol.tasks.split(","))]
         available = tuple(task for name in wanted for task in benchmark.tasks if task.name == name)
         available = tuple(task for task in available if task.config in stored)
         names = [name for name in wanted if name not in {task.name for task in available}]

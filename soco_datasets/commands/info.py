@@ -27,7 +27,7 @@ def run(
     from ..benchmarks.info import describe_findings, describe_folder
     from ..utils.terminal import print_text
 
-    data = open_data(folder)
+    data = open_data(folder, option="")
     if verify:
         data.verify()
     print_text(describe_findings(data) if findings else describe_folder(data, all_pairs=not no_all))

@@ -73,15 +73,10 @@ def run(
 
 
 def _list(name: str | None, family: str | None, as_json: bool) -> None:
-    from ..features.model_list import BACKBONES
+    from ..features.model_list import BACKBONES, models_of_family
     from ..reporting.model_tables import format_model, format_models_table, model_record
 
-    specs = list(BACKBONES)
-    if family is not None:
-        families = {spec.model_type or "plug-in" for spec in specs}
-        if family not in families:
-            raise unknown_name("family", family, families)
-        specs = [spec for spec in specs if (spec.model_type or "plug-in") == family]
+    specs = list(BACKBONES) if family is None else models_of_family(family)
     if name is not None:
         wanted = name.casefold()
         specs = [
@@ -90,7 +85,7 @@ def _list(name: str | None, family: str | None, as_json: bool) -> None:
             if wanted in (known.casefold() for known in (spec.name, spec.hub_id or "", *spec.paper_names))
         ]
         if not specs:
-            raise unknown_name("model", name, (spec.name for spec in BACKBONES))
+            raise unknown_name("model", name, (spec.name for spec in BACKBONES), lister="soco models")
     if as_json:
         print(json.dumps([model_record(spec) for spec in specs], indent=2, ensure_ascii=False))
     elif name is not None:

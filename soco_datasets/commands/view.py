@@ -62,7 +62,7 @@ def run(
     """Draw them."""
     from ..utils.files import atomic_file
 
-    sheet = _sheet(open_data(folder), options)
+    sheet = _sheet(open_data(folder, option=""), options)
     with atomic_file(out) as temporary:
         sheet.save(temporary, format="PNG")
     print(out)
