@@ -105,7 +105,7 @@ def run_candidates(
 def run_import_answers(
     project: ProjectOptions,
     file: Annotated[Path, Argument(metavar="FILE", help="a file, or the folder of Animal3D")],
-    format: Annotated[str, Option(metavar="FORMAT", help="coco, label-studio, csv or animal3d")],
+    format: Annotated[str, Option(metavar="NAME", help="coco, label-studio, csv or animal3d")],
     role: Annotated[
         str,
         Option(
@@ -149,7 +149,7 @@ def run_export_release(
     project: ProjectOptions,
     options: ReleaseOptions,
     format: Annotated[
-        str, Option(metavar="FORMAT", help="release, coco, label-studio or csv", rich_help_panel="Output")
+        str, Option(metavar="NAME", help="release, coco, label-studio or csv", rich_help_panel="Output")
     ] = "release",
 ) -> None:
     """Write a release, or the points in another format."""

@@ -23,11 +23,11 @@ def add(app: typer.Typer) -> None:
     """Add the command and its own commands."""
     example = "soco cache clear --older-than 30"
     parts = group(app, "cache", "list or clear the stored feature maps", example, EVALUATE)
-    command(parts, run_list, "list", "list the stores: size, images, last use", "soco cache list")
-    command(parts, run_clear, "clear", "remove stores that no run uses", example)
+    command(parts, list_stores, "list", "list the stores: size, images, last use", "soco cache list")
+    command(parts, clear_stores, "clear", "remove stores that no run uses", example)
 
 
-def run_list(store_dir: _StoreDir = None) -> None:
+def list_stores(store_dir: _StoreDir = None) -> None:
     """List the stores."""
     from ..features.cache.inventory import stored_features
 
@@ -37,7 +37,7 @@ def run_list(store_dir: _StoreDir = None) -> None:
     print(f"{len(stores)} stores, {sum(store.nbytes for store in stores) / 1e6:,.1f} MB")
 
 
-def run_clear(
+def clear_stores(
     older_than: Annotated[
         float | None, Option(metavar="DAYS", help="only stores not used for so many days", show_default="all")
     ] = None,

@@ -48,7 +48,7 @@ class OutputOptions:
     overwrite: Annotated[bool, Option(help="replace results of another run (data, settings, tasks, weights)")] = False
 
 
-def open_data(name: str | None, option: str = "--data") -> DatasetFolder:
+def open_dataset(name: str | None, option: str = "--data") -> DatasetFolder:
     """The dataset folder that an option names ("": an argument); None = where load_dataset looks."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder

@@ -33,7 +33,7 @@ class CheckpointOptions:
     ]
     key: Annotated[
         str | None,
-        Option(metavar="KEY", help="entry of the file that holds the weights, such as teacher", show_default="found"),
+        Option(metavar="NAME", help="entry of the file that holds the weights, such as teacher", show_default="found"),
     ] = None
     heads: Annotated[int | None, Option(help="attention heads", show_default="channels / 64")] = None
     statistics: Annotated[

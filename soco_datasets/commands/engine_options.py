@@ -24,7 +24,7 @@ class EngineOptions:
 
     PANEL: ClassVar[str] = "Run"
 
-    engine: Annotated[str, Option(metavar="ENGINE", help=_ENGINE)] = "local"
+    engine: Annotated[str, Option(metavar="NAME", help=_ENGINE)] = "local"
     address: Annotated[
         str | None,
         Option(metavar="HOST:PORT", help="Ray cluster address, or auto", show_default="a cluster on this machine"),

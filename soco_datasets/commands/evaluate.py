@@ -10,7 +10,7 @@ from typer import Option
 
 from ..utils.files import check_writable
 from . import EVALUATE
-from .common import OutputOptions, open_data
+from .common import OutputOptions, open_dataset
 from .completion import complete_data
 from .engine_options import EngineOptions, open_extractor
 from .evaluate_options import EvaluationPlan, ProtocolOptions, StorageOptions, configs_with, result_names, write
@@ -63,7 +63,7 @@ def run(
     if len(names := data_names(data)) > 1:
         run_several(plan, names)
     else:
-        _run_one(plan, open_data(data))
+        _run_one(plan, open_dataset(data))
 
 
 def _run_one(plan: EvaluationPlan, folder: DatasetFolder) -> None:

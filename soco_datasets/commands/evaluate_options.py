@@ -36,7 +36,7 @@ class ProtocolOptions:
     PANEL: ClassVar[str] = "Protocol"
 
     protocol: Annotated[str, Option(metavar="NAME", help=_PROTOCOLS, autocompletion=complete_protocols)] = "standard"
-    split: Annotated[str, Option(metavar="SPLIT", help=_SPLIT)] = "test"
+    split: Annotated[str, Option(metavar="NAME", help=_SPLIT)] = "test"
     tasks: Annotated[
         str | None,
         Option(
@@ -114,7 +114,7 @@ class StorageOptions:
 
     PANEL: ClassVar[str] = "Run"
 
-    store: Annotated[str, Option(metavar="STORE", help=_STORE)] = "auto"
+    store: Annotated[str, Option(metavar="NAME", help=_STORE)] = "auto"
     store_dir: Annotated[
         Path | None, Option(metavar="DIR", help="folder of the stores of --store disk", show_default="in SOCO_CACHE")
     ] = None

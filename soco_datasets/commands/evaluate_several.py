@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .common import open_data
+from .common import open_dataset
 from .engine_options import open_extractor
 from .evaluate_options import EvaluationPlan, ProtocolOptions, configs_with, result_names, write
 from .paper_probe import report_skipped
@@ -25,7 +25,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
     from ..reporting.terminal_tables import align, format_metrics_table
 
     how, protocol = plan.run_config(), plan.protocol
-    folders = [open_data(name) for name in names]
+    folders = [open_dataset(name) for name in names]
     if get_preset(protocol.protocol).probe and not protocol.no_probe:
         report_skipped("since several data sets are evaluated")
     runs = [

@@ -8,7 +8,7 @@ import typer
 from typer import Option
 
 from . import DATA
-from .common import DataArgument, open_data
+from .common import DataArgument, open_dataset
 from .options import command
 
 
@@ -27,7 +27,7 @@ def run(
     from ..benchmarks.info import describe_findings, describe_folder
     from ..utils.terminal import print_text
 
-    data = open_data(folder, option="")
+    data = open_dataset(folder, option="")
     if verify:
         data.verify()
     print_text(describe_findings(data) if findings else describe_folder(data, all_pairs=not no_all))

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from . import LANGUAGE, lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
-from .common import DataOption, JsonFlag, OverwriteFlag, RequiredOut, names, open_data
+from .common import DataOption, JsonFlag, OverwriteFlag, RequiredOut, names, open_dataset
 from .lvlm_options import MarkerOptions, PartialFlag
 from .model_options import BackboneOptions
 from .options import command, group
@@ -86,7 +86,7 @@ def run_score(
     from ..lvlm.verdicts import load_judged
     from ..lvlm.workbooks import is_workbook
 
-    folder = open_data(data)
+    folder = open_dataset(data)
     if any(is_workbook(path) for path in options.answers):
         headers, answers = _workbooks(options, folder)
     else:
@@ -140,9 +140,7 @@ class BaselineOptions:
     convention: Annotated[str, Option(metavar="NAME", help="reference or centered", rich_help_panel="Protocol")] = (
         "reference"
     )
-    store: Annotated[str, Option(metavar="STORE", help="none (no map is kept) or disk: evaluate's shared maps")] = (
-        "none"
-    )
+    store: Annotated[str, Option(metavar="NAME", help="none (no map is kept) or disk: evaluate's shared maps")] = "none"
     store_dir: Annotated[
         Path | None, Option(metavar="DIR", help="folder of --store disk", show_default="in SOCO_CACHE")
     ] = None
@@ -158,7 +156,7 @@ def run_baseline(model: BackboneOptions, options: BaselineOptions, out: Required
 
     if options.store not in _STORES:
         raise unknown_name("store", options.store, _STORES)
-    folder = open_data(data)
+    folder = open_dataset(data)
     rows = [row for setting in stored_settings(folder) for row in read_rows(folder, setting)]
     described: dict[str, Any] = {"name": model.model, "kind": "baseline"}
     if model.model in GUESSERS:
@@ -203,7 +201,7 @@ def run_export(
     format: Annotated[
         Literal["tsv", "parquet"],
         Option(
-            metavar="FORMAT",
+            metavar="NAME",
             help="tsv: VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
         ),
     ] = "tsv",
@@ -216,5 +214,5 @@ def run_export(
     settings = None if setting is None else names(setting)
     style = MarkerStyle(marker.marker, marker.marker_color)
     export = export_tsv if format == "tsv" else export_kits
-    for path in export(open_data(data), out, settings, style):
+    for path in export(open_dataset(data), out, settings, style):
         print(path)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .common import DataOption, open_data
+from .common import DataOption, open_dataset
 from .lvlm_options import AskingOptions, asking_options
 from .options import command
 
@@ -39,7 +39,7 @@ def run(
     from ..lvlm.judge import judge_answers
     from ..lvlm.question_rows import read_rows
 
-    folder = open_data(data)
+    folder = open_dataset(data)
     headers, replies = load_answers(answers, folder.content_hash)
     rows = [row for header in headers for row in read_rows(folder, header["setting"])]
     chosen, options = asking_options(model, asking)

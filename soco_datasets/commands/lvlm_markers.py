@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Option
 
-from .common import JsonFlag, RequiredOut, open_data
+from .common import JsonFlag, RequiredOut, open_dataset
 from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, prepare_questions
 from .options import command
 
@@ -66,7 +66,7 @@ def run(
     from ..lvlm.prompted import PromptedQuestions
 
     study = markers.study(questions.seed or 0)
-    folder = open_data(questions.data)
+    folder = open_dataset(questions.data)
     chosen = dataclasses.replace(questions, setting=questions.setting or "vis")
 
     def prepared(style: MarkerStyle) -> list[PromptedQuestions]:

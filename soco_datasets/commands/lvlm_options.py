@@ -64,7 +64,7 @@ class QuestionOptions:
     no_images: Annotated[bool, Option(help="ask without pictures: what the text alone gives away")] = False
     image_format: Annotated[
         Literal["auto", "png", "jpeg"] | None,
-        Option(metavar="FORMAT", help="auto, png or jpeg", show_default="png for local models, jpeg for remote ones"),
+        Option(metavar="NAME", help="auto, png or jpeg", show_default="png for local models, jpeg for remote ones"),
     ] = None
     image_size: Annotated[int | None, Option(help="shrink pictures to this many pixels on their longer side")] = None
     image_detail: Annotated[
@@ -113,7 +113,7 @@ class AskingOptions:
     device: Annotated[
         str,
         Option(
-            metavar="DEVICE",
+            metavar="NAME",
             help="torch device; auto: a GPU where there is one",
             rich_help_panel="Local models",
         ),
@@ -121,7 +121,7 @@ class AskingOptions:
     dtype: Annotated[
         str,
         Option(
-            metavar="DTYPE",
+            metavar="NAME",
             help="float32, float16, bfloat16; auto: bfloat16 on a GPU",
             rich_help_panel="Local models",
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Option
 
-from .common import DataOption, RequiredOut, names, open_data
+from .common import DataOption, RequiredOut, names, open_dataset
 from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, asking_options
 from .model_options import BackboneOptions
 from .options import command
@@ -61,7 +61,7 @@ def run(
 
     if questions.protocol is not None or questions.template is not None:
         raise UsageError("Pointing has prompts of its own; leave out --protocol and --template.")
-    folder = open_data(questions.data)
+    folder = open_dataset(questions.data)
     chosen, ask = asking_options(model, questions, asking)
     options = PointOptions(
         settings=tuple(dict.fromkeys(questions.settings() or stored_settings(folder))),
@@ -88,7 +88,7 @@ def run_point_baseline(
     """Evaluate a backbone."""
     from ..lvlm.pointing import evaluate_backbone_on_points
 
-    folder = open_data(data)
+    folder = open_dataset(data)
     _write(out, evaluate_backbone_on_points(model.load(), folder, tuple(names(setting))))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .common import DataOption, open_data
+from .common import DataOption, open_dataset
 from .options import command
 
 
@@ -33,4 +33,4 @@ def run(
     for model, paths in zip(models, found, strict=True):
         if not paths:
             raise DataNotFoundError(f"There are no answers (*.answers.jsonl) in {model}. `soco lvlm run` writes them.")
-    print(write_lvlm_page(found, open_data(data), out, partial=partial, seed=seed))
+    print(write_lvlm_page(found, open_dataset(data), out, partial=partial, seed=seed))

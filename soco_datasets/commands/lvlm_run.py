@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from .common import JsonFlag, RequiredOut, open_data
+from .common import JsonFlag, RequiredOut, open_dataset
 from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, prepare_questions
 from .options import command
 
@@ -32,7 +32,7 @@ def run(
     from ..errors import SocoError
     from ..lvlm.run import run_questions
 
-    asked, chosen, options = prepare_questions(open_data(questions.data), model, questions, asking, marker)
+    asked, chosen, options = prepare_questions(open_dataset(questions.data), model, questions, asking, marker)
     results = run_questions(asked, chosen, out, options)
     if as_json:
         print(json.dumps([result.record for result in results], indent=2, ensure_ascii=False))

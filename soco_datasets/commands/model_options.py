@@ -34,7 +34,7 @@ class BackboneOptions:
     norm: Annotated[
         str | None,
         Option(
-            metavar="NORM",
+            metavar="NAME",
             help="none or final: before or after the final norm",
             show_default="the list's, else none",
         ),
@@ -48,7 +48,7 @@ class BackboneOptions:
     recipe: Annotated[
         str | None,
         Option(
-            metavar="RECIPE",
+            metavar="NAME",
             help="paper, paper-2026-08 or checkpoint",
             show_default="paper for listed models",
         ),
@@ -60,14 +60,14 @@ class BackboneOptions:
     device: Annotated[
         str,
         Option(
-            metavar="DEVICE",
+            metavar="NAME",
             help="auto (a GPU where there is one), cpu, cuda, cuda:1",
             rich_help_panel="Run",
         ),
     ] = "auto"
     dtype: Annotated[
         str | None,
-        Option(metavar="DTYPE", help=_DTYPE, show_default="fp32 except in Qwen's recipe", rich_help_panel="Run"),
+        Option(metavar="NAME", help=_DTYPE, show_default="fp32 except in Qwen's recipe", rich_help_panel="Run"),
     ] = None
     batch_size: Annotated[
         str, Option(metavar="N", help="images per forward on a GPU, or auto", rich_help_panel="Run")

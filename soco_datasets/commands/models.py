@@ -36,9 +36,9 @@ class CheckOptions:
     layer: Annotated[int | None, Option(help="with --check: the block to check", show_default="the last, -1")] = None
     norm: Annotated[
         str | None,
-        Option(metavar="NORM", help="with --check: none or final", show_default="the list's, else none"),
+        Option(metavar="NAME", help="with --check: none or final", show_default="the list's, else none"),
     ] = None
-    device: Annotated[str, Option(metavar="DEVICE", help="with --check: cpu, cuda, auto")] = "cpu"
+    device: Annotated[str, Option(metavar="NAME", help="with --check: cpu, cuda, auto")] = "cpu"
     revision: Annotated[
         str | None, Option(metavar="REV", help="with --check: commit, tag or branch of a Hub model")
     ] = None
@@ -56,7 +56,7 @@ def run(
     ] = None,
     family: Annotated[
         str | None,
-        Option(metavar="FAMILY", help="only models of this family, such as dinov2 or clip (plug-in for those)"),
+        Option(metavar="NAME", help="only models of this family, such as dinov2 or clip (plug-in for those)"),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

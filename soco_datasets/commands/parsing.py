@@ -57,6 +57,8 @@ class SocoCommand(_Described, TyperCommand):
             prepared.append(f"{name}{sign}{value}" if option is not None else token)
             if option is None or option.is_flag or sign:
                 continue
+            if ctx.resilient_parsing and not rest:  # the shell asks for values of the option
+                break
             if not rest or rest[0].partition("=")[0] in options:
                 raise typer.BadParameter("needs a value", ctx=ctx, param_hint=name)
             prepared.append(rest.pop(0))

@@ -12,7 +12,7 @@ from typer import Option
 
 from ..utils.files import check_writable
 from . import EVALUATE
-from .common import DataOption, OutputOptions, numbers, open_data
+from .common import DataOption, OutputOptions, numbers, open_dataset
 from .model_options import BackboneOptions, qualified
 from .options import command
 
@@ -65,7 +65,7 @@ def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions
     scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
     check_writable(output.out)
     how = RunConfig(CachePolicy(memory_budget=model.budget()), model.workers)
-    folder = open_data(data)
+    folder = open_dataset(data)
     variants = training.variants.split(",")
     pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
     extractor = model.load()

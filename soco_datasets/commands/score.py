@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from . import EVALUATE
-from .common import JsonFlag, open_data
+from .common import JsonFlag, open_dataset
 from .options import command
 
 
@@ -40,7 +40,7 @@ def run(
         from ..records.annotated_points import image_annotations
         from ..records.predictions import check_against_dataset, read_header
 
-        folder = open_data(data)
+        folder = open_dataset(data)
         tasks = get_tasks(read_header(table).tasks)
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
         try:

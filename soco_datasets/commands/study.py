@@ -44,7 +44,7 @@ class ModelRuns:
     subset: Annotated[int | None, Option(help="images of each split", show_default="all")] = None
     seed: Annotated[int, Option(help="random seed of subsets and training")] = 0
     image_size: Annotated[int, Option(help="of the correspondence tasks, in pixels")] = 800
-    device: Annotated[str, Option(metavar="DEVICE", help="auto, cpu, cuda")] = "auto"
+    device: Annotated[str, Option(metavar="NAME", help="auto, cpu, cuda")] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 from . import LOOK
-from .common import DataArgument, open_data
+from .common import DataArgument, open_dataset
 from .options import command
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def add(app: typer.Typer) -> None:
 class ViewOptions:
     """What is drawn."""
 
-    config: Annotated[str, Option(metavar="CONFIG", help="images, lvlm or a pair config")] = "soc"
-    split: Annotated[
-        str | None, Option(metavar="SPLIT", help="all: all pairs", show_default="the first stored one")
-    ] = None
+    config: Annotated[str, Option(metavar="NAME", help="images, lvlm or a pair config")] = "soc"
+    split: Annotated[str | None, Option(metavar="NAME", help="all: all pairs", show_default="the first stored one")] = (
+        None
+    )
     category: Annotated[str | None, Option(metavar="NAME", help="only of this category (of a pair: the target's)")] = (
         None
     )
@@ -62,7 +62,7 @@ def run(
     """Draw them."""
     from ..utils.files import atomic_file
 
-    sheet = _sheet(open_data(folder, option=""), options)
+    sheet = _sheet(open_dataset(folder, option=""), options)
     with atomic_file(out) as temporary:
         sheet.save(temporary, format="PNG")
     print(out)
