@@ -27,13 +27,13 @@ def _parameter_rows(command: Any, ctx: Any) -> Iterator[tuple[str, tuple[str, st
     for one in arguments:
         yield "Arguments", (one.metavar or one.name.upper(), _described(one, ctx))
     for one in sorted(options, key=lambda option: option.rich_help_panel is None):
-        name = ", ".join((*one.opts, *one.secondary_opts))
+        name = ", ".join(sorted((*one.opts, *one.secondary_opts), key=len))
         metavar = "" if one.is_flag else f" {one.metavar}"
         yield one.rich_help_panel or "Options", (name + metavar, _described(one, ctx))
 
 
 def _command_rows(command: Any, ctx: Any) -> Iterator[tuple[str, tuple[str, str]]]:
-    for name in command.list_commands(ctx) if hasattr(command, "list_commands") else ():
+    for name in command.list_commands(ctx) if _is_group(command) else ():
         inner = command.get_command(ctx, name)
         yield inner.rich_help_panel or "Commands", (name, inner.short_help or "")
 
@@ -60,10 +60,14 @@ def _lines(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:{width}}  {text}".rstrip() for name, text in rows)
 
 
-def escape_markup(command: Any, ctx: Any) -> None:
-    """Have Typer show the texts of a command, and of those in it, as they are: "[" opens no markup."""
+def prepare_boxes(command: Any, ctx: Any) -> None:
+    """Have Typer show the texts of a command, and of those in it, as `plain_help` does: "[" opens no markup."""
     inner = [command.get_command(ctx, name) for name in command.list_commands(ctx)] if _is_group(command) else []
     for one in (command, *command.get_params(ctx), *inner):
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+        if isinstance(getattr(one, "show_default", None), str):
+            one.help, one.show_default = f"{one.help} [default: {one.show_default}]", False
         for name in ("help", "short_help", "epilog"):
             text = getattr(one, name, None)
             if text and "\\[" not in text:

@@ -32,8 +32,8 @@ from ..utils.paths import local_path
 from ..utils.terminal import Verbosity, set_verbosity
 from .parsing import SocoCommand, SocoGroup
 
-Quiet = Annotated[bool, Option("--quiet", help="report no progress", rich_help_panel="Output")]
-Verbose = Annotated[bool, Option("--verbose", help="report more of what is done", rich_help_panel="Output")]
+Quiet = Annotated[bool, Option("--quiet", help="report no progress")]
+Verbose = Annotated[bool, Option("--verbose", help="report more of what is done")]
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _PANELS = ("Model", "Data", None, "Run", "Local models", "Output")  # order in the help; None: any other
 _GLOBAL = {"quiet": Quiet, "verbose": Verbose}

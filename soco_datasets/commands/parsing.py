@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..errors import SocoError
 from ..utils.terminal import is_terminal
-from .help_page import escape_markup, plain_help
+from .help_page import plain_help, prepare_boxes
 
 COMMAND_PATH = "soco_datasets.command_path"  # in the context's `meta`: the command whose options were read last
 _RENAMED = {"--normaliser": "--normalizer"}  # earlier spellings of options; the help does not name them
@@ -24,7 +24,7 @@ class _Described:
     def format_help(self: Any, ctx: Any, formatter: Any) -> None:
         """Typer's boxes on a terminal; else plain text that is not wrapped."""
         if is_terminal():
-            escape_markup(self, ctx)
+            prepare_boxes(self, ctx)
             super().format_help(ctx, formatter)  # type: ignore[misc]
         else:
             formatter.write(plain_help(self, ctx))
