@@ -113,7 +113,7 @@ class _Lines:
     """A line when a tenth of the work is done, and after a minute without one; never two within `interval`."""
 
     def __init__(self, what: str, total: int | None, unit: str, done: int, interval: float) -> None:
-        self._what, self._total, self._unit = clean(what), total, unit
+        self._what, self._total, self._unit = clean(what), total, unit if unit in ("it", "q") else f"{unit}s"
         self._before, self._new = done, 0
         self._least, self._most = interval, max(interval, _LATE)
         self._began = self._last = time.monotonic()
