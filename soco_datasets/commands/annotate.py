@@ -63,8 +63,7 @@ def run_init(
 def run_check_project(
     project: ProjectOptions,
     taxonomy: Annotated[
-        list[str] | None,
-        Option(metavar="SOURCE", help="prefer the concepts of this one, as for init; may be repeated"),
+        list[str] | None, Option(metavar="SOURCE", help="prefer the concepts of this one, as for init; may be repeated")
     ] = None,
 ) -> None:
     """Check a project."""
@@ -87,8 +86,7 @@ class ServerOptions:
     host: Annotated[str, Option(metavar="HOST", help="address to bind; 127.0.0.1: this machine only")] = "127.0.0.1"
     port: Annotated[int, Option(help="port, 0 = a free one")] = 8000
     public_url: Annotated[
-        str | None,
-        Option(metavar="URL", help="the address that people open, where a proxy is in front of the server"),
+        str | None, Option(metavar="URL", help="the address that people open, where a proxy is in front of the server")
     ] = None
     suggest: Annotated[
         str | None,

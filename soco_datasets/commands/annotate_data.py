@@ -115,8 +115,7 @@ def run_import_answers(
         ),
     ],
     keypoint_map: Annotated[
-        Path | None,
-        Option(metavar="FILE", help="YAML: category or '*', then their keypoint: our keypoint"),
+        Path | None, Option(metavar="FILE", help="YAML: category or '*', then their keypoint: our keypoint")
     ] = None,
 ) -> None:
     """Import answers."""

@@ -80,8 +80,7 @@ class FolderOptions:
     PANEL: ClassVar[str] = "Output"
 
     out: Annotated[
-        Path | None,
-        Option(metavar="DIR", help="folder to make", show_default="the cache, where load_dataset looks"),
+        Path | None, Option(metavar="DIR", help="folder to make", show_default="the cache, where load_dataset looks")
     ] = None
     format: Annotated[Literal["arrow", "parquet"], Option(metavar="NAME", help="arrow or parquet")] = "arrow"
     max_shard_size: Annotated[str, Option(metavar="SIZE", help="data in one shard, such as 500MB or 1GiB")] = "500MB"

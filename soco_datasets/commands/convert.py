@@ -28,8 +28,7 @@ class CheckpointOptions:
         str, Argument(metavar="KIND", help="ibot, dino, or vit (any plain vision transformer in timm's layout)")
     ]
     checkpoint: Annotated[
-        Path,
-        Argument(metavar="FILE", help="the .pth, .pt, .bin or .safetensors file; no code in it is run"),
+        Path, Argument(metavar="FILE", help="the .pth, .pt, .bin or .safetensors file; no code in it is run")
     ]
     key: Annotated[
         str | None,
@@ -37,8 +36,7 @@ class CheckpointOptions:
     ] = None
     heads: Annotated[int | None, Option(help="attention heads", show_default="channels / 64")] = None
     statistics: Annotated[
-        str | None,
-        Option(metavar="NAME", help="imagenet, clip or half; required for vit", show_default="imagenet"),
+        str | None, Option(metavar="NAME", help="imagenet, clip or half; required for vit", show_default="imagenet")
     ] = None
     image_size: Annotated[
         int | None, Option(help="interpolate the positions to this size as the original code does")

@@ -24,8 +24,7 @@ _DATA = "KIND=DIR (repeat for several), or synth: small rendered data for every 
 _PROTOCOL = "reference, standard, fixed ...: for all tasks that have it; or TASK=NAME,TASK=NAME"
 _Kind = Annotated[str, Argument(metavar="KIND", help="kind of data set, such as ade20k")]
 _SplitNames = Annotated[
-    str | None,
-    Option("--split-names", metavar="TRAIN,VAL", help="names of the training and validation split"),
+    str | None, Option("--split-names", metavar="TRAIN,VAL", help="names of the training and validation split")
 ]
 
 

@@ -33,16 +33,13 @@ class EntryOptions:
         str | None, Option(metavar="DIR", help="folder with records (`soco evaluate`, `soco lvlm score`)")
     ] = None
     dataset_repo: Annotated[
-        str | None,
-        Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD"),
+        str | None, Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD")
     ] = None
     source: Annotated[
-        list[str] | None,
-        Option(metavar="SOURCE", help="only hub, local or paper; may be repeated", show_default="all"),
+        list[str] | None, Option(metavar="SOURCE", help="only hub, local or paper; may be repeated", show_default="all")
     ] = None
     paper: Annotated[
-        bool | None,
-        Option("--paper/--no-paper", help="with the paper's models", show_default="where the data is SOCO"),
+        bool | None, Option("--paper/--no-paper", help="with the paper's models", show_default="where the data is SOCO")
     ] = None
     check: Annotated[bool, Option(help="recompute results and report which ones match")] = False
     data: Annotated[

@@ -53,12 +53,10 @@ class AnswerOptions:
         ),
     ]
     setting: Annotated[
-        str | None,
-        Option(metavar="NAME", help="of a workbook whose name does not tell it: vis, vis_desc or desc"),
+        str | None, Option(metavar="NAME", help="of a workbook whose name does not tell it: vis, vis_desc or desc")
     ] = None
     model: Annotated[
-        str | None,
-        Option(metavar="NAME", help="name of the model in a workbook", show_default="from the file's name"),
+        str | None, Option(metavar="NAME", help="name of the model in a workbook", show_default="from the file's name")
     ] = None
     judged: Annotated[
         Path | None, Option(metavar="FILE", help="verdicts of a judge model (`soco lvlm judge`): a third parser")

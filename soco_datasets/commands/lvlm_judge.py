@@ -29,8 +29,7 @@ def run(
     asking: AskingOptions,
     data: DataOption = None,
     out: Annotated[
-        Path | None,
-        Option(metavar="DIR", help="folder for verdicts", show_default="judge/ beside the answers"),
+        Path | None, Option(metavar="DIR", help="folder for verdicts", show_default="judge/ beside the answers")
     ] = None,
 ) -> None:
     """Judge the replies."""

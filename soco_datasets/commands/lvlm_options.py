@@ -111,19 +111,12 @@ class AskingOptions:
     ] = None
     timeout: Annotated[int | None, Option(metavar="SECONDS", help="longest time of an attempt")] = None
     device: Annotated[
-        str,
-        Option(
-            metavar="NAME",
-            help="torch device; auto: a GPU where there is one",
-            rich_help_panel="Local models",
-        ),
+        str, Option(metavar="NAME", help="torch device; auto: a GPU where there is one", rich_help_panel="Local models")
     ] = "auto"
     dtype: Annotated[
         str,
         Option(
-            metavar="NAME",
-            help="float32, float16, bfloat16; auto: bfloat16 on a GPU",
-            rich_help_panel="Local models",
+            metavar="NAME", help="float32, float16, bfloat16; auto: bfloat16 on a GPU", rich_help_panel="Local models"
         ),
     ] = "auto"
     batch_size: Annotated[int, Option(help="questions in one forward", rich_help_panel="Local models")] = 8

@@ -34,11 +34,7 @@ class FrameOptions:
 
     frame: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
-            help="pixels, resized, thousandths, percent or unit",
-            show_default="the model family's",
-        ),
+        Option(metavar="NAME", help="pixels, resized, thousandths, percent or unit", show_default="the model family's"),
     ] = None
     calibration: Annotated[
         int | None, Option(help="pictures of a dot that check the frame, 0 = none", show_default="16")

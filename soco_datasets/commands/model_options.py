@@ -34,9 +34,7 @@ class BackboneOptions:
     norm: Annotated[
         str | None,
         Option(
-            metavar="NAME",
-            help="none or final: before or after the final norm",
-            show_default="the list's, else none",
+            metavar="NAME", help="none or final: before or after the final norm", show_default="the list's, else none"
         ),
     ] = None
     head: Annotated[
@@ -47,23 +45,14 @@ class BackboneOptions:
     grid: Annotated[int | None, Option(help="with a+b: cells of the common grid", show_default="the finest")] = None
     recipe: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
-            help="paper, paper-2026-08 or checkpoint",
-            show_default="paper for listed models",
-        ),
+        Option(metavar="NAME", help="paper, paper-2026-08 or checkpoint", show_default="paper for listed models"),
     ] = None
     statistics: Annotated[
         str, Option(metavar="NAME", help="auto (the recipe's), checkpoint, imagenet, clip or half")
     ] = "auto"
     revision: Annotated[str | None, Option(metavar="REV", help="commit, tag or branch of a Hub model")] = None
     device: Annotated[
-        str,
-        Option(
-            metavar="NAME",
-            help="auto (a GPU where there is one), cpu, cuda, cuda:1",
-            rich_help_panel="Run",
-        ),
+        str, Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1", rich_help_panel="Run")
     ] = "auto"
     dtype: Annotated[
         str | None,
@@ -74,12 +63,10 @@ class BackboneOptions:
     ] = "8"
     compile: Annotated[bool, Option(help="run the model through torch.compile", rich_help_panel="Run")] = False
     workers: Annotated[
-        int | None,
-        Option(help="decoding threads", show_default="one per core, from 2 to 8", rich_help_panel="Run"),
+        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 8", rich_help_panel="Run")
     ] = None
     memory_budget: Annotated[
-        str | None,
-        Option(metavar="SIZE", help=_BUDGET, show_default="half of the free memory", rich_help_panel="Run"),
+        str | None, Option(metavar="SIZE", help=_BUDGET, show_default="half of the free memory", rich_help_panel="Run")
     ] = None
 
     def qualifiers(self) -> list[str]:

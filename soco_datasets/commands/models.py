@@ -35,8 +35,7 @@ class CheckOptions:
     image_size: Annotated[int | None, Option(help="with --check: check at this network size too")] = None
     layer: Annotated[int | None, Option(help="with --check: the block to check", show_default="the last, -1")] = None
     norm: Annotated[
-        str | None,
-        Option(metavar="NAME", help="with --check: none or final", show_default="the list's, else none"),
+        str | None, Option(metavar="NAME", help="with --check: none or final", show_default="the list's, else none")
     ] = None
     device: Annotated[str, Option(metavar="NAME", help="with --check: cpu, cuda, auto")] = "cpu"
     revision: Annotated[

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from . import LOOK
+from .common import open_dataset
 from .options import command
 
 _DATA = "the data, for pictures of matches and pair attributes; of several benchmarks comma-separated"
@@ -26,7 +27,10 @@ def run(
     out: Annotated[Path, Option(metavar="DIR", help="folder for report.html and tables/")] = Path("report"),
 ) -> None:
     """Write the page."""
+    from ..benchmarks.resolve import data_names
     from ..reporting.write_report import write_report
 
+    for name in data_names(data):
+        open_dataset(name)  # what is wrong with --data is said in its words, before the work
     page, *tables = write_report(records, out, data)
     print(f"page    {page}\ntables  {tables[0].parent} ({len(tables)} files)")

@@ -54,8 +54,7 @@ class ColumnOptions:
     PANEL: ClassVar[str] = "Correlation"
 
     tables: Annotated[
-        list[Path] | None,
-        Option(metavar="FILE...", help="CSV tables instead of, or besides, running models"),
+        list[Path] | None, Option(metavar="FILE...", help="CSV tables instead of, or besides, running models")
     ] = None
     x: Annotated[str, Option(metavar="COLUMN", help="column to correlate with every task")] = "soc"
     subset_models: Annotated[

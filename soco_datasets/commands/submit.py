@@ -23,16 +23,11 @@ def run(
     result: Annotated[Path, Argument(metavar="FILE", help="a record, with its predictions or answers beside it")],
     model_repo: Annotated[str, Option(metavar="ORG/MODEL", help="model repository on the Hub")],
     dataset_repo: Annotated[
-        str | None,
-        Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD"),
+        str | None, Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD")
     ] = None,
     artifacts: Annotated[
         str | None,
-        Option(
-            metavar="ORG/NAME",
-            help="public dataset repository for the files",
-            show_default="YOU/soco-submissions",
-        ),
+        Option(metavar="ORG/NAME", help="public dataset repository for the files", show_default="YOU/soco-submissions"),
     ] = None,
     create_model_repo: Annotated[
         bool, Option(help="for a model that is not on the Hub: create a repository for it")

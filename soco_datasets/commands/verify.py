@@ -8,7 +8,7 @@ import typer
 from typer import Argument, Option
 
 from . import PUBLISH
-from .common import JsonFlag
+from .common import JsonFlag, open_dataset
 from .completion import complete_data
 from .options import command
 
@@ -56,6 +56,8 @@ def run(
     from ..hub.submissions import verify
     from ..hub.verify import MismatchError
 
+    if data is not None:
+        open_dataset(data)  # what is wrong with --data is said in its words, before the work
     verdict = verify(what, data, dataset_repo)
     print(_json(verdict) if as_json else _text(verdict, show_all))
     if not verdict.matches:

@@ -38,11 +38,7 @@ class ViewOptions:
     )
     rows: Annotated[
         str | None,
-        Option(
-            metavar="N,N,...",
-            help="row numbers, such as 0,17,240",
-            show_default="rows spread over the categories",
-        ),
+        Option(metavar="N,N,...", help="row numbers, such as 0,17,240", show_default="rows spread over the categories"),
     ] = None
     pair: Annotated[list[str] | None, Option(metavar="ID", help="a pair_id; may be repeated")] = None
     number: Annotated[int, Option(help="how many, where they are not named")] = 6

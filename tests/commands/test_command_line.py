@@ -20,6 +20,7 @@ from soco_datasets import __version__
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
 from soco_datasets.commands import COMMANDS, evaluate, lvlm_run, study
+from soco_datasets.utils.progress import progress_mode
 from soco_datasets.utils.terminal import Verbosity, is_terminal, print_text, terminal_width, verbosity
 
 PROGRAM = [sys.executable, "-m", "soco_datasets.cli"]
@@ -245,9 +246,18 @@ def test_how_much_is_reported_is_of_one_command(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], level: Verbosity
 ) -> None:
     seen: list[Verbosity] = []
-    monkeypatch.setattr("soco_datasets.benchmarks.info.describe_folder", lambda *_, **__: str(seen.append(verbosity())))
+    modes: list[str] = []
+
+    def describe(*_: object, **__: object) -> str:
+        seen.append(verbosity())
+        modes.append(progress_mode())
+        return ""
+
+    monkeypatch.setenv("SOCO_PROGRESS", "bar")
+    monkeypatch.setattr("soco_datasets.benchmarks.info.describe_folder", describe)
     assert main(arguments) == 0
     assert seen == [level]
+    assert modes == ["none" if level is Verbosity.QUIET else "bar"]
     assert verbosity() is Verbosity.NORMAL
 
 
