@@ -65,7 +65,7 @@ def compare_predictions(
     """
     check_resampling(resamples, seed, level)
     records = scored_record(a), scored_record(b)
-    check_comparable(records)
+    check_comparable(records, sizes=True)
     headers = read_header(a), read_header(b)
     shared = [task for task in headers[0].tasks if task in headers[1].tasks]
     if not shared:

@@ -171,7 +171,7 @@ def _latex_cell(table: ReportTable, row: Sequence[Cell], place: int, best: bool)
         if not after.ends:
             break
         if _is_number(bound):
-            ends[after.ends] = format_cell(round(float(bound), 1), column.kind)[:-1]  # type: ignore[arg-type]
+            ends[after.ends] = f"{bound:.{1 if column.kind == 'percent' else 2}f}"
     return f"${number}_{{[{ends['low']}, {ends['high']}]}}$" if len(ends) == 2 else f"${number}$"
 
 
@@ -203,7 +203,7 @@ def _csv(text: str) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "−": r"$-$", "α": r"$\alpha$", "→": r"$\to$", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "–": "--",
+    "|": r"\textbar{}", '"': "''", "−": r"\textminus{}", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "–": "--",
 }  # fmt: skip
 
 

@@ -117,3 +117,21 @@ def _other_pairs(result: EvaluationResult) -> list[str]:
     if full is None or len(result.metrics) != 1 or here == full:
         return []
     return [f"{here:,} pairs were evaluated, {benchmark.title} has {full:,}"]
+
+
+def comparability_line(results: Sequence[EvaluationResult]) -> str:
+    """One sentence for the top of a table or page where data or protocol is not the paper's; "" where both are.
+
+    Of another benchmark than SOCO it says whose scores they are.
+    """
+    first = results[0]
+    sizes = sorted({result.protocol.features.image_size for result in results})
+    facts = f"{first.counts.get('images', 0):,} images, {' and '.join(f'{size} px' for size in sizes)}"
+    differ = list(dict.fromkeys(reason for result in results for reason in differences_from_paper([result])))
+    if differ:
+        return f"{facts}: not comparable with the paper ({'; '.join(differ)})."
+    if benchmark_name(first) != SOCO:
+        benchmark = find_benchmark(benchmark_name(first))
+        title = benchmark_name(first) if benchmark is None else benchmark.title
+        return f"{facts}: scores on {title} are not SOCO scores."
+    return ""

@@ -21,6 +21,7 @@ from .score_access import (
     main_alpha,
     main_reduction,
     model_names,
+    INTERVAL_NOTE,
     names_in,
     score_of,
     task_title,
@@ -64,17 +65,17 @@ def headline_tasks(results: Results) -> list[str]:
 
 
 def summary_table(results: Results) -> ReportTable:
-    """A row a model: each headline task with its interval and the paper's number, and their average as in table 2."""
+    """One row per model: each headline task with its interval and the paper's number, and their average as in table 2."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     columns = [Column("model")]
     for task in tasks:
         title = task_title(task)
-        columns += [Column(title, "percent"), Column(f"{title} low", "percent"), Column(f"{title} high", "percent")]
+        columns += [Column(title, "percent", "max"), *(Column(f"{title} {end}", "percent", "", end) for end in ("low", "high"))]
         columns += [Column(f"{title} in the paper", "percent")]
     averages = [_average(result, metric) for result in results]
     averaged = any(value is not None for value in averages)
-    columns += [Column("average", "percent"), Column("average in the paper", "percent")]
+    columns += [Column("average", "percent", "max"), Column("average in the paper", "percent")]
     rows: list[tuple[Cell, ...]] = []
     for name, result, average in zip(model_names(results), results, averages, strict=True):
         row: list[Cell] = [name]
@@ -88,7 +89,7 @@ def summary_table(results: Results) -> ReportTable:
     caveat = f" The paper's numbers are of another setting: {'; '.join(differ)}." if differ and printed else ""
     note = (
         f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; low and high bound the 95 % interval "
-        f"of a bootstrap over images.{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
+        f"of a bootstrap over images. {INTERVAL_NOTE}{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
     )
     titles = {"model", *map(task_title, tasks)}
     used = [c for c, column in enumerate(columns) if column.name in titles or any(row[c] is not None for row in rows)]
@@ -105,11 +106,12 @@ def _average(result: EvaluationResult, metric: Mapping[str, Any]) -> float | Non
 
 
 def metrics_table(results: Results) -> ReportTable:
-    """Every task, reduction and threshold; a row a model and task, one more for chance and for the paper."""
+    """Every task, reduction and threshold; one row per model and task, one more for chance and for the paper."""
     protocol = results[0].protocol
     metrics = [(reduction, alpha) for reduction in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
-    columns = [Column("task"), Column("model"), *(Column(f"{r} @{a:g}", "percent") for r, a in metrics)]
+    columns = [Column("task"), Column("model"), *(Column(f"{r} @{a:g}", "percent", "max") for r, a in metrics)]
     rows: list[tuple[Cell, ...]] = []
+    references: set[int] = set()
     for task in tasks_of(results):
         for name, result in zip(model_names(results), results, strict=True):
             if task not in result.metrics:
@@ -119,21 +121,22 @@ def metrics_table(results: Results) -> ReportTable:
             rows.append((task_title(task), name, *(_percent(s.pck) for s in scores), counts.pairs, counts.keypoints))
             chance = [_chance(result, task, r, a) for r, a in metrics]
             if any(value is not None for value in chance):
+                references.add(len(rows))
                 rows.append((task_title(task), f"{name}: random choice", *chance, None, None))
             printed = [paper_percent(result, task, reduction=r, alpha=a) for r, a in metrics]
             if any(value is not None for value in printed):
+                references.add(len(rows))
                 rows.append((task_title(task), f"{name}: paper", *printed, None, None))
     note = (
         "PCK in percent at each threshold alpha. 'pair' averages over pairs, 'keypoint' over all queries of a "
         "category, 'image' over target images; all then over categories. Counts are pairs with a query, and queries."
     )
-    return ReportTable(
-        "metrics", "All metrics", note, (*columns, Column("pairs", "count"), Column("keypoints", "count")), tuple(rows)
-    )
+    all_columns = (*columns, Column("pairs", "count"), Column("keypoints", "count"))
+    return ReportTable("metrics", "All metrics", note, all_columns, tuple(rows), frozenset(references))
 
 
 def supercategory_table(results: Results) -> ReportTable | None:
-    """A row a supercategory and model, a column a task, with the paper's number where there is one."""
+    """One row per supercategory and model, one column per task, with the paper's number where there is one."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_supercategory")})
@@ -149,7 +152,7 @@ def supercategory_table(results: Results) -> ReportTable | None:
         return None
     columns = [Column("supercategory"), Column("model")]
     for task in tasks:
-        columns += [Column(task_title(task), "percent"), Column(f"{task_title(task)} in the paper", "percent")]
+        columns += [Column(task_title(task), "percent", "max"), Column(f"{task_title(task)} in the paper", "percent")]
     used = [c for c in range(len(columns)) if any(row[c] is not None for row in rows)]
     return ReportTable(
         "supercategories",
@@ -161,7 +164,7 @@ def supercategory_table(results: Results) -> ReportTable | None:
 
 
 def category_table(results: Results) -> ReportTable | None:
-    """A row a category, a column a task and model, and the queries behind the first."""
+    """One row per category, one column per task and model, and the queries behind the first."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     models = model_names(results)
@@ -331,7 +334,7 @@ def azimuth_table(results: Results) -> ReportTable | None:
 
 
 def provenance_table(results: Results) -> ReportTable:
-    """What was evaluated, on what and how: a row a fact, a column a model."""
+    """What was evaluated, on what and how: one row per fact, one column per model."""
     facts: dict[str, list[Cell]] = {}
     for index, result in enumerate(results):
         for fact, value in _facts(result):
