@@ -94,9 +94,9 @@ def render_page(results: Sequence[EvaluationResult], parts: PageParts | None = N
         "viewpoint": bool(made.sections["azimuth"]),
         "matches": bool(parts.galleries or parts.gallery_notes),
     }
-    heading = ", ".join(names) if len(names) < 4 else f"{len(names)} models"
+    heading = f"{', '.join(names) if len(names) < 4 else f'{len(names)} models'} on {clean(results[0].dataset['id'])}"
     return page_template("report.html.j2").render(
-        title=f"SOCO: {heading} on {results[0].dataset['id']}",
+        title=f"SOCO: {heading}",
         heading=heading,
         facts=_facts(results),
         command=parts.command,

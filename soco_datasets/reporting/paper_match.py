@@ -11,6 +11,7 @@ from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
 
 _ROUNDED = "2"  # the table with one decimal; the others have two
+_PAPER_SIZE = 800  # pixels
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
 
 
@@ -101,8 +102,9 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
         found.append("every pair was evaluated, not the released ones")
     if first.protocol.scoring.convention != "reference":
         found.append(f"the convention is {first.protocol.scoring.convention}, not reference")
-    if first.protocol.features.image_size != 800:
-        found.append(f"images are {first.protocol.features.image_size} px, not 800 px")
+    sizes = sorted({result.protocol.features.image_size for result in results} - {_PAPER_SIZE})
+    if sizes:
+        found.append(f"images are {' and '.join(f'{size} px' for size in sizes)}, not {_PAPER_SIZE} px")
     if first.protocol.scoring.normalizer != "bbox":
         found.append(f"errors are divided by the {first.protocol.scoring.normalizer}, not by the box")
     return found
@@ -127,7 +129,7 @@ def comparability_line(results: Sequence[EvaluationResult]) -> str:
     first = results[0]
     sizes = sorted({result.protocol.features.image_size for result in results})
     facts = f"{first.counts.get('images', 0):,} images, {' and '.join(f'{size} px' for size in sizes)}"
-    differ = list(dict.fromkeys(reason for result in results for reason in differences_from_paper([result])))
+    differ = differences_from_paper(results)
     if differ:
         return f"{facts}: not comparable with the paper ({'; '.join(differ)})."
     if benchmark_name(first) != SOCO:

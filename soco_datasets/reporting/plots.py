@@ -188,7 +188,7 @@ def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, r
                 ax.plot([a + aside] * 2, [100 * s.low, 100 * s.high], color=color, linewidth=0.9, alpha=0.75)
         if len(results) == 1:
             for a, s in known:
-                above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+                above = {"xytext": (-4, 2), "textcoords": "offset points", "ha": "right"}
                 note(ax, a, 100 * (s.pck or 0), f"{100 * (s.pck or 0):.1f}", color=MUTED, **above)
     names_on(ax, "x", alphas, [f"{alpha:g}" for alpha in alphas])
     ax.set_xlim(0, max(alphas) * 1.08)

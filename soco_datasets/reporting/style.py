@@ -261,12 +261,15 @@ def heading_of(
 
 
 def _legend_columns(names: Sequence[str], width: float) -> int:
-    """How many columns of names fit into so many inches; names are filled in column by column."""
+    """How many columns of names fit into so many inches; the first columns have one more where they are not even."""
     points = 72 * width - 6
     for columns in range(min(6, len(names)), 1, -1):
-        rows = -(-len(names) // columns)
-        each = [max(map(len, names[start : start + rows])) for start in range(0, len(names), rows)]
-        if sum(0.56 * _FONT * letters + 22 for letters in each) <= points:
+        rows, longer = divmod(len(names), columns)
+        letters, start = 0, 0
+        for column in range(columns):
+            end = start + rows + (column < longer)
+            letters, start = letters + max(map(len, names[start:end])), end
+        if 0.53 * _FONT * letters + 20 * columns <= points:
             return columns
     return 1
 
