@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _CONFIG = "images, lvlm or a pair config (default soc)"
 _SPLIT = "default: the first stored one; all: all pairs"
 _ROWS = "row numbers, such as 0,17,240 (default: rows spread over the categories)"
+_OUT = "the picture: .png, .jpg, .svg or .pdf (default view.png)"
 _PREDICTIONS = "a predictions file: draw its matches instead"
 
 
@@ -31,7 +32,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--number", type=int, default=6, help="how many, where they are not named (default 6)")
     parser.add_argument("--predictions", type=local_path, help=_PREDICTIONS)
     parser.add_argument("--task", help="with --predictions: which task (default: its first)")
-    parser.add_argument("--out", type=local_path, default=Path("view.png"), help="the picture: .png, .jpg, .svg or .pdf (default view.png)")
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("view.png"),
+        help=_OUT,
+    )
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""Drawings of what is annotated, without any prediction: images with their keypoints, pairs with their valid targets."""
+"""Drawings of what is annotated, without predictions: images with their keypoints, pairs with their valid targets."""
 
 from __future__ import annotations
 

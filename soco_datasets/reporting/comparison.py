@@ -9,8 +9,8 @@ from typing import Any
 from ..records.error_analysis import CLASSES
 from ..records.evaluation import EvaluationResult
 from .paper_match import differences_from_paper, paper_average, paper_percent
-from .report_tables import anatomy_shares, headline_tasks
-from .score_access import DROP, main_alpha, main_reduction, model_names, score_of, task_title
+from .report_tables import anatomy_shares
+from .score_access import DROP, headline_tasks, main_alpha, main_reduction, model_names, score_of, task_title
 from .style import MARKERS, OUTCOME_TITLES, SERIES
 
 _OF_TABLE_2 = (0.1, "pair")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -123,6 +124,7 @@ def outcome_mark(outcome: str, at: Point, number: int | str = "", size: float = 
     x, y = at
     edge: dict[str, Any] = {"fill": color, "stroke": PAPER, "width": max(1.0, size / 6)}
     drawn: list[Item]
+    corners: tuple[Point, ...]
     if shape == "disc":
         drawn = [Shape("circle", (at,), size, **edge)]
     elif shape == "ring":
@@ -258,7 +260,7 @@ def _pixel_shape(pen: ImageDraw.ImageDraw, shape: Shape) -> None:
         if shape.stroke is not None:
             pen.line([*points, points[0], points[1]], fill=shape.stroke, width=width, joint="curve")
     else:
-        for start, end in _dashes(points, 6 * _SMOOTH) if shape.dashed else zip(points, points[1:], strict=False):
+        for start, end in _dashes(points, 6 * _SMOOTH) if shape.dashed else itertools.pairwise(points):
             pen.line((*start, *end), fill=shape.stroke, width=width)
 
 
@@ -331,9 +333,15 @@ def to_pdf(drawing: Drawing) -> bytes:
             )  # fmt: skip
         elif item.kind == "path":
             style = "--" if item.dashed else "-"
-            ax.plot(*zip(*item.points, strict=True), style, color=item.stroke, linewidth=0.72 * item.width, zorder=order)
+            ax.plot(
+                *zip(*item.points, strict=True), style, color=item.stroke, linewidth=0.72 * item.width, zorder=order
+            )
         else:
-            edge = {"facecolor": item.fill or "none", "edgecolor": item.stroke or "none", "linewidth": 0.72 * item.width}
+            edge = {
+                "facecolor": item.fill or "none",
+                "edgecolor": item.stroke or "none",
+                "linewidth": 0.72 * item.width,
+            }
             made: Any = Circle(item.points[0], item.radius, zorder=order, **edge)
             ax.add_patch(made if item.kind == "circle" else Polygon(item.points, closed=True, zorder=order, **edge))
     ax.set_xlim(0, drawing.width)

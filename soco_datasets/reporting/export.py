@@ -77,7 +77,9 @@ class ReportTable:
         found: set[tuple[int, int]] = set()
         for c, column in enumerate(self.columns):
             for members in groups.values() if column.best else ():
-                shown = {r: float(format_cell(self.rows[r][c], column.kind)) for r in members if _is_number(self.rows[r][c])}
+                shown = {
+                    r: float(format_cell(self.rows[r][c], column.kind)) for r in members if _is_number(self.rows[r][c])
+                }
                 if len(shown) > 1:
                     best = max(shown.values()) if column.best == "max" else min(shown.values())
                     found |= {(r, c) for r, value in shown.items() if value == best}

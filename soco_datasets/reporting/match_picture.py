@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import UsageError
 from ..metrics.pck import normalisers
 from ..records.error_analysis import ALPHA, CLASSES
-from ..records.predictions import read_header, task_rows
+from ..records.predictions import read_header
 from ..records.validation import boxes_array, sizes_array
 from .drawing import MARK_INK, Drawing, Label, Shape, outcome_mark, target_mark, text_width
 from .gallery import Analyzed, analyze
@@ -32,8 +32,8 @@ def draw_matches(
     """A sheet of pairs of one task.
 
     In each pair the source is on the left with its query points; on the right are the valid targets (a plus and the
-    circle of a hit) and the predictions. A query has one number on both sides; a dashed line joins a miss to its nearest
-    target. Colors and shapes are those of the report.
+    circle of a hit) and the predictions. A query has one number on both sides; a dashed line joins a miss to its
+    nearest target. Colors and shapes are those of the report.
 
     Args:
         predictions: a predictions table (see `records.predictions`).

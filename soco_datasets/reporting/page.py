@@ -87,7 +87,10 @@ def render_page(results: Sequence[EvaluationResult], parts: PageParts | None = N
     comparison = compare_results(results)
     cells = [cell for row in comparison.rows for cell in row.cells]
     shown = {
-        **{key: bool(made.sections[key]) for key in ("errors", "thresholds", "supercategories", "categories", "keypoints")},
+        **{
+            key: bool(made.sections[key])
+            for key in ("errors", "thresholds", "supercategories", "categories", "keypoints")
+        },
         "protocols": "protocols" in found or bool(parts.probe_notes),
         "swaps": bool(made.swaps),
         "attributes": "attributes" in found,
@@ -154,9 +157,7 @@ def _warnings(results: Sequence[EvaluationResult]) -> list[str]:
     texts = [comparability_line(results)]
     differ = what_differs(results)
     if differ:
-        texts.append(
-            f"The runs differ in {'; '.join(differ)}. Read them as an ablation: differences are not of the models alone."
-        )
+        texts.append(f"The runs differ in {'; '.join(differ)}. Read them as an ablation, not as a ranking of models.")
     return [text for text in texts if text]
 
 

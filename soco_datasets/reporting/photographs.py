@@ -11,7 +11,15 @@ from PIL import Image
 
 HEIGHT = 270  # of every photograph as shown, so that marks on source and target are of one size
 _WIDEST = 2.5  # times the height; what is wider is shown lower
-_STEPS = ((720, 80), (540, 78), (380, 80), (320, 70), (260, 62), (200, 55), (140, 45))  # (longer side, JPEG quality), best first
+_STEPS = (
+    (720, 80),
+    (540, 78),
+    (380, 80),
+    (320, 70),
+    (260, 62),
+    (200, 55),
+    (140, 45),
+)  # (longer side, JPEG quality), best first
 BUDGET = 7_500_000  # bytes of JPEG; base64 adds a third
 
 

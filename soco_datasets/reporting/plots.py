@@ -111,7 +111,7 @@ def _rows_of_scores(ax: Axes, values: np.ndarray, highest: float) -> None:
             places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=2, zorder=1
         )
         for index, row in enumerate(values):
-            style = {"color": series_color(index), "marker": series_marker(index)}
+            style: dict[str, Any] = {"color": series_color(index), "marker": series_marker(index)}
             ax.plot(row, places, linestyle="", markersize=3.6, zorder=3, clip_on=False, **style)
     ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlim(0, 1.04 * top_of_scale(highest))
@@ -125,7 +125,9 @@ def _counts_on(ax: Axes, results: Sequence[EvaluationResult], task: str, part: s
         scores = (score_of(result, task, part=part, name=name, **metric) for result in results)
         number = max(scored.keypoints for scored in scores)
         style: dict[str, Any] = {"fontsize": 6, "color": MUTED, "va": "center", "ha": "left", "clip_on": False}
-        ax.text(1.015, place, f"n = {number:,}" if not place else f"{number:,}", transform=ax.get_yaxis_transform(), **style)
+        ax.text(
+            1.015, place, f"n = {number:,}" if not place else f"{number:,}", transform=ax.get_yaxis_transform(), **style
+        )
 
 
 def plot_supercategories(

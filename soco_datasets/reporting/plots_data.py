@@ -78,7 +78,17 @@ def plot_keypoints(data: DatasetFolder | Iterable[KeypointEntry] | Mapping[str, 
     places = range(len(counts))
     shared, own = ([pair[which] for pair in counts.values()] for which in (0, 1))
     ax.bar(places, shared, width=0.78, color=SHARED_COLOR, zorder=2)
-    ax.bar(places, own, width=0.78, bottom=shared, facecolor=OWN_COLOR, hatch="////", edgecolor=PAPER, linewidth=0, zorder=2)
+    ax.bar(
+        places,
+        own,
+        width=0.78,
+        bottom=shared,
+        facecolor=OWN_COLOR,
+        hatch="////",
+        edgecolor=PAPER,
+        linewidth=0,
+        zorder=2,
+    )
     if not many:
         for at, (one, other) in enumerate(counts.values()):
             ax.text(at, one + other + 0.4, str(one + other), ha="center", va="bottom", fontsize=6, color=MUTED)
@@ -88,5 +98,7 @@ def plot_keypoints(data: DatasetFolder | Iterable[KeypointEntry] | Mapping[str, 
     ax.margins(y=0.08)
     ax.grid(axis="x", visible=False)
     labels(ax, "", "keypoints")
-    heading_of(figure, "Keypoints per category", ["shared with other categories", "own"], [SHARED_COLOR, OWN_COLOR], "ss")
+    heading_of(
+        figure, "Keypoints per category", ["shared with other categories", "own"], [SHARED_COLOR, OWN_COLOR], "ss"
+    )
     return figure

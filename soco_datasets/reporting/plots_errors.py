@@ -22,10 +22,13 @@ from .style import (
     short,
     top_of_scale,
     without_common_words,
+    wrapped,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_LABEL = 22  # characters of a line of a model's name
 
 
 def plot_azimuth(
@@ -126,7 +129,8 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Pre
     unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOME_COLORS))
     if unknown or not rows:
         raise UsageError(f"Give rows of the classes {', '.join(OUTCOME_COLORS)}; got {', '.join(unknown) or 'none'}.")
-    figure, ax = new_figure(0.42 + 0.22 * len(rows))
+    lines = max(wrapped(name, _LABEL).count("\n") + 1 for name in rows)
+    figure, ax = new_figure(0.42 + (0.22 if lines == 1 else 0.1 + 0.1 * lines) * len(rows))
     left = np.zeros(len(rows))
     for name, color in OUTCOME_COLORS.items():
         share = np.array([100 * row.get(name, 0.0) for row in rows.values()])
@@ -136,7 +140,7 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Pre
                 text = {"fontsize": 6, "color": "#101319", "ha": "center", "va": "center"}
                 note(ax, left[place] + value / 2, place, f"{value:.0f}", **text)
         left += share
-    names_on(ax, "y", range(len(rows)), list(rows), width=20)
+    names_on(ax, "y", range(len(rows)), list(rows), width=_LABEL)
     ax.set_ylim(len(rows) - 0.45, -0.55)
     ax.set_xlim(0, 100)
     ax.grid(axis="y", visible=False)

@@ -110,7 +110,11 @@ def category_threshold_table(results: Results) -> ReportTable | None:
                 for task, alpha in metrics
             ]
             rows.append((category, model, *(_percent(score.pck) for score in scores)))
-    columns = (Column("category"), Column("model"), *(Column(f"{task_title(t)} @{a:g}", "percent", "max") for t, a in metrics))
+    columns = (
+        Column("category"),
+        Column("model"),
+        *(Column(f"{task_title(t)} @{a:g}", "percent", "max") for t, a in metrics),
+    )
     note = f"PCK in percent at each threshold, mean over the {reduction}s of each category."
     return ReportTable("category_thresholds", "By category and threshold", note, columns, tuple(rows))
 

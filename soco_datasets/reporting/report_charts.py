@@ -17,13 +17,13 @@ from . import plots
 from .report_tables import (
     anatomy_shares,
     azimuth_curves,
-    headline_tasks,
     swap_blocks,
     swapped,
     swaps_of,
 )
 from .score_access import (
     DROP,
+    headline_tasks,
     main_alpha,
     main_reduction,
     model_names,
@@ -90,7 +90,7 @@ class ReportCharts:
 
 
 def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
-    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 in wide (6.9 in for long lists), fonts embedded as TrueType.
+    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType.
 
     Raises:
         SocoError: the folder cannot be written.
@@ -140,7 +140,7 @@ class ChartMaker:
     def swap_groups(self) -> list[tuple[str, list[Chart]]]:
         """(model, matrices of its most swapped concepts), models without a swap left out."""
         each = max(2, _MATRICES // len(self.results))
-        groups = []
+        groups: list[tuple[str, list[Chart]]] = []
         for name, result in zip(self.names, self.results, strict=True):
             charts = []
             blocks = swap_blocks(swaps_of(result, self.main_task()))[:each]

@@ -16,16 +16,14 @@ HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
 DROP = ("cc", "soc", "cross_soc")
 FEWEST_IMAGES = 5  # behind a score that has an interval
 _FEWEST_PAIRS = (FEWEST_IMAGES - 1) * (FEWEST_IMAGES - 2) + 1  # that fewer images cannot make: 13
-INTERVAL_NOTE = (
-    f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: {_FEWEST_PAIRS} pairs or more."
-)
+INTERVAL_NOTE = f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: {_FEWEST_PAIRS} pairs or more."
 
 
 @dataclass(frozen=True)
 class Score:
     """One PCK: fraction 0..1 or None where there is nothing to score, its interval where known, its counts.
 
-    An interval of fewer than five images means nothing and is left out: of 12 pairs or fewer, which four images can make.
+    An interval of fewer than five images is left out: of 12 pairs or fewer, which four images can make.
     """
 
     pck: float | None
@@ -81,6 +79,12 @@ def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
     found = dict.fromkeys(task for result in results for task in result.metrics)
     order = {task: place for place, task in enumerate(TASKS)}
     return sorted(found, key=lambda task: (order.get(task, len(order)), task))
+
+
+def headline_tasks(results: Sequence[EvaluationResult]) -> list[str]:
+    """The tasks of the headline: CC, SOC and both across categories where they were run, else whatever was."""
+    found = tasks_of(results)
+    return [task for task in HEADLINE if task in found] or found[:4]
 
 
 def check_task(results: Sequence[EvaluationResult], task: str) -> None:

@@ -1,4 +1,4 @@
-"""One look for every picture: colors and shapes that color-blind readers can tell apart, and figures without global state.
+"""One look for every picture: colors and shapes that color-blind readers can tell apart; figures without global state.
 
 The report, its figures, `soco view`, `soco demo` and the leaderboard draw models and outcomes as this module says. Each
 color has a dark-mode partner in the report's style sheet under the same name (`css_names`), so a chart drawn once is
@@ -39,7 +39,7 @@ OUTCOME_TITLES = {
     "background": "background",
 }
 
-# The shape of each: "disc", "ring", "diamond", "square", "cross". A miss of unknown kind is drawn as MISS_COLOR, "cross".
+# The shape of each. A miss of unknown kind is a cross in MISS_COLOR.
 OUTCOME_SHAPES = {"hit": "disc", "near_miss": "ring", "swap": "diamond", "other_part": "square", "background": "cross"}
 OUTCOME_MARKERS = {"disc": "o", "ring": "o", "diamond": "D", "square": "s", "cross": "X"}  # matplotlib's
 MISS_COLOR = "#d55e00"
@@ -47,7 +47,7 @@ MISS_COLOR = "#d55e00"
 WIDTH = 3.3  # inches: a column of a paper; drawn at this width a chart stays legible on a phone
 WIDE = 6.9  # inches: both columns
 _FONT = 7.0  # points
-_HEADING, _LEGEND_ROW = 0.2, 0.15  # inches
+_HEADING, _LEGEND_ROW = 0.2, 0.125  # inches
 _LONGEST = 30  # characters of a name in a chart; tables have it whole
 _LINE_OF_NAME = 26  # characters of a line of a name at an axis
 _FONTS = ("Arial", "Helvetica", "Liberation Sans", "Nimbus Sans", "Arimo", "DejaVu Sans")  # the first there is
@@ -132,7 +132,7 @@ def _figure_class() -> type[Figure]:
 
 
 @functools.cache
-def print_settings() -> dict[str, Any]:
+def print_settings() -> Any:
     """Settings of matplotlib that every file is written with: embedded TrueType fonts, a sans-serif like Helvetica."""
     from matplotlib import font_manager
 
@@ -151,7 +151,7 @@ def new_figure(height: float, width: float = WIDTH, rows: int = 1, columns: int 
         MissingExtraError: matplotlib is not installed.
     """
     figure = _figure_class()(figsize=(width, height), layout="constrained", facecolor=PAPER)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]  # it is constrained
     axes = figure.subplots(rows, columns, **grid)
     for ax in axes.flat if rows * columns > 1 else [axes]:
         _plain(ax)

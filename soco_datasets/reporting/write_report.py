@@ -106,7 +106,9 @@ def _add_section(page: Path, section: str) -> None:
 
 
 def _plain_page(heading: str, command: str) -> str:
-    return page_template("plain.html.j2").render(heading=heading, css=page_style(), command=command, version=__version__)
+    return page_template("plain.html.j2").render(
+        heading=heading, css=page_style(), command=command, version=__version__
+    )
 
 
 def _write_one(

