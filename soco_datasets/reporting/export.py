@@ -129,15 +129,15 @@ def to_csv(table: ReportTable) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_csv(clean(column.name)) for column in table.columns])
-    writer.writerows([_csv(_whole(cell)) for cell in row] for row in table.rows)
+    writer.writerows(
+        [_csv(clean(cell)) if isinstance(cell, str) else _whole(cell) for cell in row] for row in table.rows
+    )
     return buffer.getvalue()
 
 
-def _whole(cell: Cell) -> str:
-    """A cell with all its digits; no negative zero."""
-    if cell is None:
-        return ""
-    return clean(cell) if isinstance(cell, str) else repr(cell + 0.0) if isinstance(cell, float) else str(cell)
+def _whole(cell: float | None) -> str:
+    """A number with all its digits; no negative zero."""
+    return "" if cell is None else repr(cell + 0.0) if isinstance(cell, float) else str(cell)
 
 
 def to_latex(table: ReportTable) -> str:

@@ -16,7 +16,10 @@ HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
 DROP = ("cc", "soc", "cross_soc")
 FEWEST_IMAGES = 5  # behind a score that has an interval
 _FEWEST_PAIRS = (FEWEST_IMAGES - 1) * (FEWEST_IMAGES - 2) + 1  # that fewer images cannot make: 13
-INTERVAL_NOTE = f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: {_FEWEST_PAIRS} pairs or more."
+INTERVAL_NOTE = (
+    f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: "
+    f"{_FEWEST_PAIRS} pairs or more."
+)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.reporting.gallery import analyze, choose_pairs, galleries
-from soco_datasets.reporting.page import PageParts, page_policy, page_script, render_page
+from soco_datasets.reporting.page import PageParts, page_script, render_page
 from soco_datasets.reporting.photographs import Photographs
 from soco_datasets.reporting.report_tables import report_tables
 from soco_datasets.reporting.write_report import write_report
