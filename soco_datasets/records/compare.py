@@ -38,7 +38,6 @@ from .intervals import (
 )
 from .predictions import read_header, read_predictions, task_rows
 
-
 # What may differ between two runs of one model, and how it is written.
 _SETTINGS = {"image_size": "{} px", "layer": "layer {}", "norm": "final norm: {}", "dtype": "{}"}
 
@@ -55,7 +54,8 @@ def compare_predictions(
         level: share of the resampled differences between the ends of an interval.
 
     Returns:
-        JSON values: `{"a": name of the model, "b": name, "differ": setting -> [of A, of B], "dataset": ..., "level", "resamples", "seed", "only_in_a":
+        JSON values: `{"a": name of the model, "b": name, "differ": setting -> [of A, of B],
+        "dataset": ..., "level", "resamples", "seed", "only_in_a":
         tasks, "only_in_b": tasks, "tasks": {task: {reduction: {alpha: {"overall": D, "per_supercategory": {name: D},
         "per_category": {name: D}}}}}}`, of the tasks that both have, in the order of A.
 
@@ -205,8 +205,12 @@ def _labels(headers: tuple[Header, Header]) -> tuple[list[str], dict[str, list[A
     names = [str(header.model["name"]) for header in headers]
     if names[0] != names[1] or not differ:
         return names, differ
-    words = [", ".join(_SETTINGS[name].format(values[side]) for name, values in differ.items()) for side in (0, 1)]
+    words = [", ".join(_word(name, values[side]) for name, values in differ.items()) for side in (0, 1)]
     return [f"{name} ({word})" for name, word in zip(names, words, strict=True)], differ
+
+
+def _word(setting: str, value: Any) -> str:
+    return "last layer" if (setting, value) == ("layer", -1) else _SETTINGS[setting].format(value)
 
 
 def _check_queries(a: Header, b: Header, tasks: Sequence[str]) -> None:

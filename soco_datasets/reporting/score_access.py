@@ -145,7 +145,7 @@ def _settings(result: EvaluationResult) -> dict[str, str]:
     norm = {None: "norm unknown", True: "final norm", False: "no final norm"}[features.norm]
     return {
         "image size": f"{features.image_size} px",
-        "layer": "no layer" if features.layer is None else f"layer {clean(features.layer)}",
+        "layer": {None: "no layer", -1: "last layer"}.get(features.layer, f"layer {features.layer}"),
         "norm": norm,
         "dtype": clean(features.dtype),
         "recipe": f"recipe {clean(result.model.get('recipe') or 'unknown')}",
