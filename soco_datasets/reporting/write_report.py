@@ -21,6 +21,7 @@ from ..records.probe import ProbeRecord
 from ..records.registry import read_record
 from ..utils.files import atomic_write
 from ..utils.paths import local_path
+from ..utils.progress import progress
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
@@ -132,7 +133,9 @@ def _write_one(
     parts = PageParts(found, photos, notes, probe_notes, tables, charts, command, "figures")
     target = out / "report.html"
     atomic_write(target, render_page(results, parts))
-    return [target, *write_tables(tables, out / "tables"), *write_figures(charts.all(), out / "figures")]
+    every = charts.all()
+    drawn = write_figures(progress(every, "figures", total=len(every)), out / "figures")
+    return [target, *write_tables(tables, out / "tables"), *drawn]
 
 
 def _write_several(
