@@ -174,7 +174,9 @@ def _latex_cell(table: ReportTable, row: Sequence[Cell], place: int, best: bool)
             break
         if _is_number(bound):
             ends[after.ends] = f"{bound:.{1 if column.kind == 'percent' else 2}f}"
-    return f"${number}_{{[{ends['low']}, {ends['high']}]}}$" if len(ends) == 2 else f"${number}$"
+    if len(ends) == 2:
+        return f"${number}_{{[{ends['low']}, {ends['high']}]}}$"
+    return f"${number}$" if best or text.startswith("-") else text
 
 
 TABLE_FORMATS: Mapping[str, Callable[[ReportTable], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}

@@ -32,7 +32,7 @@ def test_the_whole_text_of_a_small_table() -> None:
     assert to_latex(small) == "\n".join(
         [
             r"\begin{table}", r"\centering", r"\caption{A title \& more. A note.}", r"\label{tab:soco-some}",
-            r"\begin{tabular}{lrr}", r"\toprule", r"category & SOC & n \\", r"\midrule", r"car\_1 & $12.35$ & 0 \\",
+            r"\begin{tabular}{lrr}", r"\toprule", r"category & SOC & n \\", r"\midrule", r"car\_1 & 12.35 & 0 \\",
             r"a\textbar{}b & -- & 1 \\", r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
         ]
     )  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_latex_table_is_ready_for_a_paper() -> None:
     assert r"model & SOC \\" in text
     assert r"a & $17.20_{[0.0, 40.1]}$ \\" in text
     assert r"b & $\mathbf{21.00}$ \\" in text  # the paper's number is no result
-    assert r"a: paper & $60.40$ \\" in text
+    assert r"a: paper & 60.40 \\" in text
 
 
 def test_the_best_is_that_of_its_group_as_printed() -> None:

@@ -181,9 +181,9 @@ def toy() -> Iterator[type[Record]]:
 def test_any_registered_kind_of_record_is_a_table(tmp_path: Path, toy: type[Record]) -> None:
     other = record(CATEGORIES)
     common = {name: getattr(other, name) for name in ("dataset", "versions", "device", "created", "counts")}
-    for name, error in (("<b>one</b>", 0.25), ("two", 0.5)):
+    for name, file, error in (("<b>one</b>", "a", 0.25), ("two", "b", 0.5)):
         toy(model={**other.model, "name": name}, metrics={"toys": {"rmse": error}}, **common).write(
-            tmp_path / "toys" / f"{name[-3:].strip('>')}.json"
+            tmp_path / "toys" / f"{file}.json"
         )
     alone = write_report([tmp_path / "toys"], tmp_path / "alone")
     page = alone[0].read_text()
