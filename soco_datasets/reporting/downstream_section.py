@@ -127,7 +127,7 @@ def _title(task: str) -> str:
 def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> Figure:
     from ..metrics.correlation import pearson
 
-    figure, ax = new_figure(2.6, 3.6)
+    figure, ax = new_figure(2.1)
     xs, ys = (np.array([row[name] for row in rows.values()]) for name in ("soc", key))
     ax.plot(xs, ys, "o", color=series_color(0), markersize=4.5)
     for name, x, y in zip(rows, xs, ys, strict=True):
@@ -135,13 +135,13 @@ def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> F
     labels(ax, "SOC %", title)
     ax.margins(x=0.2, y=0.2)
     if len(rows) >= _FEWEST and xs.std() > 0 and ys.std() > 0:
-        ax.set_title(f"r = {float(pearson(xs, ys)):+.2f} over {len(rows)} models", loc="left", fontsize=8, color=INK)
+        ax.set_title(f"r = {float(pearson(xs, ys)):+.2f} over {len(rows)} models", loc="left", fontsize=6.5, color=INK)
     return figure
 
 
 def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     names = sorted({name for one in models.values() for name, value in one.items() if value is not None})[:_CLASSES]
-    figure, ax = new_figure(0.8 + 0.2 * len(names))
+    figure, ax = new_figure(0.4 + (0.06 + 0.08 * len(models)) * len(names))
     height = 0.8 / len(models)
     for index, values in enumerate(models.values()):
         places = np.arange(len(names)) + (index - (len(models) - 1) / 2) * height
