@@ -46,6 +46,7 @@ def run(
     import json
 
     from ..records.compare import compare_predictions, read_side
+    from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
 
     if _are_answers(options):
@@ -56,6 +57,7 @@ def run(
         shown = _table(comparison, options)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
+        check_not_record(out, (options.a, options.b))
         atomic_write(out, text)
     print(text if as_json else shown, end="")
 
