@@ -18,12 +18,8 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     example = "soco report results/dinov2_b14.json results/dino_b16.json --data soco-data --out report"
     parser = command(commands, "report", "write one HTML page of results, and its tables", example)
-    parser.add_argument(
-        "records", nargs="+", type=local_path, help="result records that `soco evaluate` wrote, or folders of them"
-    )
-    parser.add_argument(
-        "--out", type=local_path, default=Path("report"), help="folder for report.html, tables/ and figures/"
-    )
+    parser.add_argument("records", nargs="+", type=local_path, help=_RECORDS)
+    parser.add_argument("--out", type=local_path, default=Path("report"), help=_OUT)
     parser.add_argument("--data", help=_DATA)
     parser.set_defaults(run=run)
 

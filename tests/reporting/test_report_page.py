@@ -163,10 +163,11 @@ def test_paper_has_every_column_and_open_tables(page: Path, tab: LivePage, tmp_p
         "[...document.querySelectorAll('table, figure')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
         ".map(e => e.innerText.slice(0, 60))"
     )
-    assert over == []
-    assert tab.run("getComputedStyle(document.querySelector('.meter i')).printColorAdjust") == "exact"
+    colors = tab.run("getComputedStyle(document.querySelector('.meter i')).printColorAdjust")
     tab.call("Emulation.setEmulatedMedia", media="")
     tab.call("Emulation.clearDeviceMetricsOverride")
+    assert over == []
+    assert colors == "exact"
 
 
 @pytest.mark.parametrize("width", [1440, 400])
