@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..reporting.drawing import check_format, save_drawing
+    from ..reporting.drawing import picture_format, save_drawing
 
-    check_format(arguments.out)
+    picture_format(arguments.out)
     folder = open_folder(resolve_data(arguments.folder))
     sheet: Drawing
     if arguments.predictions is None:

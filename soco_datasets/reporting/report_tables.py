@@ -14,7 +14,7 @@ from .category_tables import category_table
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
-from .provenance import provenance_table
+from .provenance_table import provenance_table
 from .score_access import (
     DROP,
     INTERVAL_NOTE,
