@@ -55,11 +55,10 @@ def run(
     out: Annotated[Path, Option(metavar="FILE", help="the picture: .png, .jpg, .svg or .pdf")] = Path("view.png"),
 ) -> None:
     """Draw them."""
-    from ..reporting.drawing import check_format, save_drawing
+    from ..reporting.drawing import picture_format, save_drawing
 
-    check_format(out)
-    save_drawing(_sheet(open_dataset(folder, option=""), options), out)
-    print(out)
+    picture_format(out)
+    print(save_drawing(_sheet(open_dataset(folder, option=""), options), out))
 
 
 def _sheet(folder: DatasetFolder, options: ViewOptions) -> Drawing:

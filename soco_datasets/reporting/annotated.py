@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from .drawing import MARK_INK, Drawing, Label, Shape, text_width
+from .drawing import MARK_INK, Drawing, Label, Stroke, text_width
 from .sheet import GAP, LINE, TEXT, TITLE, fitted
 from .style import INK, PAPER, SERIES
 
@@ -96,7 +96,7 @@ def _photograph(image: Image.Image, box: Sequence[float] | None) -> tuple[Drawin
         left, top, right, bottom = (side * scale for side in box)
         corners = ((left, top), (right, top), (right, bottom), (left, bottom))
         for color, width in ((PAPER, 4.0), (_BOX, 2.0)):
-            drawing.add(Shape("polygon", corners, stroke=color, width=width))
+            drawing.add(Stroke("polygon", corners, stroke=color, width=width))
     return drawing, scale
 
 
@@ -104,15 +104,15 @@ def _mark(drawing: Drawing, point: Sequence[float], scale: float, label: str, co
     """A disc with its number; where several numbers share a point, a pill beside it, moved to stay inside."""
     x, y = point[0] * scale, point[1] * scale
     if len(label) <= 2:
-        drawing.add(Shape("circle", ((x, y),), 9, fill=color, stroke=PAPER, width=1.4))
+        drawing.add(Stroke("circle", ((x, y),), 9, fill=color, stroke=PAPER, width=1.4))
         drawing.add(Label(label, (x, y), 11.5, MARK_INK, "middle", bold=True))
         return
     half = text_width(label, 12) / 2 + 5
-    drawing.add(Shape("circle", ((x, y),), 4.5, fill=color, stroke=PAPER, width=1.4))
+    drawing.add(Stroke("circle", ((x, y),), 4.5, fill=color, stroke=PAPER, width=1.4))
     x = min(max(x, half + 1), drawing.width - half - 1)
     y = y - 15 if y > 26 else y + 15
     corners = ((x - half, y - 9), (x + half, y - 9), (x + half, y + 9), (x - half, y + 9))
-    drawing.add(Shape("polygon", corners, fill=color, stroke=PAPER, width=1.4))
+    drawing.add(Stroke("polygon", corners, fill=color, stroke=PAPER, width=1.4))
     drawing.add(Label(label, (x, y), 12, MARK_INK, "middle"))
 
 
@@ -153,6 +153,6 @@ def _panel(title: str, pictures: Sequence[Drawing], lines: Sequence[_Line], colo
         if colored_text:
             panel.add(Label(text, (x, y), TEXT, color or INK, bold=color is not None))
             continue
-        panel.add(Shape("circle", ((x + 8, y),), 6, fill=color, stroke=MARK_INK, width=0.8))
+        panel.add(Stroke("circle", ((x + 8, y),), 6, fill=color, stroke=MARK_INK, width=0.8))
         panel.add(Label(text, (x + 22, y), TEXT, INK))
     return panel

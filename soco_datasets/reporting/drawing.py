@@ -34,7 +34,7 @@ _CROSS = ((-1, -0.5), (-0.5, -1), (0, -0.5), (0.5, -1), (1, -0.5), (0.5, 0), (1,
 
 
 @dataclass(frozen=True)
-class Shape:
+class Stroke:
     """One thing drawn, in pixels of the drawing from its top left corner.
 
     Attributes:
@@ -77,7 +77,7 @@ class Photo:
     size: tuple[float, float]
 
 
-Item = Shape | Label | Photo
+Item = Stroke | Label | Photo
 
 
 class Drawing:
@@ -126,18 +126,18 @@ def outcome_mark(outcome: str, at: Point, number: int | str = "", size: float = 
     drawn: list[Item]
     corners: tuple[Point, ...]
     if shape == "disc":
-        drawn = [Shape("circle", (at,), size, **edge)]
+        drawn = [Stroke("circle", (at,), size, **edge)]
     elif shape == "ring":
-        drawn = [Shape("circle", (at,), size, **edge), Shape("circle", (at,), 0.62 * size, fill=PAPER)]
+        drawn = [Stroke("circle", (at,), size, **edge), Stroke("circle", (at,), 0.62 * size, fill=PAPER)]
     elif shape == "square":
         corners = ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9))
-        drawn = [Shape("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
+        drawn = [Stroke("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
     elif shape == "diamond":
         corners = ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0))
-        drawn = [Shape("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
+        drawn = [Stroke("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
     else:
         corners = (*_CROSS, (-1, 0.5), (-0.5, 0))
-        drawn = [Shape("polygon", tuple((x + size * 1.15 * a, y + size * 1.15 * b) for a, b in corners), **edge)]
+        drawn = [Stroke("polygon", tuple((x + size * 1.15 * a, y + size * 1.15 * b) for a, b in corners), **edge)]
     if number == "":
         return drawn
     if size >= 7:
@@ -158,13 +158,13 @@ def target_mark(at: Point, radius: float, bounds: Point | None = None) -> list[I
     drawn: list[Item] = []
     for color, wide in ((MARK_INK, 2.6), (PAPER, 1.2)):
         drawn += [
-            Shape("circle", (at,), radius, stroke=color, width=wide)
+            Stroke("circle", (at,), radius, stroke=color, width=wide)
             if arc is None
-            else Shape("path", arc, stroke=color, width=wide)
+            else Stroke("path", arc, stroke=color, width=wide)
             for arc in arcs
         ]
     for color, wide in ((MARK_INK, 3.4), (PAPER, 1.8)):
-        drawn += [Shape("path", line, stroke=color, width=wide) for line in plus]
+        drawn += [Stroke("path", line, stroke=color, width=wide) for line in plus]
     return drawn
 
 
@@ -189,7 +189,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return float(_font(round(size)).getlength(clean(text))) * (1.06 if bold else 1.0)
 
 
-def check_format(path: Path) -> str:
+def picture_format(path: Path) -> str:
     """The format that a file name asks for.
 
     Raises:
@@ -209,7 +209,7 @@ def save_drawing(drawing: Drawing, path: Path) -> Path:
         MissingExtraError: a PDF without matplotlib.
         SocoError: the file cannot be written.
     """
-    form = check_format(path)
+    form = picture_format(path)
     if form == "svg":
         atomic_write(path, to_svg(drawing))
     elif form == "pdf":
@@ -247,7 +247,7 @@ def _pixel_label(pen: ImageDraw.ImageDraw, label: Label) -> None:
     pen.text((x, y), clean(label.text), **style)
 
 
-def _pixel_shape(pen: ImageDraw.ImageDraw, shape: Shape) -> None:
+def _pixel_shape(pen: ImageDraw.ImageDraw, shape: Stroke) -> None:
     points = [(x * _SMOOTH, y * _SMOOTH) for x, y in shape.points]
     width = max(1, round(shape.width * _SMOOTH))
     if shape.kind == "circle":
@@ -365,7 +365,7 @@ def _jpeg(photo: Photo) -> bytes:
 
 
 def _moved(item: Item, left: float, top: float) -> Item:
-    if isinstance(item, Shape):
+    if isinstance(item, Stroke):
         return replace(item, points=tuple((x + left, y + top) for x, y in item.points))
     return replace(item, at=(item.at[0] + left, item.at[1] + top))
 

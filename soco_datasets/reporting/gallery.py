@@ -76,7 +76,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class View:
+class ModelView:
     """The target of a pair under one model: number of the result, hits, a mark per query."""
 
     model: int
@@ -96,7 +96,7 @@ class Picture:
     category: str
     radius: float
     queries: tuple[Query, ...]
-    views: tuple[View, ...]
+    views: tuple[ModelView, ...]
 
     def outcomes(self) -> list[str]:
         """The outcomes that occur under any model."""
@@ -249,7 +249,7 @@ def _picture(sides: Mapping[int, tuple[Analyzed, list[int]]], photographs: Photo
     views = []
     for model, (one, places) in sides.items():
         marks = sorted(_marks(one, places, order, target), key=lambda mark: mark.number)
-        views.append(View(model, sum(mark.outcome == "hit" for mark in marks), tuple(marks)))
+        views.append(ModelView(model, sum(mark.outcome == "hit" for mark in marks), tuple(marks)))
     queries = (
         Query(
             number,

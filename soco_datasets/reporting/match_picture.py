@@ -14,7 +14,7 @@ from ..metrics.pck import normalisers
 from ..records.error_analysis import ALPHA, CLASSES
 from ..records.predictions import read_header
 from ..records.validation import boxes_array, sizes_array
-from .drawing import MARK_INK, Drawing, Label, Shape, outcome_mark, target_mark, text_width
+from .drawing import MARK_INK, Drawing, Label, Stroke, outcome_mark, target_mark, text_width
 from .gallery import Analyzed, analyze
 from .score_access import task_title
 from .sheet import GAP, TEXT, TITLE, fitted, outcome_legend, sheet_of
@@ -93,9 +93,9 @@ def draw_pair(tables: Mapping[str, pa.Table], task: str, pair_id: str, load: Ima
     return panel
 
 
-def _query_mark(at: tuple[float, float], number: int, size: float) -> list[Shape | Label]:
+def _query_mark(at: tuple[float, float], number: int, size: float) -> list[Stroke | Label]:
     """A query of several models, whose outcomes differ."""
-    disc = Shape("circle", (at,), size, fill=PAPER, stroke=MARK_INK, width=1.4)
+    disc = Stroke("circle", (at,), size, fill=PAPER, stroke=MARK_INK, width=1.4)
     return [disc, Label(str(number), at, 1.3 * size, MARK_INK, "middle", bold=True)]
 
 
@@ -117,8 +117,8 @@ def _target(analyzed: Analyzed, image: Image.Image, size: float) -> Drawing:
         if outcome != "hit":
             near = min(row["target_points"], key=lambda t: (t[0] * scale - x) ** 2 + (t[1] * scale - y) ** 2)
             line = ((near[0] * scale, near[1] * scale), (float(x), float(y)))
-            panel.add(Shape("path", line, stroke=MARK_INK, width=3.2, dashed=True))
-            panel.add(Shape("path", line, stroke=OUTCOME_COLORS[outcome], width=2.0, dashed=True))
+            panel.add(Stroke("path", line, stroke=MARK_INK, width=3.2, dashed=True))
+            panel.add(Stroke("path", line, stroke=OUTCOME_COLORS[outcome], width=2.0, dashed=True))
     for number, (row, kind) in enumerate(zip(rows, analyzed.kind, strict=True), start=1):
         x, y = np.clip(np.array(row["prediction"]) * scale, 0, ends)
         panel.add(*outcome_mark(CLASSES[int(kind)], (float(x), float(y)), number, size))

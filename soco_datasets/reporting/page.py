@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -182,6 +183,7 @@ def page_template(name: str) -> Any:
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_read),
     )  # fmt: skip
+    environment.filters["breakable"] = _breakable
     return environment.get_template(name)
 
 
@@ -217,6 +219,13 @@ def _markup(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)  # our own style sheet and charts only, never anything from a record
+
+
+def _breakable(text: str) -> Any:
+    """A name that may be broken after its punctuation, as markup."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^_/-]+[_/-]*|[_/-]+", clean(text)))
 
 
 def _drawn(chart: Chart, figures: str) -> dict[str, Any]:

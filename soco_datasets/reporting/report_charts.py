@@ -97,6 +97,7 @@ def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
     """
     written = []
     for chart in charts:
+        chart.figure.set_layout_engine("none")  # it was laid out when it was drawn for the page
         for form in FIGURE_FORMATS:
             path = folder / f"{chart.key}.{form}"
             atomic_write(path, picture(chart.figure, form))

@@ -14,7 +14,7 @@ from .category_tables import category_table
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
-from .provenance import provenance_table
+from .provenance_table import provenance_table
 from .score_access import (
     DROP,
     INTERVAL_NOTE,
@@ -30,7 +30,7 @@ from .score_access import (
 from .style import OUTCOME_TITLES
 
 _OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
-_TOP_SWAPS = 50  # confusions listed for a model and task
+_TOP_SWAPS = 150  # confusions listed for a task, shared by the models; at most a third for one
 
 Results = Sequence[EvaluationResult]
 
@@ -85,8 +85,8 @@ def summary_table(results: Results) -> ReportTable:
     printed = any(paper_percent(result, task, **metric) is not None for result in results for task in tasks)
     caveat = f" The paper's numbers are of another setting: {'; '.join(differ)}." if differ and printed else ""
     note = (
-        f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; low and high bound the 95 % interval "
-        f"of a bootstrap over images. {INTERVAL_NOTE}"
+        f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; with the 95 % interval "
+        f"(low to high) of a bootstrap over images. {INTERVAL_NOTE}"
         f"{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
     )
     titles = {"model", *map(task_title, tasks)}
@@ -256,6 +256,7 @@ def swap_blocks(swaps: Mapping[str, tuple[list[str], np.ndarray]]) -> list[tuple
 def swap_table(results: Results) -> ReportTable | None:
     """The most frequent confusions of instances; None where there is none."""
     rows: list[tuple[Cell, ...]] = []
+    most = max(_TOP_SWAPS // max(3, len(results)), 10)
     for task in tasks_of(results):
         for name, result in zip(model_names(results), results, strict=True):
             found = []
@@ -266,7 +267,7 @@ def swap_table(results: Results) -> ReportTable | None:
                         number = int(counts[true, taken])
                         share = 100 * number / int(totals[true])
                         found.append((-number, concept, names[true], names[taken], share))
-            for number, concept, asked, nearest, share in sorted(found)[:_TOP_SWAPS]:
+            for number, concept, asked, nearest, share in sorted(found)[:most]:
                 rows.append((task_title(task), name, concept, asked, nearest, -number, share))
     if not rows:
         return None
@@ -274,7 +275,7 @@ def swap_table(results: Results) -> ReportTable | None:
         Column("task"), Column("model"), Column("concept"), Column("query"), Column("predicted nearest"),
         Column("queries", "count"), Column("of those that land on the concept", "percent"),
     )  # fmt: skip
-    note = f"Predictions nearest to another instance of the concept: each model's {_TOP_SWAPS} most frequent in a task."
+    note = f"Predictions nearest to another instance of the concept: each model's {most} most frequent in a task."
     return ReportTable("swaps", "Instance confusion", note, columns, tuple(rows))
 
 

@@ -15,7 +15,7 @@ import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
 from soco_datasets.reporting.annotated import CONCEPT_COLORS, annotated_image, annotated_pair
-from soco_datasets.reporting.drawing import FORMATS, MARK_INK, Label, Photo, Shape, outcome_mark
+from soco_datasets.reporting.drawing import FORMATS, MARK_INK, Label, Photo, Stroke, outcome_mark
 from soco_datasets.reporting.style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES
 
 
@@ -35,7 +35,7 @@ def test_a_pair_has_its_queries_on_the_left_and_their_targets_on_the_right(data:
     row = datasets.load_dataset("soco", "soc", split="test", data_dir=str(data))[0]
     panel = annotated_pair(row)
     photos = [item for item in panel.items if isinstance(item, Photo)]
-    discs = {(shape.fill, *map(round, shape.points[0])) for shape in panel.items if isinstance(shape, Shape)}
+    discs = {(shape.fill, *map(round, shape.points[0])) for shape in panel.items if isinstance(shape, Stroke)}
     concepts = list(dict.fromkeys(row["concepts"]))
     for concept, point, targets in zip(row["concepts"], row["source_points"], row["target_points"], strict=True):
         color = CONCEPT_COLORS[concepts.index(concept) % len(CONCEPT_COLORS)]
