@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..records.base import LARGEST_RECORD
 from ..utils.files import parse_size
 from ..utils.hub_errors import HubError, RepoType
 from .client import retrying
@@ -13,7 +14,7 @@ from .submission import SubmissionError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_LARGEST = {".yaml": parse_size("1MB"), ".json": parse_size("200MB"), ".parquet": parse_size("20GB")}
+_LARGEST = {".yaml": parse_size("1MB"), ".json": LARGEST_RECORD, ".parquet": parse_size("20GB")}
 
 
 def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str, size: int | None = None) -> Path:
