@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..utils.paths import local_path
 from .common import Commands, command
@@ -21,9 +22,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from ..correspondence.consistency import check_consistency
     from ..records.evaluation import record_from_predictions
     from ..records.predictions import read_predictions
     from ..reporting.terminal_tables import format_metrics_table
+    from ..utils.text import clean
 
     table = read_predictions(arguments.predictions)
     if arguments.data is not None:
@@ -43,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         except PredictionsError as error:
             raise PredictionsError(f"{arguments.predictions}: {error}") from None
     result = record_from_predictions(table)
+    print(clean(check_consistency(table).line), file=sys.stderr)
     if arguments.out is not None:
         result.write(arguments.out)
     print(result.to_json() if arguments.json else format_metrics_table(result))

@@ -28,6 +28,17 @@ def add(commands: Commands) -> None:
         "--data", help="dataset folder or mini, to compare the targets with (default: an available one)"
     )
     parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
+    parser.add_argument("--rerun", metavar="N|all", help="forward the images of N drawn pairs again and compare")
+    parser.add_argument("--seed", default="", help="what the pairs are drawn with (default: a new one, printed)")
+    parser.add_argument("--model", help="the model for --rerun: a folder, Hub id or plug-in with the stated weights")
+    parser.add_argument("--head", help="the learned head for --rerun, where the result has one")
+    parser.add_argument("--device", default="cpu", help="for --rerun: cpu (default), auto, cuda, cuda:1")
+    parser.add_argument(
+        "--against", action="append", default=[], metavar="PATH", help="name results in PATH that this one repeats"
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="HOST", help="also take files from this host (https)"
+    )
     parser.add_argument("--numbers-only", action="store_true", help="do without the dataset: compare only the numbers")
     parser.add_argument("--all", action="store_true", help="list every value, not only the main ones and what differs")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
@@ -36,15 +47,26 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it. Exits with 1 unless everything matches."""
+    from ..hub.foreign_fetch import AllowedHosts
+    from ..hub.known_results import fingerprints_of
+    from ..hub.rerun import RerunRequest
     from ..hub.submissions import verify
-    from ..hub.verify import MismatchError
+    from ..hub.verify import FurtherChecks, MismatchError
 
-    verdict = verify(arguments.what, arguments.data, arguments.dataset_repo)
+    rerun = None
+    if arguments.rerun is not None:
+        options = {name: getattr(arguments, name) for name in ("seed", "model", "head", "device")}
+        rerun = RerunRequest.of_text(arguments.rerun, announce=_announce, **options)
+    further = FurtherChecks(
+        rerun, fingerprints_of(arguments.against, arguments.what), AllowedHosts(tuple(arguments.allow_host))
+    )
+    verdict = verify(arguments.what, arguments.data, arguments.dataset_repo, further)
     print(_json(verdict) if arguments.json else _text(verdict, arguments.all))
     if not verdict.matches:
+        raise MismatchError(f"MISMATCH: {arguments.what} is not what its data and the rules give ({verdict.summary}).")
+    if rerun is not None and verdict.rerun is None:
         raise MismatchError(
-            f"MISMATCH: {arguments.what} is not what its data and the rules give "
-            f"({len(verdict.mismatches)} value(s), {len(verdict.problems)} other problem(s))."
+            f"NOT RERUN: {arguments.what} matches its data, but is no PCK result that can be run again."
         )
     if not verdict.references and not arguments.numbers_only:
         raise MismatchError(
@@ -52,6 +74,14 @@ def run(arguments: argparse.Namespace) -> None:
             "the dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf "
             f"download {arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
         )
+
+
+def _announce(text: str) -> None:
+    import sys
+
+    from ..utils.text import clean
+
+    print(clean(text), file=sys.stderr)
 
 
 def _text(verdict: Verdict, whole: bool) -> str:
@@ -70,6 +100,8 @@ def _text(verdict: Verdict, whole: bool) -> str:
         lines.append(f"{agreeing} further values of the record match.\n")
     lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
     lines += [f"note: {clean(note)}\n" for note in verdict.notes]
+    lines += [f"{clean(line)}\n" for line in verdict.origin()]
+    lines.append(f"verified: {clean(verdict.verification().state)}\n")
     compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
     agreeing_end = "match" if verdict.references else "the numbers match their data"
     end = agreeing_end if verdict.matches else "MISMATCH"
@@ -107,6 +139,8 @@ def _json(verdict: Verdict) -> str:
             "mismatches": [vars(check) for check in verdict.mismatches],
             "problems": list(verdict.problems),
             "notes": list(verdict.notes),
+            "verification": verdict.verification().to_dict(),
+            "origin": verdict.origin(),
         },
         indent=2,
     )

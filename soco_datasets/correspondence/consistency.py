@@ -158,6 +158,16 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
     )
 
 
+def best_in_words(found: Consistency) -> list[str]:
+    """What the grid allows, one line per task, such as "PCK of soc on this grid: 100.0 at 0.1, 95.1 at 0.05"."""
+    lines = []
+    for task, by_alpha in found.best.items():
+        shown = ", ".join(f"{100 * pck:.1f} at {alpha}" for alpha, pck in by_alpha.items() if pck is not None)
+        if shown:
+            lines.append(f"PCK of {task} on this grid: {shown}")
+    return lines
+
+
 def _task_of(name: str, header: Header) -> Task | None:
     benchmark = benchmarks().get(str(header.dataset.get("benchmark", SOCO)))
     found = {task.name: task for task in benchmark.tasks}.get(name) if benchmark else None
