@@ -161,7 +161,7 @@ class Rerun:
         return lines
 
 
-def draw_pairs(table: pa.Table, pairs: int | None, seed: str) -> list[str]:
+def sample_pairs(table: pa.Table, pairs: int | None, seed: str) -> list[str]:
     """Ids of pairs of a predictions table, spread over the categories in proportion, each pair with the same chance.
 
     Args:
@@ -214,7 +214,7 @@ def rerun_result(
     extractor = open_stated(header) if extractor is None else extractor
     extractor = cast(DenseFeatureExtractor, by_benchmark(extractor, folder, header.protocol.scoring)[0])
     described = extractor.describe()
-    drawn = draw_pairs(table, pairs, seed)
+    drawn = sample_pairs(table, pairs, seed)
     limits = tolerance_for(*_arithmetic(header.model, described))
     total = int(codes(table, ("pair_id",)).max(initial=-1)) + 1
     nothing = Rerun(seed, len(drawn), total, 0, 0, 0, 0, 0, 0, 0.0, limits)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmarks.resolve import MINI, find_data, resolve_data
-from ..correspondence.consistency import Consistency, Finding, best_in_words, check_consistency
+from ..correspondence.consistency import Consistency, OriginFinding, best_in_words, check_consistency
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..records.base import Record
@@ -92,7 +92,7 @@ class Verdict:
     data_sha256: str = ""
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[OriginFinding, ...]:
         """What the protocol would not give. A rerun that agrees settles all but what is impossible."""
         found = self.consistency.findings if self.consistency else ()
         settled = self.rerun is not None and self.rerun.agrees
