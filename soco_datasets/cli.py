@@ -18,11 +18,17 @@ from typing import NoReturn
 from . import __version__
 from .commands import COMMANDS
 from .errors import SocoError
+from .utils.terminal import clean_terminals
 from .utils.text import clean_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Can be called from any thread; leaves signal handling as it was."""
+    with clean_terminals():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
