@@ -30,7 +30,8 @@ def format_metrics_table(
         column per reduction and threshold, then the pairs with a query and the keypoints behind the row.
     """
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
-    head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {result.protocol.scoring.convention}"
+    convention = result.protocol.scoring.convention
+    head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
     blocks = [_block(head, "task", _task_rows(result), result)]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
