@@ -2,83 +2,118 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from . import PUBLISH
+from .common import JsonFlag, open_dataset
+from .completion import complete_data
+from .options import command
 
 if TYPE_CHECKING:
     from ..hub.recompute import LeafComparison
-    from ..hub.verify import Verdict
+    from ..hub.verify import FurtherChecks, Verdict
 
 _LISTED = 40
 _WIDE = 44
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+@dataclass(frozen=True, kw_only=True)
+class OriginOptions:
+    """What is checked of where a result comes from, beyond its consistency."""
+
+    PANEL: ClassVar[str] = "Where it comes from"
+    rerun: Annotated[
+        str | None, Option(metavar="N|all", help="forward the images of N drawn pairs again and compare")
+    ] = None
+    seed: Annotated[str, Option(help="what the pairs are drawn with", show_default="a new one, printed")] = ""
+    model: Annotated[
+        str | None,
+        Option(help="the model for --rerun: a folder, Hub id or plug-in", show_default="the one that is stated"),
+    ] = None
+    head: Annotated[Path | None, Option(metavar="FILE", help="the learned head for --rerun, where there is one")] = None
+    device: Annotated[str, Option(help="for --rerun: cpu, auto, cuda, cuda:1")] = "cpu"
+    against: Annotated[
+        list[Path] | None, Option(metavar="PATH", help="name results in PATH that this one repeats; may be repeated")
+    ] = None
+    allow_host: Annotated[
+        list[str] | None, Option(metavar="HOST", help="also take files from https://HOST; may be repeated")
+    ] = None
+
+    def checks(self, what: str) -> FurtherChecks:
+        """What is checked of the result `what`. Raises `UsageError`, `PredictionsError`."""
+        from ..hub.foreign_fetch import AllowedHosts
+        from ..hub.known_results import fingerprints_of
+        from ..hub.rerun import RerunRequest
+        from ..hub.verify import FurtherChecks
+
+        request = None
+        if self.rerun is not None:
+            options = {name: getattr(self, name) for name in ("seed", "model", "head", "device")}
+            request = RerunRequest.of_text(self.rerun, announce=_announce, **options)
+        others = fingerprints_of(self.against or (), what)
+        return FurtherChecks(request, others, AllowedHosts(tuple(self.allow_host or ())))
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco verify lab/model@refs/pr/1 --dataset-repo lab/soco --data soco-data"
-    parser = command(commands, "verify", "compute a submission again and compare it number by number", example)
-    parser.add_argument(
-        "what",
-        metavar="URL_OR_FILE",
-        help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
-    )
-    parser.add_argument(
-        "--data", help="dataset folder or mini, to compare the targets with (default: an available one)"
-    )
-    parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
-    parser.add_argument("--rerun", metavar="N|all", help="forward the images of N drawn pairs again and compare")
-    parser.add_argument("--seed", default="", help="what the pairs are drawn with (default: a new one, printed)")
-    parser.add_argument("--model", help="the model for --rerun: a folder, Hub id or plug-in with the stated weights")
-    parser.add_argument("--head", help="the learned head for --rerun, where the result has one")
-    parser.add_argument("--device", default="cpu", help="for --rerun: cpu (default), auto, cuda, cuda:1")
-    parser.add_argument(
-        "--against", action="append", default=[], metavar="PATH", help="name results in PATH that this one repeats"
-    )
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="HOST", help="also take files from this host (https)"
-    )
-    parser.add_argument("--numbers-only", action="store_true", help="do without the dataset: compare only the numbers")
-    parser.add_argument("--all", action="store_true", help="list every value, not only the main ones and what differs")
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    parser.set_defaults(run=run)
+    command(app, run, "verify", "recompute a submission and compare it number by number", example, PUBLISH)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it. Exits with 1 unless everything matches."""
-    from ..hub.foreign_fetch import AllowedHosts
-    from ..hub.known_results import fingerprints_of
-    from ..hub.rerun import RerunRequest
+def run(
+    what: Annotated[
+        str,
+        Argument(
+            metavar="URL_OR_FILE",
+            help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            help="dataset folder or mini, to compare the targets with",
+            show_default="an available one",
+            autocompletion=complete_data,
+        ),
+    ] = None,
+    dataset_repo: Annotated[
+        str | None, Option(metavar="ORG/NAME", help="refuse submissions for another leaderboard")
+    ] = None,
+    numbers_only: Annotated[bool, Option(help="compare only the numbers, without the dataset")] = False,
+    show_all: Annotated[
+        bool, Option("--all", help="list every value, not only the main ones and what differs")
+    ] = False,
+    as_json: JsonFlag = False,
+    origin: OriginOptions = OriginOptions(),
+) -> None:
+    """Verify it. Exits with 1 unless everything matches."""
     from ..hub.submissions import verify
-    from ..hub.verify import FurtherChecks, MismatchError
+    from ..hub.verify import MismatchError
 
-    rerun = None
-    if arguments.rerun is not None:
-        options = {name: getattr(arguments, name) for name in ("seed", "model", "head", "device")}
-        rerun = RerunRequest.of_text(arguments.rerun, announce=_announce, **options)
-    further = FurtherChecks(
-        rerun, fingerprints_of(arguments.against, arguments.what), AllowedHosts(tuple(arguments.allow_host))
-    )
-    verdict = verify(arguments.what, arguments.data, arguments.dataset_repo, further)
-    print(_json(verdict) if arguments.json else _text(verdict, arguments.all))
+    if data is not None:
+        open_dataset(data)  # what is wrong with --data is said in its words, before the work
+    verdict = verify(what, data, dataset_repo, origin.checks(what))
+    print(_json(verdict) if as_json else _text(verdict, show_all))
     if not verdict.matches:
-        raise MismatchError(f"MISMATCH: {arguments.what} is not what its data and the rules give ({verdict.summary}).")
-    if rerun is not None and verdict.rerun is None:
-        raise MismatchError(
-            f"NOT RERUN: {arguments.what} matches its data, but is no PCK result that can be run again."
-        )
-    if not verdict.references and not arguments.numbers_only:
+        raise MismatchError(f"MISMATCH: {what} is not what its data and the rules give ({verdict.summary}).")
+    if origin.rerun is not None and verdict.rerun is None:
+        raise MismatchError(f"NOT RERUN: {what} matches its data, but is no PCK result that can be run again.")
+    if not verdict.references and not numbers_only:
         raise MismatchError(
             "NOT VERIFIED: the numbers match their data, but nobody checked whether its targets or right answers are "
             "the dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf "
-            f"download {arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
+            f"download {dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
         )
 
 
 def _announce(text: str) -> None:
-    import sys
-
     from ..utils.text import clean
 
     print(clean(text), file=sys.stderr)

@@ -1,81 +1,86 @@
-"""What reaches a terminal: text, line breaks, colors and the cursor moves of progress bars, and no other control.
+"""The terminal: whether there is one, how wide it is, how much is reported on it, and consoles that write to it.
 
-Names of models, files and people come from strangers. A terminal obeys what it is sent: titles, the clipboard, answers
-typed back. Each printer cleans its names (`text.clean`); this stands behind all of them, those of other libraries
-(rich, tqdm, logging, warnings) included, and only where a stream is a terminal: files and pipes stay byte for byte.
+Off a terminal nothing is colored, boxed, wrapped or shortened. Texts are printed as they are: `rich` markup in names,
+paths and messages is never interpreted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
+import enum
+import os
+import shutil
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TextIO
 
-from .text import clean
+from .text import clean_lines
 
-_COLOR = r"\x1b\[[0-9;]{0,48}m"
-_CURSOR = r"\x1b\[(?:\d{0,3}[ABCDGK]|\d{0,3};?\d{0,3}H|\?25[lh]|\?2026[lh])"
-_KEPT = re.compile(rf"({_COLOR}|{_CURSOR}|[\n\r\t\b])")
-_CONCEAL = 8
-_COLORS = {"5": 3, "2": 5}  # numbers that a color of 256 or of 24 bit takes after 38 or 48, itself included
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_UNLIMITED = 1 << 16  # columns of a console that wraps nothing
 
 
-def without_controls(text: str) -> str:
-    """A text in which every control character is replaced but line breaks, colors and moves of the cursor.
+class Verbosity(enum.IntEnum):
+    """How much a command reports beside its result: `--quiet`, neither option, `--verbose`."""
 
-    >>> without_controls("\\x1b[1mname\\x1b[0m\\x1b]0;title\\x07\\n")
-    '\\x1b[1mname\\x1b[0m�]0;title�\\n'
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+_verbosity: ContextVar[Verbosity] = ContextVar("soco_verbosity", default=Verbosity.NORMAL)
+
+
+def verbosity() -> Verbosity:
+    """How much the running command reports; NORMAL outside of a command."""
+    return _verbosity.get()
+
+
+def set_verbosity(level: Verbosity) -> None:
+    """Set how much is reported in this context; the command line gives each command a context of its own."""
+    _verbosity.set(level)
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a stream (None: stdout) is a terminal that takes colors and cursor movements."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):  # no stream at all, or a closed one
+        return False
+
+
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Columns of the terminal or of the variable COLUMNS; None where there is neither, so nothing has to be fitted."""
+    if not is_terminal(stream) and "COLUMNS" not in os.environ:
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on a stream (None: stdout): colors only on a terminal and without NO_COLOR, no markup, no wrapping
+    where there is no width to fit.
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        part if place % 2 and not _conceals(part) else clean(part) for place, part in enumerate(_KEPT.split(text))
+    from rich.console import Console
+
+    stream = sys.stdout if stream is None else stream
+    terminal = is_terminal(stream)
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        width=terminal_width(stream) or _UNLIMITED,
+        markup=False,
+        highlight=False,
+        emoji=False,
     )
 
 
-def _conceals(sequence: str) -> bool:
-    """Whether a sequence of colors and styles hides the text that follows."""
-    if not sequence.endswith("m"):
-        return False
-    numbers = sequence[2:-1].split(";")
-    while numbers:
-        color = numbers[0] in ("38", "48") and len(numbers) > 1
-        if numbers[0] and int(numbers[0]) == _CONCEAL:
-            return True
-        numbers = numbers[_COLORS.get(numbers[1], 1) if color else 1 :]
-    return False
-
-
-class CleanStream:
-    """A text stream whose writes go through `without_controls`; everything else is the stream's own."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write the cleaned text; gives the length of the text as it was."""
-        self._stream.write(without_controls(text))
-        return len(text)
-
-    def writelines(self, lines: list[str]) -> None:
-        """Write several texts."""
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def clean_terminals() -> Iterator[None]:
-    """Standard output and error cleaned where they are terminals, for as long as the body runs."""
-    before = sys.stdout, sys.stderr
-    for name, stream in zip(("stdout", "stderr"), before, strict=True):
-        if stream is not None and stream.isatty():
-            setattr(sys, name, CleanStream(stream))
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+def print_text(text: object, *, style: str = "", stream: TextIO | None = None, end: str = "\n") -> None:
+    """Print a text, cleaned, never wrapped; in a `rich` style where the stream (None: stdout) is a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if style and is_terminal(stream):
+        console(stream).print(clean_lines(text), style=style, soft_wrap=True, end=end)
+    else:
+        print(clean_lines(text), file=stream, end=end)

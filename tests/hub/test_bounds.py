@@ -32,10 +32,10 @@ from soco_datasets.hub.verify import FurtherChecks
 from soco_datasets.records.base import LARGEST_RECORD
 from soco_datasets.records.registry import read_record
 from soco_datasets.utils.arrow_streams import check_stream
+from soco_datasets.utils.clean_terminal import without_controls
 from soco_datasets.utils.files import sha256_file
 from soco_datasets.utils.foreign import ForeignTextError, read_json_text
 from soco_datasets.utils.parquet_files import BoundsError
-from soco_datasets.utils.terminal import without_controls
 
 NASTY = "evil\x1b]0;title\x07\x1b[2J\u202e"
 
@@ -254,7 +254,11 @@ def test_names_are_printed_without_control_characters(
 ) -> None:
     record = make_result(built_mini, tmp_path, name=NASTY)
     data = str(predictions_beside(record))
-    for command in (["score", data], ["verify", str(record), "--data", str(built_mini)], ["compare", str(record), str(record)]):
+    for command in (
+        ["score", data],
+        ["verify", str(record), "--data", str(built_mini)],
+        ["compare", str(record), str(record)],
+    ):
         main(command)
         said = capsys.readouterr()
         assert "\x1b" not in said.out + said.err
@@ -312,7 +316,7 @@ PRINTERS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("printer", PRINTERS.values(), ids=PRINTERS)
 def test_nothing_that_prints_reaches_a_terminal_with_controls(printer: Callable[[], str]) -> None:
-    script = f"from soco_datasets.utils.terminal import clean_terminals\nwith clean_terminals():\n    {printer()}"
+    script = f"from soco_datasets.utils.clean_terminal import clean_terminals\nwith clean_terminals():\n    {printer()}"
     said = on_a_terminal(script)
     assert "evil" in said
     assert not any(part in said for part in ("\x1b]", "\x07", "\x1b[2J", "\u202e"))
