@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from helpers.hub_results import make_result
 from helpers.shared_builds import built_mini
+from helpers.tiny_map_models import make_map_model
 from helpers.tiny_models import make
 
 from soco_datasets.benchmarks.tasks import get_tasks
@@ -26,6 +27,7 @@ from soco_datasets.correspondence.grid_positions import (
     best_positions,
     best_possible,
     cells_to_points,
+    grid_problem,
     positions_on_grid,
     with_predictions,
 )
@@ -33,6 +35,7 @@ from soco_datasets.correspondence.rerun import Rerun, rerun_result, sample_pairs
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.compose import CompositeBackbone, UpsampledBackbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.stated_model import model_differences, stated_extractor
 from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
@@ -331,3 +334,17 @@ def test_the_verdict_of_a_rerun_counts_what_it_saw() -> None:
     assert not dataclasses.replace(found, moved=1).agrees
     assert not dataclasses.replace(found, compared=0).agrees
     assert dataclasses.replace(found, pairs=400).missed(0.01) == 0
+
+
+@pytest.mark.parametrize(("kind", "build"), [("dinov2", make), ("swin", make_map_model), ("siglip", make)])
+def test_a_models_grid_is_that_of_its_patches(kind: str, build: Callable[[str, Path], Path], tmp_path: Path) -> None:
+    backbone = load_backbone(build(kind, tmp_path / "model"))
+    finer = UpsampledBackbone(CompositeBackbone([backbone, backbone]), 2)
+    padded = load_backbone(tmp_path / "model")
+    padded.zero_padded = True
+    for model in (backbone, finer, padded):
+        extractor = DenseFeatureExtractor(model, 100)
+        described = extractor.describe()
+        assert grid_problem(described, extractor.grid, extractor.size) is None
+        assert "make a grid of" in (grid_problem(described, extractor.grid + 1, extractor.size) or "")
+        assert "states a size" in (grid_problem(described, extractor.grid, extractor.size + 8) or "")
