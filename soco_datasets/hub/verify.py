@@ -23,7 +23,7 @@ from ..utils.paths import local_path
 from ..utils.text import clean
 from .foreign_fetch import AllowedHosts
 from .recompute import LeafComparison, ResultFiles, compare_records, read_data
-from .rerun import RerunRequest
+from .rerun_request import RerunRequest
 from .submission import (
     Checksums,
     SubmissionError,
