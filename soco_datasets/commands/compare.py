@@ -89,7 +89,7 @@ def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str]:
 
 def _table(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
     """The comparison in percent, aligned: a row per task, reduction and threshold, and the requested parts below it."""
-    from ..reporting.terminal_tables import align
+    from ..reporting.terminal_tables import align, difference_note
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
@@ -98,7 +98,7 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
     heading = (
         f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
         f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
-        f"seed {comparison['seed']}\n\n"
+        f"seed {comparison['seed']}\n{difference_note(comparison)}\n"
     )
     not_shared = [
         f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"

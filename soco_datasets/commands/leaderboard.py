@@ -36,7 +36,7 @@ class EntryOptions:
         str | None, Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD")
     ] = None
     source: Annotated[
-        list[str] | None, Option(metavar="SOURCE", help="only hub, local or paper; may be repeated", show_default="all")
+        list[str] | None, Option(metavar="NAME", help="only hub, local or paper; may be repeated", show_default="all")
     ] = None
     paper: Annotated[
         bool | None, Option("--paper/--no-paper", help="with the paper's models", show_default="where the data is SOCO")
