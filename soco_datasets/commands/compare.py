@@ -49,6 +49,7 @@ def run(
     from ..records.compare import compare_predictions, read_side
     from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
+    from ..utils.text import clean_lines
 
     if _are_answers(options):
         comparison, shown = _compare_answers(options)
@@ -60,7 +61,7 @@ def run(
     if out is not None:
         check_not_record(out, (options.a, options.b))
         atomic_write(out, text)
-    print(text if as_json else shown, end="")
+    print(text if as_json else clean_lines(shown), end="")
 
 
 def _are_answers(options: ComparisonOptions) -> bool:

@@ -31,10 +31,12 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions."""
+    from ..correspondence.consistency import check_consistency
     from ..records.evaluation import record_from_predictions
     from ..records.predictions import read_predictions
     from ..records.replacement import check_replaces_record
     from ..reporting.terminal_summary import print_summary
+    from ..utils.text import clean
 
     table = read_predictions(predictions)
     if data is not None:
@@ -52,6 +54,7 @@ def run(
         except PredictionsError as error:
             raise PredictionsError(f"{predictions}: {error}") from None
     result = record_from_predictions(table)
+    print(clean(check_consistency(table).line), file=sys.stderr)
     if out is not None:
         if check_replaces_record(out, result, overwrite=overwrite):
             print(f"replaced {out}", file=sys.stderr)
