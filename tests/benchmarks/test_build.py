@@ -112,7 +112,7 @@ def test_what_a_release_brings_nothing_for_is_not_in_the_folder(release: Path, t
     out = build_dataset(str(release), tmp_path / "out").path
     names = get_dataset_config_names(str(out))
     assert set(CONFIGS) - set(names) == {"annotations"}
-    for name in names:
+    for name in (name for name in names if name != "preview"):
         loaded = load_dataset(str(out), name, cache_dir=str(tmp_path / "hf"))
         assert set(loaded) == ({"train"} if name in ("soc_probe", "cc_probe") else set(CONFIGS[name].splits))
         assert all(len(split) for split in loaded.values())
