@@ -67,9 +67,7 @@ def _free_place(
         *((x + far, y - height / 2), (x - far - width, y - height / 2)),
         *((x - width / 2, y - far - height), (x - width / 2, y + far)),
     ]
-    inside = [
-        (min(max(cx, 2), size[0] - width - 2), min(max(cy, 2), size[1] - height - 2)) for cx, cy in corners
-    ]
+    inside = [(min(max(cx, 2), size[0] - width - 2), min(max(cy, 2), size[1] - height - 2)) for cx, cy in corners]
     boxes = [(cx, cy, cx + width, cy + height) for cx, cy in inside]
     return min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
 

@@ -80,7 +80,8 @@ def test_the_card_of_the_repository_is_valid_and_up_to_date() -> None:
     card = DatasetCard.load(ROOT / "dataset_card.md")
     fields = card.data.to_dict()
     assert fields["license"] == "cc-by-4.0"
-    assert fields["annotations_creators"] and fields["source_datasets"] == ["original"]
+    assert fields["annotations_creators"] == ["other"]
+    assert fields["source_datasets"] == ["original"]
     assert fields["configs"][0]["config_name"] == "preview"
     assert {info["config_name"] for info in fields["dataset_info"]} == {c["config_name"] for c in fields["configs"]}
     assert "$" not in card.text

@@ -61,7 +61,7 @@ def views() -> ModuleType:
 
 
 def test_the_table_is_filtered_and_ranked(views: ModuleType) -> None:
-    mine = Entry("mine", "local", "verified", {("soc", "overall"): 61.0, ("cc", "overall"): 2.0})
+    mine = Entry("mine", "local", {("soc", "overall"): 61.0, ("cc", "overall"): 2.0})
     collected = Collected((*paper_entries(), mine))
     heading, rows = views.ranking(collected, "soc", "overall", ["local", "paper"], "")
     assert heading[:4] == ["rank", "model", "CC", "SOC"]
@@ -87,9 +87,7 @@ def test_numbers_sort_by_value_and_show_two_decimals(views: ModuleType) -> None:
 
 
 def test_the_chart_is_drawn_where_there_is_something_to_draw(views: ModuleType) -> None:
-    collected = Collected(
-        (*paper_entries(), Entry(EVIL, "hub", "not verified", {("cc", "overall"): 5.0, ("soc", "overall"): 3.0}))
-    )
+    collected = Collected((*paper_entries(), Entry(EVIL, "hub", {("cc", "overall"): 5.0, ("soc", "overall"): 3.0})))
     names = views.chart_choices(collected)
     assert names[0] == "dinov2_l14"
     assert names[-1] == EVIL

@@ -1,0 +1,208 @@
+"""A maintainer's tool: run the submissions of a leaderboard again and propose what was found as a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SocoError
+from ..records.base import Record
+from ..records.ranking import RECORD_FILE, Leaderboard
+from ..records.registry import ranked_types
+from ..records.verification import Verification
+from ..utils.files import atomic_write, progress
+from ..utils.hub_errors import HubError
+from ..utils.text import clean
+from .client import connect, hub_progress_on_terminals, retrying
+from .downloads import download
+from .hosted_leaderboard import read_board
+from .sources import listed_results
+from .submission import SubmissionError, pins_of, place_of
+from .submissions import Address, entries_of, verify_kind
+from .verifications import FILE, parse_verifications, read_verifications, verifications_text
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResultEntry, HfApi
+
+Rerun = Callable[[Path], Verification]
+"""Runs a part of a result again: path of the record, its data beside it -> what was found.
+
+Raises `SocoError` where the result cannot be run here, such as for a model that needs a plug-in.
+"""
+
+_TITLE = "SOCO verifications"
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One submission: a kind of record of a model at a revision, and the hash of its data."""
+
+    model: str
+    revision: str
+    kind: type[Record]
+    entries: tuple[EvalResultEntry, ...]
+    data_sha256: str
+
+    @property
+    def name(self) -> str:
+        """As `soco verify` takes it."""
+        return self.model if self.revision == "main" else f"{self.model}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class Reruns:
+    """What became of a queue: submission -> verification, what could not be run, and the pull request."""
+
+    found: dict[str, Verification]
+    remarks: tuple[str, ...]
+    pull_request: str | None = None
+
+
+@hub_progress_on_terminals()
+def rerun_queue(
+    dataset_repo: str,
+    rerun: Rerun,
+    *,
+    data: str | None = None,
+    journal: Path | None = None,
+    most: int | None = None,
+) -> Reruns:
+    """Run every submission again that nobody has run, merged or proposed, and open one pull request.
+
+    Args:
+        dataset_repo: the leaderboard's.
+        rerun: see `Rerun`; its result is dated and signed with the account here.
+        data: dataset folder to compare references with; None = one that is here.
+        journal: file that keeps what is done, so that an interrupted queue resumes; None = none.
+        most: at most so many submissions, those with the best headline first.
+
+    Returns:
+        What was found. A submission that does not follow from its files is "claimed", with the findings, and not run.
+
+    Raises:
+        UsageError: no token, or not a leaderboard.
+        HubError: the Hub refuses or cannot be reached.
+        SocoError: the journal cannot be read or written.
+    """
+    api, me = connect()
+    board = read_board(api, dataset_repo)
+    known = read_verifications(api, dataset_repo, board.revision)
+    done = _read_journal(journal)
+    remarks: list[str] = []
+    queue = _queue(api, board, {**known, **done}, remarks)[:most]
+    names = {queued.data_sha256: queued.name for queued in queue}
+    for queued in progress(queue, "Running submissions again", unit="submission"):
+        try:
+            found = _verify(api, queued, rerun, data, dataset_repo)
+        except Exception as error:  # SocoError, or what a stranger's file or model raises: the others are still run
+            remarks.append(f"{clean(queued.name)} was not run: {type(error).__name__}: {clean(error)[:300]}")
+            continue
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        done[queued.data_sha256] = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
+        if journal is not None:
+            atomic_write(journal, verifications_text(done).decode())
+    opened = _propose(api, board, {**known, **done}, done, me) if done else None
+    return Reruns({names.get(sha, sha[:12]): one for sha, one in done.items()}, tuple(remarks), opened)
+
+
+def _read_journal(journal: Path | None) -> dict[str, Verification]:
+    if journal is None or not journal.exists():
+        return {}
+    try:
+        return parse_verifications(journal.read_bytes(), str(journal))
+    except OSError as error:
+        raise SocoError(f"{journal} cannot be read ({error.strerror}). Give another file.") from error
+
+
+def _queue(api: HfApi, board: Leaderboard, done: dict[str, Verification], remarks: list[str]) -> list[Queued]:
+    """The submissions that nobody has run again, in the leaderboard's order."""
+    found: dict[str, Queued] = {}
+    for listed in listed_results(api, board, remarks):
+        revision = f"refs/pr/{listed.pull_request}" if listed.pull_request else "main"
+        for kind in ranked_types():
+            try:
+                entries = [e for e in entries_of(api, kind, listed.model_id, revision) if e.dataset_id == board.repo]
+            except SubmissionError:  # no file of this kind, or a malformed one, which `soco verify` explains
+                continue
+            except HubError as error:
+                remarks.append(f"{clean(listed.model_id)} is left out: {clean(error)}")
+                break
+            pins = pins_of(entries[0].notes) if entries else None
+            if pins is None:
+                continue
+            known = done.get(pins.data)
+            if known is None or (known.state != "rerun" and not known.findings):
+                queued = Queued(listed.model_id, revision, kind, tuple(entries), pins.data)
+                found.setdefault(pins.data, queued)
+    return list(found.values())
+
+
+def _verify(api: HfApi, queued: Queued, rerun: Rerun, data: str | None, dataset_repo: str) -> Verification:
+    """Recompute a submission, then run a part of it again."""
+    address = Address(queued.model, "model", queued.revision)
+    verdict = verify_kind(api, queued.name, queued.kind, address, data, dataset_repo)
+    if not verdict.matches:
+        differing = [f"{check.name}: stated {check.stated!r}, found {check.found!r}" for check in verdict.mismatches]
+        findings = tuple(clean(text)[:500] for text in (*verdict.problems, *differing)[:20])
+        return Verification("claimed", findings=findings)
+    if not verdict.references:
+        raise SocoError("the dataset is not here to compare with; give --data")
+    place = place_of(queued.entries[0].source_url)
+    record, _ = [
+        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}")
+        for name in (RECORD_FILE, queued.kind.data_file())
+    ]
+    return rerun(record)
+
+
+def _propose(
+    api: HfApi, board: Leaderboard, everything: dict[str, Verification], new: dict[str, Verification], me: str
+) -> str | None:
+    """Open the pull request, or find ours that is open with the very same content."""
+    from huggingface_hub import CommitOperationAdd
+
+    text = verifications_text(everything)
+    title = f"{_TITLE}: {len(new)} result{'' if len(new) == 1 else 's'}"
+
+    def step() -> str | None:
+        opened = api.get_repo_discussions(
+            board.repo, repo_type="dataset", author=me, discussion_type="pull_request", discussion_status="open"
+        )
+        for pull in opened:
+            if pull.title == title:
+                there = api.hf_hub_download(board.repo, FILE, repo_type="dataset", revision=f"refs/pr/{pull.num}")
+                if Path(there).read_bytes() == text:
+                    return str(pull.url)
+        made = api.create_commit(
+            board.repo,
+            [CommitOperationAdd(path_in_repo=FILE, path_or_fileobj=text)],
+            commit_message=title,
+            commit_description=_description(list(new.values())),
+            repo_type="dataset",
+            create_pr=True,
+            parent_commit=board.revision,
+        )
+        return made.pr_url
+
+    return retrying("propose verifications to", step, board.repo)
+
+
+def _description(found: Sequence[Verification]) -> str:
+    lines = ["| data sha256 | verified | findings |", "|---|---|---|"]
+    for one in found:
+        findings = "; ".join(clean(text).replace("|", "/") for text in one.findings) or "none"
+        lines.append(f"| `{one.data_sha256[:16]}` | {clean(one)} | {findings} |")
+    return "\n".join(lines)
+
+
+def describe_reruns(reruns: Reruns) -> str:
+    """What was found, one line per submission, then the pull request."""
+    lines = [
+        f"{clean(name)}: {clean(one)}" + "".join(f"\n  {clean(text)}" for text in one.findings)
+        for name, one in reruns.found.items()
+    ]
+    end = f"pull request: {reruns.pull_request}" if reruns.pull_request else "nothing to propose"
+    return "\n".join([*lines, end]) + "\n"
