@@ -10,7 +10,7 @@ from ..utils.paths import local_path
 from .common import Commands, command
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from ..reporting.drawing import Drawing
 
 _CONFIG = "images, lvlm or a pair config (default soc)"
 _SPLIT = "default: the first stored one; all: all pairs"
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--number", type=int, default=6, help="how many, where they are not named (default 6)")
     parser.add_argument("--predictions", type=local_path, help=_PREDICTIONS)
     parser.add_argument("--task", help="with --predictions: which task (default: its first)")
-    parser.add_argument("--out", type=local_path, default=Path("view.png"), help="the picture, PNG (default view.png)")
+    parser.add_argument("--out", type=local_path, default=Path("view.png"), help="the picture: .png, .jpg, .svg or .pdf (default view.png)")
     parser.set_defaults(run=run)
 
 
@@ -39,10 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
-    from ..utils.files import atomic_file
+    from ..reporting.drawing import check_format, save_drawing
 
+    check_format(arguments.out)
     folder = open_folder(resolve_data(arguments.folder))
-    sheet: Image.Image
+    sheet: Drawing
     if arguments.predictions is None:
         from ..reporting.view_rows import view_rows
 
@@ -67,8 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
             pairs=arguments.pair,
             number=arguments.number,
         )
-    with atomic_file(arguments.out) as temporary:
-        sheet.save(temporary, format="PNG")
+    save_drawing(sheet, arguments.out)
     print(arguments.out)
 
 
