@@ -20,7 +20,9 @@ from soco_datasets.hub.leaderboard import SOURCES, tasks_in
 from soco_datasets.records.ranking import OVERALL, RANKED_SUBSETS
 
 _NAMED = 8  # models in a chart at first
-_TABLE: dict[str, Any] = {"interactive": False, "wrap": True, "line_breaks": False, "buttons": ["fullscreen"]}
+_TABLE: dict[str, Any] = {
+    "interactive": False, "wrap": True, "line_breaks": False, "buttons": [], "elem_classes": "soco-table",
+}  # fmt: skip
 
 
 def build_app(board: Board, pairs: Pairs) -> gr.Blocks:
@@ -62,12 +64,11 @@ def _ranking_tab(board: Board) -> None:
         found = views.ranking(board.collected, *choice)
         return gr.Dataframe(
             found["table"], datatype=found["datatype"], column_widths=found["widths"], show_label=False,
-            max_height=680, **_TABLE,
+            max_height=680, pinned_columns=2, **_TABLE,
         )  # fmt: skip
 
     table = update(first, OVERALL, SOURCES, "", chosen)
-    gr.Markdown("Click a row for the model's details.")
-    about = gr.HTML(label="Model details", show_label=True, container=True, padding=True, min_height=60)
+    about = gr.HTML("Click a row of the table.", label="Model details", show_label=True, container=True, padding=True)
     for control in filters:
         control.change(update, filters, table)
 
@@ -96,7 +97,7 @@ def _subsets() -> list[tuple[str, str]]:
 
 def _models(board: Board) -> gr.Dropdown:
     names = views.chart_choices(board.collected)
-    return gr.Dropdown(names, value=names[:_NAMED], multiselect=True, label="Models", scale=3)
+    return gr.Dropdown(names, value=names[:_NAMED], multiselect=True, label="Models named", scale=3, min_width=300)
 
 
 def _connect(controls: list[Any], draw: Any, shown: Any) -> None:
@@ -135,10 +136,12 @@ def _drop_tab(board: Board) -> None:
 def _subsets_tab(board: Board) -> None:
     tasks = views.pck_tasks(board.collected) or tasks_in(board.collected.entries)
     first = "soc" if "soc" in tasks else tasks[0]
-    names = views.chart_choices(board.collected)
+    names = views.subset_choices(board.collected)
     with gr.Row():
         task = gr.Dropdown(_titled(tasks), value=first, label="Task")
-        models = gr.Dropdown(names, value=names, multiselect=True, label="Models of the chart", scale=3, max_choices=60)
+        models = gr.Dropdown(
+            names, value=names[:20], multiselect=True, label="Models of the chart", scale=3, min_width=300
+        )
 
     def draw(*choice: Any) -> str:
         return views.subsets_chart(board.collected, *choice)
@@ -156,7 +159,8 @@ def _downstream_tab(board: Board) -> None:
         return
     with gr.Row():
         key = gr.Dropdown(choices, value=choices[0][1], label="Downstream task")
-        models = _models(board)
+        names = sorted(board.downstream.rows)
+        models = gr.Dropdown(names, value=names[:20], multiselect=True, label="Models named", scale=3, min_width=300)
 
     def draw(*choice: Any) -> str:
         return views.downstream_chart(board, *choice)
@@ -199,4 +203,4 @@ def _pairs_tab(pairs: Pairs) -> None:
 
 
 if __name__ == "__main__":
-    build_app(Board(), open_pairs()).launch(css=views.style_sheet())
+    build_app(Board(), open_pairs()).launch(css=views.style_sheet(), footer_links=["gradio", "settings"])

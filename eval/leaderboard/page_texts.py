@@ -6,7 +6,7 @@ from soco_datasets.benchmarks.soco.benchmark import BENCHMARK
 
 HEAD = """# SOCO leaderboard
 Does this vision model understand object parts? **CC**: any point of the same concept. **SOC**: the same keypoint.
-**Cross-SOC**: the same keypoint on another category. Values are PCK@0.1 in percent. **LVLM**: questions for
+**Cross-SOC**: the same keypoint on another category. Values are PCK at 0.1, in percent. **LVLM**: questions for
 vision-language models, right in all four orderings, in percent. Higher is better."""
 
 ABOUT = f"""## What is measured
@@ -18,7 +18,7 @@ hits, averaged over pairs, then over categories. The protocol is the paper's: 80
 ## How far a result was verified
 | | |
 |---|---|
-| **rerun** | images that a maintainer drew were forwarded again with the named model, and its predictions came out; by whom, when and on how many images is stated |
+| **rerun** | a maintainer ran drawn images again with the model: same predictions; by whom, when, how many |
 | **consistent** | the numbers follow from the predictions, and these can come from the stated protocol |
 | **recomputed** | the numbers follow from the predictions |
 | **claimed** | nothing was checked here; anybody can, with `soco verify ORG/MODEL` |
@@ -41,8 +41,8 @@ soco submit results/my-model.json --model-repo me/my-model --dry-run   # prints 
 soco submit results/my-model.json --model-repo me/my-model
 ```
 The record and its predictions go to a public dataset repository of yours, pinned by hash; the numbers go to
-`.eval_results` of the model's repository as a pull request. Nothing is uploaded to this page. A model that is not on the
-Hub gets a repository that only describes it (`--create-model-repo`)."""
+`.eval_results` of the model's repository as a pull request. Nothing is uploaded to this page. A model that is not on
+the Hub gets a repository that only describes it (`--create-model-repo`)."""
 
 CITE = f"""## Cite
 ```bibtex

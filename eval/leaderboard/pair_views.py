@@ -109,7 +109,8 @@ def _sides(sides: Sequence[tuple[str, str, Drawing]], row: dict[str, Any]) -> st
         )
         described = html.escape(f"{clean(title)} {hits}: {clean(image)}", quote=True)
         svg = to_svg(drawing).replace("<svg ", f'<svg role="img" aria-label="{described}" ', 1)
-        figures.append(f"<figure><figcaption>{caption}</figcaption>{svg}</figure>")
+        style = f"flex: {drawing.width} 1 {round(0.7 * drawing.width)}px"  # the same height for all
+        figures.append(f'<figure style="{style}"><figcaption>{caption}</figcaption>{svg}</figure>')
     return "".join(figures)
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,12 @@ from soco_datasets.features.model_list import BACKBONES
 from soco_datasets.hub.board_charts import Spot, plot_entry_sizes, plot_entry_supercategories, plot_spots
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
 from soco_datasets.hub.hosted_leaderboard import BOARD_VARIABLE
-from soco_datasets.hub.leaderboard import Collected, Entry, in_order, standings, tasks_in
+from soco_datasets.hub.leaderboard import UNRANKED, Collected, Entry, in_order, standings, tasks_in
 from soco_datasets.hub.sources import collect
 from soco_datasets.records.evaluation import EvaluationResult
 from soco_datasets.records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from soco_datasets.records.registry import ranked_tasks, record_type_of_task
+from soco_datasets.reporting.style import WIDE, WIDTH
 from soco_datasets.reporting.svg import inline_svg
 from soco_datasets.utils.text import clean
 
@@ -72,9 +74,9 @@ def load_downstream() -> DownstreamTable:
         except (SocoError, OSError):
             records = []  # none there, or one that cannot be read, which the notes of the ranking say
     table = downstream_table(records)
-    names = {name: spec.name for spec in BACKBONES for name in spec.paper_names}
+    names = {name.casefold(): spec.name for spec in BACKBONES for name in spec.paper_names}
     for model, row in published_r8().items():
-        table.rows.setdefault(names.get(model, model), {}).update(row)
+        table.rows.setdefault(names.get(model.casefold(), model), {}).update(row)
     return table
 
 
@@ -116,7 +118,6 @@ DETAILS: dict[str, Cell] = {  # column -> (kind of cell, width, value)
     "links": ("html", "160px", _links),
 }
 SHOWN_AT_FIRST = ("size (M)", "verified", "published", "links")
-_FIXED = {"rank": ("number", "64px"), "model": ("str", "220px")}
 
 
 def ranking(
@@ -130,7 +131,7 @@ def ranking(
     """The table as a gradio value, with the tasks of the same kind of record as the one it is ranked by.
 
     Ranks are those among all the sources chosen, not among what is searched for. The best of each column is bold,
-    unranked results are gray and come last. Titles of tasks among `columns` choose tasks; none chooses all.
+    unranked results are gray. Titles of tasks among `columns` choose tasks; none chooses all.
     """
     of_sources = [entry for entry in collected.entries if entry.source in sources]
     alike = [name for name in tasks_in(collected.entries) if name in record_type_of_task(task).tasks]
@@ -152,8 +153,13 @@ def ranking(
         for _, entry in shown
     ]
     heading = ["rank", "model", *titles_of(tasks), *details]
-    kinds = [_FIXED["rank"][0], _FIXED["model"][0], *["number"] * len(tasks), *(DETAILS[name][0] for name in details)]
-    widths = ["64px", "220px", *["110px"] * len(tasks), *(DETAILS[name][1] for name in details)]
+    kinds = ["number", "str", *["number"] * len(tasks), *(DETAILS[name][0] for name in details)]
+    widths = [
+        "58px",
+        "clamp(128px, 21vw, 290px)",
+        *["104px"] * len(tasks),
+        *(DETAILS[name][1] for name in details),
+    ]
     return {"table": as_table(heading, rows, styles), "datatype": kinds, "widths": widths}
 
 
@@ -174,7 +180,7 @@ def _best(entries: Sequence[Entry], task: str, supercategory: str) -> float | No
 
 def _styles(entry: Entry, values: Sequence[float | None], best: Sequence[float | None], details: int) -> list[str]:
     """The style of each cell of a row."""
-    row = "color: var(--body-text-color-subdued); font-style: italic; " if entry.unranked else ""
+    row = "color: var(--soco-unranked); font-style: italic; " if entry.unranked else ""
     bold = [
         row + "font-weight: 700" if not entry.unranked and value is not None and value == top else row
         for value, top in zip(values, best, strict=True)
@@ -240,7 +246,9 @@ def downstream_chart(board: Board, key: str, named: Sequence[str]) -> str:
     rows = board.downstream.rows
     spots = [Spot(name, soc[name], row[key]) for name, row in rows.items() if key in row and name in soc]
     title = next(column.title for column in board.downstream.columns if column.key == key)
-    return chart(lambda: plot_spots(spots, set(named), ("SOC, %", title), f"{title} against SOC"), "downstream")
+    return chart(
+        lambda width: plot_spots(spots, set(named), ("SOC, %", title), f"{title} against SOC", width), "downstream"
+    )
 
 
 def details(collected: Collected, model: str) -> str:
@@ -263,45 +271,72 @@ def details(collected: Collected, model: str) -> str:
         }
         items = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items() if text)
         links = _links(entry)
-        blocks.append(
-            f"<h4>{html.escape(clean(entry.model))}</h4><dl>{items}{f'<dt>links</dt><dd>{links}</dd>' if links else ''}</dl>"
-        )
+        items += f"<dt>links</dt><dd>{links}</dd>" if links else ""
+        blocks.append(f"<h4>{html.escape(clean(entry.model))}</h4><dl>{items}</dl>")
     return f'<div class="soco-details">{"".join(blocks)}</div>' if blocks else ""
+
+
+def _charted(collected: Collected) -> list[Entry]:
+    """The entries under the names that charts show: own results are told from the paper's of the same model."""
+    marks = {"local": " (own)"}
+    return [
+        replace(entry, model=clean(entry.model) + (f" ({UNRANKED})" if entry.unranked else marks.get(entry.source, "")))
+        for entry in collected.entries
+    ]
 
 
 def chart_choices(collected: Collected) -> list[str]:
     """The models that the charts can show, best in SOC first."""
-    able = [entry for entry in collected.entries if sum((task, OVERALL) in entry.scores for task in DROP_TASKS) > 1]
+    able = [entry for entry in _charted(collected) if sum((task, OVERALL) in entry.scores for task in DROP_TASKS) > 1]
     ranked = [standing.entry for standing in standings(able, "soc")]
-    return list(dict.fromkeys(clean(entry.model) for entry in [*ranked, *able]))
+    return list(dict.fromkeys(entry.model for entry in [*ranked, *able]))
 
 
-def chart(draw: Callable[[], Figure], name: str) -> str:
-    """A chart as markup whose colors follow the page, or the reason why there is none."""
+def chart(draw: Callable[[float], Figure], name: str) -> str:
+    """A chart as markup whose colors follow the page, wide and for a phone, or the reason why there is none.
+
+    Args:
+        draw: width in inches -> figure.
+        name: of the chart, unique on the page.
+    """
     try:
-        return f'<div class="soco-chart">{inline_svg(draw(), name, name)}</div>'
+        drawn = "".join(
+            f'<div class="{kind}">{inline_svg(draw(width), f"{name}-{kind}", name)}</div>'
+            for kind, width in (("wide", WIDE), ("narrow", WIDTH))
+        )
+        return f'<div class="soco-chart">{drawn}</div>'
     except SocoError as error:
         return f'<p class="soco-chart">{html.escape(public(error))}</p>'
 
 
 def drop_chart(collected: Collected, models: Sequence[str], supercategory: str) -> str:
     """The drop from task to task of some models."""
-    return chart(lambda: plot_entry_drops(_named(collected, models), supercategory), "drop")
+    return chart(lambda width: plot_entry_drops(_named(collected, models), supercategory, width), "drop")
 
 
 def size_chart(collected: Collected, task: str, supercategory: str, named: Sequence[str]) -> str:
     """Score against parameters of all models, some of them named."""
-    ranked = [entry for entry in collected.entries if not entry.unranked]
-    return chart(lambda: plot_entry_sizes(ranked, task, supercategory, set(named)), "size")
+    entries = _charted(collected)
+    return chart(lambda width: plot_entry_sizes(entries, task, supercategory, set(named), width), "size")
 
 
 def subsets_chart(collected: Collected, task: str, models: Sequence[str]) -> str:
     """Scores by supercategory of some models."""
-    return chart(lambda: plot_entry_supercategories(_named(collected, models), task), "supercategories")
+    return chart(lambda width: plot_entry_supercategories(_named(collected, models), task, width), "supercategories")
 
 
 def _named(collected: Collected, models: Sequence[str]) -> list[Entry]:
-    return [entry for entry in collected.entries if clean(entry.model) in set(models)]
+    return [entry for entry in _charted(collected) if entry.model in set(models)]
+
+
+def subset_choices(collected: Collected) -> list[str]:
+    """The models with scores by supercategory, best in SOC first."""
+    have = {
+        entry.model
+        for entry in _charted(collected)
+        if any((task, subset) in entry.scores for task in DROP_TASKS for subset in RANKED_SUBSETS[1:])
+    }
+    return [name for name in chart_choices(collected) if name in have]
 
 
 def pck_tasks(collected: Collected) -> list[str]:

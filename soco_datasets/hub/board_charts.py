@@ -15,6 +15,7 @@ from ..reporting.style import (
     INK,
     LINE,
     MUTED,
+    WIDE,
     heading_of,
     labels,
     names_on,
@@ -24,13 +25,13 @@ from ..reporting.style import (
     series_marker,
 )
 from ..utils.text import clean
-from .drop_chart import fitted_range, spread
+from .drop_chart import NARROW, fitted_range, spread
 from .leaderboard import Entry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTH, _HEIGHT = 6.9, 3.9  # inches
+_HEIGHT = 3.9  # inches
 _LABEL_ROOM = 0.05  # of the scale, between names
 _MARKERS = "osD^v"
 _ROW = 0.24  # inches of a model among supercategories
@@ -47,7 +48,11 @@ class Spot:
 
 
 def plot_entry_sizes(
-    entries: Sequence[Entry], task: str, supercategory: str = OVERALL, named: Collection[str] = ()
+    entries: Sequence[Entry],
+    task: str,
+    supercategory: str = OVERALL,
+    named: Collection[str] = (),
+    width: float = WIDE,
 ) -> Figure:
     """Score against the number of parameters, one point per model of known size.
 
@@ -55,6 +60,7 @@ def plot_entry_sizes(
         entries: of the leaderboard.
         task, supercategory: which score.
         named: names of models whose points are labeled; the others are gray.
+        width: of the figure, inches.
 
     Raises:
         UsageError: no model with that score and a known size.
@@ -72,21 +78,23 @@ def plot_entry_sizes(
     unit = "%" if ranked.unit == PERCENT else ranked.unit
     return _scatter(
         spots, named, ("parameters of the image encoder, millions", f"{ranked.title}, {unit}"),
-        f"{ranked.title} against model size ({supercategory})", log=True,
+        f"{ranked.title} against model size ({supercategory})", width, log=True,
     )  # fmt: skip
 
 
-def plot_spots(spots: Sequence[Spot], named: Collection[str], axes: tuple[str, str], heading: str) -> Figure:
+def plot_spots(
+    spots: Sequence[Spot], named: Collection[str], axes: tuple[str, str], heading: str, width: float = WIDE
+) -> Figure:
     """Two numbers of each model against each other; arguments as `plot_entry_sizes`, `axes` names x and y."""
     if not spots:
         raise UsageError("No model here has both numbers.")
-    return _scatter(spots, named, axes, heading, log=False)
+    return _scatter(spots, named, axes, heading, width, log=False)
 
 
 def _scatter(
-    spots: Sequence[Spot], named: Collection[str], axes: tuple[str, str], heading: str, *, log: bool
+    spots: Sequence[Spot], named: Collection[str], axes: tuple[str, str], heading: str, width: float, *, log: bool
 ) -> Figure:
-    figure, ax = new_figure(_HEIGHT, _WIDTH)
+    figure, ax = new_figure(_HEIGHT, width)
     low, high = fitted_range([spot.y for spot in spots])
     shown = [spot for spot in spots if spot.name in named]
     rest = [spot for spot in spots if spot.name not in named]
@@ -105,14 +113,19 @@ def _scatter(
         for spot, height in zip(group, heights, strict=True):
             color, marker = series_color(colors[spot]), series_marker(colors[spot])
             ax.plot(spot.x, spot.y, marker, color=color, markersize=6.5, zorder=4)
-            beside = spot.x * 1.06 if log else spot.x + 0.012 * (max(s.x for s in spots) - min(s.x for s in spots))
+            beside = (
+                spot.x * (1.06 if width > NARROW else 1.13)
+                if log
+                else spot.x + 0.012 * (max(s.x for s in spots) - min(s.x for s in spots))
+            )
             style = {"xytext": (beside, height), "textcoords": "data", "va": "center", "color": color, "zorder": 5}
             note(ax, spot.x, spot.y, spot.name, **style)
     if log:
         _size_ticks(ax, [spot.x for spot in spots])
     else:
+        names = 0.2 if width > NARROW else 0.45  # room for them
         left, right = min(s.x for s in spots), max(s.x for s in spots)
-        ax.set_xlim(left - 0.05 * (right - left) - 1e-9, right + 0.2 * (right - left) + 1e-9)
+        ax.set_xlim(left - 0.05 * (right - left) - 1e-9, right + names * (right - left) + 1e-9)
     ax.set_ylim(low, high)
     labels(ax, *axes)
     heading_of(figure, heading)
@@ -125,19 +138,20 @@ def _size_ticks(ax: object, sizes: Sequence[float]) -> None:
     from matplotlib.ticker import NullLocator
 
     assert isinstance(ax, Axes)
-    low, high = 0.8 * min(sizes), 1.7 * max(sizes)
+    low, high = 0.8 * min(sizes), 1.9 * max(sizes)
     ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000) if low <= t <= high]
     ax.set_xlim(low, high)
     ax.xaxis.set_minor_locator(NullLocator())
     names_on(ax, "x", ticks, [f"{tick:,}" for tick in ticks])
 
 
-def plot_entry_supercategories(entries: Sequence[Entry], task: str) -> Figure:
+def plot_entry_supercategories(entries: Sequence[Entry], task: str, width: float = WIDE) -> Figure:
     """One row per model, a mark for each supercategory and a gray bar from the worst to the best.
 
     Args:
         entries: of the leaderboard.
         task: whose scores.
+        width: of the figure, inches.
 
     Raises:
         UsageError: none of them has a score by supercategory.
@@ -147,7 +161,7 @@ def plot_entry_supercategories(entries: Sequence[Entry], task: str) -> Figure:
     if not able:
         raise UsageError(f"No model here has {task} by supercategory.")
     able.sort(key=lambda entry: entry.scores.get((task, OVERALL), -math.inf))
-    figure, ax = new_figure(0.9 + _ROW * len(able), _WIDTH)
+    figure, ax = new_figure(0.9 + _ROW * len(able), width)
     values = []
     for row, entry in enumerate(able):
         found = [entry.scores[task, name] for name in BENCHMARK.subsets if (task, name) in entry.scores]

@@ -11,6 +11,7 @@ from ..records.ranking import OVERALL
 from ..reporting.score_access import DROP as DROP_TASKS
 from ..reporting.score_access import task_title
 from ..reporting.style import (
+    WIDE,
     heading_of,
     labels,
     names_on,
@@ -24,16 +25,18 @@ from .leaderboard import Entry
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTH, _HEIGHT = 6.9, 3.9  # inches
+_HEIGHT = 3.9  # inches
+NARROW = 4.0  # inches; up to this a chart is for a phone, where names take a larger share
 _LABEL_ROOM = 0.045  # of the scale, between the names at the ends of two lines
 
 
-def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL) -> Figure:
+def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL, width: float = WIDE) -> Figure:
     """A line a model through its scores in the three tasks, its name at the end.
 
     Args:
         entries: of the leaderboard.
         supercategory: or "overall".
+        width: of the figure, inches.
 
     Raises:
         UsageError: none of them has scores in two of the tasks.
@@ -43,7 +46,7 @@ def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL) -> 
     able = [entry for entry in entries if sum(key in entry.scores for key in keys) > 1]
     if not able:
         raise UsageError(f"A drop needs two of the tasks {', '.join(DROP_TASKS)}; no model here has them.")
-    figure, ax = new_figure(_HEIGHT, _WIDTH)
+    figure, ax = new_figure(_HEIGHT, width)
     lines = [[entry.scores.get(key, math.nan) for key in keys] for entry in able]
     low, high = fitted_range([value for line in lines for value in line if math.isfinite(value)])
     room = _LABEL_ROOM * (high - low)
@@ -61,7 +64,7 @@ def plot_entry_drops(entries: Sequence[Entry], supercategory: str = OVERALL) -> 
         ax.plot([place + 0.02, place + 0.06], [value, height], "-", color=color, linewidth=0.7, zorder=2)
         note(ax, place, value, model, **beside)
     names_on(ax, "x", range(len(keys)), [task_title(task) for task in DROP_TASKS])
-    ax.set_xlim(-0.1, len(keys) - 0.35)
+    ax.set_xlim(-0.1, len(keys) - (0.45 if width > NARROW else 0.0))
     ax.set_ylim(min(low, heights[-1] - room), max(high, heights[0] + room))
     labels(ax, "", "PCK@0.1, %")
     heading_of(figure, f"Score drop across tasks ({supercategory})")

@@ -154,21 +154,21 @@ def tasks_in(entries: Iterable[Entry]) -> list[str]:
 
 
 def in_order(entries: Sequence[Entry], sort: str, supercategory: str = OVERALL) -> list[tuple[int | None, Entry]]:
-    """(rank by `sort`, entry): ranked ones, then those without that number, then unranked ones, best first.
+    """(rank by `sort`, entry), best first; unranked ones stand among the others and have no rank.
 
-    Entries that have no number of its kind at all are left out.
+    Entries without that number come last, those that have no number of its kind at all are left out.
     """
     alike = record_type_of_task(sort).tasks
     sign = -1 if ranked_tasks()[sort].higher_is_better else 1
-    ranked = standings(entries, sort, supercategory)
-    have = {id(standing.entry) for standing in ranked}
-    rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in alike)]
+    rank_of = {id(standing.entry): standing.rank for standing in standings(entries, sort, supercategory)}
+    some = [entry for entry in entries if any((task, supercategory) in entry.scores for task in alike)]
 
-    def place(entry: Entry) -> tuple[bool, float, str, str]:
-        value = entry.scores.get((sort, supercategory), -sign * math.inf)
-        return bool(entry.unranked), sign * value, entry.model, entry.source
+    def place(entry: Entry) -> tuple[float, int, str, str]:
+        value = entry.scores.get((sort, supercategory))
+        order = math.inf if value is None else sign * value
+        return order, rank_of.get(id(entry), len(entries) + 1) or 0, entry.model, entry.source
 
-    return [(s.rank, s.entry) for s in ranked] + [(None, entry) for entry in sorted(rest, key=place)]
+    return [(rank_of.get(id(entry)), entry) for entry in sorted(some, key=place)]
 
 
 HEAD = ("rank", "model")

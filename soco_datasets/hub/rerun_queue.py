@@ -22,7 +22,14 @@ from .hosted_leaderboard import read_board
 from .sources import listed_results
 from .submission import SubmissionError, pins_of, place_of
 from .submissions import Address, entries_of, verify_kind
-from .verifications import FILE, parse_verifications, read_verifications, verifications_text
+from .verifications import (
+    FILE,
+    Verifications,
+    Verified,
+    parse_verifications,
+    read_verifications,
+    verifications_text,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi
@@ -47,6 +54,11 @@ class Queued:
     data_sha256: str
 
     @property
+    def key(self) -> tuple[str, str]:
+        """As of `Verified`."""
+        return self.model, self.data_sha256
+
+    @property
     def name(self) -> str:
         """As `soco verify` takes it."""
         return self.model if self.revision == "main" else f"{self.model}@{self.revision}"
@@ -54,9 +66,9 @@ class Queued:
 
 @dataclass(frozen=True)
 class Reruns:
-    """What became of a queue: submission -> verification, what could not be run, and the pull request."""
+    """What became of a queue: what was found of each submission, what could not be run, and the pull request."""
 
-    found: dict[str, Verification]
+    found: tuple[Verified, ...]
     remarks: tuple[str, ...]
     pull_request: str | None = None
 
@@ -93,7 +105,6 @@ def rerun_queue(
     done = _read_journal(journal)
     remarks: list[str] = []
     queue = _queue(api, board, {**known, **done}, remarks)[:most]
-    names = {queued.data_sha256: queued.name for queued in queue}
     for queued in progress(queue, "Running submissions again", unit="submission"):
         try:
             found = _verify(api, queued, rerun, data, dataset_repo)
@@ -101,14 +112,16 @@ def rerun_queue(
             remarks.append(f"{clean(queued.name)} was not run: {type(error).__name__}: {clean(error)[:300]}")
             continue
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        done[queued.data_sha256] = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
+        signed = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
+        values = {entry.task_id: float(entry.value) for entry in queued.entries}
+        done[queued.key] = Verified(queued.model, values, signed)
         if journal is not None:
             atomic_write(journal, verifications_text(done).decode())
-    opened = _propose(api, board, {**known, **done}, done, me) if done else None
-    return Reruns({names.get(sha, sha[:12]): one for sha, one in done.items()}, tuple(remarks), opened)
+    opened = _propose(api, board, {**known, **done}, tuple(done.values()), me) if done else None
+    return Reruns(tuple(done.values()), tuple(remarks), opened)
 
 
-def _read_journal(journal: Path | None) -> dict[str, Verification]:
+def _read_journal(journal: Path | None) -> Verifications:
     if journal is None or not journal.exists():
         return {}
     try:
@@ -117,9 +130,9 @@ def _read_journal(journal: Path | None) -> dict[str, Verification]:
         raise SocoError(f"{journal} cannot be read ({error.strerror}). Give another file.") from error
 
 
-def _queue(api: HfApi, board: Leaderboard, done: dict[str, Verification], remarks: list[str]) -> list[Queued]:
+def _queue(api: HfApi, board: Leaderboard, done: Verifications, remarks: list[str]) -> list[Queued]:
     """The submissions that nobody has run again, in the leaderboard's order."""
-    found: dict[str, Queued] = {}
+    found: dict[tuple[str, str], Queued] = {}
     for listed in listed_results(api, board, remarks):
         revision = f"refs/pr/{listed.pull_request}" if listed.pull_request else "main"
         for kind in ranked_types():
@@ -133,10 +146,10 @@ def _queue(api: HfApi, board: Leaderboard, done: dict[str, Verification], remark
             pins = pins_of(entries[0].notes) if entries else None
             if pins is None:
                 continue
-            known = done.get(pins.data)
-            if known is None or (known.state != "rerun" and not known.findings):
-                queued = Queued(listed.model_id, revision, kind, tuple(entries), pins.data)
-                found.setdefault(pins.data, queued)
+            queued = Queued(listed.model_id, revision, kind, tuple(entries), pins.data)
+            known = done.get(queued.key)
+            if known is None or (known.verification.state != "rerun" and not known.verification.findings):
+                found.setdefault(queued.key, queued)
     return list(found.values())
 
 
@@ -158,9 +171,7 @@ def _verify(api: HfApi, queued: Queued, rerun: Rerun, data: str | None, dataset_
     return rerun(record)
 
 
-def _propose(
-    api: HfApi, board: Leaderboard, everything: dict[str, Verification], new: dict[str, Verification], me: str
-) -> str | None:
+def _propose(api: HfApi, board: Leaderboard, everything: Verifications, new: Sequence[Verified], me: str) -> str | None:
     """Open the pull request, or find ours that is open with the very same content."""
     from huggingface_hub import CommitOperationAdd
 
@@ -180,7 +191,7 @@ def _propose(
             board.repo,
             [CommitOperationAdd(path_in_repo=FILE, path_or_fileobj=text)],
             commit_message=title,
-            commit_description=_description(list(new.values())),
+            commit_description=_description(new),
             repo_type="dataset",
             create_pr=True,
             parent_commit=board.revision,
@@ -190,19 +201,20 @@ def _propose(
     return retrying("propose verifications to", step, board.repo)
 
 
-def _description(found: Sequence[Verification]) -> str:
-    lines = ["| data sha256 | verified | findings |", "|---|---|---|"]
+def _description(found: Sequence[Verified]) -> str:
+    lines = ["| model | data sha256 | verified | findings |", "|---|---|---|---|"]
     for one in found:
-        findings = "; ".join(clean(text).replace("|", "/") for text in one.findings) or "none"
-        lines.append(f"| `{one.data_sha256[:16]}` | {clean(one)} | {findings} |")
+        checked = one.verification
+        findings = "; ".join(clean(text).replace("|", "/") for text in checked.findings) or "none"
+        lines.append(f"| {clean(one.model)} | `{checked.data_sha256[:16]}` | {clean(checked)} | {findings} |")
     return "\n".join(lines)
 
 
 def describe_reruns(reruns: Reruns) -> str:
     """What was found, one line per submission, then the pull request."""
-    lines = [
-        f"{clean(name)}: {clean(one)}" + "".join(f"\n  {clean(text)}" for text in one.findings)
-        for name, one in reruns.found.items()
-    ]
+    lines = []
+    for one in reruns.found:
+        lines.append(f"{clean(one.model)}: {clean(one.verification)}")
+        lines += [f"  {clean(text)}" for text in one.verification.findings]
     end = f"pull request: {reruns.pull_request}" if reruns.pull_request else "nothing to propose"
     return "\n".join([*lines, end]) + "\n"

@@ -32,7 +32,7 @@ from .leaderboard import (
 from .model_details import ModelDetails, hub_details, listed_details
 from .submission import SubmissionError, pins_of
 from .submissions import Address, entries_of, verify_kind
-from .verifications import read_verifications
+from .verifications import Verifications, read_verifications
 from .verify import Verdict, verify_file
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     """What models say on the Hub about this dataset. Raises `HubError`."""
     remarks: list[str] = []
     listed = listed_results(api, board, remarks)
-    verified: dict[str, Verification] = {}
+    verified: Verifications = {}
     try:
         verified = read_verifications(api, board.repo, board.revision)
     except SubmissionError as error:
@@ -114,7 +114,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
         with _one_of_many(model, remarks):
             found = _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
             details = hub_details(info)
-            entries += [replace(e, details=details, verification=_stored(e.notes, verified)) for e in found]
+            entries += [replace(e, details=details, verification=_stored(e, verified)) for e in found]
     return Collected(tuple(entries), tuple(remarks))
 
 
@@ -298,10 +298,11 @@ def _entries_of_model(
     ]
 
 
-def _stored(notes: str, verified: Mapping[str, Verification]) -> Verification:
-    """What the leaderboard's maintainers have verified of the data that an entry's notes pin."""
-    pins = pins_of(notes)
-    return verified.get(pins.data, Verification()) if pins else Verification()
+def _stored(entry: Entry, verified: Verifications) -> Verification:
+    """What the leaderboard's maintainers have verified of an entry: of its model, its data and its very numbers."""
+    pins = pins_of(entry.notes)
+    found = verified.get((entry.model, pins.data)) if pins else None
+    return found.verification if found and found.covers(entry.model, entry.scores) else Verification()
 
 
 def _hub_status(

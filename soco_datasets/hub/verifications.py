@@ -1,4 +1,4 @@
-"""What maintainers of a leaderboard have verified: a file in its dataset repository, by the hash of each data file.
+"""What maintainers of a leaderboard have verified: a file in its dataset repository, one entry per submission.
 
 It counts on main only, so that nobody but those who may write there can say that a result was verified.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError
+from ..records.registry import find_ranked_task
 from ..records.verification import Verification
-from ..utils.foreign import ForeignTextError, read_json_text
+from ..utils.foreign import read_json_text
 from .client import retrying
 from .downloads import download
 from .submission import SubmissionError
@@ -22,23 +24,61 @@ if TYPE_CHECKING:
 FILE = "verifications.json"
 
 
-def parse_verifications(text: bytes, what: str) -> dict[str, Verification]:
-    """sha256 of a data file -> what was verified of it. Raises `SubmissionError`, naming `what`, if malformed."""
+@dataclass(frozen=True)
+class Verified:
+    """What was verified of one submission.
+
+    It holds for these numbers of this model alone: notes, which name the data file, can be copied by anybody.
+
+    Attributes:
+        model: repository.
+        values: id of a task -> the number that the data file gives.
+        verification: of the data file.
+    """
+
+    model: str
+    values: Mapping[str, float]
+    verification: Verification
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(model, sha256 of the data file)."""
+        return self.model, self.verification.data_sha256
+
+    def covers(self, model: str, scores: Mapping[tuple[str, str], float]) -> bool:
+        """Whether every one of these numbers is among those that were verified."""
+        known = {find_ranked_task(name): value for name, value in self.values.items()}
+        return model == self.model and all(known.get(key) == value for key, value in scores.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"model": self.model, "values": dict(self.values), "verification": self.verification.to_dict()}
+
+
+Verifications = dict[tuple[str, str], Verified]
+
+
+def parse_verifications(text: bytes, what: str) -> Verifications:
+    """Those of a file's content. Raises `SubmissionError`, naming `what`, where it is malformed."""
     try:
-        stored = read_json_text(text)
-        found = [Verification.from_dict(entry) for entry in stored["verifications"]]
-    except (ForeignTextError, KeyError, TypeError, PredictionsError) as error:
-        raise SubmissionError(f"{what} is not a list of verifications: {error}") from None
-    return {one.data_sha256: one for one in found if one.data_sha256}
+        found = [_parse(entry) for entry in read_json_text(text)["verifications"]]
+    except (KeyError, TypeError, ValueError, AttributeError, PredictionsError) as error:
+        raise SubmissionError(f"{what} is not a list of verifications: {type(error).__name__}: {error}") from None
+    return {one.key: one for one in found}
 
 
-def verifications_text(found: Mapping[str, Verification]) -> bytes:
+def _parse(entry: Any) -> Verified:
+    values = {str(name): float(value) for name, value in entry["values"].items()}
+    return Verified(str(entry["model"]), values, Verification.from_dict(entry["verification"]))
+
+
+def verifications_text(found: Verifications) -> bytes:
     """The content of the file, the same for the same verifications."""
     entries = [found[key].to_dict() for key in sorted(found)]
     return (json.dumps({"verifications": entries}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_verifications(api: HfApi, repo: str, revision: str) -> dict[str, Verification]:
+def read_verifications(api: HfApi, repo: str, revision: str) -> Verifications:
     """Those of a leaderboard at a commit of main; none where it has no such file.
 
     Raises:
