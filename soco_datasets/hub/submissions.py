@@ -20,6 +20,8 @@ from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
 from .submission import SubmissionError, parse_entries, place_of
 from .verify import (
+    NOTHING_FURTHER,
+    FurtherChecks,
     Verdict,
     check_files,
     check_submission,
@@ -80,13 +82,19 @@ def parse_address(text: str) -> Address:
     raise UsageError(f"{text} is not an address of a submission. {_FORMS}.")
 
 
-def verify(what: str, data: str | None = None, dataset_repo: str | None = None) -> Verdict:
+def verify(
+    what: str,
+    data: str | None = None,
+    dataset_repo: str | None = None,
+    further: FurtherChecks = NOTHING_FURTHER,
+) -> Verdict:
     """Verify a file here, or something on the Hub.
 
     Args:
         what: see `_FORMS`.
         data: dataset folder or "mini"; None = one that is here and has the right content.
         dataset_repo: the leaderboard's dataset; None = the one that the submission names.
+        further: what is checked beyond numbers and consistency, such as a rerun.
 
     Raises:
         UsageError: no such form, or another leaderboard's submission.
@@ -96,19 +104,19 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     from huggingface_hub import HfApi
 
     if local_path(what).is_file():
-        return verify_file(what, data)
+        return verify_file(what, data, further)
     if local_path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
         raise UsageError(f"{what} is not a file. {_FORMS}.")
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":
-        return _verify_model(api, what, address, data, dataset_repo)
+        return _verify_model(api, what, address, (data, dataset_repo), further)
     is_file = address.path.endswith((".json", ".parquet"))
     record = record_beside(address.path) if is_file else f"{address.path}/{RECORD_FILE}"
     here = download(api, address.repo, "dataset", address.revision, record)
     kind = record_type_of(here)
     beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
     result = ResultFiles(kind, here, beside)
-    return check_files(what, result, find_folder(data, stated_content(result)))
+    return check_files(what, result, find_folder(data, stated_content(result)), further)
 
 
 def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -> list[EvalResultEntry]:
@@ -117,7 +125,9 @@ def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -
     return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
 
 
-def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:
+def _verify_model(
+    api: HfApi, what: str, address: Address, against: tuple[str | None, str | None], further: FurtherChecks
+) -> Verdict:
     """All that a model has submitted, of whatever kind."""
     files = [kind.yaml_file for kind in ranked_types()]
     infos = retrying(
@@ -131,11 +141,17 @@ def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dat
         raise SubmissionError(
             f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
         )
-    return joined([verify_kind(api, what, kind, address, data, dataset_repo) for kind in there])
+    return joined([verify_kind(api, what, kind, address, *against, further) for kind in there])
 
 
 def verify_kind(
-    api: HfApi, what: str, kind: type[Record], address: Address, data: str | None, dataset_repo: str | None
+    api: HfApi,
+    what: str,
+    kind: type[Record],
+    address: Address,
+    data: str | None,
+    dataset_repo: str | None,
+    further: FurtherChecks = NOTHING_FURTHER,
 ) -> Verdict:
     """What a model has submitted of one kind. Arguments and errors as `verify`."""
     entries = entries_of(api, kind, address.repo, address.revision)
@@ -152,6 +168,7 @@ def verify_kind(
         model_repo=address.repo,
         board=board,
         folder=find_folder(data, board.content_hash),
+        further=further,
     )
 
 

@@ -74,7 +74,7 @@ class Verification:
     def from_dict(cls, stored: Any) -> Self:
         """The inverse of `to_dict`. Raises `PredictionsError` for a field that is unknown or invalid."""
         try:
-            fields = _STORED.validate_python(stored)
+            fields: dict[str, Any] = {**_STORED.validate_python(stored)}
         except ValidationError as error:
             raise PredictionsError("; ".join(findings_of(error, "verification"))) from None
         return cls(**{**fields, "findings": tuple(fields.get("findings", ()))})
