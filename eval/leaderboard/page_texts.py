@@ -16,15 +16,14 @@ hits, averaged over pairs, then over categories. The protocol is the paper's: 80
 [Paper]({BENCHMARK.homepage}).
 
 ## How far a result was verified
-| | |
-|---|---|
-| **rerun** | a maintainer ran drawn images again with the model: same predictions; by whom, when, how many |
-| **consistent** | the numbers follow from the predictions, and these can come from the stated protocol |
-| **recomputed** | the numbers follow from the predictions |
-| **claimed** | nothing was checked here; anybody can, with `soco verify ORG/MODEL` |
-| **proposed** | an open pull request on the model's repository |
-| **from paper** | printed in the SOCO paper |
-| **verified by the Hub** | the Hub says so |
+- **rerun**: a maintainer drew images and forwarded them again with the named model, and the predictions came out; the
+  table says by whom, when and how many.
+- **consistent**: the numbers follow from the predictions, and these can come from the stated protocol.
+- **recomputed**: the numbers follow from the predictions.
+- **claimed**: nothing was checked here; anybody can, with `soco verify ORG/MODEL`.
+- **proposed**: an open pull request on the model's repository.
+- **from paper**: printed in the SOCO paper.
+- **verified by the Hub**: the Hub says so.
 
 Results that do not follow the protocol (another size, other data) are shown in gray, without a rank.
 

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from ..errors import SocoError
 from ..records.base import Record
-from ..records.ranking import RECORD_FILE, Leaderboard
+from ..records.ranking import Leaderboard
 from ..records.registry import ranked_types
 from ..records.verification import Verification
-from ..utils.files import atomic_write, progress
+from ..utils.files import atomic_write
 from ..utils.hub_errors import HubError
+from ..utils.progress import progress
 from ..utils.text import clean
 from .client import connect, hub_progress_on_terminals, retrying
-from .downloads import download
 from .hosted_leaderboard import read_board
+from .rerun import RerunRequest
 from .sources import listed_results
-from .submission import SubmissionError, pins_of, place_of
+from .submission import SubmissionError, pins_of
 from .submissions import Address, entries_of, verify_kind
 from .verifications import (
     FILE,
@@ -30,15 +31,10 @@ from .verifications import (
     read_verifications,
     verifications_text,
 )
+from .verify import FurtherChecks
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi
-
-Rerun = Callable[[Path], Verification]
-"""Runs a part of a result again: path of the record, its data beside it -> what was found.
-
-Raises `SocoError` where the result cannot be run here, such as for a model that needs a plug-in.
-"""
 
 _TITLE = "SOCO verifications"
 
@@ -64,6 +60,10 @@ class Queued:
         return self.model if self.revision == "main" else f"{self.model}@{self.revision}"
 
 
+Verify = Callable[[Queued], Verification]
+"""How one submission is verified. Raises `SocoError` where it cannot be, such as for a model that needs a plug-in."""
+
+
 @dataclass(frozen=True)
 class Reruns:
     """What became of a queue: what was found of each submission, what could not be run, and the pull request."""
@@ -76,9 +76,8 @@ class Reruns:
 @hub_progress_on_terminals()
 def rerun_queue(
     dataset_repo: str,
-    rerun: Rerun,
+    verify: Verify,
     *,
-    data: str | None = None,
     journal: Path | None = None,
     most: int | None = None,
 ) -> Reruns:
@@ -86,13 +85,9 @@ def rerun_queue(
 
     Args:
         dataset_repo: the leaderboard's.
-        rerun: see `Rerun`; its result is dated and signed with the account here.
-        data: dataset folder to compare references with; None = one that is here.
+        verify: such as `rerun_with(...)`; what it finds is dated and signed with the account here.
         journal: file that keeps what is done, so that an interrupted queue resumes; None = none.
-        most: at most so many submissions, those with the best headline first.
-
-    Returns:
-        What was found. A submission that does not follow from its files is "claimed", with the findings, and not run.
+        most: at most so many submissions, the best of the leaderboard first.
 
     Raises:
         UsageError: no token, or not a leaderboard.
@@ -107,7 +102,7 @@ def rerun_queue(
     queue = _queue(api, board, {**known, **done}, remarks)[:most]
     for queued in progress(queue, "Running submissions again", unit="submission"):
         try:
-            found = _verify(api, queued, rerun, data, dataset_repo)
+            found = verify(queued)
         except Exception as error:  # SocoError, or what a stranger's file or model raises: the others are still run
             remarks.append(f"{clean(queued.name)} was not run: {type(error).__name__}: {clean(error)[:300]}")
             continue
@@ -153,22 +148,27 @@ def _queue(api: HfApi, board: Leaderboard, done: Verifications, remarks: list[st
     return list(found.values())
 
 
-def _verify(api: HfApi, queued: Queued, rerun: Rerun, data: str | None, dataset_repo: str) -> Verification:
-    """Recompute a submission, then run a part of it again."""
-    address = Address(queued.model, "model", queued.revision)
-    verdict = verify_kind(api, queued.name, queued.kind, address, data, dataset_repo)
-    if not verdict.matches:
-        differing = [f"{check.name}: stated {check.stated!r}, found {check.found!r}" for check in verdict.mismatches]
-        findings = tuple(clean(text)[:500] for text in (*verdict.problems, *differing)[:20])
-        return Verification("claimed", findings=findings)
-    if not verdict.references:
-        raise SocoError("the dataset is not here to compare with; give --data")
-    place = place_of(queued.entries[0].source_url)
-    record, _ = [
-        download(api, place.repo, "dataset", "main", f"{place.folder}/{name}")
-        for name in (RECORD_FILE, queued.kind.data_file())
-    ]
-    return rerun(record)
+def rerun_with(request: RerunRequest, data: str | None = None) -> Verify:
+    """Recompute a submission, check its consistency, and where nothing speaks against it, forward a sample again.
+
+    Args:
+        request: how much is forwarded, with what.
+        data: dataset folder; None = one that is here and has the right content.
+    """
+    from huggingface_hub import HfApi
+
+    def verify(queued: Queued) -> Verification:
+        api, address = HfApi(), Address(queued.model, "model", queued.revision)
+        dataset = str(queued.entries[0].dataset_id)
+        cheap = verify_kind(api, queued.name, queued.kind, address, data, dataset)
+        if not cheap.matches:
+            return cheap.verification()
+        if not cheap.references:
+            raise SocoError("the dataset is not here to compare with; give --data")
+        again = verify_kind(api, queued.name, queued.kind, address, data, dataset, FurtherChecks(rerun=request))
+        return again.verification()
+
+    return verify
 
 
 def _propose(api: HfApi, board: Leaderboard, everything: Verifications, new: Sequence[Verified], me: str) -> str | None:

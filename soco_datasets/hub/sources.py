@@ -38,7 +38,6 @@ from .verify import Verdict, verify_file
 if TYPE_CHECKING:
     from huggingface_hub import DatasetLeaderboardEntry, EvalResultEntry, HfApi
 
-_RECOMPUTED = Verification("recomputed")
 _EXPANDED: list[Any] = ["evalResults", "safetensors", "cardData"]  # what the Hub is asked of a model
 _NOT_RECORDS = "not a result record"
 
@@ -352,15 +351,15 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
 
 
 def _with_verdict(entry: Entry, verdict: Verdict, what: str, remarks: list[str]) -> Entry:
-    if not verdict.matches:
+    """The entry with what was verified here, unless more was verified before."""
+    if verdict.problems or verdict.mismatches:
         remarks.append(f"{clean(what)} does not match its data; see: soco verify {clean(what)}")
         return replace(entry, status=MISMATCH)
     if not verdict.references:
         remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
         return entry
-    if entry.verification.strength > _RECOMPUTED.strength:
-        return entry
-    return replace(entry, verification=_RECOMPUTED)
+    found = verdict.verification()
+    return entry if entry.verification.strength > found.strength else replace(entry, verification=found)
 
 
 def print_notes(remarks: Sequence[str]) -> None:

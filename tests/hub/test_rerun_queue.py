@@ -15,18 +15,17 @@ from helpers.loopback_hub import LoopbackHub
 ALICE, BOB = "hf_aliceSecretToken12", "hf_bobSecretToken1234"
 MODEL = "lab/model"
 BOARD = ("leaderboard", "--dataset-repo", BENCHMARK, "--json", "--task", "soc", "--no-paper")
-RERUN = """
+SCRIPT = """
     from pathlib import Path
     from soco_datasets.errors import SocoError
-    from soco_datasets.hub.rerun_queue import describe_reruns, rerun_queue
-    from soco_datasets.records.registry import read_record
+    from soco_datasets.hub.rerun import RerunRequest
+    from soco_datasets.hub.rerun_queue import describe_reruns, rerun_queue, rerun_with
     from soco_datasets.records.verification import Verification
-    def rerun(record):
-        name = read_record(record).model["name"]
-        if name == "plug-in":
+    def always(queued):
+        if queued.model == "lab/plug":
             raise SocoError("needs a plug-in")
         return Verification("rerun", images=24, pairs=40)
-    found = rerun_queue({repo!r}, rerun, data={data!r}, journal=Path("journal.json"))
+    found = rerun_queue({repo!r}, {verify}, journal=Path("journal.json"))
     print(describe_reruns(found), *found.remarks, sep="\\n")
 """
 
@@ -48,8 +47,8 @@ def submit(hub: LoopbackHub, tmp_path: Path, record: Path, model: str) -> None:
     run_soco(hub, tmp_path, "submit", record, "--dataset-repo", BENCHMARK, "--model-repo", model, token=BOB)
 
 
-def rerun(hub: LoopbackHub, tmp_path: Path, data: Path) -> str:
-    return run_python(hub, tmp_path, RERUN.format(repo=BENCHMARK, data=str(data)), ALICE).stdout
+def rerun(hub: LoopbackHub, tmp_path: Path, verify: str = "always") -> str:
+    return run_python(hub, tmp_path, SCRIPT.format(repo=BENCHMARK, verify=verify), ALICE).stdout
 
 
 def shown(hub: LoopbackHub, tmp_path: Path) -> dict[tuple[str, float], str]:
@@ -60,7 +59,7 @@ def shown(hub: LoopbackHub, tmp_path: Path) -> dict[tuple[str, float], str]:
 def test_reruns_are_proposed_and_shown_once_merged(hub: LoopbackHub, tmp_path: Path, built_mini: Path) -> None:
     hub.add_repo("model", "lab/plug", {"README.md": b"# plug-in"})
     submit(hub, tmp_path, make_result(built_mini, tmp_path / "other", name="plug-in", seed=1, resamples=0), "lab/plug")
-    told = rerun(hub, tmp_path, built_mini)
+    told = rerun(hub, tmp_path)
     assert "lab/model: rerun (24 images, 40 pairs) by alice" in told
     assert "lab/plug@refs/pr/1 was not run: SocoError: needs a plug-in" in told
     board = hub.repo("dataset", BENCHMARK)
@@ -68,7 +67,7 @@ def test_reruns_are_proposed_and_shown_once_merged(hub: LoopbackHub, tmp_path: P
     assert "verifications.json" not in hub.files("dataset", BENCHMARK)
     assert "24 images" in pull.events[0]["data"]["latest"]["raw"]
     assert set(shown(hub, tmp_path).values()) == {"claimed", "proposed"}
-    assert "lab/model: rerun" in rerun(hub, tmp_path, built_mini)  # from the journal: nothing is run or opened twice
+    assert "lab/model: rerun" in rerun(hub, tmp_path)  # from the journal: nothing is run or opened twice
     assert list(board.discussions) == [1]
 
     board.merge(1)
@@ -76,11 +75,11 @@ def test_reruns_are_proposed_and_shown_once_merged(hub: LoopbackHub, tmp_path: P
     (mine,) = (text for (model, _), text in values.items() if model == MODEL)
     assert mine.startswith("rerun (24 images, 40 pairs) by alice on ")
     (tmp_path / "journal.json").unlink()
-    assert "nothing to propose" in rerun(hub, tmp_path, built_mini)
+    assert "nothing to propose" in rerun(hub, tmp_path)
 
 
-def test_copied_notes_do_not_carry_a_verification(hub: LoopbackHub, tmp_path: Path, built_mini: Path) -> None:
-    rerun(hub, tmp_path, built_mini)
+def test_copied_notes_do_not_carry_a_verification(hub: LoopbackHub, tmp_path: Path) -> None:
+    rerun(hub, tmp_path)
     hub.repo("dataset", BENCHMARK).merge(1)
     entries = yaml.safe_load(hub.files("model", MODEL)[".eval_results/soco.yaml"])
     hub.add_repo("model", "lab/copy", {".eval_results/soco.yaml": yaml.safe_dump(entries).encode()})
@@ -92,15 +91,20 @@ def test_copied_notes_do_not_carry_a_verification(hub: LoopbackHub, tmp_path: Pa
     assert sum(text.startswith("rerun") for text in found.values()) == 1
 
 
-def test_what_does_not_follow_from_its_files_is_claimed_with_findings(
+def test_what_cannot_be_the_models_is_found_before_anything_is_run(
     hub: LoopbackHub, tmp_path: Path, built_mini: Path
 ) -> None:
+    """The points of this result are made up: they are not on the grid of the protocol it states."""
+    told = rerun(hub, tmp_path, f"rerun_with(RerunRequest(pairs=5), {str(built_mini)!r})")
+    assert "lab/model: recomputed by alice" in told
+    hub.repo("dataset", BENCHMARK).merge(1)
     entries = yaml.safe_load(hub.files("model", MODEL)[".eval_results/soco.yaml"])
+    assert "recomputed by alice" in next(iter(shown(hub, tmp_path).values()))
     entries[0]["value"] += 1
-    hub.commit(hub.repo("model", MODEL), {".eval_results/soco.yaml": yaml.safe_dump(entries).encode()})
-    told = rerun(hub, tmp_path, built_mini)
-    assert "lab/model: claimed by alice" in told
-    assert "cc: value: stated" in told
+    hub.add_repo("model", "lab/more", {".eval_results/soco.yaml": yaml.safe_dump(entries).encode()})
+    told = rerun(hub, tmp_path, f"rerun_with(RerunRequest(pairs=5), {str(built_mini)!r})")
+    assert "lab/more: claimed by alice" in told
+    assert "cc: value" in told
 
 
 @pytest.mark.parametrize("text", [b"{", b'{"verifications": [{"model": "a/b"}]}', b"[]"])
