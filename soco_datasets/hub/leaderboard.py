@@ -16,6 +16,7 @@ from ..records.base import Record
 from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
 from ..records.verification import Verification
+from ..reporting.terminal_tables import align
 from ..utils.text import clean
 from .model_details import ModelDetails, listed_details
 
@@ -191,6 +192,33 @@ def table_rows(
         shown = "-" if rank is None else str(rank)
         rows.append([shown, clean(entry.model), *cells, entry.label, entry.source, clean(entry.date[:10])])
     return rows
+
+
+def text_tables(
+    entries: Sequence[Entry], task: str | None = None, supercategory: str = OVERALL
+) -> list[tuple[str, bool]]:
+    """The tables of all kinds of record as lines for a terminal, (line, whether it is of an unranked entry).
+
+    Args:
+        entries: to show.
+        task: rank by it and show it alone; None = every task, ranked by the main one of its kind.
+        supercategory: or "overall".
+    """
+    available = [task] if task else tasks_in(entries)
+    lines: list[tuple[str, bool]] = []
+    for kind in ranked_types():
+        tasks = [name for name in available if name in kind.tasks]
+        if not tasks:
+            continue
+        sort = kind.main_task if kind.main_task in tasks else tasks[0]
+        rows = table_rows(entries, tasks, sort=sort, supercategory=supercategory)
+        left = [place for place, name in enumerate(rows[0]) if name in TEXT_COLUMNS]
+        status = len(rows[0]) - len(TAIL)
+        texts = align(rows, left=left).splitlines()
+        lines += [("", False)] * bool(lines)
+        lines.append((f"{kind.heading}, {supercategory}, ranked by {sort}", False))
+        lines += [(text, row[status] == UNRANKED) for text, row in zip(texts, rows, strict=True)]
+    return lines
 
 
 FIELDS = (
