@@ -64,7 +64,7 @@ def _ranking_tab(board: Board) -> None:
         found = views.ranking(board.collected, *choice)
         return gr.Dataframe(
             found["table"], datatype=found["datatype"], column_widths=found["widths"], show_label=False,
-            max_height=680, pinned_columns=2, **_TABLE,
+            max_height=680, pinned_columns=2, **{**_TABLE, "elem_classes": ["soco-table", "soco-ranking"]},
         )  # fmt: skip
 
     table = update(first, OVERALL, SOURCES, "", chosen)

@@ -172,7 +172,7 @@ def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool
         from .build import build_dataset
 
         try:
-            build_dataset(source, target, options=BuildOptions(revision=revision, overwrite=rebuild))
+            build_dataset(source, target, options=BuildOptions(revision=revision, overwrite=rebuild, preview=False))
         except DataNotFoundError as error:
             raise DataNotFoundError(_no_data(str(error).splitlines()[0])) from error
         return open_folder(target).path

@@ -107,17 +107,15 @@ def _scatter(
         near = groups and log and math.log10(spot.x) - math.log10(groups[-1][0].x) < _LEAST_APART
         groups[-1].append(spot) if near else groups.append([spot])
     colors = {spot: number for number, spot in enumerate(shown)}
+    apart = 0.06 if width > NARROW else 0.15  # a name from its point
+    wide = max(spot.x for spot in spots) - min(spot.x for spot in spots)
     for group in groups:
         group.sort(key=lambda spot: -spot.y)
         heights = spread([spot.y for spot in group], _LABEL_ROOM * (high - low))
         for spot, height in zip(group, heights, strict=True):
             color, marker = series_color(colors[spot]), series_marker(colors[spot])
             ax.plot(spot.x, spot.y, marker, color=color, markersize=6.5, zorder=4)
-            beside = (
-                spot.x * (1.06 if width > NARROW else 1.13)
-                if log
-                else spot.x + 0.012 * (max(s.x for s in spots) - min(s.x for s in spots))
-            )
+            beside = spot.x * (1 + apart) if log else spot.x + 0.2 * apart * wide
             style = {"xytext": (beside, height), "textcoords": "data", "va": "center", "color": color, "zorder": 5}
             note(ax, spot.x, spot.y, spot.name, **style)
     if log:

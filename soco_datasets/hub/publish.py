@@ -116,8 +116,13 @@ def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
         for config, split in shards
         for shard in built.shards(config, split)
     }
-    if preview := built.manifest.get("preview"):
-        files[str(preview["file"])] = Content(built.path / preview["file"], str(preview["sha256"]))
+    manifest = built.manifest
+    if preview := manifest.get("preview"):
+        path = built.path / str(preview["file"])
+        if path.is_file():
+            files[str(preview["file"])] = Content(path, str(preview["sha256"]))
+        else:  # a folder that was downloaded for its data alone
+            manifest = {name: value for name, value in manifest.items() if name != "preview"}
     if (built.path / SAMPLE).is_file():
         files[SAMPLE] = Content(built.path / SAMPLE)
     index = image_index(built)
@@ -126,7 +131,7 @@ def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
     format = built.shards(*shards[0])[0].path.suffix[1:]
     files[MANIFEST] = Content((built.path / MANIFEST).read_bytes())
     files[benchmark.FILE] = Content(benchmark.render_eval_yaml(splits).encode())
-    files[CARD] = Content(render_card(built.manifest, format, repo).encode())
+    files[CARD] = Content(render_card(manifest, format, repo).encode())
     return files
 
 
