@@ -185,7 +185,7 @@ def plan(path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: s
     return prepare(path, model_repo, artifacts_repo, read_board(HfApi(), dataset_repo))
 
 
-def dry_run(
+def preview_submission(
     path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: str | None = None
 ) -> tuple[str, HubError | None]:
     """What `submit` would send, as text, and why a part of it is not known.
