@@ -48,7 +48,7 @@ def render_card(manifest: dict[str, Any], format: str, location: str = "FOLDER")
             f"| `{name}` | {configs[name].about} | {', '.join(_counted(*split) for split in splits.items())} |"
             for name, splits in rows.items()
         ),
-        **_provenance(manifest),
+        **_provenance(manifest, location),
         sample=_SAMPLE_LINE.format(manifest.get("sample", SAMPLE)) if preview else "",
         results=_results_table(),
         intra_origin=manifest["pairs"].get("intra", ""),
@@ -57,7 +57,7 @@ def render_card(manifest: dict[str, Any], format: str, location: str = "FOLDER")
     )
 
 
-def _provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
+def _provenance(manifest: Mapping[str, Any], location: str) -> dict[str, str]:
     """How the folder was made, and what it holds; of the full benchmark that nobody has built here, what is known."""
     counts, source = manifest["counts"], manifest["source"]
     contents = f"{counts['images']:,} images of {counts['categories']} categories"
@@ -68,6 +68,7 @@ def _provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
             "provenance": f"Built by `soco-datasets` from {source['id']}. Its `README.md` and `manifest.json` state "
             "the version, the content hash and what was found while building.",
             "findings": "See the `README.md` of the built folder.",
+            "get_it": f"`soco build --out {location}` makes the folder `{location}`.\n\n",
         }
     concepts = f" of {counts['concepts']} concepts" if find_benchmark(manifest.get("benchmark", SOCO)) else ""
     revision = f" at revision {source['revision']}" if source["revision"] else ""
@@ -78,6 +79,7 @@ def _provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
         "provenance": f"Built by `soco-datasets` {manifest['toolkit_version']} from {source['id']}{revision}; content "
         f"hash `{manifest['content_hash']}`.",
         "findings": _findings_text(manifest["findings"]["counts"]),
+        "get_it": "",
     }
 
 
