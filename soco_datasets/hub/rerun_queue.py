@@ -55,6 +55,11 @@ class Queued:
         return self.model, self.data_sha256
 
     @property
+    def values(self) -> dict[str, float]:
+        """Id of a task -> what is stated for it."""
+        return {entry.task_id: float(entry.value) for entry in self.entries}
+
+    @property
     def name(self) -> str:
         """As `soco verify` takes it."""
         return self.model if self.revision == "main" else f"{self.model}@{self.revision}"
@@ -108,8 +113,7 @@ def rerun_queue(
             continue
         now = datetime.now(UTC).isoformat(timespec="seconds")
         signed = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
-        values = {entry.task_id: float(entry.value) for entry in queued.entries}
-        done[queued.key] = Verified(queued.model, values, signed)
+        done[queued.key] = Verified(queued.model, queued.values, signed)
         if journal is not None:
             atomic_write(journal, verifications_text(done).decode())
     opened = _propose(api, board, {**known, **done}, tuple(done.values()), me) if done else None
@@ -143,7 +147,8 @@ def _queue(api: HfApi, board: Leaderboard, done: Verifications, remarks: list[st
                 continue
             queued = Queued(listed.model_id, revision, kind, tuple(entries), pins.data)
             known = done.get(queued.key)
-            if known is None or (known.verification.state != "rerun" and not known.verification.findings):
+            settled = known is not None and (known.verification.state == "rerun" or known.verification.findings)
+            if known is None or not settled or known.values != queued.values:
                 found.setdefault(queued.key, queued)
     return list(found.values())
 

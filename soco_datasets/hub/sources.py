@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from .verify import Verdict, verify_file
 if TYPE_CHECKING:
     from huggingface_hub import DatasetLeaderboardEntry, EvalResultEntry, HfApi
 
+_MOST_REVISIONS = 20  # of the dataset that are looked at: strangers name them
 _EXPANDED: list[Any] = ["evalResults", "safetensors", "cardData"]  # what the Hub is asked of a model
 _NOT_RECORDS = "not a result record"
 
@@ -98,6 +100,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     remarks: list[str] = []
     listed = listed_results(api, board, remarks)
     verified: Verifications = {}
+    same = _SameData(api, board)
     try:
         verified = read_verifications(api, board.repo, board.revision)
     except SubmissionError as error:
@@ -111,7 +114,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
         with _one_of_many(model, remarks):
-            found = _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
+            found = _entries_of_model(model, stated, [e for e in listed if e.model_id == model], same, remarks)
             details = hub_details(info)
             entries += [replace(e, details=details, verification=_stored(e, verified)) for e in found]
     return Collected(tuple(entries), tuple(remarks))
@@ -264,7 +267,7 @@ def _entries_of_model(
     model: str,
     stated: Sequence[EvalResultEntry],
     listed: Sequence[DatasetLeaderboardEntry],
-    board: Leaderboard,
+    holds_the_same: Callable[[str], bool],
     remarks: list[str],
 ) -> list[Entry]:
     """The results of one model, one for each submission: entries of one have the same source and notes."""
@@ -280,7 +283,7 @@ def _entries_of_model(
                 f"{clean(model)}, {entry.task_id}: left out, {clean(entry.value)[:40]} is in the wrong unit: {unit}"
             )
             continue
-        if entry.dataset_revision not in (None, board.revision):
+        if entry.dataset_revision is not None and not holds_the_same(entry.dataset_revision):
             remarks.append(
                 f"{clean(model)}, {entry.task_id}: of another revision, {clean(entry.dataset_revision)[:12]}"
             )
@@ -295,6 +298,24 @@ def _entries_of_model(
         for (date, url, notes), alike in groups.items()
         for scores in alike
     ]
+
+
+class _SameData:
+    """Whether a revision of the dataset repository holds the leaderboard's data: its other files may have changed."""
+
+    def __init__(self, api: HfApi, board: Leaderboard) -> None:
+        self._api, self._board = api, board
+        self._known: dict[str, bool] = {board.revision: True}
+
+    def __call__(self, revision: object) -> bool:
+        name = str(revision)
+        if name not in self._known and len(self._known) < _MOST_REVISIONS and re.fullmatch(r"[0-9a-f]{40}", name):
+            try:
+                found = read_board(self._api, self._board.repo, name).content_hash
+            except (HubError, UsageError):
+                found = ""
+            self._known[name] = found == self._board.content_hash
+        return self._known.get(name, False)
 
 
 def _stored(entry: Entry, verified: Verifications) -> Verification:
