@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +29,11 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions."""
+    from ..correspondence.consistency import check_consistency
     from ..records.evaluation import record_from_predictions
     from ..records.predictions import read_predictions
     from ..reporting.terminal_tables import format_metrics_table
+    from ..utils.text import clean
 
     table = read_predictions(predictions)
     if data is not None:
@@ -48,6 +51,7 @@ def run(
         except PredictionsError as error:
             raise PredictionsError(f"{predictions}: {error}") from None
     result = record_from_predictions(table)
+    print(clean(check_consistency(table).line), file=sys.stderr)
     if out is not None:
         result.write(out)
     print(result.to_json() if as_json else format_metrics_table(result))

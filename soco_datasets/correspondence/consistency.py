@@ -42,7 +42,7 @@ Kind = Literal["inconsistent", "too good", "copied"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class OriginFinding:
     """Something that a real run of the stated protocol would not give.
 
     Attributes:
@@ -70,7 +70,7 @@ class Consistency:
     """
 
     state: State
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[OriginFinding, ...] = ()
     checked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     best: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class _Rows:
     task: NDArray[np.int64]
     query: NDArray[np.int64]
     matchers: list[Matcher | None]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[OriginFinding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -115,7 +115,7 @@ class _Rows:
         if number:
             where = self.table.slice(int(bad.argmax()), 1).select(["task", "pair_id", "keypoint"]).to_pylist()[0]
             self.findings.append(
-                Finding("inconsistent", f"{number:,} of {of:,} {what} (first: {', '.join(where.values())})")
+                OriginFinding("inconsistent", f"{number:,} of {of:,} {what} (first: {', '.join(where.values())})")
             )
         elif of:
             self.checked.append(f"{of:,} {fine}")
@@ -141,7 +141,7 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
         return Consistency("recomputed" if copies else "claimed", tuple(copies), notes=(note, *same))
     rows = _rows(table, header, tasks, grid)
     if problem := grid_problem(header.model, grid, header.protocol.features.size):
-        rows.findings.append(Finding("inconsistent", problem))
+        rows.findings.append(OriginFinding("inconsistent", problem))
     _check_positions(rows)
     _check_similarities(rows)
     choices = _check_candidates(rows)
@@ -156,6 +156,16 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
     return Consistency(
         "recomputed" if findings else "consistent", findings, tuple(rows.checked), (*rows.notes, *same), best
     )
+
+
+def best_in_words(found: Consistency) -> list[str]:
+    """What the grid allows, one line per task, such as "PCK of soc on this grid: 100.0 at 0.1, 95.1 at 0.05"."""
+    lines = []
+    for task, by_alpha in found.best.items():
+        shown = ", ".join(f"{100 * pck:.1f} at {alpha}" for alpha, pck in by_alpha.items() if pck is not None)
+        if shown:
+            lines.append(f"PCK of {task} on this grid: {shown}")
+    return lines
 
 
 def _task_of(name: str, header: Header) -> Task | None:
@@ -317,13 +327,13 @@ def _check_too_good(rows: _Rows, subcell: frozenset[str], chosen: frozenset[str]
         near = float((best.apart <= TOO_NEAR).mean())
         if near >= TOO_MANY:
             rows.findings.append(
-                Finding(
+                OriginFinding(
                     "too good", f"{100 * near:.1f} % of the {len(own):,} predictions of {name} are the best possible"
                 )
             )
 
 
-def _copies(own: Fingerprint, others: Sequence[Fingerprint]) -> tuple[list[Finding], list[str]]:
+def _copies(own: Fingerprint, others: Sequence[Fingerprint]) -> tuple[list[OriginFinding], list[str]]:
     """Findings of files of other weights that are equal or nearly so, and notes of those of the same weights."""
     findings, notes = [], []
     for other in others:
@@ -334,7 +344,7 @@ def _copies(own: Fingerprint, others: Sequence[Fingerprint]) -> tuple[list[Findi
         if own.weights is not None and own.weights == other.weights:
             notes.append(f"{text}, of the same weights")
         else:
-            findings.append(Finding("copied", f"{text}, which states other weights"))
+            findings.append(OriginFinding("copied", f"{text}, which states other weights"))
     return findings, notes
 
 

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +40,15 @@ class RerunRequest:
     head: str | Path | None = None
     device: str = "cpu"
     announce: Callable[[str], None] = _silent
+
+    @classmethod
+    def of_text(cls, pairs: str, **options: Any) -> RerunRequest:
+        """From "20" or "all" pairs. Raises `UsageError` for anything else."""
+        if pairs == "all":
+            return cls(None, **options)
+        if not pairs.isascii() or not pairs.isdecimal() or int(pairs) < 1:
+            raise UsageError(f"--rerun takes a number of pairs from 1, or all; got {pairs!r}.")
+        return cls(int(pairs), **options)
 
     def __call__(self, table: pa.Table, folder: DatasetFolder) -> Rerun:
         """Run a checked predictions table again. Errors as `correspondence.rerun.rerun_result`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +17,8 @@ from ..utils.hub_errors import RepoType
 from ..utils.paths import local_path
 from ..utils.text import public_url
 from .client import retrying
-from .downloads import download
+from .downloads import download, largest
+from .foreign_fetch import fetch
 from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
 from .submission import SubmissionError, parse_entries, place_of
@@ -107,6 +110,8 @@ def verify(
         return verify_file(what, data, further)
     if local_path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
         raise UsageError(f"{what} is not a file. {_FORMS}.")
+    if "://" in what and urlsplit(what).netloc.lower() in map(str.lower, further.hosts.names):
+        return _verify_elsewhere(what, data, further)
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":
         return _verify_model(api, what, address, (data, dataset_repo), further)
@@ -117,6 +122,22 @@ def verify(
     beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
     result = ResultFiles(kind, here, beside)
     return check_files(what, result, find_folder(data, stated_content(result)), further)
+
+
+def _verify_elsewhere(what: str, data: str | None, further: FurtherChecks) -> Verdict:
+    """A record with its data beside it on a host that the user allows."""
+    url = urlsplit(what)
+    record = record_beside(url.path)
+    with tempfile.TemporaryDirectory(prefix="soco-verify-") as folder:
+        here = Path(folder) / RECORD_FILE
+        fetch(url._replace(path=record).geturl(), here, largest(RECORD_FILE), further.hosts)
+        kind = record_type_of(here)
+        if not kind.data:
+            raise SubmissionError(f"{what} is a {kind.noun}: it keeps no data that it could be computed again from")
+        beside = Path(folder) / kind.data_file()
+        fetch(url._replace(path=kind.data_beside(record)).geturl(), beside, largest(beside.name), further.hosts)
+        result = ResultFiles(kind, here, beside)
+        return check_files(what, result, find_folder(data, stated_content(result)), further)
 
 
 def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -> list[EvalResultEntry]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmarks.resolve import MINI, find_data, resolve_data
-from ..correspondence.consistency import Consistency, Finding, check_consistency
+from ..correspondence.consistency import Consistency, OriginFinding, best_in_words, check_consistency
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, PredictionsError, SocoError
 from ..records.base import Record
@@ -21,6 +21,7 @@ from ..records.verification import MOST_FINDINGS, Verification
 from ..utils.files import sha256_file
 from ..utils.paths import local_path
 from ..utils.text import clean
+from .foreign_fetch import AllowedHosts
 from .recompute import LeafComparison, ResultFiles, compare_records, read_data
 from .rerun import RerunRequest
 from .submission import (
@@ -55,10 +56,12 @@ class FurtherChecks:
     Attributes:
         rerun: what of a result is forwarded again; None = nothing.
         others: sketches of other submissions, of which equal ones are named.
+        hosts: from which files may be fetched, beside the Hub.
     """
 
     rerun: RerunRequest | None = None
     others: tuple[Fingerprint, ...] = ()
+    hosts: AllowedHosts = field(default_factory=AllowedHosts)
 
 
 NOTHING_FURTHER = FurtherChecks()
@@ -89,7 +92,7 @@ class Verdict:
     data_sha256: str = ""
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[OriginFinding, ...]:
         """What the protocol would not give. A rerun that agrees settles all but what is impossible."""
         found = self.consistency.findings if self.consistency else ()
         settled = self.rerun is not None and self.rerun.agrees
@@ -104,6 +107,26 @@ class Verdict:
         """Whether everything that was compared agrees, and nothing was in the way."""
         agrees = self.rerun is None or self.rerun.agrees
         return not self.problems and not self.mismatches and not self.findings and agrees
+
+    @property
+    def summary(self) -> str:
+        """Why it does not match, in a few words: the finding where there is one, else numbers."""
+        rerun = self.rerun.findings if self.rerun else ()
+        texts = [f"{len(self.mismatches)} value(s), {len(self.problems)} other problem(s)"]
+        texts = texts if self.mismatches or self.problems else []
+        return "; ".join([*texts, *map(str, self.findings), *rerun])
+
+    def origin(self) -> list[str]:
+        """What is known of where the data comes from, in lines: findings first, then what was checked."""
+        lines = [str(finding) for finding in self.findings]
+        if self.consistency is not None:
+            settled = [f for f in self.consistency.findings if f not in self.findings]
+            lines += [f"settled by the rerun: {finding}" for finding in settled]
+            lines += [f"checked: {text}" for text in self.consistency.checked]
+            lines += [f"best possible {text}" for text in best_in_words(self.consistency)]
+        if self.rerun is not None:
+            lines += [*self.rerun.findings, *self.rerun.report()]
+        return lines
 
     def verification(self, by: str = "", when: str | None = None) -> Verification:
         """How far this verified the result, for a leaderboard.
@@ -236,6 +259,21 @@ def verify_file(path: str, data: str | None = None, further: FurtherChecks = NOT
         raise PredictionsError(f"{record} is missing, so there is nothing to compare with. Put the record there.")
     files = ResultFiles.of(record)
     return check_files(path, files, find_folder(data, stated_content(files)), further)
+
+
+def rerun_verification(record: str | Path, request: RerunRequest, data: str | None = None) -> Verification:
+    """Verify a record on this machine and run a part of it again, for a queue of submissions.
+
+    Args:
+        record: the file, its data beside it.
+        request: what is run again.
+        data: dataset folder; None = one that is here.
+
+    Raises:
+        UsageError, PredictionsError: as `verify_file`, or a model that has to be given.
+        BackboneError: the model cannot be loaded.
+    """
+    return verify_file(str(record), data, FurtherChecks(request)).verification()
 
 
 def stated_content(files: ResultFiles) -> str | None:
