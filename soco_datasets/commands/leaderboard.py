@@ -76,7 +76,9 @@ class QueueOptions:
         str | None,
         Option(metavar="ORG/NAME", help="verify the submissions of this leaderboard and propose what was found"),
     ] = None
-    rerun: Annotated[int, Option(metavar="N", help="pairs of each submission that are drawn and run again")] = 40
+    rerun: Annotated[str, Option(metavar="N", help="pairs of each submission that are drawn and run again, or all")] = (
+        "40"
+    )
     journal: Annotated[
         Path | None, Option(metavar="FILE", help="keeps what is done, so that an interrupted queue resumes")
     ] = None
@@ -98,10 +100,10 @@ def _rerun(queue: QueueOptions, repo: str, data: str | None) -> None:
     from ..hub.rerun_queue import describe_reruns, rerun_queue, rerun_with
     from ..hub.sources import print_notes
 
-    if queue.rerun < 1 or (queue.most is not None and queue.most < 1):
-        raise UsageError("--rerun and --most take whole numbers of at least 1.")
+    if queue.most is not None and queue.most < 1:
+        raise UsageError("--most takes a whole number of at least 1.")
     check_repo_name(repo, "--rerun-queue")
-    request = RerunRequest(pairs=queue.rerun, device=queue.device, announce=lambda text: print_notes([text]))
+    request = RerunRequest.of_text(queue.rerun, device=queue.device, announce=lambda text: print_notes([text]))
     found = rerun_queue(repo, rerun_with(request, data), journal=queue.journal, most=queue.most)
     print(describe_reruns(found), end="")
     print_notes(found.remarks)
