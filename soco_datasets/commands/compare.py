@@ -47,6 +47,7 @@ def run(
 
     from ..records.compare import compare_predictions, read_side
     from ..utils.files import atomic_write
+    from ..utils.text import clean_lines
 
     if _are_answers(options):
         comparison, shown = _compare_answers(options)
@@ -57,7 +58,7 @@ def run(
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         atomic_write(out, text)
-    print(text if as_json else shown, end="")
+    print(text if as_json else clean_lines(shown), end="")
 
 
 def _are_answers(options: ComparisonOptions) -> bool:

@@ -96,8 +96,8 @@ def run(options: EntryOptions, ranking: RankingOptions, queue: QueueOptions) -> 
 
 def _rerun(queue: QueueOptions, repo: str, data: str | None) -> None:
     from ..hub.client import check_repo_name
-    from ..hub.rerun import RerunRequest
     from ..hub.rerun_queue import describe_reruns, rerun_queue, rerun_with
+    from ..hub.rerun_request import RerunRequest
     from ..hub.sources import print_notes
 
     if queue.most is not None and queue.most < 1:

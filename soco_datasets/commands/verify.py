@@ -49,7 +49,7 @@ class OriginOptions:
         """What is checked of the result `what`. Raises `UsageError`, `PredictionsError`."""
         from ..hub.foreign_fetch import AllowedHosts
         from ..hub.known_results import fingerprints_of
-        from ..hub.rerun import RerunRequest
+        from ..hub.rerun_request import RerunRequest
         from ..hub.verify import FurtherChecks
 
         request = None

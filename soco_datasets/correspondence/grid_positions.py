@@ -17,6 +17,7 @@ from ..records.predictions import HEADER_KEY, read_header, task_rows
 from ..records.scores import score_checked
 from ..records.validation import points_array, sizes_array
 
+_MOST_MERGED = 4  # patches on a side that a model may want in multiples, which zero padding fills up to
 TOLERANCE = 1e-3  # cells: float32 keeps a position on a grid of 1,000 cells to 1e-4
 
 
@@ -140,4 +141,7 @@ def _expected_grid(model: Mapping[str, Any]) -> int | None:
     patch, size = model.get("patch_size"), model.get("effective_size")
     if not isinstance(patch, int) or not isinstance(size, int) or patch < 1 or size < 1:
         return None
-    return -(-size // patch) if "zero_padding" in model else size // patch
+    if "zero_padding" not in model:
+        return size // patch
+    least, stated = -(-size // patch), model.get("grid")
+    return stated if isinstance(stated, int) and least <= stated < least + _MOST_MERGED else least

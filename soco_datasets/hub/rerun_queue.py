@@ -19,7 +19,7 @@ from ..utils.progress import progress
 from ..utils.text import clean
 from .client import connect, hub_progress_on_terminals, retrying
 from .hosted_leaderboard import read_board
-from .rerun import RerunRequest
+from .rerun_request import RerunRequest
 from .sources import listed_results
 from .submission import SubmissionError, pins_of
 from .submissions import Address, entries_of, verify_kind

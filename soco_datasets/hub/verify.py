@@ -23,7 +23,7 @@ from ..utils.paths import local_path
 from ..utils.text import clean
 from .foreign_fetch import AllowedHosts
 from .recompute import LeafComparison, ResultFiles, compare_records, read_data
-from .rerun import RerunRequest
+from .rerun_request import RerunRequest
 from .submission import (
     Checksums,
     SubmissionError,
@@ -129,7 +129,7 @@ class Verdict:
         return lines
 
     def verification(self, by: str = "", when: str | None = None) -> Verification:
-        """How far this verified the result, for a leaderboard.
+        """How far this verified the result, for a leaderboard; at most "recomputed" without the dataset.
 
         Args:
             by: who verified.
@@ -141,6 +141,7 @@ class Verdict:
         state = "claimed" if self.problems or self.mismatches else "recomputed"
         if not texts and self.consistency is not None:
             state = "rerun" if rerun is not None else self.consistency.state
+            state = state if self.references or state == "claimed" else "recomputed"
         return Verification.from_dict(
             {
                 "state": state,

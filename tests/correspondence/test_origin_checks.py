@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.compose import CompositeBackbone, UpsampledBackbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.stated_model import model_differences, stated_extractor
+from soco_datasets.hub.recompute import ResultFiles
+from soco_datasets.hub.verify import check_files, verify_file
 from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
 from soco_datasets.records.fingerprint import Fingerprint
 from soco_datasets.records.predictions import HEADER_KEY, read_header, read_predictions
@@ -307,7 +310,13 @@ def test_the_commands_say_what_was_found(
     again = ["--rerun", "3", "--seed", "mine", "--model", str(checkpoint)]
     assert main(["verify", str(record), "--data", mini, *again]) == 0
     assert "verified: rerun" in capsys.readouterr().out
+    alone = shutil.copytree(record.parent, tmp_path / "alone") / record.name
+    assert verify_file(str(alone), mini).verification("ada").state == "consistent"
+    assert check_files("it", ResultFiles.of(alone), None).verification().state == "recomputed"
     forged = written(moved(honest, "cc", 0.3, rows=3), tmp_path / "forged")
+    found = verify_file(str(forged), mini).verification("ada", "2026-11-30T06:00:00Z")
+    assert (found.state, found.by, found.when[:10]) == ("recomputed", "ada", "2026-11-30")
+    assert "off the grid" in found.findings[0]
     words = f"inconsistent: 3 of {pc.sum(pc.not_equal(honest['task'], 'soc_soft')).as_py():,} predictions off the grid"
     assert main(["verify", str(forged), "--data", mini]) == 1
     assert words in capsys.readouterr().err

@@ -18,7 +18,7 @@ BOARD = ("leaderboard", "--dataset-repo", BENCHMARK, "--json", "--task", "soc", 
 SCRIPT = """
     from pathlib import Path
     from soco_datasets.errors import SocoError
-    from soco_datasets.hub.rerun import RerunRequest
+    from soco_datasets.hub.rerun_request import RerunRequest
     from soco_datasets.hub.rerun_queue import describe_reruns, rerun_queue, rerun_with
     from soco_datasets.records.verification import Verification
     def always(queued):
