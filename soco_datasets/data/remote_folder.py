@@ -85,7 +85,7 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
                 address.repo,
                 repo_type="dataset",
                 revision=address.revision,
-                ignore_patterns=None if images else "images/*",
+                ignore_patterns=["preview/*", *([] if images else ["images/*"])],
                 force_download=force,
             )
         )

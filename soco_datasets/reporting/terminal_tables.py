@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..benchmarks.tasks import TASKS
@@ -72,10 +72,13 @@ def display_width(text: str) -> int:
     )
 
 
-def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
-    """Rows of equal length as text; the first column to the left, the others to the right or (`right` false) left.
+def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
+    """Rows of equal length as text. Control characters of cells are replaced.
 
-    Control characters of cells are replaced.
+    Args:
+        rows: of cells.
+        right: whether columns are aligned to the right; the first never is.
+        left: columns that are aligned to the left all the same.
     """
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -83,7 +86,7 @@ def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
     for row in rows:
         cells = [
             " " * (width - display_width(cell)) + cell
-            if right and index
+            if right and index and index not in left
             else cell + " " * (width - display_width(cell))
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
