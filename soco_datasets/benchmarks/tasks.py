@@ -32,26 +32,38 @@ class _Tasks(Mapping[str, Task]):
 TASKS: Mapping[str, Task] = _Tasks()
 
 
-def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = None) -> tuple[Task, ...]:
+def get_tasks(
+    names: str | Task | Iterable[str | Task] | None = None, benchmark: Benchmark | None = None
+) -> tuple[Task, ...]:
     """The tasks of these names, each once, in the order given.
 
     Args:
-        names: task names; None = all of the benchmark.
+        names: task names, also as tables print them ("SOC", "Cross-SOC"), in any case, as a list or separated by
+            commas; a `Task` stays what it is. None = all of the benchmark.
         benchmark: whose tasks; None = SOCO's without names, those of all registered benchmarks with names.
 
     Raises:
         UsageError: an unknown name (the closest are named), or no name at all.
 
-    >>> [task.title for task in get_tasks(["soc", "cross_soc"])]
+    >>> [task.title for task in get_tasks("soc, Cross-SOC")]
     ['SOC', 'Cross-SOC']
     """
     if names is None:
         return (get_benchmark(SOCO) if benchmark is None else benchmark).tasks
     known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
-    wanted = list(dict.fromkeys([names] if isinstance(names, str) else names))
+    listed = [names] if isinstance(names, str | Task) else list(names)
+    wanted = [part for one in listed for part in (one.split(",") if isinstance(one, str) else [one])]
     if not wanted:
         raise UsageError(f"No task given. Known: {', '.join(known)}.")
-    for name in wanted:
-        if name not in known:
-            raise unknown_name("task", name, known)
-    return tuple(known[name] for name in wanted)
+    return tuple(dict.fromkeys(one if isinstance(one, Task) else _named(one.strip(), known) for one in wanted))
+
+
+def _named(name: str, known: Mapping[str, Task]) -> Task:
+    """The task of a name or title; raises `UsageError` for an unknown one."""
+    if name in known:
+        return known[name]
+    folded = name.casefold()
+    found = [task for task in known.values() if folded in (task.name.casefold(), task.title.casefold())]
+    if not found:
+        raise unknown_name("task", name, known)
+    return found[0]

@@ -15,9 +15,9 @@ from ..config import CENTERED_PADDING
 from ..errors import BackboneError, UsageError, unknown_name
 from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
-from .batch_size import MOST, BatchChooser, CudaMemory
+from .batch_size import MOST, BatchChooser, CudaMemory, is_out_of_memory
 from .derived import DerivedBackbone, finest
-from .network_input import network_input, tf32_products
+from .network_input import compiled_forward, network_input, tf32_products
 from .requests import ForwardPlan, PlannedFeatures
 from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
@@ -103,7 +103,7 @@ class DenseFeatureExtractor:
         self.anchor: Anchor = "corner"
         self.anchor_is_fixed = False
         self._together, self._tf32, self._compiled = together, tf32, compiled
-        self._run = _compiled_forward(backbone) if compiled else None
+        self._run = compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
         if isinstance(backbone, DerivedBackbone):
             self._derive(backbone)
@@ -129,6 +129,15 @@ class DenseFeatureExtractor:
         changed.transform = InputTransform(tuple(steps))
         changed.parts = tuple(part.anchored(anchor) for part in self.parts)
         return changed
+
+    def at_size(self, image_size: int) -> DenseFeatureExtractor:
+        """The same model and options at another image size, pixels. Raises `UsageError` as the class does."""
+        options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
+        changed = DenseFeatureExtractor(self.backbone, image_size, self.batch_size, **options)
+        return changed.anchored(self.anchor) if self.anchor_is_fixed else changed
+
+    def __repr__(self) -> str:
+        return f"DenseFeatureExtractor({self.backbone!r}, {self.size} px, grid {self.grid} x {self.grid})"
 
     @property
     def channels(self) -> int:
@@ -250,7 +259,7 @@ class DenseFeatureExtractor:
             try:
                 found.append(self._watched(pixels[start:stop], names[start:stop], forward))
             except (torch.OutOfMemoryError, BackboneError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 stop = start  # the block is left before anything is freed: the traceback holds the tensors
             if stop == start:
@@ -385,18 +394,3 @@ def _same_shape(pixels: Sequence[Pixels], start: int, stop: int) -> int:
     while end < min(stop, len(pixels)) and getattr(pixels[end], "shape", None) == shape:
         end += 1
     return end
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Also where a plug-in's error was wrapped."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)
-
-
-def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The backbone's forward through `torch.compile`, one kernel set a batch size."""
-    import torch
-
-    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
-    return compiled
