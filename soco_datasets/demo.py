@@ -41,7 +41,7 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     )
     backbone = load_backbone(model, device="auto")
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
-    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
+    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
     print(format_metrics_table(evaluation.result))
     print(f"\nrecord       {record}\npredictions  {predictions}")
     for task in ("soc", "cross_soc"):

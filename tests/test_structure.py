@@ -14,7 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "soco_datasets"
 STAGES = (
     *("errors", "geometry", "config", "utils", "synthetic", "data", "benchmarks", "loading", "features", "metrics"),
-    *("records", "correspondence", "downstream", "annotation", "lvlm", "distributed", "reporting", "hub", "demo"),
+    *(
+        "records",
+        "correspondence",
+        "downstream",
+        "annotation",
+        "lvlm",
+        "distributed",
+        "reporting",
+        "hub",
+        "api",
+        "demo",
+    ),
     *("commands", "cli"),
 )
 HEAVY = {"torch", "transformers", "matplotlib", "ray", "timm", "diffusers", "gradio", "kornia", "inspect_ai", "openai"}

@@ -236,11 +236,11 @@ def _named_folder(path: Path, what: str) -> Path:
     )
 
 
-def data_names(data: str | Path | None) -> list[str]:
+def data_names(data: str | os.PathLike[str] | None) -> list[str]:
     """What `--data` names: a path that exists is one name, whatever it holds; else names are separated by commas."""
     if data is None or local_path(data).exists():
-        return [] if data is None else [str(data)]
-    names = [name.strip() for name in str(data).split(",")]
+        return [] if data is None else [os.fspath(data)]
+    names = [name.strip() for name in os.fspath(data).split(",")]
     if not all(names):
         raise UsageError(f"--data takes folders or benchmarks separated by commas; got {data!r}.")
     return list(dict.fromkeys(names))

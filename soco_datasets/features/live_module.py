@@ -27,7 +27,7 @@ class ModuleFeatures:
 
     Args:
         module: what is called; the module inside of one that is compiled or wrapped for data parallelism.
-        function: `(module, images) -> (B, C, h, w)` in place of all that.
+        function: `(module, images) -> (B, C, h, w)` in place of all that; what it declares takes precedence.
         statistics: in place of what the module declares.
 
     Attributes:
@@ -48,13 +48,14 @@ class ModuleFeatures:
     ) -> None:
         self.module = unwrapped(module)
         self._function = function
-        self.name = type(self.module).__name__
-        for attribute in _DECLARED:
-            if (value := getattr(self.module, attribute, None)) is not None and not callable(value):
-                setattr(self, attribute, value)
+        self.name = self.__name__ = type(self.module).__name__
+        for source in (self.module, function):
+            for attribute in _DECLARED:
+                if (value := getattr(source, attribute, None)) is not None and not callable(value):
+                    setattr(self, attribute, value)
         if statistics is not None:
             self.statistics = statistics
-        self.stride = _declared_stride(self.module)
+        self.stride = getattr(function, "stride", None) or _declared_stride(self.module)
         self._base = _transformers_base(self.module) if function is None else None
         if self._base is not None and getattr(self, "statistics", None) is None:
             raise BackboneError(

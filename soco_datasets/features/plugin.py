@@ -158,7 +158,8 @@ def load_plugin(
             raise UsageError(f"{plugin} is a plug-in, which decides about `{option}` itself: leave it out.")
     if importlib.util.find_spec("torch") is None:
         raise missing_extra("A plug-in", "models", "torch")
-    source, found, files = find_plugin(plugin)
+    source, found, files = find_plugin(plugin.module if isinstance(plugin, ModuleFeatures) else plugin)
+    found = plugin if isinstance(plugin, ModuleFeatures) else found
     function = _instance(found, source)
     device = usable_device(device)
     _to_device(function, device, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from .. import __version__
-from ..benchmarks.base import SOCO, find_benchmark
-from ..benchmarks.resolve import MINI, data_names, find_data, resolve_data
+from ..benchmarks.resolve import data_names, resolve_data
 from ..data.folder import DatasetFolder, open_folder
-from ..errors import DataNotFoundError, DatasetFolderError, UsageError
+from ..errors import UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
@@ -25,8 +25,8 @@ from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import format_cell, write_tables
 from .gallery import galleries
+from .given_results import dataset_of
 from .page import Gallery, page_style, page_template, render_page
-from .paper_match import benchmark_name
 from .photographs import Photographs
 from .probe_records import find_probes, is_probe
 from .report_tables import report_tables
@@ -37,7 +37,11 @@ _PAIRS = 4  # of a kind, fewer where many models share the page
 _MOST = 96  # pairs on a page
 
 
-def write_report(records: Sequence[str | Path], out: str | Path, data: str | Path | None = None) -> list[Path]:
+def write_report(
+    records: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    data: DatasetFolder | str | Path | None = None,
+) -> list[Path]:
     """Write `report.html` and `tables/` into a folder; what an earlier report wrote there is replaced.
 
     Records of several benchmarks give one table of them all, and each benchmark a page in a folder of its own. Two
@@ -85,12 +89,14 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     return written
 
 
-def _write_one(given: Sequence[Path], paths: Sequence[Path], out: Path, data: str | Path | None) -> list[Path]:
+def _write_one(
+    given: Sequence[Path], paths: Sequence[Path], out: Path, data: DatasetFolder | str | Path | None
+) -> list[Path]:
     """The page of one benchmark: `given` are all paths, `paths` those of result records."""
     results = [EvaluationResult.read(path) for path in paths]
     check_comparable(results)
     probes, probe_notes = find_probes(paths, results, [path for path in given if is_probe(path)])
-    folder = _dataset_of(results[0], data)
+    folder = dataset_of(results[0], data)
     predictions, missing = _predictions(paths, results)
     found, photographs, notes = _galleries(results, predictions, folder)
     notes += [] if folder is None else missing
@@ -110,7 +116,7 @@ def _write_several(
     results: Sequence[EvaluationResult],
     groups: Mapping[str, Sequence[int]],
     out: Path,
-    data: str | Path | None,
+    data: DatasetFolder | str | Path | None,
 ) -> list[Path]:
     """The table of all benchmarks, and a page each."""
     records = [path for path in given if not is_probe(path)]
@@ -134,40 +140,13 @@ def _write_several(
     return [target, *write_tables([table], out / "tables"), *written]
 
 
-def _data_with(hashes: Collection[str], data: str | Path | None) -> Path | None:
+def _data_with(hashes: Collection[str], data: DatasetFolder | str | Path | None) -> Path | None:
     """Of the data sets named by the user the one with this content hash, None where there is none."""
     for name in data_names(data):
         folder = open_folder(resolve_data(name))
         if folder.content_hash in hashes:
             return folder.path
     return None
-
-
-def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFolder | None:
-    """The dataset of the records; None where none is available."""
-    wanted = result.dataset["content_hash"]
-    if data is not None:
-        folder = open_folder(resolve_data(data))
-        if folder.content_hash != wanted:
-            raise UsageError(
-                f"{folder.path} is not the dataset of these results: its content hash is {folder.content_hash}, theirs "
-                f"is {wanted} ({result.dataset['id']}). Give the folder they were evaluated on, or leave --data out."
-            )
-        return folder
-    for place in (None, MINI, *benchmark_places(result)):
-        try:
-            path = find_data(place)
-        except (DataNotFoundError, DatasetFolderError):
-            continue  # a broken default is no reason to refuse a report that can do without pictures
-        if path is not None and open_folder(path).content_hash == wanted:
-            return open_folder(path)
-    return None
-
-
-def benchmark_places(result: EvaluationResult) -> list[str]:
-    """The name by which the data of a record of another benchmark than SOCO is found."""
-    benchmark = find_benchmark(benchmark_name(result))
-    return [] if benchmark is None or benchmark.name == SOCO else [benchmark.name]
 
 
 def _predictions(records: Sequence[Path], results: Sequence[EvaluationResult]) -> tuple[dict[int, pa.Table], list[str]]:
