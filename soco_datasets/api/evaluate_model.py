@@ -21,7 +21,7 @@ from ..correspondence.several import BenchmarkRun, evaluate_several, result_labe
 from ..data.folder import DatasetFolder
 from ..data.subset import FolderSubset
 from ..errors import UsageError
-from ..features.given_model import GivenModel, extractor_spec_of, opened_extractor
+from ..features.given_model import GivenModel, check_model, extractor_spec_of, opened_extractor
 from ..records.evaluation import EvaluationResult
 from ..records.result_files import PlannedRun, check_replaces_own, qualifiers_of, result_name
 from ..utils.files import check_writable
@@ -98,6 +98,8 @@ def evaluate(
         BackboneError, DataNotFoundError, DatasetFolderError: what was named cannot be had, or is damaged.
         MissingExtraError: torch or transformers is not installed.
     """
+    for one in model if isinstance(model, list | tuple) else [model]:
+        check_model(one)
     call = _Call(*_opened(data), tasks, _features(image_size, features), scoring, RunConfig() if run is None else run)
     if isinstance(model, list | tuple):
         if not model:
@@ -154,8 +156,9 @@ class _Call:
         self.runs = [self._run_on(folder) for folder in self.folders]
         if self.run.out is not None:
             check_writable(self.run.out)
-        labels = [""] if self.is_one else result_labels(self.folders)
-        self.outs = [None if self.run.out is None else self.run.out / label for label in labels]
+        self.outs: list[Path | None] = [None] * len(self.folders)
+        if (out := self.run.out) is not None:
+            self.outs = [out / label for label in ([""] if self.is_one else result_labels(self.folders))]
 
     def results(self, model: Any) -> Any:
         """The `Result` of one model, or one per data."""

@@ -40,6 +40,7 @@ def opened_extractor(
         UsageError: something that is no model, or features that a loaded model cannot change.
         BackboneError: as `load_backbone`.
     """
+    check_model(model)
     if is_live_module(model):
         with undisturbed(model):
             yield extractor_spec_of(model, features, device or device_of(model)).load()
@@ -50,16 +51,25 @@ def opened_extractor(
     elif isinstance(model, Backbone):
         _refuse_changes(model, features)
         yield DenseFeatureExtractor(model, _DEFAULTS.image_size if features is None else features.image_size)
-    elif hasattr(model, "describe") and hasattr(model, "engine"):  # an extractor on a cluster
+    elif _is_remote(model):
         _refuse_changes(model, features)
         yield model
-    elif isinstance(model, str | Path) or callable(model):
-        yield extractor_spec_of(model, features, device).load()
     else:
+        yield extractor_spec_of(model, features, device).load()
+
+
+def check_model(model: object) -> None:
+    """Raise `UsageError` for something that `opened_extractor` cannot take."""
+    if not (isinstance(model, str | Path | Backbone | DenseFeatureExtractor) or callable(model) or _is_remote(model)):
         raise UsageError(
-            f"model must be a name, a Hub id, a folder, a backbone of load_backbone, a DenseFeatureExtractor, a "
+            "model must be a name, a Hub id, a folder, a backbone of load_backbone, a DenseFeatureExtractor, a "
             f"torch.nn.Module or a function (B, 3, H, W) -> (B, C, h, w), got {type(model).__name__}."
         )
+
+
+def _is_remote(model: object) -> bool:
+    """Whether it is an extractor on a cluster."""
+    return hasattr(model, "describe") and hasattr(model, "engine")
 
 
 def extractor_spec_of(

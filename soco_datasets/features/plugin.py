@@ -115,8 +115,8 @@ class PluginBackbone(Backbone):
 
     def details(self) -> dict[str, Any]:
         """See `Backbone.details`."""
-        found = {"plugin": self.source}
-        return found if self.module is None else {**found, "weights_hash": state_hash(self.module)}
+        found: dict[str, Any] = {"plugin": self.source}
+        return found if self.module is None else {**found, "in_memory": True, "weights_hash": state_hash(self.module)}
 
 
 def is_plugin(model: object) -> bool:

@@ -53,7 +53,8 @@ class PlannedRun:
         """What differs in `other`, in words: "image_size 140, not 800"."""
         found = []
         own, before = (str(model.get("weights_hash")) for model in (self.model, other.model))
-        if "plugin" not in self.model and own != before:  # the author of a plug-in evaluates it again and again
+        is_file = "plugin" in self.model and "in_memory" not in self.model  # its author evaluates it again and again
+        if not is_file and own != before:
             found.append(f"weights {before[:16]}, not {own[:16]}")
         if self.content_hash != other.content_hash:
             found.append(f"data with the content hash {other.content_hash[:12]}, not {self.content_hash[:12]}")
