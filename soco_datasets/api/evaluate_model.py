@@ -98,14 +98,14 @@ def evaluate(
         BackboneError, DataNotFoundError, DatasetFolderError: what was named cannot be had, or is damaged.
         MissingExtraError: torch or transformers is not installed.
     """
-    for one in model if isinstance(model, list | tuple) else [model]:
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    if not models:
+        raise UsageError("The list of models is empty.")
+    for one in models:
         check_model(one)
     call = _Call(*_opened(data), tasks, _features(image_size, features), scoring, RunConfig() if run is None else run)
-    if isinstance(model, list | tuple):
-        if not model:
-            raise UsageError("The list of models is empty.")
-        return [call.results(one) for one in model]
-    return call.results(model)
+    results = [call.results(one) for one in models]
+    return results if isinstance(model, list | tuple) else results[0]
 
 
 def subset(

@@ -22,8 +22,8 @@ _DECLARED = ("statistics", "size_multiple", "image_size", "square_only", "revisi
 class ModuleFeatures:
     """Calls a module for maps (B, C, h, w), whatever of these it gives.
 
-    A module of `transformers` is asked for `last_hidden_state` (that of its `base_model`), whose last h x w tokens are
-    the map; any other module must give the map itself.
+    A module of `transformers` is asked for `last_hidden_state` (that of its `base_model`, after its final norm), whose
+    last h x w tokens are the map; any other module must give the map itself.
 
     Args:
         module: what is called; the module inside of one that is compiled or wrapped for data parallelism.
