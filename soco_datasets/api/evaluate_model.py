@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, overload
 
 from ..benchmarks.base import SOCO, Task, benchmark_of
-from ..benchmarks.resolve import data_names, open_data
+from ..benchmarks.resolve import data_names, open_dataset
 from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..correspondence.engines import Extractor
@@ -21,7 +21,7 @@ from ..correspondence.several import BenchmarkRun, evaluate_several, result_labe
 from ..data.folder import DatasetFolder
 from ..data.subset import FolderSubset
 from ..errors import UsageError
-from ..features.given_model import GivenModel, check_model, extractor_spec_of, opened_extractor
+from ..features.given_model import GivenModel, check_given_model, extractor_spec_of, opened_extractor
 from ..records.evaluation import EvaluationResult
 from ..records.result_files import PlannedRun, check_replaces_own, qualifiers_of, result_name
 from ..utils.files import check_writable
@@ -102,7 +102,7 @@ def evaluate(
     if not models:
         raise UsageError("The list of models is empty.")
     for one in models:
-        check_model(one)
+        check_given_model(one)
     call = _Call(*_opened(data), tasks, _features(image_size, features), scoring, RunConfig() if run is None else run)
     results = [call.results(one) for one in models]
     return results if isinstance(model, list | tuple) else results[0]
@@ -128,7 +128,7 @@ def subset(
     Raises:
         UsageError: no limit, or tasks without pairs.
     """
-    folder = open_data(data)
+    folder = open_dataset(data)
     configs = None if tasks is None else [task.config for task in get_tasks(tasks, benchmark_of(folder))]
     return FolderSubset(folder, configs, pairs=pairs, images=images, seed=seed)
 
@@ -225,9 +225,9 @@ def _opened(data: Any) -> tuple[list[DatasetFolder], bool]:
     if isinstance(data, list | tuple):
         if not data:
             raise UsageError("The list of data is empty.")
-        return [open_data(one) for one in data], False
+        return [open_dataset(one) for one in data], False
     names = data_names(data) if isinstance(data, str) else []
-    return ([open_data(name) for name in names], False) if len(names) > 1 else ([open_data(data)], True)
+    return ([open_dataset(name) for name in names], False) if len(names) > 1 else ([open_dataset(data)], True)
 
 
 def _features(image_size: int | None, features: FeatureConfig | None) -> FeatureConfig | None:

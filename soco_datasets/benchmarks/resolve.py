@@ -101,7 +101,7 @@ def resolve_data(
     return _build_cached(MINI if mini else HUB_RELEASE, target, revision, rebuild)
 
 
-def open_data(data: DatasetFolder | str | os.PathLike[str] | None = None) -> DatasetFolder:
+def open_dataset(data: DatasetFolder | str | os.PathLike[str] | None = None) -> DatasetFolder:
     """The opened dataset folder that `data` names: a folder, a benchmark, "mini", a Hub id, or an opened folder itself.
 
     Raises:

@@ -40,7 +40,7 @@ def opened_extractor(
         UsageError: something that is no model, or features that a loaded model cannot change.
         BackboneError: as `load_backbone`.
     """
-    check_model(model)
+    check_given_model(model)
     if is_live_module(model):
         with undisturbed(model):
             yield extractor_spec_of(model, features, device or device_of(model)).load()
@@ -58,7 +58,7 @@ def opened_extractor(
         yield extractor_spec_of(model, features, device).load()
 
 
-def check_model(model: object) -> None:
+def check_given_model(model: object) -> None:
     """Raise `UsageError` for something that `opened_extractor` cannot take."""
     if not (isinstance(model, str | Path | Backbone | DenseFeatureExtractor) or callable(model) or _is_remote(model)):
         raise UsageError(

@@ -1,20 +1,17 @@
-"""A record in short: its scores as rows of text, and as the HTML table that a notebook shows."""
+"""An `EvaluationResult` in short: its scores as rows of text, and as the HTML table that a notebook shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from ..utils.text import clean
 
-if TYPE_CHECKING:
-    from .evaluation import EvaluationResult
 
-
-def summary_rows(record: EvaluationResult) -> tuple[list[str], list[list[str]]]:
+def summary_rows(record: Any) -> tuple[list[str], list[list[str]]]:
     """(column names, a row per task): PCK in percent under the main reduction with its interval, at each threshold."""
     reduction, _ = record.main_metric()
     alphas = [alpha_key(alpha) for alpha in record.protocol.scoring.alphas]
@@ -28,7 +25,7 @@ def summary_rows(record: EvaluationResult) -> tuple[list[str], list[list[str]]]:
     return ["task", *(f"PCK@{alpha}" for alpha in alphas), "pairs"], rows
 
 
-def summary_html(record: EvaluationResult) -> str:
+def summary_html(record: Any) -> str:
     """The table of `summary_rows` under a line that says what was evaluated; names are escaped."""
     heading = f"{clean(record.model['name'])} on {clean(record.dataset['id'])}"
     return table_html(heading, *summary_rows(record), note=f"PCK in percent, {record.notes(None)}")
@@ -45,7 +42,7 @@ def table_html(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str
 
 
 def interval_of(
-    record: EvaluationResult, task: str, reduction: str, alpha: str, level: str = "overall", name: str = ""
+    record: Any, task: str, reduction: str, alpha: str, level: str = "overall", name: str = ""
 ) -> tuple[float, float] | None:
     """The interval of one score, None where there is none; `level` as in `metrics`, such as "per_category"."""
     stored: Any = (record.intervals or {}).get("tasks", {}).get(task, {}).get(reduction, {}).get(alpha, {}).get(level)

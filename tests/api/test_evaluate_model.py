@@ -99,7 +99,7 @@ def test_the_lower_functions_fit_together(net: nn.Module) -> None:
     backbone = load_backbone(net)
     small = subset(folder, "soc", pairs=2)
     extractor = DenseFeatureExtractor(backbone, SIZE)
-    assert soco_datasets.open_data(str(built_mini())) is folder
+    assert soco_datasets.open_dataset(str(built_mini())) is folder
     assert soco_datasets.open_folder(small) is small
     assert len(soco_datasets.load_dataset("soc", split="test", data_dir=folder)) == 192
     evaluation = evaluate_backbone(extractor, small, "soc")
@@ -130,7 +130,7 @@ def test_what_is_written_follows_the_rule_of_the_command_line(
     assert found.path == tmp_path / "out" / "Conv2d.size64.pairs12.json"
     evaluate(module, data, "soc", image_size=SIZE, run=run)
     assert "the result of the same run is replaced" in caplog.text
-    with pytest.raises(UsageError, match=r"another run of Conv2d: cc, not soc.*overwrite=True"):
+    with pytest.raises(UsageError, match=r"another run of Conv2d: soc, not cc.*overwrite=True"):
         evaluate(module, data, "cc", image_size=SIZE, run=run)
     with torch.no_grad():
         module.weight.mul_(-1)
