@@ -1,7 +1,7 @@
 """Every Python block of the pages below is executed, in the order of the page, in an empty folder.
 
 * All blocks of a page share one namespace, as the cells of a notebook do.
-* `soco-data` in that folder is the built mini set.
+* `soco` and `soco-data` in that folder are the built mini set.
 * A block whose first line is a comment with a file name (`# my_model.py`) is also written to that file.
 * A block is left out by a comment of its own right above it, which must give the reason:
 
@@ -23,7 +23,7 @@ import pytest
 from helpers.shared_builds import built_mini
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/api.md",)
+PAGES = ("README.md", "docs/api.md", "docs/report.md")
 _BLOCK = re.compile(
     r"^(?:<!-- not executed: *(?P<reason>[^\n]*?) *-->\n+)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
     re.M | re.S,
@@ -55,7 +55,8 @@ def blocks_of(text: str) -> list[Block]:
 def run(page: Path, folder: Path) -> None:
     """Execute a page's blocks in a process of their own; a failure shows the line of the page."""
     blocks = [block for block in blocks_of(page.read_text(encoding="utf-8")) if not block.reason]
-    (folder / "soco-data").symlink_to(built_mini())
+    for name in ("soco", "soco-data"):
+        (folder / name).symlink_to(built_mini())
     script = ["import builtins", "namespace = {'__name__': '__main__'}"]
     for block in blocks:
         if named := _FILE.match(block.code):
