@@ -75,6 +75,10 @@ class DenseFeatureExtractor:
         Raises:
             UsageError: a batch size below 1, or `tf32` with another dtype or device than float32 on a GPU.
         """
+        if not isinstance(backbone, Backbone):
+            raise UsageError(
+                f"A DenseFeatureExtractor takes a backbone, got {backbone!r}: call load_backbone(...) first."
+            )
         if tf32 and (backbone.dtype != "float32" or not backbone.device.startswith("cuda")):
             raise UsageError(f"tf32 is float32 on an NVIDIA GPU, not {backbone.dtype} on {backbone.device}.")
         if isinstance(batch_size, int) and batch_size < 1:
@@ -102,7 +106,8 @@ class DenseFeatureExtractor:
         self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
         self.anchor: Anchor = "corner"
         self.anchor_is_fixed = False
-        self._together, self._tf32, self._compiled = together, tf32, compiled
+        self._options: dict[str, Any] = {"together": together, "tf32": tf32, "compiled": compiled}
+        self._tf32, self._compiled = tf32, compiled
         self._run = compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
         if isinstance(backbone, DerivedBackbone):
@@ -110,9 +115,9 @@ class DenseFeatureExtractor:
 
     def _derive(self, backbone: DerivedBackbone) -> None:
         """Each part at its own size; the network frame is that of the finest map. Parts choose no batch size."""
-        options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
         self.parts = tuple(
-            DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
+            DenseFeatureExtractor(part, self.requested_size, self.batch_size, **self._options)
+            for part in backbone.parts
         )
         grids = [(part.grid, part.grid) for part in self.parts]
         frame = self.parts[finest(grids)]
@@ -132,8 +137,7 @@ class DenseFeatureExtractor:
 
     def at_size(self, image_size: int) -> DenseFeatureExtractor:
         """The same model and options at another image size, pixels. Raises `UsageError` as the class does."""
-        options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
-        changed = DenseFeatureExtractor(self.backbone, image_size, self.batch_size, **options)
+        changed = DenseFeatureExtractor(self.backbone, image_size, self.batch_size, **self._options)
         return changed.anchored(self.anchor) if self.anchor_is_fixed else changed
 
     def __repr__(self) -> str:

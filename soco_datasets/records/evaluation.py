@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import logging
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,15 +37,13 @@ from .predictions import (
     write_predictions,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .result_files import PlannedRun, check_replaces_own
+from .result_files import check_replaced
 from .scores import curves, score_checked
 from .summary import interval_of, summary_html
 from .validation import predictions_sha256
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
-
-_log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 3
 _READABLE = (1, 2, 3)  # 1 had none of the optional fields, 2 had no predictions_sha256
@@ -304,7 +301,7 @@ def write_evaluation(
     stem = name or _stem(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
-    _check_replaces_own(record, result, overwrite)
+    check_replaced(record, result, overwrite=overwrite)
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
         write_predictions(new_table, predictions)
         result.write(new_record)
@@ -323,15 +320,9 @@ def write_record(
         SocoError: the folder cannot be written.
     """
     record = local_path(out) / f"{name or _stem(result.model)}.all.json"
-    _check_replaces_own(record, result, overwrite)
+    check_replaced(record, result, overwrite=overwrite)
     result.write(record)
     return record
-
-
-def _check_replaces_own(record: Path, result: EvaluationResult, overwrite: bool) -> None:
-    replaced = check_replaces_own(record, EvaluationResult, PlannedRun.of_record(result), overwrite=overwrite)
-    if replaced and not overwrite:
-        _log.warning("%s: the result of the same run is replaced", record)
 
 
 def _stem(model: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from ..utils.paths import local_path
 from .base import Record
 
 _SHOWN = 60
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *,
     if differ:
         raise UsageError(f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {fix}")
     return True
+
+
+def check_replaced(path: Path, record: Record, *, overwrite: bool = False) -> None:
+    """Before a record is written: `check_replaces_own`, which logs where the result of the same run is replaced."""
+    there = check_replaces_own(path, type(record), PlannedRun.of_record(record), overwrite=overwrite)
+    if there and not overwrite:
+        _log.warning("%s: the result of the same run is replaced", path)
 
 
 def _plain(text: object) -> str:

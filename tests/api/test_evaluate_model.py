@@ -105,7 +105,10 @@ def test_the_lower_functions_fit_together(net: nn.Module) -> None:
     evaluation = evaluate_backbone(extractor, small, "soc")
     assert evaluation.result.protocol.features.image_size == SIZE
     assert evaluate_backbone(backbone, small, "SOC").result.protocol.features.image_size == 800
-    for shown in (backbone, extractor, folder, small, evaluation, evaluation.result):
+    with pytest.raises(UsageError, match=r"call load_backbone\(\.\.\.\) first"):
+        DenseFeatureExtractor("dense_sift")
+    parts = (folder.taxonomy, folder.images)
+    for shown in (backbone, extractor, folder, small, *parts, evaluation, evaluation.result):
         assert "\n" not in repr(shown)
         assert len(repr(shown)) < 250
     assert "<table>" in evaluation._repr_html_()
