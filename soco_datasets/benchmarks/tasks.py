@@ -55,15 +55,25 @@ def get_tasks(
     wanted = [part for one in listed for part in (one.split(",") if isinstance(one, str) else [one])]
     if not wanted:
         raise UsageError(f"No task given. Known: {', '.join(known)}.")
-    return tuple(dict.fromkeys(one if isinstance(one, Task) else _named(one.strip(), known) for one in wanted))
+    found = (one if isinstance(one, Task) else known[task_name(one, known.values())] for one in wanted)
+    return tuple(dict.fromkeys(found))
 
 
-def _named(name: str, known: Mapping[str, Task]) -> Task:
-    """The task of a name or title; raises `UsageError` for an unknown one."""
-    if name in known:
-        return known[name]
-    folded = name.casefold()
-    found = [task for task in known.values() if folded in (task.name.casefold(), task.title.casefold())]
-    if not found:
-        raise unknown_name("task", name, known)
-    return found[0]
+def task_name(text: str, tasks: Iterable[Task]) -> str:
+    """The name of the task that is called so, by its name or by its title in tables, whatever the case.
+
+    Raises:
+        UsageError: none of the tasks is (the closest are named).
+
+    >>> task_name("Cross-SOC", TASKS.values())
+    'cross_soc'
+    """
+    by_name = {task.name: task.name for task in tasks}
+    titles: dict[str, str] = {}
+    for task in tasks:
+        titles.setdefault(task.title.casefold(), task.name)
+    wanted = text.strip().casefold()
+    found = by_name.get(text) or by_name.get(wanted) or titles.get(wanted)
+    if found is None:
+        raise unknown_name("task", text, by_name)
+    return found

@@ -12,7 +12,7 @@ from ..utils.progress import duration, progress_bar, progress_mode
 
 
 @contextmanager
-def run_progress(setting: str, total: int, done: int, interval: float) -> Iterator[Callable[[], None]]:
+def run_progress(setting: str, total: int, done: int, interval: float) -> Iterator[Callable[[], object]]:
     """Show progress on standard error; yields what to call after each question.
 
     Args:
@@ -24,7 +24,7 @@ def run_progress(setting: str, total: int, done: int, interval: float) -> Iterat
     mode = progress_mode()
     if mode == "bar":
         with progress_bar(setting, total, "q", done=done) as advance:
-            yield lambda: advance(1) and None
+            yield lambda: advance(1)
         return
     if mode == "none":
         interval = 0

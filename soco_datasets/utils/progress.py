@@ -1,6 +1,7 @@
 """Progress on stderr: a bar on a terminal, elsewhere (logs of SLURM, nohup) a plain line at intervals.
 
-`SOCO_PROGRESS` decides where neither fits: `bar`, `lines` or `none`. `quiet` hides all of it for a while.
+`SOCO_PROGRESS` decides where neither fits: `bar`, `lines` or `none`. `quiet` hides all of it for a while, the option
+`--quiet` during a command.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from ..errors import UsageError
+from .terminal import Verbosity, verbosity
 from .text import clean
 
 _T = TypeVar("_T")
@@ -81,7 +83,7 @@ def quiet(on: bool = True) -> Iterator[None]:
 
 def progress_mode() -> str:
     """ "bar", "lines" or "none". Raises `UsageError` for another value of `SOCO_PROGRESS`."""
-    if _quiet:
+    if _quiet or verbosity() is Verbosity.QUIET:
         return "none"
     asked = os.environ.get("SOCO_PROGRESS", "")
     if asked in ("1", *_MODES):
@@ -113,7 +115,7 @@ class _Lines:
     """A line when a tenth of the work is done, and after a minute without one; never two within `interval`."""
 
     def __init__(self, what: str, total: int | None, unit: str, done: int, interval: float) -> None:
-        self._what, self._total, self._unit = clean(what), total, unit
+        self._what, self._total, self._unit = clean(what), total, unit if unit in ("it", "q") else f"{unit}s"
         self._before, self._new = done, 0
         self._least, self._most = interval, max(interval, _LATE)
         self._began = self._last = time.monotonic()

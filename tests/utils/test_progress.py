@@ -38,9 +38,9 @@ def test_long_work_prints_a_line_for_each_tenth(capsys, clock):
     list(progress(range(1000), "Matching", total=1000, unit="image"))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
-    assert lines[0].startswith("Matching: 100 of 1,000 image, ")
+    assert lines[0].startswith("Matching: 100 of 1,000 images, ")
     assert "left" in lines[0]
-    assert lines[-1].startswith("Matching: 1,000 of 1,000 image, ")
+    assert lines[-1].startswith("Matching: 1,000 of 1,000 images, ")
     assert "left" not in lines[-1]
 
 
