@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .api.result import Result as Result
     from .api.trainer_callback import SocoCallback as SocoCallback
     from .benchmarks.build import build_dataset as build_dataset
-    from .benchmarks.resolve import open_dataset as open_dataset
+    from .benchmarks.resolve import dataset_folder as dataset_folder
     from .benchmarks.resolve import resolve_data as resolve_data
     from .config import (
         CachePolicy as CachePolicy,
@@ -73,7 +73,7 @@ _PUBLIC = {
     "build_dataset": "benchmarks.build",
     "DatasetFolder": "data.folder",
     "open_folder": "data.folder",
-    "open_dataset": "benchmarks.resolve",
+    "dataset_folder": "benchmarks.resolve",
     "resolve_data": "benchmarks.resolve",
     "load_dataset": "loading.load",
     "load_metric": "loading.load",

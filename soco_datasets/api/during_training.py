@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..benchmarks.base import benchmark_of
-from ..benchmarks.resolve import open_dataset
+from ..benchmarks.resolve import dataset_folder
 from ..benchmarks.tasks import get_tasks
 from ..config import ScoringConfig
 from ..correspondence.evaluate import evaluate_backbone
@@ -65,7 +65,7 @@ class TrainingEvaluator:
     ) -> None:
         if every is not None and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
             raise UsageError(f"every must be a number of steps, 1 or more, or None; got {every!r}.")
-        folder = open_dataset(data)
+        folder = dataset_folder(data)
         self.tasks = get_tasks(tasks, benchmark_of(folder))
         self.data: DatasetFolder = folder
         if not isinstance(folder, FolderSubset):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, overload
 
 from ..benchmarks.base import SOCO, Task, benchmark_of
-from ..benchmarks.resolve import data_names, open_dataset
+from ..benchmarks.resolve import data_names, dataset_folder
 from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..correspondence.engines import Extractor
@@ -128,7 +128,7 @@ def subset(
     Raises:
         UsageError: no limit, or tasks without pairs.
     """
-    folder = open_dataset(data)
+    folder = dataset_folder(data)
     configs = None if tasks is None else [task.config for task in get_tasks(tasks, benchmark_of(folder))]
     return FolderSubset(folder, configs, pairs=pairs, images=images, seed=seed)
 
@@ -225,9 +225,9 @@ def _opened(data: Any) -> tuple[list[DatasetFolder], bool]:
     if isinstance(data, list | tuple):
         if not data:
             raise UsageError("The list of data is empty.")
-        return [open_dataset(one) for one in data], False
+        return [dataset_folder(one) for one in data], False
     names = data_names(data) if isinstance(data, str) else []
-    return ([open_dataset(name) for name in names], False) if len(names) > 1 else ([open_dataset(data)], True)
+    return ([dataset_folder(name) for name in names], False) if len(names) > 1 else ([dataset_folder(data)], True)
 
 
 def _features(image_size: int | None, features: FeatureConfig | None) -> FeatureConfig | None:

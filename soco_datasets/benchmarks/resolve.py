@@ -110,7 +110,7 @@ def resolve_data(
     return _build_cached(MINI if mini else HUB_RELEASE, target, options, option)
 
 
-def open_dataset(data: DatasetFolder | str | os.PathLike[str] | None = None) -> DatasetFolder:
+def dataset_folder(data: DatasetFolder | str | os.PathLike[str] | None = None) -> DatasetFolder:
     """The opened dataset folder that `data` names: a folder, a benchmark, "mini", a Hub id, or an opened folder itself.
 
     Raises:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from .. import config
 from ..benchmarks.base import SOCO, Task, benchmark_of
-from ..benchmarks.resolve import open_dataset
+from ..benchmarks.resolve import dataset_folder
 from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
@@ -124,7 +124,7 @@ def evaluate_backbone(
         extractor: gives the dense features; knows its image size and batch size. With a
             `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers. Any other
             model (name, folder, backbone, module, function: see `given_model.opened_extractor`) is used at 800 pixels.
-        folder: a built dataset folder, its path, or a name, see `resolve.open_dataset`.
+        folder: a built dataset folder, its path, or a name, see `resolve.dataset_folder`.
         tasks: names such as "soc" or "soc,cross_soc", or tasks, see `tasks.get_tasks`.
         scoring: how predictions are made and scored.
         run: where and how the work is done.
@@ -148,7 +148,7 @@ def evaluate_backbone(
         UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
             suffice even without feature maps; all pairs of a subset; something that is no model, folder or task.
     """
-    folder = open_dataset(folder)
+    folder = dataset_folder(folder)
     tasks = get_tasks(tasks, benchmark_of(folder))
     if split == "all" and isinstance(folder, FolderSubset):
         raise UsageError("A subset has no split all: it is drawn from the test pairs. Give its folder instead.")

@@ -191,7 +191,7 @@ _opened_lock = threading.Lock()
 def open_folder(path: str | os.PathLike[str]) -> DatasetFolder:
     """The `DatasetFolder` at `path`, kept per process until its manifest changes. Raises as `DatasetFolder` does.
 
-    A folder that is open already is returned as it is. Names ("mini", a benchmark, a Hub id) are for `open_dataset`.
+    A folder that is open already is returned as it is. Names ("mini", a benchmark, a Hub id) are for `dataset_folder`.
     """
     if isinstance(path, DatasetFolder):
         return path

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..benchmarks.base import SOCO, find_benchmark
-from ..benchmarks.resolve import MINI, find_data, open_dataset
+from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
 from ..records.compare import read_side
@@ -130,7 +130,7 @@ def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None
     """
     wanted = result.dataset["content_hash"]
     if data is not None:
-        folder = open_dataset(data)
+        folder = dataset_folder(data)
         if folder.content_hash != wanted:
             raise UsageError(
                 f"{folder.path} is not the dataset of these results: its content hash is "

@@ -99,7 +99,7 @@ def test_the_lower_functions_fit_together(net: nn.Module) -> None:
     backbone = load_backbone(net)
     small = subset(folder, "soc", pairs=2)
     extractor = DenseFeatureExtractor(backbone, SIZE)
-    assert soco_datasets.open_dataset(str(built_mini())) is folder
+    assert soco_datasets.dataset_folder(str(built_mini())) is folder
     assert soco_datasets.open_folder(small) is small
     assert len(soco_datasets.load_dataset("soc", split="test", data_dir=folder)) == 192
     evaluation = evaluate_backbone(extractor, small, "soc")
