@@ -49,6 +49,19 @@ def evaluate(
 @overload
 def evaluate(
     model: GivenModel,
+    data: list[GivenData] | tuple[GivenData, ...],
+    tasks: GivenTasks = None,
+    *,
+    image_size: int | None = None,
+    features: FeatureConfig | None = None,
+    scoring: ScoringConfig | None = None,
+    run: RunConfig | None = None,
+) -> list[Result]: ...
+
+
+@overload
+def evaluate(
+    model: GivenModel,
     data: GivenData = None,
     tasks: GivenTasks = None,
     *,
