@@ -40,7 +40,7 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     )
     backbone = load_backbone(model, device="auto")
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
-    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
+    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
     print_summary(evaluation.result)
     print(f"\nrecord       {record}\npredictions  {predictions}")
     for task in ("soc", "cross_soc"):

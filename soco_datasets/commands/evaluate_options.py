@@ -187,14 +187,19 @@ def result_names(
 
 
 def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
-    """Write the record and the predictions, where they were kept; which files these are, as text."""
+    """Write the record and the predictions, where they were kept; which files these are, as text.
+
+    `result_names` has checked what is replaced.
+    """
     from ..records.evaluation import write_evaluation, write_record
 
     if evaluation.predictions is None:
-        record = write_record(out, evaluation.result, names.stem)
+        record = write_record(out, evaluation.result, names.stem, overwrite=True)
         kept = "none of all pairs: soco score, compare, submit need them"
     else:
-        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, names.stem)
+        record, predictions = write_evaluation(
+            out, evaluation.predictions, evaluation.result, names.stem, overwrite=True
+        )
         kept = str(predictions)
     replaced = "\nreplaced     those of an earlier run" if names.replaced else ""
     following = f"\nnext         soco report {shlex.quote(str(record))}"

@@ -53,6 +53,9 @@ class ImageStore:
     def __reduce__(self) -> tuple[Callable[[], ImageStore], tuple[()]]:
         return self._reopen, ()
 
+    def __repr__(self) -> str:
+        return f"<ImageStore: {len(self):,} images>"
+
     def __len__(self) -> int:
         return len(self._rows)
 
