@@ -2,8 +2,8 @@
 
     python tools/make_tiny_dinov2.py [FOLDER]
 
-The same bytes each time: weights are drawn by NumPy from one seed, and the JSON files are written here. Its features say
-little about an image, so no number of it means anything; it runs through every code path that a real DINOv2 does.
+The same bytes each time: weights are drawn by NumPy from one seed, and the JSON files are written here. Its features
+say little about an image, so no number of it means anything; it runs through the code paths of a real DINOv2.
 """
 
 from __future__ import annotations

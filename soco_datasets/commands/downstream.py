@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +71,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="keep finished records, continue what was begun")
     parser.add_argument("--dry-run", action="store_true", help="say what would be read, forwarded and stored")
     parser.add_argument("--unchecked", action="store_true", help="without the check of the data")
+    parser.add_argument("--precision", default="float32", help="of training heads on a GPU: float32 or bfloat16")
+    parser.add_argument("--jobs", type=int, default=1, help="data sets side by side, each in a process (default 1)")
     add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("downstream"), help="folder for records")
     parser.set_defaults(run=_run)
@@ -120,23 +121,29 @@ def _synth(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from ..downstream.downstream_run import DownstreamRun
+    from ..downstream.side_by_side import downstream_units, report_of, run_units
     from ..downstream.task_registry import select_tasks
 
     tasks = select_tasks(arguments.tasks)
     options = _options(arguments)
     data = _places(arguments.data, [task.data for task in tasks])
     spec, how = extractor_spec(arguments), engine_config(arguments)
-    with contextlib.ExitStack() as stack:
-        cluster = None
-        if how.engine != "local" and not arguments.dry_run:
-            cluster = (stack.enter_context(open_mapper(how)), spec)
-        run = DownstreamRun(spec.load(), tasks, data, options, cluster)
-        for name in run.skipped:
-            print(f"left out, since no data is given: {name}", file=sys.stderr)
-        if arguments.dry_run:
-            _print_plan(run)
-            return
+    run = DownstreamRun(spec.load(), tasks, data, options)
+    for name in run.skipped:
+        print(f"left out, since no data is given: {name}", file=sys.stderr)
+    for warning in run.warnings:
+        print(warning, file=sys.stderr)
+    if arguments.dry_run:
+        _print_plan(run)
+    elif arguments.jobs > 1:
+        with open_mapper(how, jobs=arguments.jobs, device=arguments.device) as mapper:
+            units = downstream_units(spec, tasks, data, options)
+            _print_report(report_of([found for _, found in run_units(units, mapper)]))
+    elif how.engine == "local":
         _print_report(run.run())
+    else:
+        with open_mapper(how, device=arguments.device) as mapper:
+            _print_report(run.run((mapper, spec)))
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -155,6 +162,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         split_names=_split_names(arguments.split_names),
         pairs=arguments.pairs,
         checked=not arguments.unchecked,
+        precision=arguments.precision,
     )
 
 

@@ -43,12 +43,15 @@ def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
 
 
 @contextlib.contextmanager
-def open_mapper(run: RunConfig) -> Iterator[Mapper]:
-    """What applies functions to chunks, in this process or on the cluster."""
+def open_mapper(run: RunConfig, *, jobs: int = 1, device: str = "cpu") -> Iterator[Mapper]:
+    """What applies functions to chunks: this process, `jobs` processes here, or the workers of the cluster."""
     if run.engine == "local":
-        yield map
+        from ..utils.chunks import process_mapper
+
+        with process_mapper(jobs) as mapper:
+            yield mapper
         return
     from ..distributed.mapper import ray_mapper
 
-    with ray_mapper(address=run.address, workers=run.cluster_workers) as mapper:
+    with ray_mapper(address=run.address, workers=run.cluster_workers, device=device) as mapper:
         yield mapper

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .common import Commands, command
+from .engine_options import add_engine_options, engine_config, open_mapper
 
 if TYPE_CHECKING:
     from ..downstream.study import StudyModel, StudyResult
@@ -31,6 +32,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (default 10000)")
     parser.add_argument("--image-size", type=int, default=800, help="of the correspondence tasks (default 800)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda")
+    parser.add_argument("--precision", default="float32", help="of training heads on a GPU: float32 or bfloat16")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each in a process (default 1)")
+    add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("study"), help="folder")
     parser.set_defaults(run=run)
 
@@ -87,12 +91,12 @@ def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
         else:
             benchmarks[name] = resolve_data(place)
 
-    def load(model: str) -> Any:
-        return ExtractorSpec(model, arguments.image_size, options={"device": arguments.device}).load()
-
     protocols = protocols_of(arguments.protocol, synthetic=SYNTH in arguments.data)
-    downstream = RunOptions(arguments.out, protocols, arguments.seed, arguments.subset)
-    result = run_study(models, StudyOptions(arguments.out, benchmarks, data, tasks, downstream, load), print)
+    downstream = RunOptions(arguments.out, protocols, arguments.seed, arguments.subset, precision=arguments.precision)
+    spec = ExtractorSpec("", arguments.image_size, options={"device": arguments.device})
+    options = StudyOptions(benchmarks, data, tasks, downstream, spec)
+    with open_mapper(engine_config(arguments), jobs=arguments.jobs, device=arguments.device) as mapper:
+        result = run_study(models, options, print, mapper)
     return _write(arguments.out, models, result)
 
 

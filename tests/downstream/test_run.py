@@ -101,9 +101,9 @@ def test_shards_give_the_digits_of_one_process(
     spec, names = ExtractorSpec(plugin("pooled")), "imagenet_knn,tapvid_davis"
     data = {"imagenet": synthetic("imagenet"), "davis": synthetic("davis")}
     reports = [
-        DownstreamRun(
-            spec.load(), select_tasks(names), data, RunOptions(tmp_path / str(place), {"": "tiny"}), cluster
-        ).run()
+        DownstreamRun(spec.load(), select_tasks(names), data, RunOptions(tmp_path / str(place), {"": "tiny"})).run(
+            cluster
+        )
         for place, cluster in enumerate((None, (mapper, spec)))
     ]
     for name, record in reports[0].records.items():

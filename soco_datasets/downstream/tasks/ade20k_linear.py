@@ -125,6 +125,7 @@ class _SegmentationJob(TaskJob):
                 choices["rate"] * step_decay(step // -(-count // choices["batch"]), (choices["drop_after"],))
             ),
             epochs=choices["epochs"],
+            mixed=True,
             validate=validate,
         )
         trained = fit_head(fit, run, choices, keep_best="miou" if choices["epoch"] == "best" else None)

@@ -125,6 +125,7 @@ class _PoseJob(TaskJob):
             optimizer=OptimizerConfig("sgd", choices["momentum"]),
             rate=lambda step: half_cosine(step, total, choices["rate"], choices["last_rate"]),
             epochs=choices["epochs"],
+            mixed=True,
         )
         trained = fit_head(fit, run, choices)
         with torch.no_grad():
