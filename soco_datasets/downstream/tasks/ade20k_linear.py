@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 _SIDE, _RASTER = 448, 100
+_SHOWN = 320  # pixels of a sample's picture for the report
 _VIEW = InputTransform((Resize(_SIDE, _SIDE, "bilinear"), PadToMultiple()))
 _MIRRORED = InputTransform((Resize(_SIDE, _SIDE, "bilinear"), Mirror(), PadToMultiple()))
 _RECIPE = {"epochs": 30, "batch": 64, "rate": 0.01, "drop_after": 20, "momentum": 0.9, "decay": 1e-4, "seed": 400}
@@ -209,7 +210,10 @@ class _SegmentationJob(TaskJob):
                 labels = predicted_labels(logits, self._choices["rule"])[0]
                 full += confusion_table(truth, labels, CLASSES)
                 if image < run.samples:
-                    samples |= {f"{stem}/true": truth, f"{stem}/predicted": labels.astype(np.uint8)}
+                    picture = self._wanted[0].images.load(image)
+                    picture.thumbnail((_SHOWN, _SHOWN))
+                    samples |= {f"{stem}/pixels": np.asarray(picture), f"{stem}/true": truth}
+                    samples[f"{stem}/predicted"] = labels.astype(np.uint8)
         value, classes = mean_iou(table, self._choices["rule"])
         images = len(self._stems["val"])
         share, pixels = pixel_accuracy(table)
