@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from helpers.released_imagenet3d import write_released_imagenet3d
 
 from soco_datasets.cli import main
 from soco_datasets.downstream.readers.base import DataOptions
@@ -107,24 +107,7 @@ def test_nyu_in_the_labeled_file_is_the_same(synthetic: Synthetic, tmp_path: Pat
 
 
 def test_the_released_imagenet3d_is_processed(tmp_path: Path) -> None:
-    for kind in ("images/car", "annotations/car", "lists"):
-        (tmp_path / "raw" / kind).mkdir(parents=True)
-    picture = np.zeros((100, 200, 3), np.uint8)
-    picture[38:43, 58:63] = 255
-    Image.fromarray(picture).save(tmp_path / "raw/images/car/a.JPEG", quality=95)
-    good = {
-        "object_status": "status_good",
-        "distance": 8.0,
-        "px": 60,
-        "py": 40,
-        "azimuth": 1.0,
-        "elevation": 0.2,
-        "theta": 0.1,
-    }
-    entries = np.array([good, {**good, "object_status": "status_bad"}, {**good, "distance": 0.0}], dtype=object)
-    np.savez(tmp_path / "raw/annotations/car/a.npz", annotations=entries)
-    (tmp_path / "raw/lists/car_imagenet_train.txt").write_text("a\n")
-    (tmp_path / "raw/lists/car_imagenet_val.txt").write_text("a\n")
+    write_released_imagenet3d(tmp_path / "raw")
     with pytest.raises(SocoError, match="soco downstream prepare imagenet3d"):
         open_data("imagenet3d", tmp_path / "raw")
     counts = prepare_imagenet3d(tmp_path / "raw", tmp_path / "out")
