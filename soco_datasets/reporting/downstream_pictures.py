@@ -20,6 +20,7 @@ from ..metrics.tracking import RASTER
 
 _WIDTH = 220  # pixels of a picture on the page
 _MOST = 4  # samples per task
+_ROW = "display:flex;gap:6px;flex-wrap:wrap"
 _RIGHT, _WRONG = "#00b27a", "#ff6a00"  # seen on photographs in light and dark
 _AXES = ("#e6194b", "#2ecc40", "#1f9bff")  # the object's x, y and z
 _RIGHT_DISTANCE = THRESHOLDS[1]  # meters, of the headline
@@ -46,7 +47,9 @@ def sample_pictures(path: Path, task: str) -> str:
         own = {key.rpartition("/")[2]: value for key, value in samples.items() if key.rpartition("/")[0] == name}
         drawn, more = draw(own)
         text = html.escape(f"{name}: {caption}{more}")
-        figures.append(f'<figure class="samples"><div>{drawn}</div><figcaption>{text}</figcaption></figure>')
+        figures.append(
+            f'<figure style="margin:0 0 1rem"><div style="{_ROW}">{drawn}</div><figcaption>{text}</figcaption></figure>'
+        )
     return "".join(figures)
 
 

@@ -16,7 +16,7 @@ from ..records.base import Record
 from ..utils.files import atomic_write
 from .downstream_pictures import sample_pictures
 from .page import page_style
-from .style import INK, labels, names_on, new_figure, note, series_color, short
+from .style import INK, heading_of, labels, names_on, new_figure, note, series_color, short
 from .svg import inline_svg
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 3  # models for a correlation
 _CLASSES = 30  # in a chart
+_GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:18px;align-items:start"
 _PER_CLASS = {"per_class_iou": "IoU", "per_class_acc_pi6": "accuracy at 30 degrees", "per_class_ap3d": "AP3D"}
 
 
@@ -38,8 +39,9 @@ def downstream_section(records: Sequence[Record], paths: Sequence[Path]) -> str:
         MissingExtraError: matplotlib is not installed.
     """
     table = downstream_table(records)
+    charts = "".join(f'<figure style="margin:0">{chart}</figure>' for chart in _charts(table, records))
     parts = ['<section id="downstream"><h2>Downstream tasks</h2>', _table(table), _notes(table, records)]
-    parts += [f"<figure>{chart}</figure>" for chart in _charts(table, records)]
+    parts.append(f'<div style="{_GRID}">{charts}</div>')
     for record, path in zip(records, paths, strict=True):
         if isinstance(record, DownstreamResult):
             pictures = sample_pictures(path.with_name(f"{path.stem}.samples.npz"), record.task)
@@ -83,20 +85,29 @@ def _table(table: DownstreamTable) -> str:
     for model, row in published_r8().items():
         cells = [f"<td>{row[c.key]:.{c.decimals}f}</td>" if c.key in row else "<td></td>" for c in columns]
         rows.append(f"<tr><th>{html.escape(model)}</th>{''.join(cells)}</tr>")
-    return f"<table><thead><tr><th>model</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    body = f"<thead><tr><th>model</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div style="overflow-x:auto"><table>{body}</table></div>'
 
 
 def _notes(table: DownstreamTable, records: Sequence[Record]) -> str:
+    """What sets numbers apart, what is missing and why, and what is to be said with a task; equal sentences once."""
     titles = {column.key: column.title for column in table.columns}
-    lines = [f"* {model}, {titles[key]}: {mark}" for (model, key), mark in table.marks.items() if mark]
-    lines += [f"{model}, {titles[key]}: no result, {why}" for (model, key), why in table.reasons.items()]
-    lines += [
-        f"{record.model['name']}, {record.task}: {remark}"
-        for record in records
-        if isinstance(record, DownstreamResult)
-        for remark in record.remarks
+    grouped: dict[str, dict[str, list[str]]] = {}
+    for (model, key), mark in table.marks.items():
+        if mark:
+            grouped.setdefault(f"* {mark}", {}).setdefault(model, []).append(titles[key])
+    for (model, key), why in table.reasons.items():
+        grouped.setdefault(f"no result, {why.rstrip('.')}", {}).setdefault(model, []).append(titles[key])
+    lines = [
+        f"{text}: " + "; ".join(f"{model} ({', '.join(names)})" for model, names in models.items())
+        for text, models in grouped.items()
     ]
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in dict.fromkeys(lines))}</ul>" if lines else ""
+    remarks: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        for remark in record.remarks if isinstance(record, DownstreamResult) else ():
+            remarks.setdefault((record.task, remark), []).append(str(record.model["name"]))
+    lines += [f"{task}: {remark} ({', '.join(dict.fromkeys(names))})" for (task, remark), names in remarks.items()]
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def _charts(table: DownstreamTable, records: Sequence[Record]) -> list[str]:
@@ -115,7 +126,7 @@ def _charts(table: DownstreamTable, records: Sequence[Record]) -> list[str]:
                     by_task.setdefault((record.task, title), {})[str(record.model["name"])] = record.details[key]
     for (task, title), models in by_task.items():
         name = f"downstream-classes-{task.replace('_', '-')}"
-        charts.append(inline_svg(_class_chart(models, f"{_title(task)}: {title}"), name, f"{task} by class"))
+        charts.append(inline_svg(_class_chart(models, f"{_title(task)} by class", title), name, f"{task} by class"))
     return charts
 
 
@@ -139,14 +150,15 @@ def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> F
     return figure
 
 
-def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
+def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str, unit: str) -> Figure:
     names = sorted({name for one in models.values() for name, value in one.items() if value is not None})[:_CLASSES]
-    figure, ax = new_figure(0.8 + 0.2 * len(names))
+    figure, ax = new_figure(1.3 + (0.12 + 0.1 * len(models)) * len(names))
     height = 0.8 / len(models)
     for index, values in enumerate(models.values()):
         places = np.arange(len(names)) + (index - (len(models) - 1) / 2) * height
         ax.barh(places, [values.get(name) or 0.0 for name in names], height=0.9 * height, color=series_color(index))
     names_on(ax, "y", range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
-    labels(ax, f"{title} ({', '.join(short(name, 20) for name in models)})")
+    labels(ax, unit)
+    heading_of(figure, title, list(models))
     return figure

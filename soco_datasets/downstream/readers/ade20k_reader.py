@@ -102,6 +102,15 @@ class Ade20kReader(ParquetReader):
             name = self.where(split, stem, 1)
             raise DatasetFolderError(f"The mask {name} cannot be decoded ({error}). Copy it again.") from error
 
+    def class_names(self) -> dict[int, str]:
+        """Label -> name of the release's objectInfo150.txt; empty where that file is not there."""
+        places = (self.root / "objectInfo150.txt", self.root / "ADEChallengeData2016" / "objectInfo150.txt")
+        path = next((one for one in places if one.is_file()), None)
+        if path is None:
+            return {}
+        rows = [line.split("\t") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return {int(row[0]): row[-1].split(",")[0].strip() for row in rows if row[0].strip().isdecimal()}
+
     def inspect(self, sampled: Callable[[Sequence[Any]], Sequence[Any]]) -> Iterable[Finding]:
         for split, pairing in self._pairs.items():
             yield from pairing.findings

@@ -224,7 +224,9 @@ class _SegmentationJob(TaskJob):
         }
         best = training["best"]
         metrics["miou_best_epoch"] = measured_number(best["value"], images, "share")
-        per_class = {str(label): float(iou) for label, iou in enumerate(class_iou(table)) if not np.isnan(iou)}
+        known = self._data.class_names()
+        names = [f"{known[label]} ({label})" if label in known else str(label) for label in range(CLASSES)]
+        per_class = {name: float(iou) for name, iou in zip(names, class_iou(table), strict=True) if not np.isnan(iou)}
         notes = [f"{classes} of 150 classes in the mean; best epoch {best['epoch']} of {self._choices['epochs']}"]
         return Outcome(metrics, {}, training, {"per_class_iou": per_class, "classes": classes}, samples, notes)
 
