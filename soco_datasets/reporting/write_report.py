@@ -17,8 +17,9 @@ from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
 from ..records.registry import read_record, record_type_of
-from ..utils.files import atomic_write, progress
+from ..utils.files import atomic_write
 from ..utils.paths import local_path
+from ..utils.progress import progress
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
