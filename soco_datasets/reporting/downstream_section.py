@@ -104,8 +104,9 @@ def _notes(table: DownstreamTable, records: Sequence[Record]) -> str:
     ]
     remarks: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        for remark in record.remarks if isinstance(record, DownstreamResult) else ():
-            remarks.setdefault((record.task, remark), []).append(str(record.model["name"]))
+        if isinstance(record, DownstreamResult):
+            for remark in record.remarks:
+                remarks.setdefault((record.task, remark), []).append(str(record.model["name"]))
     lines += [f"{task}: {remark} ({', '.join(dict.fromkeys(names))})" for (task, remark), names in remarks.items()]
     return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
