@@ -20,7 +20,8 @@ from ..metrics.tracking import RASTER
 
 _WIDTH = 220  # pixels of a picture on the page
 _MOST = 4  # samples per task
-_ROW = "display:flex;gap:6px;flex-wrap:wrap"
+_FIGURE, _ROW = "margin:0;width:min-content;max-width:100%", "display:flex;gap:6px;overflow-x:auto"
+_ALL = "display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start"
 _RIGHT, _WRONG = "#00b27a", "#ff6a00"  # seen on photographs in light and dark
 _AXES = ("#e6194b", "#2ecc40", "#1f9bff")  # the object's x, y and z
 _RIGHT_DISTANCE = THRESHOLDS[1]  # meters, of the headline
@@ -48,9 +49,9 @@ def sample_pictures(path: Path, task: str) -> str:
         drawn, more = draw(own)
         text = html.escape(f"{name}: {caption}{more}")
         figures.append(
-            f'<figure style="margin:0 0 1rem"><div style="{_ROW}">{drawn}</div><figcaption>{text}</figcaption></figure>'
+            f'<figure style="{_FIGURE}"><div style="{_ROW}">{drawn}</div><figcaption>{text}</figcaption></figure>'
         )
-    return "".join(figures)
+    return f'<div style="{_ALL}">{"".join(figures)}</div>' if figures else ""
 
 
 def _labels(own: Sample) -> tuple[str, str]:

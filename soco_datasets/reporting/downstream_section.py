@@ -47,7 +47,7 @@ def downstream_section(records: Sequence[Record], paths: Sequence[Path]) -> str:
             pictures = sample_pictures(path.with_name(f"{path.stem}.samples.npz"), record.task)
             if pictures:
                 title = html.escape(f"{record.model['name']}, {record.task}{record.marks()}")
-                parts.append(f"<h3>{title}</h3><div>{pictures}</div>")
+                parts.append(f"<h3>{title}</h3>{pictures}")
     return "".join([*parts, "</section>"])
 
 
