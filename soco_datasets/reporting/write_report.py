@@ -150,8 +150,9 @@ def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFol
         folder = open_folder(resolve_data(data))
         if folder.content_hash != wanted:
             raise UsageError(
-                f"{folder.path} is not the dataset of these results: its content hash is {folder.content_hash}, theirs "
-                f"is {wanted} ({result.dataset['id']}). Give the folder they were evaluated on, or leave --data out."
+                f"{folder.path} is not the dataset of these results: its content hash is "
+                f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
+                "folder they were evaluated on, or leave --data out."
             )
         return folder
     for place in (None, MINI, *benchmark_places(result)):

@@ -1,6 +1,7 @@
 """Progress on stderr: a bar on a terminal, elsewhere (logs of SLURM, nohup) a plain line at intervals.
 
-`SOCO_PROGRESS` decides where neither fits: `bar`, `lines` or `none`. `quiet` hides all of it for a while.
+`SOCO_PROGRESS` decides where neither fits: `bar`, `lines` or `none`. `quiet` hides all of it for a while, the option
+`--quiet` during a command.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from ..errors import UsageError
+from .terminal import Verbosity, verbosity
 from .text import clean
 
 _T = TypeVar("_T")
@@ -81,7 +83,7 @@ def quiet(on: bool = True) -> Iterator[None]:
 
 def progress_mode() -> str:
     """ "bar", "lines" or "none". Raises `UsageError` for another value of `SOCO_PROGRESS`."""
-    if _quiet:
+    if _quiet or verbosity() is Verbosity.QUIET:
         return "none"
     asked = os.environ.get("SOCO_PROGRESS", "")
     if asked in ("1", *_MODES):
