@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from ..errors import UsageError
 from . import DOWNSTREAM
-from .engine_options import TrainingOptions, open_mapper
+from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
 from .options import command, group
 
@@ -136,7 +136,9 @@ class RecordOptions:
     dry_run: Annotated[bool, Option(help="report what would be read, forwarded and stored")] = False
 
 
-def run_tasks(model: BackboneOptions, what: TaskOptions, output: RecordOptions, engine: TrainingOptions) -> None:
+def run_tasks(
+    model: BackboneOptions, what: TaskOptions, output: RecordOptions, engine: DownstreamEngineOptions
+) -> None:
     """Run tasks."""
     from ..downstream.downstream_run import DownstreamRun
     from ..downstream.side_by_side import downstream_units, report_of, run_units

@@ -42,7 +42,7 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions(EngineOptions):
+class DownstreamEngineOptions(EngineOptions):
     """Where and how downstream tasks are computed."""
 
     jobs: Annotated[int, Option(help="data sets side by side, each in a process; with ray, on a worker")] = 1

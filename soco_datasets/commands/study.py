@@ -12,7 +12,7 @@ from typer import Option
 from ..errors import UsageError
 from . import DOWNSTREAM
 from .common import names
-from .engine_options import TrainingOptions, open_mapper
+from .engine_options import DownstreamEngineOptions, open_mapper
 from .options import command
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ColumnOptions:
 def run(
     runs: ModelRuns,
     columns: ColumnOptions,
-    engine: TrainingOptions,
+    engine: DownstreamEngineOptions,
     out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("study"),
 ) -> None:
     """Run the models and correlate."""
@@ -92,7 +92,7 @@ def run(
         print(f"wrote  {one}")
 
 
-def _run_models(listed: str, runs: ModelRuns, engine: TrainingOptions, out: Path) -> tuple[Path, list[str]]:
+def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, out: Path) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
     from ..downstream.downstream_run import RunOptions
