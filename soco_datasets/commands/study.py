@@ -123,10 +123,10 @@ def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, o
     spec = ExtractorSpec("", runs.image_size, options={"device": runs.device})
     with open_mapper(engine.config(), jobs=engine.jobs, device=runs.device) as mapper:
         result = run_study(models, StudyOptions(benchmarks, data, tasks, downstream, spec), print, mapper)
-    return _write(out, models, result)
+    return _write(out, models, result, list(benchmarks.values()))
 
 
-def _write(out: Path, models: list[StudyModel], result: StudyResult) -> tuple[Path, list[str]]:
+def _write(out: Path, models: list[StudyModel], result: StudyResult, folders: list[Path]) -> tuple[Path, list[str]]:
     from ..downstream.table import downstream_table, format_table, table_csv
     from ..reporting.write_report import write_report
     from ..utils.files import atomic_write
@@ -137,7 +137,7 @@ def _write(out: Path, models: list[StudyModel], result: StudyResult) -> tuple[Pa
     atomic_write(out / "r8.csv", table_csv(table))
     atomic_write(out / "r8.txt", format_table(table))
     print(format_table(table), end="")
-    page = write_report(result.paths, out / "report")[0]
+    page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None)[0]
     print(f"wrote  {out / 'r8.csv'}\nwrote  {page}")
     for one in models:
         if one.doubt:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ torch = pytest.importorskip("torch")
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed (extra `ray`)", allow_module_level=True)
 
+from helpers.shared_builds import built_mini
+
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
 from soco_datasets.downstream import extraction_shards as shards
 from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
-from soco_datasets.downstream.side_by_side import downstream_units, run_units
+from soco_datasets.downstream.side_by_side import RunUnit, downstream_units, run_unit, run_units
 from soco_datasets.downstream.synthetic_data import synthesize
 from soco_datasets.downstream.task_registry import select_tasks
 from soco_datasets.downstream.tasks import imagenet_knn
@@ -26,7 +30,7 @@ from soco_datasets.features.spec import ExtractorSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 NAMES = "imagenet_knn,tapvid_davis,ade20k_linear,imagenet3d_pose"
-SPEC = ExtractorSpec("tiny_dinov2", options={"device": "cpu"})
+SPEC = ExtractorSpec("tiny_dinov2", 112, options={"device": "cpu"})
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,13 @@ def test_extraction_and_search_by_two_workers(
 def test_data_sets_side_by_side_by_two_workers(alone: Path, data: dict[str, Path], tmp_path: Path) -> None:
     units = downstream_units(SPEC, select_tasks(NAMES), data, options(tmp_path))
     assert [unit.what for unit in pickle.loads(pickle.dumps(units))] == ["imagenet", "ade20k", "davis", "imagenet3d"]
+    units.append(RunUnit(SPEC, "soco", str(built_mini()), (), options(tmp_path / "study")))
     with ray_mapper(workers=2) as mapper:
         reports = [report for _, report in run_units(units, mapper)]
-    assert [(report.model, report.error) for report in reports] == [("tiny_dinov2", "")] * 4
+    assert [(report.model, report.error) for report in reports] == [("tiny_dinov2", "")] * 5
+    here = run_unit(replace(units[-1], options=options(tmp_path / "here")))
+    ours, theirs = (json.loads(report.paths[0].read_text()) for report in (reports[-1], here))
+    assert {**ours, "created": ""} == {**theirs, "created": ""}
+    shutil.rmtree(tmp_path / "study")
+    shutil.rmtree(tmp_path / "here")
     assert_same(tmp_path, alone)
