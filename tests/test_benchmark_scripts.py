@@ -31,7 +31,11 @@ PRINTED = {
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
     "bench_iou3d": (r"plain loop / ours \d+x", r"growth exponent from", r"the same volumes"),
     "bench_knn": (r"scikit-learn / ours [\d.]+x", r"growth exponent in the bank -?[\d.]+"),
-    "bench_downstream": (r"all +[\d.]+ s, peak", r"MB on the patch grid, [\d,]+ MB features first"),
+    "bench_downstream": (
+        r"all +[\d.]+ s .*forwards|all +[\d.]+ s",
+        r"tapvid_davis +[\d.]+ s +[\d.]+ %",
+        r"MB on the patch grid, [\d,]+ MB features first",
+    ),
     "bench_spair": (
         r"images, pairs +72, 90",
         r"build +[\d.]+ s .* [\d.]+x decoding each once",

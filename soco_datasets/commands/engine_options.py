@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..features.spec import ExtractorSpec
     from ..utils.chunks import Mapper
 
+_PRECISION = "of training heads on a GPU: float32 or bfloat16"
 _ENGINE = "local (this process) or ray (the workers of a cluster)"
 
 
@@ -40,6 +41,14 @@ class EngineOptions:
         return RunConfig(engine=self.engine, address=self.address, cluster_workers=self.ray_workers, **options)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownstreamEngineOptions(EngineOptions):
+    """Where and how downstream tasks are computed."""
+
+    jobs: Annotated[int, Option(help="data sets side by side, each in a process; with ray, on a worker")] = 1
+    precision: Annotated[str, Option(metavar="NAME", help=_PRECISION)] = "float32"
+
+
 @contextlib.contextmanager
 def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
     """The model of a spec, loaded, in this process or on the cluster."""
@@ -53,12 +62,15 @@ def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
 
 
 @contextlib.contextmanager
-def open_mapper(run: RunConfig) -> Iterator[Mapper]:
-    """What applies functions to chunks, in this process or on the cluster."""
+def open_mapper(run: RunConfig, *, jobs: int = 1, device: str = "cpu") -> Iterator[Mapper]:
+    """What applies functions to chunks: this process, `jobs` processes here, or the workers of the cluster."""
     if run.engine == "local":
-        yield map
+        from ..utils.chunks import process_mapper
+
+        with process_mapper(jobs) as mapper:
+            yield mapper
         return
     from ..distributed.mapper import ray_mapper
 
-    with ray_mapper(address=run.address, workers=run.cluster_workers) as mapper:
+    with ray_mapper(address=run.address, workers=run.cluster_workers, device=device) as mapper:
         yield mapper

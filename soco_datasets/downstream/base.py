@@ -91,6 +91,8 @@ class TaskRun:
         workers: decoding threads.
         samples: how many sample predictions to keep for the report.
         mapper: applies functions to shards on a cluster; None = in this process.
+        precision: of training heads, see `precision.PRECISIONS`.
+        seconds: "train" is added to.
     """
 
     extractor: DenseFeatureExtractor
@@ -103,6 +105,8 @@ class TaskRun:
     workers: int | None = None
     samples: int = 4
     mapper: Mapper | None = None
+    precision: str = "float32"
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ class Fit:
         rate: learning rate of a step.
         epochs: number of epochs.
         validate: (epoch, weights) -> JSON values; None = no validation between epochs.
+        mixed: whether the loss may be computed in the run's precision; otherwise it is float32.
     """
 
     start: Parameters
@@ -40,6 +42,7 @@ class Fit:
     rate: Callable[[int], float]
     epochs: int
     validate: Callable[[int, Parameters], dict[str, Any]] | None = None
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def fit_head(
         label: of the head's file.
 
     Returns:
-        Weights and {"epochs", "steps", "losses" (per epoch), "skipped_steps", "last", "best", "head"}.
+        Weights and {"epochs", "steps", "losses" (per epoch), "skipped_steps", "precision", "last", "best", "head"}.
 
     Raises:
         SocoError: no step had a finite loss.
@@ -86,8 +89,11 @@ def fit_head(
 
     checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY)
     history = _history_of(checkpoint)
-    recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device)
+    precision = run.precision if fit.mixed else "float32"
+    recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device, precision)
+    started = time.perf_counter()
     result = train(fit.start, fit.loss, recipe, checkpoints=checkpoint, after_epoch=after)
+    run.seconds["train"] = run.seconds.get("train", 0.0) + time.perf_counter() - started
     run.counts["steps"] = run.counts.get("steps", 0) + len(result.losses)
     name = keep_best or next((key for one in result.epochs for key in one), None)
     values = [
@@ -108,6 +114,7 @@ def fit_head(
         "steps": len(result.losses),
         "losses": result.epoch_losses(max(1, steps)),
         "skipped_steps": result.skipped,
+        "precision": precision,
         "last": result.epochs[-1] if result.epochs else {},
         "best": best,
         "head": {"file": head.name, "sha256": sha256_file(head), "numbers": sum(map(torch.numel, parameters.values()))},

@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 AUTO = "auto"  # statistics: those of the recipe
+PACKAGED = {  # models with random weights that come with the package, for tests and documentation
+    "tiny_dinov2": Path(__file__).with_name("packaged") / "tiny_dinov2",
+}
 
 
 class LoadOptions(TypedDict, total=False):
@@ -73,7 +76,7 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
     """Load a frozen backbone. Safetensors only; no code of a checkpoint is ever run.
 
     Args:
-        model: a name of `BACKBONES`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
+        model: a name of `BACKBONES` or `PACKAGED`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
             model.safetensors. A listed name wins over a folder of that name; write "./name" or a `Path` for the folder.
             Only a name without weights on the Hub (iBOT, V-JEPA 2.1) is the folder of that name where there is one.
             Or a plug-in: "module:function", "file.py:function" or the callable itself, see `plugin.load_plugin`.
@@ -191,7 +194,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if isinstance(model, Path):
         return model.resolve().name, "", model
     spec = listed(model)
-    folder = Path(model).expanduser()
+    folder = PACKAGED.get(model) or Path(model).expanduser()
     if spec is not None:
         own = (
             spec.availability in ("conversion", "plug-in") and folder.is_dir()
@@ -205,7 +208,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
     refuse_method(model)
-    error = unknown_name("model", model, (spec.name for spec in BACKBONES), lister="soco models")
+    error = unknown_name("model", model, (*(spec.name for spec in BACKBONES), *PACKAGED), lister="soco models")
     raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
 
 

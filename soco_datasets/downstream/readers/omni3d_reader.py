@@ -39,6 +39,7 @@ class Omni3dReader(DataReader):
     kind: ClassVar[str] = "omni3d"
     title: ClassVar[str] = "Omni3D ARKitScenes"
     expected: ClassVar[dict[str, int]] = {"classes": 14}
+    not_on_hub: ClassVar[str] = "images and JSON files are published apart; download both"
 
     def open(self) -> None:
         self.images: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -59,18 +60,21 @@ class Omni3dReader(DataReader):
         content = read_omni3d(path)
         self.categories |= {one["name"]: one["id"] for one in content["categories"]}
         images = {image["id"]: image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            count = len(content["images"]) - len(images)
+            self._broken.append(Finding("error", str(path), f"{count} images have the id of another.", "copy it again"))
         self.images[split] |= images
         for image in images:
             self.boxes[split][image] = []
         for row, annotation in enumerate(content["annotations"]):
             name = annotation.get("category_name")
             if annotation.get("image_id") not in images:
-                self._broken.append(Finding("error", f"{path.name} annotation {row}", "its image is unknown."))
+                self._broken.append(Finding("error", f"{path} annotation {row}", "its image is unknown."))
             elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
-                self.boxes[split][annotation["image_id"]].append(annotation)
+                self.boxes[split][annotation["image_id"]].append({**annotation, "row": f"{path} annotation {row}"})
             elif name not in self.categories:
                 problem = f"unknown class {name!r}; it is dropped."
-                self._broken.append(Finding("warning", f"{path.name} annotation {row}", problem))
+                self._broken.append(Finding("warning", f"{path} annotation {row}", problem))
 
     def counts(self) -> dict[str, int]:
         names = {one["category_name"] for boxes in self.boxes.values() for own in boxes.values() for one in own}
@@ -110,9 +114,9 @@ class Omni3dReader(DataReader):
         for split in self.images:
             for image in sampled(sorted(self.images[split])):
                 yield from self._inspect_image(self.images[split][image])
-            for image, boxes in self.boxes[split].items():
-                for row, box in enumerate(boxes):
-                    yield from inspect_box(box, f"{split} image {image} box {row}")
+            for boxes in self.boxes[split].values():
+                for box in boxes:
+                    yield from inspect_box(box, box["row"])
 
     def _inspect_image(self, entry: Mapping[str, Any]) -> Iterable[Finding]:
         path = self.root / entry["file_path"]
@@ -162,6 +166,9 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
         yield Finding("error", where, f"a side of {dimensions.max():.0f} m: wrong units.", "dimensions are in meters")
     if center.shape != (3,) or not np.isfinite(center).all():
         yield Finding("error", where, "the center is not finite.")
+    elif float(np.abs(center).max()) > 1000 and center[2] < 1e8:  # beyond that it is Omni3D's mark of a lost center
+        problem = f"the center is {np.abs(center).max():.0f} m away: wrong units."
+        yield Finding("error", where, problem, "center_cam is in meters")
     elif center[2] <= 0:
         yield Finding("warning", where, "the box is behind the camera, which its annotation does not say.")
     if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
