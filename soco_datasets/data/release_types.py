@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from .pair_table import PairTable
 
 Box = tuple[float, float, float, float]
+MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 PAIR_SUBSETS = ("intra", "cross", "probe_train", "probe_test")
 
 
@@ -124,13 +124,9 @@ _plain_point = attrgetter(*AnnotatedKeypoint.__slots__)
 
 
 def _restored_view(image_id: str, bbox: Box | None, bbox_given: bool, columns: tuple[Any, ...]) -> ImageView:
-    """A view from its pickled form; names and concepts are the same few strings in all views."""
-    texts = (tuple(_shared_text(value) for value in column) for column in columns)
-    return ImageView(image_id, bbox, bbox_given, tuple(map(AnnotatedKeypoint, *texts)) if columns else ())
-
-
-def _shared_text(value: Any) -> Any:
-    return sys.intern(value) if type(value) is str else value
+    """A view from its pickled form."""
+    points = tuple(map(AnnotatedKeypoint, *columns)) if columns else ()
+    return ImageView(image_id, bbox, bbox_given, points)
 
 
 @dataclass(frozen=True, slots=True)

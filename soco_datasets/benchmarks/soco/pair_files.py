@@ -41,8 +41,6 @@ _SUBSET_DIRECTORIES = {
 
 _LISTS = ((b"src_keypoints", b"trg_"), (b"trg_keypoints", b"semantic_overlap"))  # and the field that follows each
 _LIST_FIELDS = ("src_imsize", "trg_imsize", "src_bndbox", "trg_bndbox", "semantic_overlap", "concept_matches")
-# What the strict parser refuses, or what would hide a field that is given twice: a blank before its colon.
-_UNUSUAL = (b"\\u", b"NaN", b"Infinity", b" :", b"\n:", b"\t:", b"\r:")
 _LARGE = 2**63
 
 
@@ -175,7 +173,9 @@ class PairFileReader:
         by counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
         lists and objects may be there. The two lists of keypoints are cut out and recognized by their bytes.
         """
-        if any(mark in raw for mark in _UNUSUAL):
+        if b"\\u" in raw or b"NaN" in raw or b"Infinity" in raw:
+            return None
+        if b" :" in raw or b"\n:" in raw or b"\t:" in raw or b"\r:" in raw:  # such a field would not be counted
             return None
         places = [_list_place(raw, field, following) for field, following in _LISTS]
         if places[0] is None or places[1] is None or places[0].stop > places[1].start:
@@ -353,12 +353,12 @@ class PairFileReader:
             message = "missing: derived from the names that both views have"
             findings.repair(file, field, "missing_overlap", message, "list the names, [] for none")
             return None
+        if _are_shown(names, source.names) and _are_shown(names, target.names) and len(set(names)) == len(names):
+            return tuple(names)
         if not _is_name_list(names):
             missing_field(file, field, names, "a list of keypoint names", findings)
             raise BadFileError
         both = source.names & target.names
-        if both.issuperset(names) and len(set(names)) == len(names):
-            return tuple(names)
         unknown = [name for name in names if nfc(name) not in both]
         if unknown:
             message = f"{first_names(unknown)} not visible in both views: skipped"
@@ -384,6 +384,10 @@ class PairFileReader:
             raise BadFileError
         result = []
         for number, group in enumerate(groups):
+            if _is_usual(group, source, target):
+                names = tuple(group["src_keypoints"]), tuple(group["trg_keypoints"])
+                result.append(ConceptGroup(nfc(group["concept_name"]), *names))
+                continue
             where = f"{field}[{number}]"
             sides = (group.get("src_keypoints"), group.get("trg_keypoints")) if isinstance(group, dict) else (None,)
             if not all(_is_name_list(names) for names in sides) or not isinstance(group.get("concept_name"), str):
@@ -467,6 +471,26 @@ def _are_plain_points(text: bytes, points: Any) -> bool:
         and text.count(b"[") == 1 + sum(isinstance(point.get("pos"), list) for point in points)
         and text.count(b"{") == len(points)
     )
+
+
+def _is_usual(group: Any, source: _Side, target: _Side) -> bool:
+    """Whether a concept group has all it needs and lists points of both views."""
+    return (
+        type(group) is dict
+        and type(group.get("concept_name")) is str
+        and _are_shown(group.get("src_keypoints"), source.names)
+        and _are_shown(group.get("trg_keypoints"), target.names)
+        and group["src_keypoints"] != []
+        and group["trg_keypoints"] != []
+    )
+
+
+def _are_shown(names: Any, shown: frozenset[str]) -> bool:
+    """Whether something is a list of names of a view, as they are spelled there."""
+    try:
+        return type(names) is list and shown.issuperset(names)
+    except TypeError:  # something in it that is no name
+        return False
 
 
 def _is_name_list(value: object) -> bool:
