@@ -21,7 +21,8 @@ from ..data.schema import TableSpec
 from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
-from ..utils.files import atomic_folder, parse_size, progress
+from ..utils.files import atomic_folder, parse_size
+from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
 from .card import render_card

@@ -357,4 +357,4 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
 
 
 def _dataset(result: EvaluationResult) -> str:
-    return f"{result.dataset['id']}, content hash {result.dataset['content_hash']}"
+    return f"{result.dataset['id']}, content hash {str(result.dataset['content_hash'])[:12]}"

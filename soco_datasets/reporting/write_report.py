@@ -17,8 +17,9 @@ from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
 from ..records.registry import read_record, record_type_of
-from ..utils.files import atomic_write, progress
+from ..utils.files import atomic_write
 from ..utils.paths import local_path
+from ..utils.progress import progress
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
@@ -149,8 +150,9 @@ def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFol
         folder = open_folder(resolve_data(data))
         if folder.content_hash != wanted:
             raise UsageError(
-                f"{folder.path} is not the dataset of these results: its content hash is {folder.content_hash}, theirs "
-                f"is {wanted} ({result.dataset['id']}). Give the folder they were evaluated on, or leave --data out."
+                f"{folder.path} is not the dataset of these results: its content hash is "
+                f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
+                "folder they were evaluated on, or leave --data out."
             )
         return folder
     for place in (None, MINI, *benchmark_places(result)):
