@@ -6,8 +6,9 @@
 Categories, the number of keypoints of each and which are shared are SOCO's (see `bench_pairs.soco_like`). The images
 are gradients at two scales under the noise of a sensor, JPEG of quality 90, half a byte a pixel as photographs are. The
 points lie anywhere, so scores mean nothing, but every count and every file is of the right size. Half as many pairs as
-of each kind are for the probe's training, as many for its test. The same options give the same bytes. With --build OUT is a built folder, else the release in the official layout.
-Nothing of it is ever committed. The other benchmarks make the part they need with `built_synthetic`.
+of each kind are for the probe's training, as many for its test. The same options give the same bytes. With --build OUT
+is a built folder, else the release in the official layout. Nothing of it is ever committed. The other benchmarks make
+the part they need with `built_synthetic`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -194,20 +194,18 @@ def _jpeg(size: list[int], seed: list[int], noise: NDArray[np.float32]) -> bytes
     for share, cell in ((0.6, 48), (0.4, 12)):
         coarse = generator.integers(0, 256, (max(2, height // cell), max(2, width // cell), 3), dtype=np.uint8)
         picture += share * np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    top, left = (int(generator.integers(0, room - length)) for room, length in zip(noise.shape, (height, width)))
+    top = int(generator.integers(0, noise.shape[0] - height))
+    left = int(generator.integers(0, noise.shape[1] - width))
+        int(generator.integers(0, room - length)) for room, length in zip(noise.shape, (height, width), strict=False)
+    )
     picture += noise[top : top + height, left : left + width]
     buffer = io.BytesIO()
     Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
 
 
-@lru_cache(maxsize=None)
-def _make_folder(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-
-
 def _write(path: Path, data: bytes) -> None:
-    _make_folder(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 

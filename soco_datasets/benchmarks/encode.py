@@ -113,9 +113,7 @@ class _Columns:
         told = Coded.of(queries.group_names, pa.string())
         missing = own.values.is_null().to_numpy(zero_copy_only=False)[codes]
         codes = np.where(missing, len(own.values) + told.codes[queries.groups], codes)
-        return Coded(
-            codes, pa.concat_arrays([own.values, told.values]), pa.concat_arrays([own.texts, told.texts])
-        )
+        return Coded(codes, pa.concat_arrays([own.values, told.values]), pa.concat_arrays([own.texts, told.texts]))
 
     @staticmethod
     def _coded(values: Coded, places: _Ints | None) -> tuple[pa.Array, pa.Array]:
@@ -130,9 +128,7 @@ class _Columns:
         self.arrays[name] = _lists(ends, values)
         self.texts[name] = ["[", pc.binary_join(_lists(ends, texts), ","), "]"]
 
-    def _add_nested(
-        self, name: str, ends: _Ints, points: RaggedPoints, values: pa.Array, texts: pa.Array
-    ) -> None:
+    def _add_nested(self, name: str, ends: _Ints, points: RaggedPoints, values: pa.Array, texts: pa.Array) -> None:
         self.arrays[name] = _lists(ends, _lists(points.offsets, values))
         if len(points.values) == len(points.counts) and (points.counts == 1).all():
             inner = texts

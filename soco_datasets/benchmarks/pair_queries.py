@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.pair_table import PairTable
-from ..data.query_blocks import RaggedPoints
 from ..data.queries import PairKind
+from ..data.query_blocks import RaggedPoints
 from .view_columns import ViewColumns
 
 _Ints = NDArray[np.int64]

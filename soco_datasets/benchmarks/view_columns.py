@@ -1,4 +1,4 @@
-"""The views of pairs as columns: every point and every field once, as Arrow writes it and as the content hash sees it."""
+"""The views of pairs as columns: every point and field once, as Arrow writes it and as the content hash sees it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ class Coded:
         texts: their JSON.
     """
 
-    codes: NDArray[np.int32]
+    codes: NDArray[Any]
     values: pa.Array
     texts: pa.Array
 
@@ -85,6 +86,6 @@ def json_text(value: object) -> str:
 
 
 def _point_texts(view: ImageView) -> list[str]:
-    """"[x,y]" of each point; one call of the encoder for all of them."""
+    """ "[x,y]" of each point; one call of the encoder for all of them."""
     text = json_text([(point.x, point.y) for point in view.points])
     return [f"[{inner}]" for inner in text[2:-2].split("],[")] if view.points else []

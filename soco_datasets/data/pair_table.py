@@ -163,7 +163,10 @@ class PairTable:
         """The groups of a table of one pair."""
         points = iter(self.match_points.tolist())
         for concept, sizes in zip(self.match_concepts.tolist(), self.match_sizes.tolist(), strict=True):
-            names = [tuple(view.points[next(points)].name for _ in range(size)) for view, size in zip((source, target), sizes)]
+            names = [
+                tuple(view.points[next(points)].name for _ in range(size))
+                for view, size in zip((source, target), sizes, strict=True)
+            ]
             yield ConceptGroup(self.concepts[concept], *names)
 
     def viewed(self) -> list[ViewedFiles]:
@@ -296,14 +299,17 @@ def joined(tables: Sequence[PairTable], views: list[ImageView], numbers: Sequenc
         "match_concepts": coded("concepts", "match_concepts"),
         "sides": np.concatenate([own[table.sides] for own, table in zip(numbers, tables, strict=True)]),
     }
-    same = ("unshared", "overlap_counts", "overlap_said", "overlap", "match_counts", "match_sizes", "match_points")
+    copied = ("unshared", "overlap_counts", "overlap_said", "overlap", "match_counts", "match_sizes", "match_points")
+    same: dict[str, Any] = {name: column(name) for name in copied}
     return PairTable(
         views=views,
         files=list(chain.from_iterable(table.files for table in tables)),
         ids=None,
-        **{what: list(known) for what, known in names.items()},
+        lists=list(names["lists"]),
+        groups=list(names["groups"]),
+        concepts=list(names["concepts"]),
         **pieces,
-        **{name: column(name) for name in same},
+        **same,
     )
 
 

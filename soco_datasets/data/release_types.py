@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .queries import ImagePoints
 from .taxonomy import Taxonomy
-
-if TYPE_CHECKING:
-    from .pair_table import PairTable
 
 Box = tuple[float, float, float, float]
 MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
@@ -190,7 +187,8 @@ class Release:
     Attributes:
         origin: kind, id and revision of the source.
         images: by image_id, in dataset order (category, then natural order of the file name).
-        pairs: per list, in order of their path: for SOCO "intra", "cross", "probe_train" and "probe_test"; in general
+        pairs: per list a `pair_table.PairTable` or a list of `PairRecord`, in order of their path: for SOCO "intra",
+            "cross", "probe_train" and "probe_test"; in general
             "<pairs>" or "<pairs>_<split>", where `TableSpec.pairs` names the first part.
         read_file: the bytes of an image by its `ImageRecord.file`; works as long as the reader's context is open.
         taxonomy, descriptions: rows of those configs.
@@ -201,7 +199,7 @@ class Release:
 
     origin: dict[str, str | None]
     images: dict[str, ImageRecord]
-    pairs: dict[str, PairTable | list[PairRecord]]
+    pairs: MutableMapping[str, Any]  # of PairTable or list[PairRecord]
     taxonomy: Taxonomy
     read_file: Callable[[str], bytes]
     descriptions: list[dict[str, object]] = field(default_factory=list)

@@ -283,9 +283,7 @@ class PairFileReader:
         for group in groups or ():
             for name in (group.source, group.target)[number]:
                 told.setdefault(name, group.concept)
-        points = tuple(
-            replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in side.view.points
-        )
+        points = tuple(replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in side.view.points)
         concepts = json.dumps([point.concept for point in points]).encode()
         key = hashlib.blake2b(side.key + concepts, digest_size=16).digest()
         view = replace(side.view, points=points)
@@ -456,7 +454,7 @@ def _is_plain(text: bytes, data: dict[str, Any]) -> bool:
 
 
 def _is_unusual(text: bytes) -> bool:
-    """Whether text may hold what the strict parser refuses, or a field that cannot be counted: blanks before a colon."""
+    """Whether text may hold what the strict parser refuses, or a blank before a colon, which hides a field."""
     refused = b"\\u" in text or b"NaN" in text or b"Infinity" in text
     return refused or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
 

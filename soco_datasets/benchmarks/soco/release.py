@@ -31,7 +31,7 @@ from .merge import (
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import SideFiles, read_side_files
-from .taxonomy_build import Observation, build_taxonomy
+from .taxonomy_build import build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
 

@@ -95,7 +95,11 @@ def _gather(
             if not item.category or not item.keypoint:
                 what = "category" if not item.category else "name"
                 findings.error(
-                    item.files[0], item.keypoint or "", f"no_{what}", f"a keypoint without {what}.", f"give it its {what}"
+                    item.files[0],
+                    item.keypoint or "",
+                    f"no_{what}",
+                    f"a keypoint without {what}.",
+                    f"give it its {what}",
                 )
                 continue
             values = seen[key] = {name: {} for name in STATED}
@@ -154,7 +158,9 @@ def _resolve(key: tuple[str, str], values: _Seen, findings: BuildReport) -> dict
     category, keypoint = key
     resolved: dict[str, Any] = {}
     for name in STATED:
-        ranked: list[tuple[Any, Sequence[str]]] = _by_files(values[name]) if len(values[name]) > 1 else [(v, [""]) for v in values[name]]
+        ranked: list[tuple[Any, Sequence[str]]] = (
+            _by_files(values[name]) if len(values[name]) > 1 else [(v, [""]) for v in values[name]]
+        )
         resolved[name] = ranked[0][0] if ranked else None
         if name == "concept_id" and any(values["concept"]):
             continue  # ids of named concepts are checked once for all keypoints
