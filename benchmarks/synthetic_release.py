@@ -196,8 +196,6 @@ def _jpeg(size: list[int], seed: list[int], noise: NDArray[np.float32]) -> bytes
         picture += share * np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     top = int(generator.integers(0, noise.shape[0] - height))
     left = int(generator.integers(0, noise.shape[1] - width))
-        int(generator.integers(0, room - length)) for room, length in zip(noise.shape, (height, width), strict=False)
-    )
     picture += noise[top : top + height, left : left + width]
     buffer = io.BytesIO()
     Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(buffer, format="JPEG", quality=90)
