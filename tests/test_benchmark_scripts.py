@@ -105,7 +105,7 @@ def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_pat
     )
     assert a == b
     assert a != c
-    assert {path.parts[1] for path in a if path.parts[0] == "PairAnnotations"} == {"intra", "cross"}
+    assert {path.parts[1] for path in a if path.parts[0] == "PairAnnotations"} == {"intra", "cross", "trainsplits"}
 
 
 def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmark_module: Any) -> None:
