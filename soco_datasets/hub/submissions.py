@@ -28,8 +28,8 @@ from .verify import (
     Verdict,
     check_files,
     check_submission,
+    combined_verdict,
     find_folder,
-    joined,
     stated_content,
     verify_file,
 )
@@ -162,7 +162,7 @@ def _verify_model(
         raise SubmissionError(
             f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
         )
-    return joined([verify_kind(api, what, kind, address, *against, further) for kind in there])
+    return combined_verdict([verify_kind(api, what, kind, address, *against, further) for kind in there])
 
 
 def verify_kind(

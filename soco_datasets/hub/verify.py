@@ -155,7 +155,7 @@ class Verdict:
         )
 
 
-def joined(verdicts: Sequence[Verdict]) -> Verdict:
+def combined_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict of several about the same thing, at least one."""
     return Verdict(
         verdicts[0].what,

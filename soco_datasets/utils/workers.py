@@ -29,9 +29,7 @@ _C = TypeVar("_C")
 _R = TypeVar("_R")
 _MOST = 8  # workers, unless more are asked for: the process that collects keeps up with about as many
 _AHEAD = 2  # chunks that each worker has at a time: one at work, one waiting
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import serve; serve(int(sys.argv[1]))"
-)
+_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
 
 
 def usable_cores() -> int:
@@ -165,7 +163,7 @@ class _Pool:
                 wanted += 1
 
 
-def serve(channel: int) -> None:
+def serve_chunks(channel: int) -> None:
     """The work of a worker: functions and chunks in, results out, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process is asked to stop, and stops its workers
     os.environ.pop("SOCO_PROGRESS", None)  # the parent process shows the progress

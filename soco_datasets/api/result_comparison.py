@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Comparison:
+class ResultComparison:
     """B - A of every score of two results.
 
     Attributes:
@@ -55,7 +55,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         shown = "; ".join(f"{row[0]} {row[3]} {row[4]}" for row in self._headline())
-        return f"<Comparison {self.values['b']} - {self.values['a']}: {shown}>"
+        return f"<ResultComparison {self.values['b']} - {self.values['a']}: {shown}>"
 
     def _repr_html_(self) -> str:
         heading = f"A {self.values['a']}, B {self.values['b']}"
