@@ -31,7 +31,7 @@ _MOST = 8  # workers, unless more are asked for: the process that collects keeps
 _WORTH = 4  # chunks from which on workers are started; fewer are done here, before they were up
 _AHEAD = 2  # chunks that each worker has at a time: one at work, one waiting
 _START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import serve; serve(int(sys.argv[1]))"
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
 )
 
 
@@ -159,7 +159,7 @@ class _Pool:
                 wanted += 1
 
 
-def serve(channel: int) -> None:
+def serve_chunks(channel: int) -> None:
     """The work of a worker: functions and chunks in, results out, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process is asked to stop, and stops its workers
     os.environ.pop("SOCO_PROGRESS", None)  # the parent process shows the progress
