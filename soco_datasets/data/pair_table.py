@@ -272,7 +272,7 @@ class PairTableBuilder:
         )
 
 
-def joined(tables: Sequence[PairTable], views: list[ImageView], numbers: Sequence[_Ints]) -> PairTable:
+def joined_tables(tables: Sequence[PairTable], views: list[ImageView], numbers: Sequence[_Ints]) -> PairTable:
     """Tables one after the other, whose views are among `views`.
 
     Args:

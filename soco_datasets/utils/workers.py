@@ -29,8 +29,10 @@ _C = TypeVar("_C")
 _R = TypeVar("_R")
 _MOST = 8  # workers, unless more are asked for: the process that collects keeps up with about as many
 _AHEAD = 2  # chunks that each worker has at a time: one at work, one waiting
-_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} "
-    "import serve_chunks; serve_chunks(int(sys.argv[1]))"
+_START = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
+)
 
 
 def usable_cores() -> int:

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from ...data.diagnostics import BuildReport
-from ...data.pair_table import PairTable, joined
+from ...data.pair_table import PairTable, joined_tables
 from ...data.release_types import (
     PAIR_SUBSETS,
     ImageRecord,
@@ -118,7 +118,7 @@ def _read_pairs(
         numbers.append(np.array([known[key] for key, _ in read.views], dtype=np.int32))
         tables.append(replace(read.table, files=[paths[place * _CHUNK + number] for number in read.files]))
         findings.extend(read.findings)
-    return joined(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
+    return joined_tables(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
 
 
 def _note_leftovers(
