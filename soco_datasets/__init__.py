@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from .loading.registration import register, unregister
 
 if TYPE_CHECKING:
-    from .api.comparison import Comparison as Comparison
     from .api.during_training import TrainingEvaluator as TrainingEvaluator
     from .api.evaluate_model import evaluate as evaluate
     from .api.evaluate_model import subset as subset
     from .api.result import Result as Result
+    from .api.result_comparison import ResultComparison as ResultComparison
     from .api.trainer_callback import SocoCallback as SocoCallback
     from .benchmarks.build import build_dataset as build_dataset
     from .benchmarks.resolve import dataset_folder as dataset_folder
@@ -64,7 +64,7 @@ _PUBLIC = {
     "evaluate": "api.evaluate_model",
     "subset": "api.evaluate_model",
     "Result": "api.result",
-    "Comparison": "api.comparison",
+    "ResultComparison": "api.result_comparison",
     "TrainingEvaluator": "api.during_training",
     "SocoCallback": "api.trainer_callback",
     "prediction_errors": "records.prediction_errors",

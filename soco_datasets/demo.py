@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-from .utils.files import atomic_file
-
 DEMO_TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
 
@@ -29,8 +27,9 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     from .features.backbones import load_backbone
     from .features.extractor import DenseFeatureExtractor
     from .records.evaluation import write_evaluation
+    from .reporting.drawing import save_drawing
     from .reporting.match_picture import draw_matches, pairs_to_show
-    from .reporting.terminal_tables import format_metrics_table
+    from .reporting.terminal_summary import print_summary
 
     started = time.monotonic()
     folder = open_folder(resolve_data("mini"))
@@ -42,13 +41,12 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     backbone = load_backbone(model, device="auto")
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
     record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
-    print(format_metrics_table(evaluation.result))
+    print_summary(evaluation.result)
     print(f"\nrecord       {record}\npredictions  {predictions}")
     for task in ("soc", "cross_soc"):
         picture = out / f"matches_{task}.png"
         chosen = pairs_to_show(evaluation.predictions, task)
         sheet = draw_matches(evaluation.predictions, task, chosen, folder.images.decode)
-        with atomic_file(picture) as temporary:
-            sheet.save(temporary, format="PNG")
+        save_drawing(sheet, picture)
         print(f"picture      {picture}")
     print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)

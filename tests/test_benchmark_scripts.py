@@ -26,6 +26,7 @@ PRINTED = {
     ),
     "bench_matching": (r"copy [\d.]+ GB/s", r"[\d.]+ % of the memory limit, [\d.]+x the bare product"),
     "bench_pck": (r"plain loop / ours +\d+x", r"the same scores"),
+    "bench_verify": (r"findings: 0", r"consistency / recomputing +[\d.]+x"),
     "bench_loading": (r"row access / files +[\d.]+x", r"16 decodes", r"labels, soc\[i\].* 0 decodes"),
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
     "bench_iou3d": (r"plain loop / ours \d+x", r"growth exponent from", r"the same volumes"),

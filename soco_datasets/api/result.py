@@ -20,7 +20,7 @@ from ..records.intervals import RESAMPLES
 from ..records.prediction_errors import prediction_errors
 from ..records.result_files import result_name
 from ..utils.paths import local_path
-from .comparison import Comparison
+from .result_comparison import ResultComparison
 from .result_plots import ResultPlots
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Result:
 
     def compare(
         self, other: Result | str | os.PathLike[str], *, resamples: int = RESAMPLES, seed: int = 0
-    ) -> Comparison:
+    ) -> ResultComparison:
         """`other` minus this result on the same pairs, with paired intervals.
 
         Args:
@@ -160,7 +160,7 @@ class Result:
         if not isinstance(other, Result):
             other = Result.load(other)
         sides = self._needed_table(), other._needed_table()
-        return Comparison(compare_predictions(*sides, resamples=resamples, seed=seed))
+        return ResultComparison(compare_predictions(*sides, resamples=resamples, seed=seed))
 
     def report(self, out: str | os.PathLike[str], *others: Result | str | os.PathLike[str], data: Any = None) -> Path:
         """Write the report, one HTML page and its tables, into a folder; gives the page. Needs the extra `report`.

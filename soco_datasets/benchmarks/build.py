@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from .. import __version__
 from ..data.diagnostics import BuildReport
+from ..data.folder import DatasetFolder
 from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import Release
@@ -26,6 +27,7 @@ from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
 from .pair_lists import pair_list_hashes
+from .preview import write_preview
 from .soco.source import HUB_RELEASE
 from .tables import Row, image_rows, keypoint_rows, pairs_of, stored_configs
 
@@ -118,9 +120,16 @@ def build_dataset(
             },
             "shards": [shard.as_dict() for shard in shards],
         }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_manifest(folder, manifest)
+        if options.preview and (preview := write_preview(DatasetFolder(folder), options.format)):
+            manifest["preview"] = preview.as_dict()  # apart from the shards: no part of the data
+            _write_manifest(folder, manifest)
         (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_apart(source: str, out: Path) -> None:

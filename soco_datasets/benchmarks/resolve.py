@@ -106,7 +106,7 @@ def resolve_data(
     target = cached_folder(MINI) if mini else cached_folder(revision=revision)
     if not mini and is_published(HUB_RELEASE, revision):
         return open_folder(fetch_folder(HubAddress(HUB_RELEASE, revision), images=images, force=rebuild)).path
-    options = BuildOptions(revision=revision, overwrite=rebuild)
+    options = BuildOptions(revision=revision, overwrite=rebuild, preview=False)
     return _build_cached(MINI if mini else HUB_RELEASE, target, options, option)
 
 

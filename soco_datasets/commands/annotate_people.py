@@ -29,8 +29,8 @@ def add(parts: typer.Typer) -> None:
 def run_invite(
     project: ProjectOptions,
     names: Annotated[list[str], Argument(metavar="NAME...", help="who")],
-    role: Annotated[str, Option(metavar="ROLE", help="annotator, reviewer or owner")] = "annotator",
-    days: Annotated[float, Option(metavar="DAYS", help="how long the link is valid")] = 30.0,
+    role: Annotated[str, Option(metavar="NAME", help="annotator, reviewer or owner")] = "annotator",
+    days: Annotated[float, Option(metavar="N", help="days that the link is valid")] = 30.0,
     url: Annotated[str, Option(metavar="URL", help="address of the server")] = "http://127.0.0.1:8000",
 ) -> None:
     """Invite people."""

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 
-def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
+def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = False) -> None:
     """Evaluate on each, write one record per benchmark into a folder of its own, and print one table of all."""
     from ..correspondence.presets import get_preset
     from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
     from ..reporting.benchmark_tables import benchmark_table
-    from ..reporting.terminal_tables import align, format_metrics_table
+    from ..reporting.terminal_summary import print_summary
+    from ..reporting.terminal_tables import align
 
     how, protocol = plan.run_config(), plan.protocol
     folders = [open_dataset(name) for name in names]
@@ -42,7 +43,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
             written = write(out, evaluation, files)
             results.append(evaluation.result)
             counts = evaluation.result.counts
-            print(format_metrics_table(evaluation.result))
+            print_summary(evaluation.result, full=full)
             print(f"images {counts['images']:,}, forwards {counts['forwards']:,}, reused {counts.get('reused', 0):,}")
             if how.skip_bad and counts["bad_images"]:
                 print(

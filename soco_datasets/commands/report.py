@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from . import LOOK
 from .common import open_dataset
 from .options import command
 
+_RECORDS = "result records that `soco evaluate` wrote, or folders of them"
+_OUT = "folder for report.html, tables/ and figures/"
 _DATA = "the data, for pictures of matches and pair attributes; of several benchmarks comma-separated"
 
 
@@ -22,9 +25,9 @@ def add(app: typer.Typer) -> None:
 
 
 def run(
-    records: Annotated[list[Path], Argument(metavar="FILE...", help="result records that `soco evaluate` wrote")],
+    records: Annotated[list[Path], Argument(metavar="FILE_OR_DIR...", help=_RECORDS)],
     data: Annotated[str | None, Option(metavar="DIR", help=_DATA, show_default="found")] = None,
-    out: Annotated[Path, Option(metavar="DIR", help="folder for report.html and tables/")] = Path("report"),
+    out: Annotated[Path, Option(metavar="DIR", help=_OUT)] = Path("report"),
 ) -> None:
     """Write the page."""
     from ..benchmarks.resolve import data_names
@@ -32,5 +35,7 @@ def run(
 
     for name in data_names(data):
         open_dataset(name)  # what is wrong with --data is said in its words, before the work
-    page, *tables = write_report(records, out, data)
-    print(f"page    {page}\ntables  {tables[0].parent} ({len(tables)} files)")
+    page, *files = write_report(records, out, data)
+    print(f"page     {page}")
+    for folder, number in Counter(path.parent for path in files).items():
+        print(f"{folder.name:<8} {folder} ({number} files)")

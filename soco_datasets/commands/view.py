@@ -14,9 +14,8 @@ from .common import DataArgument, open_dataset
 from .options import command
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from ..data.folder import DatasetFolder
+    from ..reporting.drawing import Drawing
 
 
 def add(app: typer.Typer) -> None:
@@ -53,18 +52,16 @@ class ViewOptions:
 def run(
     options: ViewOptions,
     folder: DataArgument = None,
-    out: Annotated[Path, Option(metavar="FILE", help="the picture, PNG")] = Path("view.png"),
+    out: Annotated[Path, Option(metavar="FILE", help="the picture: .png, .jpg, .svg or .pdf")] = Path("view.png"),
 ) -> None:
     """Draw them."""
-    from ..utils.files import atomic_file
+    from ..reporting.drawing import picture_format, save_drawing
 
-    sheet = _sheet(open_dataset(folder, option=""), options)
-    with atomic_file(out) as temporary:
-        sheet.save(temporary, format="PNG")
-    print(out)
+    picture_format(out)
+    print(save_drawing(_sheet(open_dataset(folder, option=""), options), out))
 
 
-def _sheet(folder: DatasetFolder, options: ViewOptions) -> Image.Image:
+def _sheet(folder: DatasetFolder, options: ViewOptions) -> Drawing:
     from ..reporting.view_rows import view_matches, view_rows
 
     if options.predictions is not None:

@@ -32,6 +32,7 @@ from ..records.evaluation import EvaluationResult, library_versions
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
 from .plan import Answers, MatchBlock, Plan, predicted_points
+from .plausible import check_grid, check_thresholds
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
 
@@ -145,8 +146,9 @@ def evaluate_backbone(
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
         ChangedDataError: what is read is not what was built; also with `run.skip_bad`.
         BackboneError: the model gives features that are not finite or of the wrong shape.
-        UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
-            suffice even without feature maps; all pairs of a subset; something that is no model, folder or task.
+        UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; thresholds above 1 or fewer than
+            4 x 4 cells; a memory budget that does not suffice even without feature maps; all pairs of a subset;
+            something that is no model, folder or task.
     """
     folder = dataset_folder(folder)
     tasks = get_tasks(tasks, benchmark_of(folder))
@@ -170,6 +172,8 @@ def _evaluate(
     extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
+    check_thresholds(scoring.alphas)
+    check_grid(protocol.features.grid, protocol.features.image_size)
     pairs = split_pairs(folder, tasks, protocol, run, split)
     budget = run.cache.memory_budget
     if budget is not None and isinstance(pairs, ReleasedPairs) and isinstance(extractor, DenseFeatureExtractor):

@@ -15,7 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..errors import ChangedDataError, DatasetFolderError, unknown_name
+from ..utils.arrow_streams import check_stream
 from ..utils.files import sha256_file
+from ..utils.parquet_files import check_parquet
 from .image_index import index_rows
 from .images import ImageStore
 from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, manifest_configs, read_manifest
@@ -239,6 +241,7 @@ def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
         if shard.path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
+            check_parquet(shard.path)
             table = pq.read_table(shard.path, columns=schema.names, partitioning=None)
         else:
             table = _read_stream(shard.path, schema.names)
@@ -253,6 +256,7 @@ def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
 
 def _read_stream(path: Path, columns: list[str]) -> pa.Table:
     """Columns of an Arrow IPC stream, memory-mapped; compressed columns that are not asked for stay compressed."""
+    check_stream(path)
     source = pa.memory_map(str(path))
     schema = pa.ipc.open_stream(source).schema
     wanted = [schema.get_field_index(name) for name in columns if name in schema.names]

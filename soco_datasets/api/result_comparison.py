@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Comparison:
+class ResultComparison:
     """B - A of every score of two results.
 
     Attributes:
