@@ -32,7 +32,9 @@ class ResultPlots:
         if name.startswith("_") or f"{_PREFIX}{name}" not in plots.__all__:
             raise AttributeError(str(unknown_name("chart", name, dir(self))))
         function: Callable[..., Figure] = getattr(plots, f"{_PREFIX}{name}")
-        return functools.wraps(function)(functools.partial(function, self._result))
+        return functools.wraps(function)(
+            functools.partial(function, self._result.data if name == "keypoints" else self._result)
+        )
 
     def __dir__(self) -> list[str]:
         from ..reporting import plots

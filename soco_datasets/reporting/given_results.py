@@ -37,7 +37,7 @@ def as_records(results: Any) -> list[EvaluationResult]:
     records = list(_records(results))
     checked = isinstance(results, list | tuple) and all(isinstance(one, EvaluationResult) for one in results)
     if not checked:  # a list of records is the caller's own choice
-        check_comparable(records)
+        check_comparable(records, sizes=True)
     return records
 
 

@@ -75,7 +75,7 @@ def write_report(
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given, target = sort_inputs(records), local_path(out)
+    given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
     for path in given.skipped:
         print(f"soco report: {path} is not a record and is left out", file=sys.stderr)
     command = shlex.join(["soco", "report", *map(str, records), *(("--data", str(data)) if data is not None else ())])

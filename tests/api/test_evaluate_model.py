@@ -212,7 +212,7 @@ def test_every_chart_takes_results(result: Result, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = Result(result.record, result.table, name="net").save(tmp_path)
     assert dir(result.plot) == [name.removeprefix("plot_") for name in plots.__all__]
-    for name in plots.__all__:
+    for name in set(plots.__all__) - {"plot_keypoints"}:  # that one is of a data set
         for given in (result, path) if name == "plot_pair" else (result, result.record, path, [str(path)], tmp_path):
             options = {"data": result.data} if name == "plot_pair" else {}
             assert getattr(plots, name)(given, **options)._repr_png_()[:4] == b"\x89PNG"
