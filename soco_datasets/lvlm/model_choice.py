@@ -26,6 +26,7 @@ REMOTE = (
     "anthropic", "azureai", "bedrock", "cloudflare", "fireworks", "google", "grok", "groq", "hf-inference-providers",
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
 )  # fmt: skip
+BATCHED = ("anthropic", "google", "grok", "openai", "together")  # whose batch interface inspect-ai uses
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
 _NO_KEY = "none"  # the client wants a text; it is not sent
 _CONNECT = 10  # seconds a server may take to accept a connection
@@ -67,6 +68,24 @@ def model_name(options: ModelOptions) -> str:
     if provider == LOCAL or (provider in REMOTE and not Path(options.model).is_dir()):
         return options.model
     return f"{_ENDPOINT}/{options.model}" if options.base_url else f"{LOCAL}/{options.model}"
+
+
+def is_local_name(options: ModelOptions) -> bool:
+    """Whether the model runs on this machine, in `transformers`."""
+    return model_name(options).startswith(f"{LOCAL}/")
+
+
+def check_batch(options: ModelOptions) -> None:
+    """Refuse batch mode for a provider that has none: inspect-ai would send the requests one by one and say nothing.
+
+    Raises:
+        UsageError: such a provider, or a local model.
+    """
+    if model_name(options).partition("/")[0] not in BATCHED:
+        raise UsageError(
+            f"--batch is for providers with a batch mode ({', '.join(BATCHED)}); {options.model} is not of one. Leave "
+            "it out, or name an endpoint that has OpenAI's batch interface as --model openai/NAME --base-url URL."
+        )
 
 
 def open_model(options: ModelOptions) -> Model:

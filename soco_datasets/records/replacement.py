@@ -50,6 +50,47 @@ def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool =
     return True
 
 
+def check_replaces_json(
+    path: str | Path,
+    fields: Mapping[str, Any],
+    identity: Iterable[str],
+    *,
+    overwrite: bool = False,
+    lines: bool = False,
+) -> bool:
+    """Refuse to write JSON that is no record over that of another run, or over anything else.
+
+    Args:
+        path: the file that will be written.
+        fields: what will be written, or as much of it as is known.
+        identity: names of the fields that say which run it is of.
+        overwrite: replace whatever is there.
+        lines: of a JSON Lines file: its first line is compared.
+
+    Returns:
+        Whether the file is there, and will be replaced.
+
+    Raises:
+        UsageError: it is something else; what differs is named.
+    """
+    place = local_path(path)
+    if not place.exists() or overwrite:
+        return place.exists()
+    fix = "Give another --out, move it, or replace it with --overwrite."
+    try:
+        content = place.read_bytes()
+        before = read_json_text(content.split(b"\n", 1)[0] if lines else content)
+    except (OSError, ForeignTextError) as error:
+        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {fix}") from None
+    if not isinstance(before, dict):
+        raise UsageError(f"{place} is not replaced: it is not a file of this run. {fix}")
+    differ = list(_differences(json.loads(json.dumps(dict(fields))), before, identity))
+    if differ:
+        more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
+        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {fix}")
+    return True
+
+
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
 
@@ -70,8 +111,8 @@ def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> Non
         raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
 
 
-def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
-    for field in _IDENTITY:
+def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = _IDENTITY) -> Iterator[str]:
+    for field in identity:
         ours, theirs = dict(_leaves(field, new.get(field))), dict(_leaves(field, old.get(field)))
         for name in dict.fromkeys((*ours, *theirs)):
             if ours.get(name) != theirs.get(name):

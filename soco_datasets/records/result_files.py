@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class PlannedRun:
         tasks: names; of a probe, its variants.
         split: "test" or "all".
         recipe: of a probe, how it is trained.
+        questions: hash of the ids of the questions, where only a part of them was asked (pointing).
     """
 
     model: Mapping[str, Any]
@@ -37,6 +38,7 @@ class PlannedRun:
     tasks: Collection[str]
     split: str = "test"
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    questions: str = ""
 
     @classmethod
     def of_record(cls, record: Any) -> PlannedRun:
@@ -49,6 +51,7 @@ class PlannedRun:
             tuple(record.variants if is_probe else record.metrics),
             str(record.dataset.get("split", "test")),
             asdict(record.recipe) if is_probe else {},
+            str(record.model.get("questions_sha256", "")),
         )
 
     def differences(self, other: PlannedRun) -> list[str]:
@@ -64,6 +67,9 @@ class PlannedRun:
             found.append(f"the split {other.split}, not {self.split}")
         if set(self.tasks) != set(other.tasks):
             found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
+        if self.questions != other.questions:
+            asked = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
+            found.append(", not ".join(part or "all questions" for part in asked))
         ours = {**self.protocol.to_dict(), **self.recipe}
         theirs = {**other.protocol.to_dict(), **other.recipe}
         found += [
@@ -119,6 +125,22 @@ def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *,
     Raises:
         UsageError: it holds a result of other weights, data, settings or tasks, or something else.
     """
+    return _check_replaces(record, kind, lambda before: planned, overwrite)
+
+
+def check_replaces_part(record: Path, kind: type[Record], known: Mapping[str, Any], *, overwrite: bool = False) -> bool:
+    """As `check_replaces_own`, before the model is loaded: of a run of which not all is known yet.
+
+    Args:
+        record, kind, overwrite: as there.
+        known: fields of `PlannedRun`; the others are taken to be those of the record that is there.
+    """
+    return _check_replaces(record, kind, lambda before: replace(before, **known), overwrite)
+
+
+def _check_replaces(
+    record: Path, kind: type[Record], plan: Callable[[PlannedRun], PlannedRun], overwrite: bool
+) -> bool:
     path = local_path(record)
     data = path.with_name(f"{path.stem}.{kind.data_file()}") if kind.data else path
     there = next((one for one in (path, data) if one.exists()), None)
@@ -126,11 +148,11 @@ def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *,
         return there is not None
     fix = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
     try:
-        before = kind.read(path)
+        before = PlannedRun.of_record(kind.read(path))
     except PredictionsError as error:
         raise UsageError(f"{there} is not replaced: it is there without a record of this run ({error}) {fix}") from None
-    differ = planned.differences(PlannedRun.of_record(before))
-    if differ:
+    planned = plan(before)
+    if differ := planned.differences(before):
         raise UsageError(f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {fix}")
     return True
 
