@@ -12,8 +12,8 @@ _THOUGHT = re.compile(r"^.*[<◁]/think(?:ing)?[>▷]|[<◁]think(?:ing)?[>▷].
 _ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?answer>|\[(?:final[_ ]?)?answer\]", re.IGNORECASE)
 _TAGGED = re.compile(r"<(?:final[_ ]?)?answer>\s*([a-d])\s*</(?:final[_ ]?)?answer>", re.IGNORECASE)
 _FIELD = re.compile(  # of a JSON object
-    r"[\"'](?:(?:final|correct|best|selected|chosen|predicted)?[_ ]?(?:answer|choice|option|letter|point|label|match|selection)"
-    r"|prediction|result|response)[\"']\s*:\s*[\"']\s*[(\[]?(?:(?:point|option)\s+)?([A-Da-d])[)\].]?\s*[\"']",
+    r"[\"'](?:(?:final|correct|best|selected|chosen|predicted)?[_ ]?(?:answer|choice|option|letter|point|label|match)"
+    r"|selection|prediction|result|response)[\"']\s*:\s*[\"']\s*[(\[]?(?:(?:point|option)\s+)?([A-Da-d])[)\].]?\s*[\"']",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|\[/[a-z]+\]|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
@@ -49,10 +49,13 @@ _CLAIMED = re.compile(
     rf"|(?:best\s+)?(?:corresponds\s+(?:best\s+)?to|matches)\s+{_MARKED})",
     re.IGNORECASE,
 )
+_ASKS = re.compile(
+    r"\s*(?:is|are|does|do|did|should|shall|could|can|would|which|what|where|how|why|am|or)\b", re.IGNORECASE
+)
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)|\n")
 _SUPPOSED = re.compile(
     r"\b(?:might|may|could|would|first|initially|some|people|others)\b[^.,]{0,25}\b(?:think|say|believe|assume|guess|thought)"
-    r"(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$",
+    r"(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$|\bdoubt(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$",
     re.IGNORECASE,
 )
 _CONCLUDED = re.compile(
@@ -60,18 +63,16 @@ _CONCLUDED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _WHOLE = re.compile(
-    r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[→⇒]\s*|[=-]+\s*|punkt\s+|punto\s+)?"
+    r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[→⇒]\s*|[=-]+\s*|punkt\s+|punto\s+|点|選択肢|选项)?"
     + _LETTER
     + r"\s*[.:;,!?]{0,3}\s*",
     re.IGNORECASE,
 )
-_SMALL = re.compile(
-    r"\s*(?:(?:(?:(?:final|correct)\s+)?answer|option|choice|point|letter)\s*[:=]\s*(?=\W*[b-d]))?[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*"
-)
+_SMALL = re.compile(r"\s*[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*")
 _REPEATED = re.compile(r"\s*([A-D])(?:[\s,.]+\1)+[\s,.]*")
 _AT_START = re.compile(
     r"[ \t]*(?:(?:option|choice|point)[\s:-]+)?[(\[]{0,3}([A-Z])"
-    r"(?:[)\]]{1,3}[.:]?|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
+    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
     re.IGNORECASE,
 )
 _AT_END = re.compile(r".*(?::|=|→|⇒|\s[-–—])\s*" + _LETTER + r"\s*[.!]?\s*", re.IGNORECASE)
@@ -85,6 +86,7 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(r"\b([A-D]):|(?<![(\w])([A-D])\)\s+\w")
+_ITEM = re.compile(r"(?<!\w)\(?([A-D])(?:[).:]|\s=)")
 _LISTED = re.compile(r"\s*[(\[]?[A-D][)\].,:;]*(?:\s+[(\[]?[A-D][)\].,:;]*)+\s*")  # "A. B. C. D." chooses nothing
 _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 
@@ -147,9 +149,7 @@ def _is_doubted(match: re.Match[str]) -> bool:
     start = max(text.rfind(end, 0, match.start()) for end in (". ", "! ", "? ", "; ", "\n")) + 1
     end = _SENTENCE.search(text, match.end())
     sentence = text[start : end.end() if end else len(text)]
-    asks = bool(re.match(r"[)\]\"']*\s*\?", text[match.end() :])) and not text[start : match.start()].strip().endswith(
-        ":"
-    )
+    asks = sentence.rstrip().endswith("?") and bool(_ASKS.match(sentence))
     return asks or is_unreal(sentence) or bool(_SUPPOSED.search(text[start : match.start()]))
 
 
@@ -167,7 +167,9 @@ def _of_lines(lines: list[str]) -> str | None:
 
 def _others(start: re.Match[str]) -> set[str]:
     """Further letters that the line of a match lists: "A) wheel B) door"."""
-    return {one or two for one, two in _ANOTHER.findall(start.string)} - {start[1]}
+    items = set(_ITEM.findall(start.string))
+    named = {one or two for one, two in _ANOTHER.findall(start.string)}
+    return (named | (items if len(items) > 2 else set())) - {start[1]}
 
 
 def _leading(lines: list[str]) -> str | None:

@@ -68,8 +68,8 @@ class PlannedRun:
         if set(self.tasks) != set(other.tasks):
             found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
         if self.questions != other.questions:
-            asked = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
-            found.append(", not ".join(part or "all questions" for part in asked))
+            which = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
+            found.append(", not ".join(part or "all questions" for part in which))
         ours = {**self.protocol.to_dict(), **self.recipe}
         theirs = {**other.protocol.to_dict(), **other.recipe}
         found += [
