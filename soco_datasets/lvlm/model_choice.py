@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
 from ..utils.text import public_url
+from .batch_lines import keep_good_lines
 from .failures import retries
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def open_model(options: ModelOptions) -> Model:
             name, memoize=False, base_url=options.base_url, api_key=key or (_NO_KEY if endpoint else None), **client
         )
         model.api.should_retry = retries(model.api.should_retry)
+        keep_good_lines(model.api)
         if endpoint and key is None:
             _send_no_key(model.api)
         return model

@@ -4,8 +4,10 @@ A run resumes where an earlier one stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,7 +163,10 @@ def _evaluate(
     image_format = options.image_format
     if image_format == "auto":
         image_format = "png" if local else "jpeg"
-    with run_progress(asked.setting, len(asked), answered, options.progress_interval) as count:
+    with (
+        run_progress(asked.setting, len(asked), answered, options.progress_interval) as count,
+        contextlib.redirect_stdout(sys.stderr),  # inspect-ai prints the state of batches
+    ):
         solving = SolverOptions(
             store, gate, image_format, options.image_detail, options.image_size, options.thinking, options.no_images,
             count,

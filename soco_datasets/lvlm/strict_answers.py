@@ -7,6 +7,9 @@ import unicodedata
 
 from .letter_mentions import ADVERB, FOLLOWS, affirmed_letter, is_unreal
 
+_LONGEST = 100_000  # characters; of a longer text only its end is read, so that a hostile one takes no hours
+_NEAR = 300  # characters of a sentence around a letter
+
 # What stands around words: removed, or turned into plain text, before anything is read.
 _THOUGHT = re.compile(r"^.*[<◁]/think(?:ing)?[>▷]|[<◁]think(?:ing)?[>▷].*$", re.DOTALL | re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?answer>|\[(?:final[_ ]?)?answer\]", re.IGNORECASE)
@@ -117,7 +120,7 @@ def given_letter(text: object) -> str | None:
     """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
-    answer = _THOUGHT.sub("", text)
+    answer = _THOUGHT.sub("", text[-_LONGEST:])
     for pattern in (_TAGGED, _FIELD):
         if given := {letter.upper() for letter in pattern.findall(answer)}:
             return given.pop() if len(given) == 1 else None
@@ -145,12 +148,13 @@ def _read(text: str) -> str | None:
 
 def _is_doubted(match: re.Match[str]) -> bool:
     """Whether the sentence of a match asks, supposes, or says what others think."""
-    text = match.string
-    start = max(text.rfind(end, 0, match.start()) for end in (". ", "! ", "? ", "; ", "\n")) + 1
-    end = _SENTENCE.search(text, match.end())
+    text = match.string[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+    at = min(match.start(), _NEAR)
+    start = max(text.rfind(end, 0, at) for end in (". ", "! ", "? ", "; ", "\n")) + 1
+    end = _SENTENCE.search(text, at + match.end() - match.start())
     sentence = text[start : end.end() if end else len(text)]
     asks = sentence.rstrip().endswith("?") and bool(_ASKS.match(sentence))
-    return asks or is_unreal(sentence) or bool(_SUPPOSED.search(text[start : match.start()]))
+    return asks or is_unreal(sentence) or bool(_SUPPOSED.search(text[start:at]))
 
 
 def _of_lines(lines: list[str]) -> str | None:
