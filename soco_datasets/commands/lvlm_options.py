@@ -161,7 +161,7 @@ def asking_options(model: str, *groups: QuestionOptions | AskingOptions) -> tupl
 def _given(groups: tuple[QuestionOptions | AskingOptions, ...]) -> Iterator[tuple[str, Any]]:
     for group in groups:
         values = ((field.name, getattr(group, field.name)) for field in fields(group))
-        yield from ((name, value) for name, value in values if value not in (None, False))
+        yield from ((name, value) for name, value in values if value is not None and value is not False)  # 0 was given
 
 
 def prepare_questions(

@@ -117,7 +117,7 @@ def test_a_local_model_is_loaded_once_and_its_run_scored(
     place.run("lvlm", "score", *answers, "--partial", "--out", tmp_path / "s.json")
     record = record_of(tmp_path / "s.json")
     assert record["model"]["model_type"] == family
-    assert record["protocol"]["vis"]["tokens"]["input_tokens"] > 0
+    assert record["protocol"]["settings"]["vis"]["tokens"]["input_tokens"] > 0
     answers[0].write_bytes(answers[0].read_bytes().replace(b'"outcome"', b'"outcame"', 1))
     assert "is not an answer" in place.run(*run, *place.few, expect=1)
     assert len(loads) == 1
@@ -189,6 +189,9 @@ def test_the_protocol_of_the_paper_on_local_models(
     if family == "qwen2_5_vl":
         assert record["model"]["min_pixels"] == 1280 * 28 * 28
         assert record["tokens"]["input_tokens"] > 4 * 1280
+    place.run(*run, "--protocol", "paper", "--temperature", "0", *options[:-1], tmp_path / "greedy")
+    greedy = record_of(tmp_path / "greedy" / family / "desc.run.json")["asked"]  # 0 is a value that was given
+    assert (greedy["temperature"], "temperature" in greedy["protocol"]["changed"]) == (0.0, True)
     said = place.run(*run, "--presence-penalty", "1", *options, expect=2)
     assert "--presence-penalty is for endpoints" in said
 
