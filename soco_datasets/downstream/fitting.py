@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..utils.files import sha256_file
@@ -31,6 +31,7 @@ class Fit:
         rate: learning rate of a step.
         epochs: number of epochs.
         validate: (epoch, weights) -> JSON values; None = no validation between epochs.
+        counters: what the loss counts, by name; kept in checkpoints.
     """
 
     start: Parameters
@@ -40,6 +41,7 @@ class Fit:
     rate: Callable[[int], float]
     epochs: int
     validate: Callable[[int, Parameters], dict[str, Any]] | None = None
+    counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def fit_head(
         history.append(found)
         return found
 
-    checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY)
+    checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY, counters=fit.counters)
     history = _history_of(checkpoint)
     recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device)
     result = train(fit.start, fit.loss, recipe, checkpoints=checkpoint, after_epoch=after)

@@ -33,6 +33,7 @@ class Omni3dReader(DataReader):
     Attributes:
         images: split -> image id -> its entry.
         boxes: split -> image id -> annotations of the classes that are evaluated.
+        sources: split -> image id -> file and row of each of these annotations.
         categories: name -> id.
     """
 
@@ -43,6 +44,7 @@ class Omni3dReader(DataReader):
     def open(self) -> None:
         self.images: dict[str, dict[Any, dict[str, Any]]] = {}
         self.boxes: dict[str, dict[Any, list[dict[str, Any]]]] = {}
+        self.sources: dict[str, dict[Any, list[str]]] = {}
         self.categories: dict[str, int] = {}
         self._broken: list[Finding] = []
         self.layout = "Omni3D JSON"
@@ -51,7 +53,7 @@ class Omni3dReader(DataReader):
             paths = [path for name in names for path in (folder / name, folder / f"Omni3D_{name}") if path.is_file()]
             if not paths:
                 raise DatasetFolderError(f"{folder} holds none of {', '.join(names)} of Omni3D.")
-            self.images[split], self.boxes[split] = {}, {}
+            self.images[split], self.boxes[split], self.sources[split] = {}, {}, {}
             for path in paths:
                 self._read(split, path)
 
@@ -61,16 +63,19 @@ class Omni3dReader(DataReader):
         images = {image["id"]: image for image in content["images"]}
         self.images[split] |= images
         for image in images:
-            self.boxes[split][image] = []
+            self.boxes[split][image], self.sources[split][image] = [], []
         for row, annotation in enumerate(content["annotations"]):
-            name = annotation.get("category_name")
+            name, where = annotation.get("category_name"), f"{path.name} annotation {row}"
             if annotation.get("image_id") not in images:
-                self._broken.append(Finding("error", f"{path.name} annotation {row}", "its image is unknown."))
+                self._broken.append(Finding("error", where, "its image is unknown."))
+            elif name not in self.categories:
+                self._broken.append(Finding("warning", where, f"unknown class {name!r}; it is dropped."))
+            elif annotation.get("category_id") != self.categories[name]:
+                problem = f"category_id {annotation.get('category_id')!r} is not that of {name!r}, {self.categories[name]}."
+                self._broken.append(Finding("error", where, problem, "are these ids of another kind or data set?"))
             elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
                 self.boxes[split][annotation["image_id"]].append(annotation)
-            elif name not in self.categories:
-                problem = f"unknown class {name!r}; it is dropped."
-                self._broken.append(Finding("warning", f"{path.name} annotation {row}", problem))
+                self.sources[split][annotation["image_id"]].append(where)
 
     def counts(self) -> dict[str, int]:
         names = {one["category_name"] for boxes in self.boxes.values() for own in boxes.values() for one in own}
@@ -111,8 +116,8 @@ class Omni3dReader(DataReader):
             for image in sampled(sorted(self.images[split])):
                 yield from self._inspect_image(self.images[split][image])
             for image, boxes in self.boxes[split].items():
-                for row, box in enumerate(boxes):
-                    yield from inspect_box(box, f"{split} image {image} box {row}")
+                for box, where in zip(boxes, self.sources[split][image], strict=True):
+                    yield from inspect_box(box, where)
 
     def _inspect_image(self, entry: Mapping[str, Any]) -> Iterable[Finding]:
         path = self.root / entry["file_path"]
@@ -154,9 +159,14 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
     except (KeyError, TypeError, ValueError) as error:
         yield Finding("error", where, f"no cuboid can be read ({error}).")
         return
+    flat = annotation_box2d(box)
+    if flat is not None and not (np.isfinite(flat).all() and flat[0] <= flat[2] and flat[1] <= flat[3]):
+        yield Finding("error", where, f"the 2D box {flat} is no [x1, y1, x2, y2].")
     if box.get("behind_camera") or not box.get("valid3D", True):
         return
-    if dimensions.shape != (3,) or not (dimensions > 0).all():
+    if not np.isfinite(dimensions).all():
+        yield Finding("error", where, f"dimensions {dimensions.tolist()} are not finite.")
+    elif dimensions.shape != (3,) or not (dimensions > 0).all():
         yield Finding("warning", where, f"dimensions {dimensions.tolist()}; the box is ignored.")
     elif float(dimensions.max()) > 100:
         yield Finding("error", where, f"a side of {dimensions.max():.0f} m: wrong units.", "dimensions are in meters")
