@@ -71,7 +71,9 @@ class Omni3dReader(DataReader):
             elif name not in self.categories:
                 self._broken.append(Finding("warning", where, f"unknown class {name!r}; it is dropped."))
             elif annotation.get("category_id") != self.categories[name]:
-                problem = f"category_id {annotation.get('category_id')!r} is not that of {name!r}, {self.categories[name]}."
+                problem = (
+                    f"category_id {annotation.get('category_id')!r} is not that of {name!r}, {self.categories[name]}."
+                )
                 self._broken.append(Finding("error", where, problem, "are these ids of another kind or data set?"))
             elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
                 self.boxes[split][annotation["image_id"]].append(annotation)
