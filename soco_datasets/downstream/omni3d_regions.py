@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STEPS = "linear warm-up, times 0.1 at 60 % and at 80 %"
 COSINE = "linear warm-up, half a cosine to 0"
-UPRIGHT = "cuboids upright at the mean virtual depth of their class"
+UPRIGHT = "cuboids upright at the mean virtual depth of their class, uncertainty 1"
 OMNI3D_RECIPE: dict[str, Any] = {
     "epochs": 10, "batch": 32, "rate": 1e-3, "eps": 1e-2, "decay": 1e-4, "warmup": 5000, "seed": 0, "side": 512,
     "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "16 pixels per cell of any patch size", "iou": "exact",

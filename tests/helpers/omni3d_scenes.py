@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from soco_datasets.downstream.base import TaskRun
+from soco_datasets.downstream.extraction import Extraction
 from soco_datasets.downstream.heads.cuboids import VIRTUAL_FOCAL, corners_of, ray_rotations, viewing_rays
+from soco_datasets.downstream.readers.base import DataOptions
+from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.score3d import true_boxes
+from soco_datasets.downstream.task_registry import downstream_tasks
 from soco_datasets.metrics.average_precision3d import Detections, average_precision_3d
+
+from .scene_features import extractor_of, learn, scene_backbone
 
 CHANNELS = 40
 _PLACES = slice(8, 14)  # of the channels that differ from cell to cell of a thing
+
+_USUAL_DEPTH = 10.0  # virtual meters
 
 
 def omni3d_truth(reader: Any, side: int, patch: int = 16) -> Any:
     """Each cell knows the nearest thing whose 2D box is over it: class, place in the box, box and cuboid.
 
-    The cuboid is told as a picture shows it: virtual depth, logarithms of the sides, rotation from the viewing ray.
+    The cuboid is told as a picture shows it: virtual depth, logarithms of the sides, rotation from the viewing ray, with
+    its heading also modulo the half and the quarter turns that leave a box as it looks.
     """
 
     def truth(split: str, number: int, mirrored: bool) -> Any:
@@ -54,7 +65,9 @@ def _known(one: Any, intrinsics: Any, box: tuple[float, ...]) -> list[float]:
     turned = ray_rotations(ray)[0].numpy().T @ np.array(one["R_cam"])
     shift = (pixel - np.array([x1 + x2, y1 + y2]) / 2) / np.array([x2 - x1, y2 - y1])
     depth = center[2] * VIRTUAL_FOCAL / intrinsics[1, 1]
-    return [*(4 * shift), depth / 4, *np.log(one["dimensions"]), *turned.ravel()]
+    heading = np.arctan2(turned[0, 2], turned[0, 0])
+    turns = [wave(times * heading) for times in (2, 4) for wave in (np.cos, np.sin)]
+    return [*(4 * shift), depth - _USUAL_DEPTH, *(3 * np.log(one["dimensions"])), *turned.ravel(), *turns]
 
 
 def rounded_ap3d(job: Any, patch: int = 16) -> float:
@@ -73,3 +86,22 @@ def rounded_ap3d(job: Any, patch: int = 16) -> float:
     every = [one for image in ids for one in job.data.boxes["test"][image]]
     scores = average_precision_3d(found, true_boxes(every, heights)[0], ids, sorted(job.data.categories.values()))
     return float(scores["AP3D"])
+
+
+def scores_of(
+    name: str, data: Path, out: Path, *, epochs: int | None = None, subset: int | None = None, known: bool = False
+) -> tuple[Any, float]:
+    """The outcome of a task for features that know the truth, or constant ones; AP3D of true cuboids on the grid."""
+    task = downstream_tasks()[name]
+    reader: Any = open_data("omni3d", data, DataOptions(subset))
+    backbone = scene_backbone(16, CHANNELS, "truth" if known else "constant")
+    choices = dict(task.protocols["tiny"]) | ({"epochs": epochs} if epochs else {})
+    job: Any = task.open(reader, backbone, choices, out)
+    if known:
+        learn(backbone, job.wanted(), omni3d_truth(reader, choices["side"]))
+    extraction = Extraction(extractor_of(backbone), None)
+    sinks: Any = extraction.open(list(job.wanted()))
+    extraction.run(list(job.wanted()), sinks)
+    out.mkdir(exist_ok=True, parents=True)
+    run = TaskRun(extractor_of(backbone), out, out, "task", 0, "cpu", dict(extraction.counts))
+    return job.score(sinks, run), rounded_ap3d(job)

@@ -86,9 +86,10 @@ def init_cuboid_head(channels: int, classes: int, generator: torch.Generator, hi
 
 
 def start_upright(parameters: Parameters, depths: Tensor, prefix: str = "") -> None:
-    """Set biases of a new head so that cuboids start upright, heading along the viewing ray, at given depths.
+    """Set biases of a new head: cuboids upright, heading along the viewing ray, at given depths, with uncertainty 1.
 
-    A head whose rotation starts anywhere turns many cuboids onto the wrong axes, where the Chamfer distance holds them.
+    A head whose rotation starts anywhere turns many cuboids onto wrong axes, where the Chamfer distance holds them; and
+    at an uncertainty of 5 the losses weigh a hundredth, so that the uncertainty alone shapes the layers at first.
 
     Args:
         parameters: from `init_cuboid_head`, changed in place.
@@ -100,10 +101,7 @@ def start_upright(parameters: Parameters, depths: Tensor, prefix: str = "") -> N
     upright = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     parameters[f"{prefix}rotation.bias"] = upright.repeat(len(depths))
     parameters[f"{prefix}depth.bias"] = depths.float().cpu().clone()
-    import os
-
-    if "MU" in os.environ:
-        parameters[f"{prefix}uncertainty.bias"] = torch.full((len(depths),), float(os.environ["MU"]))
+    parameters[f"{prefix}uncertainty.bias"] = torch.ones(len(depths))
 
 
 def cuboid_outputs(parameters: Mapping[str, Tensor], regions: Tensor, classes: Tensor) -> CuboidOutputs:

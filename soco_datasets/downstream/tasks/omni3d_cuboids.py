@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 
+_HALF_TURNS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # diagonals
+
+
 class Omni3dCuboids(DownstreamTask):
     """See docs/downstream/omni3d.md."""
 
@@ -196,11 +199,15 @@ class _CuboidJob(Omni3dJob):
 
 
 def _errors(found: Cuboids, truth: Cuboids) -> dict[str, NDArray[Any]]:
-    """Errors of each region: depth in meters, relative size, rotation in degrees, projected center in pixels."""
-    between = (found.rotations @ truth.rotations.transpose(1, 2)).double().cpu().numpy()
+    """Errors of each region: depth in meters, relative size, rotation in degrees, projected center in pixels.
+
+    The rotation is compared up to the half turns that leave a cuboid as it is: the Chamfer loss takes them as equal.
+    """
+    one, other = (part.rotations.double().cpu().numpy() for part in (found, truth))
+    turned = [rotation_angles(one * half @ other.transpose(0, 2, 1)) for half in _HALF_TURNS]
     return {
         "depth": (found.depths - truth.depths).abs().cpu().numpy(),
         "size": ((found.dimensions - truth.dimensions).abs() / truth.dimensions).mean(dim=1).cpu().numpy(),
-        "rotation": rotation_angles(between),
+        "rotation": np.min(turned, axis=0),
         "center": (found.pixels - truth.pixels).norm(dim=1).cpu().numpy(),
     }

@@ -56,12 +56,12 @@ def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
 
 
 def _varied_room(draw: SeededDraw) -> tuple[list[Placed], View]:
-    """A room with up to five things of any size, distance and heading, and its picture through a lens of its own."""
+    """A room with up to seven things of any size, distance and heading, and its picture through a lens of its own."""
     eye = (draw.uniform(0.1, 0.4), draw.uniform(-0.4, 0.4), draw.uniform(1.4, 2.0))
     focal = _SIZE[0] * draw.uniform(0.7, 1.1)
     widest = 0.8 * math.atan(_SIZE[0] / 2 / focal)
     things, taken = room(draw, *_ROOM), list[tuple[float, float, float]]()
-    for label in draw.shuffled(FURNITURE)[: 3 + draw.below(3)]:
+    for label in draw.shuffled(FURNITURE * 2)[: 4 + draw.below(4)]:
         scale = math.exp(math.log(_LARGEST_SCALE) * draw.uniform(-1, 1))
         mesh, yaw = make_prop(label, draw), draw.uniform(0, 360)
         reach = scale * float(np.linalg.norm(mesh.corners[..., :2], axis=-1).max())
