@@ -119,6 +119,13 @@ class Omni3dJob(TaskJob):
             together = torch.stack([found[place] for place in places], dim=1).float().to(device)
             yield places, list(together)
 
+    def left_out(self, regions: Sequence[Regions | None], dropped: int) -> dict[str, int]:
+        """What training left out, by reason, given the regions of the training images and how many had no finite loss."""
+        every = sum(len(self.data.boxes["train"][image]) for image in self.data.ids("train"))
+        used = sum(len(one.classes) for one in regions if one is not None)
+        found = {"training boxes that do not count": every - used, "regions with a non-finite loss": dropped}
+        return {why: count for why, count in found.items() if count}
+
     def rates(self, steps: int) -> Callable[[int], float]:
         """Learning rate of each of `steps` steps by the protocol's schedule."""
         peak, warmup = self.choices["rate"], min(self.choices["warmup"], steps // 3)

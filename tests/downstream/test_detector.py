@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +83,24 @@ def test_one_epoch_is_the_same_twice(name: str, synthetic: Synthetic, tmp_path: 
     assert one.metrics == two.metrics
     assert one.training["head"]["sha256"] == two.training["head"]["sha256"]
     assert one.metrics["AP3D"]["unit"] == "percent"
+
+
+@pytest.mark.parametrize("name", ["omni3d_detect", "omni3d_cuboids"])
+def test_boxes_without_a_cuboid_are_left_out_and_counted(name: str, synthetic: Synthetic, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(synthetic("omni3d"), data)
+    for path in (data / "Omni3D").glob("*_train.json"):
+        content = json.loads(path.read_text())
+        wrong = [{"dimensions": [math.nan] * 3}, {"center_cam": [0, 0, -1]}, {"R_cam": [[math.inf] * 3] * 3}]
+        counted = [one for one in content["annotations"] if one["visibility"] > 0.5 and one["truncation"] < 0.5]
+        for annotation, change in zip(counted, wrong, strict=False):
+            annotation.update(change)
+        path.write_text(json.dumps(content))
+    found, _ = scores_of(name, data, tmp_path / "out", epochs=1)
+    whole, _ = scores_of(name, synthetic("omni3d"), tmp_path / "whole", epochs=1)
+    why = "training boxes that do not count"
+    assert found.left_out[why] == whole.left_out.get(why, 0) + 3
+    assert found.training["skipped_steps"] == 0
 
 
 KILLED = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import shutil
 import tarfile
@@ -229,6 +230,12 @@ DAMAGES: list[tuple[str, str, Damage, str]] = [
      "behind the camera"),
     ("omni3d", "unknown class", edit_json("*_test.json", lambda one: one["annotations"][0].update(category_name="elf")),
      "unknown class 'elf'"),
+    ("omni3d", "category id", edit_json("*_test.json", lambda one: one["annotations"][0].update(category_id="3")),
+     "ARKitScenes_test.json annotation 0: category_id '3' is not that of"),
+    ("omni3d", "NaN size", edit_json("*_test.json", lambda one: one["annotations"][0].update(dimensions=[math.nan] * 3)),
+     "are not finite"),
+    ("omni3d", "2D box", edit_json("*_test.json", lambda one: one["annotations"][0].update(bbox2D_trunc=[9, 9, 3, 3])),
+     "is no [x1, y1, x2, y2]"),
     ("omni3d", "foreign image", edit_json("*_test.json", lambda one: one["annotations"][0].update(image_id=10**6)),
      "its image is unknown"),
     ("omni3d", "not JSON", truncate("*_test.json"), "is not JSON"),

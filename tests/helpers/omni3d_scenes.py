@@ -26,8 +26,9 @@ _USUAL_DEPTH = 10.0  # virtual meters
 
 
 def omni3d_truth(reader: Any, side: int, patch: int = 16) -> Any:
-    """Each cell knows the nearest thing whose 2D box is over it: class, place in the box, box and cuboid.
+    """Each cell knows the nearest thing whose 2D box holds its middle, or else touches it: class, 2D box and cuboid.
 
+    So the whole of a 2D box knows its thing, where no other one is in the way, and not only the cells well within it.
     The cuboid is told as a picture shows it: virtual depth, logarithms of the sides, rotation from the viewing ray, with
     its heading also modulo the half and the quarter turns that leave a box as it looks.
     """
@@ -40,11 +41,11 @@ def omni3d_truth(reader: Any, side: int, patch: int = 16) -> Any:
         found = np.zeros((CHANNELS, rows, columns), np.float32)
         y, x = np.mgrid[0:rows, 0:columns] * float(patch) + patch / 2
         intrinsics = np.diag([scale, scale, 1]) @ np.array(entry["K"])
-        for one in sorted(reader.boxes[split][image], key=lambda one: -one["center_cam"][2]):
-            if not one["valid3D"] or one["visibility"] <= 0:
-                continue
+        seen = [one for one in reader.boxes[split][image] if one["valid3D"] and one["visibility"] > 0]
+        seen.sort(key=lambda one: -one["center_cam"][2])
+        for reach, one in [(patch / 2, one) for one in seen] + [(0.0, one) for one in seen]:
             x1, y1, x2, y2 = np.array(one["bbox2D_trunc"]) * scale
-            over = (x > x1) & (x < x2) & (y > y1) & (y < y2)
+            over = (x > x1 - reach) & (x < x2 + reach) & (y > y1 - reach) & (y < y2 + reach)
             across, down = (x - x1) / (x2 - x1), (y - y1) / (y2 - y1)
             places = np.stack([(x - x1) / 64, (y - y1) / 64, (x2 - x) / 64, (y2 - y) / 64, across - 0.5, down - 0.5])
             known = [1.0, *np.log([(x2 - x1) / 64, (y2 - y1) / 64]), *_known(one, intrinsics, (x1, y1, x2, y2))]

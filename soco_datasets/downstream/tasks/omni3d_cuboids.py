@@ -113,7 +113,7 @@ class _CuboidJob(Omni3dJob):
         )
         trained = fit_head(fit, run, choices)
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
-        left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
+        left = self.left_out(regions, dropped["regions"])
         return self._evaluate(test, weights, run, trained.summary, left)
 
     def _levels(

@@ -99,7 +99,7 @@ class _DetectionJob(Omni3dJob):
         )
         trained = fit_head(fit, run, choices)
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
-        left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
+        left = self.left_out(regions, dropped["regions"])
         return self._evaluate(test, weights, detector, run, Outcome({}, left, trained.summary))
 
     def _evaluate(self, test: Stored, weights: Any, detector: Detector, run: TaskRun, outcome: Outcome) -> Outcome:

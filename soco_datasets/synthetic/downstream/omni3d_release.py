@@ -21,7 +21,7 @@ from ..truth import Placed, View, extrinsics, intrinsics, look_at, room, take_vi
 from .scenes import FURNITURE, jpeg_bytes_of
 
 _SIZE = (320, 240)
-_COUNTS = {"train": 56, "val": 8, "test": 24}
+_COUNTS = {"train": 40, "val": 8, "test": 16}
 _ROOM = (6.0, 6.5, 3.2)  # meters: width, length, height
 _NEAR, _FAR = 1.6, 5.0  # meters from the camera, on the floor
 _LARGEST_SCALE = 1.5  # of the usual size of a class; the smallest is its inverse
@@ -29,11 +29,18 @@ _TRIES = 30  # places tried for a thing
 _IDS = {label: number for number, label in enumerate(sorted(FURNITURE))}
 
 
-def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
-    """Write Omni3D/ARKitScenes_{train,val,test}.json and the images; returns the expected counts."""
+def write_omni3d(folder: Path, seed: int, counts: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """Write Omni3D/ARKitScenes_{train,val,test}.json and the images; returns the expected counts.
+
+    Args:
+        folder: empty.
+        seed: of the rooms; a room depends on it, its split and its place alone.
+        counts: rooms of "train", "val" and "test"; None = 40, 8 and 16.
+    """
+    rooms = dict(counts or _COUNTS)
     (folder / "Omni3D").mkdir(parents=True)
     number, labels = 0, set()
-    for split, count in _COUNTS.items():
+    for split, count in rooms.items():
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         (folder / "ARKitScenes" / split).mkdir(parents=True)
@@ -52,7 +59,7 @@ def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
         categories = [{"id": identity, "name": label} for label, identity in _IDS.items()]
         content = {"info": {"name": "synthetic"}, "images": images, "annotations": annotations}
         (folder / "Omni3D" / f"ARKitScenes_{split}.json").write_text(json.dumps({**content, "categories": categories}))
-    return {"train": _COUNTS["train"] + _COUNTS["val"], "test": _COUNTS["test"], "classes": len(labels)}
+    return {"train": rooms["train"] + rooms["val"], "test": rooms["test"], "classes": len(labels)}
 
 
 def _varied_room(draw: SeededDraw) -> tuple[list[Placed], View]:
