@@ -120,7 +120,7 @@ class Omni3dJob(TaskJob):
             yield places, list(together)
 
     def left_out(self, regions: Sequence[Regions | None], dropped: int) -> dict[str, int]:
-        """What training left out, by reason, given the regions of the training images and how many had no finite loss."""
+        """What training left out, by reason, given the regions of training and how many had no finite loss."""
         every = sum(len(self.data.boxes["train"][image]) for image in self.data.ids("train"))
         used = sum(len(one.classes) for one in regions if one is not None)
         found = {"training boxes that do not count": every - used, "regions with a non-finite loss": dropped}

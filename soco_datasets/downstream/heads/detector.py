@@ -69,7 +69,7 @@ class DetectorConfig:
     most: int = 100
 
 
-class Scene(NamedTuple):
+class SeenImage(NamedTuple):
     """What all heads look at for one image.
 
     Attributes:
@@ -167,7 +167,7 @@ class Detector:
     def __init__(self, config: DetectorConfig, mean_sizes: Tensor, scale: float) -> None:
         self.config, self.mean_sizes, self.scale = config, mean_sizes, scale
 
-    def scenes(self, weights: Mapping[str, Tensor], maps: Sequence[Tensor]) -> list[Scene]:
+    def see(self, weights: Mapping[str, Tensor], maps: Sequence[Tensor]) -> list[SeenImage]:
         """The images of a batch of one size.
 
         Args:
@@ -178,18 +178,18 @@ class Detector:
         anchors, logits, deltas = score_anchors(weights, levels)
         alone = zip(*(one.split(1) for one in levels.values()), strict=True)
         return [
-            Scene(dict(zip(levels, own, strict=True)), anchors, *scored)
+            SeenImage(dict(zip(levels, own, strict=True)), anchors, *scored)
             for own, *scored in zip(alone, logits.unbind(), deltas.unbind(), strict=True)
         ]
 
     def losses(
-        self, weights: Mapping[str, Tensor], scene: Scene, true: TrueRegions, generator: torch.Generator
+        self, weights: Mapping[str, Tensor], image: SeenImage, true: TrueRegions, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Losses of an image: "object", "anchor", "class", "box" scalars, and "cuboid" (regions,).
 
         Args:
             weights: named as by `init_detector`.
-            scene: of the image, from `scenes`.
+            image: of the image, from `see`.
             true: of the image; none is allowed.
             generator: draws the samples, on the CPU.
         """
@@ -197,11 +197,11 @@ class Detector:
         from torch.nn import functional
 
         config, boxes = self.config, true.boxes * self.scale
-        losses = self._anchor_losses(scene, boxes, generator)
-        found = propose(scene.scored, scene.size, config.before, config.after, config.rpn_nms)
+        losses = self._anchor_losses(image, boxes, generator)
+        found = propose(image.scored, image.size, config.before, config.after, config.rpn_nms)
         proposals = torch.cat([found, boxes])
         rows, matched, positive = self._sampled_regions(proposals, boxes, generator)
-        pooled = region_features(scene.levels, proposals[rows])
+        pooled = region_features(image.levels, proposals[rows])
         logits, deltas = self._box_head(weights, pooled)
         background = logits.shape[1] - 1
         target = torch.full((len(rows),), background, dtype=torch.long, device=logits.device)
@@ -217,14 +217,14 @@ class Detector:
             losses["cuboid"] = self._cuboid_losses(weights, pooled[positive], proposals[rows][positive], part)
         return losses
 
-    def detect(self, weights: Mapping[str, Tensor], scene: Scene, intrinsics: Tensor) -> Found:
+    def detect(self, weights: Mapping[str, Tensor], image: SeenImage, intrinsics: Tensor) -> Found:
         """Detections of an image, see `losses` for the arguments."""
         import torch
 
         config = self.config
-        proposals = propose(scene.scored, scene.size, config.before, config.after, config.rpn_nms)
-        logits, deltas = self._box_head(weights, region_features(scene.levels, proposals))
-        boxes = cut_boxes(decode_boxes(deltas, proposals), scene.size)
+        proposals = propose(image.scored, image.size, config.before, config.after, config.rpn_nms)
+        logits, deltas = self._box_head(weights, region_features(image.levels, proposals))
+        boxes = cut_boxes(decode_boxes(deltas, proposals), image.size)
         shares = logits.softmax(dim=1)[:, :-1]
         rows, classes = (shares > config.least_score).nonzero(as_tuple=True)
         kept = []
@@ -235,14 +235,14 @@ class Detector:
         boxes, values, labels = boxes[rows[chosen]], shares[rows[chosen], classes[chosen]], classes[chosen]
         order = torch.argsort(values, descending=True, stable=True)[: config.most]
         boxes, values, labels = boxes[order], values[order], labels[order]
-        outputs, cuboids = self._cuboids(weights, region_features(scene.levels, boxes), boxes, labels, intrinsics)
+        outputs, cuboids = self._cuboids(weights, region_features(image.levels, boxes), boxes, labels, intrinsics)
         return Found(boxes / self.scale, labels, values * confidences(outputs), cuboids)
 
-    def _anchor_losses(self, scene: Scene, boxes: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def _anchor_losses(self, image: SeenImage, boxes: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         import torch
         from torch.nn import functional
 
-        anchors, logits, deltas = scene.scored
+        anchors, logits, deltas = image.scored
         overlap = box_iou(anchors, boxes) if len(boxes) else anchors.new_zeros((len(anchors), 1))
         best, matched = overlap.max(dim=1)
         is_positive = best >= self.config.positive

@@ -77,11 +77,11 @@ class _DetectionJob(Omni3dJob):
             drawn = [divmod(row, count) for row in rows.tolist()]  # epoch, place
             values = []
             for places, maps in self.maps(train, [rows_with[place] for _, place in drawn], run.device):
-                for place, scene in zip(places, detector.scenes(weights, maps), strict=True):
+                for place, image in zip(places, detector.see(weights, maps), strict=True):
                     own = regions[rows_with[drawn[place][1]]]
                     assert own is not None
                     true = TrueRegions(own.boxes, own.classes, own.intrinsics, own.truth)
-                    found = detector.losses(weights, scene, true, _generator(seed, *drawn[place]))
+                    found = detector.losses(weights, image, true, _generator(seed, *drawn[place]))
                     value, lost = _sum_of(found)
                     dropped["regions"] += lost
                     values.append(value)
@@ -111,7 +111,7 @@ class _DetectionJob(Omni3dJob):
             intrinsics = self.intrinsics("test", image, run.device)
             with torch.no_grad():
                 ((_, maps),) = self.maps(test, [row], run.device)
-                found = detector.detect(weights, detector.scenes(weights, maps)[0], intrinsics)
+                found = detector.detect(weights, detector.see(weights, maps)[0], intrinsics)
             parts.append((image, found, corners_of(found.cuboids, intrinsics)))
         heights = {image: float(self.data.images["test"][image]["height"]) for image in ids}
         every = [one for image in ids for one in self.data.boxes["test"][image]]
