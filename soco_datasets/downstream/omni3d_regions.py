@@ -36,7 +36,7 @@ OMNI3D_RECIPE: dict[str, Any] = {
 def tiny_omni3d(epochs: int) -> dict[str, Any]:
     """Small heads for synthetic data."""
     return {
-        "epochs": epochs, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 160, "pyramid": 32, "levels": 32,
+        "epochs": epochs, "batch": 4, "rate": 1e-3, "eps": 1e-8, "warmup": 50, "side": 160, "pyramid": 32, "levels": 32,
         "hidden": 128, "schedule": COSINE, "start": UPRIGHT,
     }  # fmt: skip
 

@@ -269,8 +269,10 @@ def _save(
             if tensor is not None:
                 tensors[f"optimizer/{moment}/{name}"] = torch.as_tensor(tensor)
     tensors |= {f"generators/{name}": one.get_state() for name, one in checkpoints.generators.items()}
-    state = {"position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs}
-    state["counters"] = checkpoints.counters
+    state = {
+        "position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs,
+        "counters": checkpoints.counters,
+    }  # fmt: skip
     save_parameters(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
 
 

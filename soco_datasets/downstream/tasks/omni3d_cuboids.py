@@ -60,7 +60,7 @@ class Omni3dCuboids(DownstreamTask):
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": OMNI3D_RECIPE,
-        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=80)},
+        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=20)},
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
