@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-from .utils.files import atomic_file
-
 DEMO_TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
 
@@ -29,6 +27,7 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     from .features.backbones import load_backbone
     from .features.extractor import DenseFeatureExtractor
     from .records.evaluation import write_evaluation
+    from .reporting.drawing import save_drawing
     from .reporting.match_picture import draw_matches, pairs_to_show
     from .reporting.terminal_tables import format_metrics_table
 
@@ -48,7 +47,6 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
         picture = out / f"matches_{task}.png"
         chosen = pairs_to_show(evaluation.predictions, task)
         sheet = draw_matches(evaluation.predictions, task, chosen, folder.images.decode)
-        with atomic_file(picture) as temporary:
-            sheet.save(temporary, format="PNG")
+        save_drawing(sheet, picture)
         print(f"picture      {picture}")
     print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)

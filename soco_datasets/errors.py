@@ -60,11 +60,19 @@ def missing_extra(feature: str, extra: str, package: str) -> MissingExtraError:
     )
 
 
-def unknown_name(what: str, name: object, known: Iterable[str]) -> UsageError:
-    """The error for a mistyped name, with the closest known names first, whatever their case."""
+def unknown_name(what: str, name: object, known: Iterable[str], *, lister: str = "") -> UsageError:
+    """The error for a mistyped name, with the closest known names first, whatever their case.
+
+    Args:
+        what: is named, such as "task".
+        name: that is not known.
+        known: all names.
+        lister: a command that lists them; without one the error does.
+    """
     names = sorted(known)
     lower = {one.lower(): one for one in names}
     close = [lower[one] for one in difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)]
     hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-    return UsageError(f"Unknown {what} {str(name)!r}. {hint}Known: {listed or 'none'}.")
+    all_of_them = f"`{lister}` lists all." if lister else f"Known: {listed or 'none'}."
+    return UsageError(f"Unknown {what} {str(name)!r}. {hint}{all_of_them}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, UsageError
-from ..utils.files import progress
+from ..utils.progress import progress
 from .candidate import Candidate
 from .photo_files import BadPhotographError, PhotoFile, decode_photograph, hash_distance, read_photograph
 from .source_animal3d import is_animal3d, read_animal3d

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from ..errors import UsageError
-from ..utils.files import progress
+from ..utils.progress import progress
 from .database import Assignment, Event, ImageRow, Placement, Suggestion
 from .project import Card
 from .results import consensus_of

@@ -19,7 +19,8 @@ from ..data.schema import TableSpec
 from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
-from ..utils.files import atomic_folder, parse_size, progress
+from ..utils.files import atomic_folder, parse_size
+from ..utils.progress import progress
 from .base import SOCO, Benchmark, BuildOptions, recognize
 from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows

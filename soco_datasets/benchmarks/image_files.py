@@ -17,7 +17,7 @@ from ..data.diagnostics import BuildReport, Diagnostic
 from ..data.images import MAX_PIXELS
 from ..data.release_types import ImageRecord
 from ..utils.chunks import Mapper, chunks_of
-from ..utils.files import progress
+from ..utils.progress import progress
 from .release_files import ReleaseFiles, read_error
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # what Pillow opens as JPEG may be MPO, a camera's JPEG with a preview

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import shlex
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..data.remote_folder import (
 from ..errors import DataNotFoundError, SocoError, UsageError
 from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
-from .base import SOCO, Benchmark, find_benchmark
+from .base import SOCO, Benchmark, BuildOptions, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
 from .soco.source import HUB_RELEASE
@@ -28,8 +29,12 @@ LOCAL_FOLDER = "soco"  # of the working directory: plain `datasets` takes it for
 _RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zip")
 
 
-def find_data(data_dir: str | Path | None = None, revision: str | None = None) -> Path | None:
+def find_data(
+    data_dir: str | Path | None = None, revision: str | None = None, *, option: str | None = None
+) -> Path | None:
     """The built folder that `resolve_data` would give, or None where it would have to build or download one first.
+
+    Arguments as of `resolve_data`.
 
     Raises:
         DataNotFoundError: `data_dir` or SOCO_HOME names no built folder.
@@ -48,9 +53,9 @@ def find_data(data_dir: str | Path | None = None, revision: str | None = None) -
     if data_dir is not None and (benchmark := _benchmark_named(data_dir)) is not None:
         return _built_benchmark(benchmark)
     if data_dir is not None and str(data_dir) != MINI:
-        return _named_folder(Path(data_dir), f"data_dir={str(data_dir)!r}")
+        return _named_folder(Path(data_dir), option)
     if data_dir is None and (home := os.environ.get("SOCO_HOME")):
-        return _named_folder(Path(home), f"The environment variable SOCO_HOME={home!r}")
+        return _named_folder(Path(home), option, f"The environment variable SOCO_HOME={home!r}")
     candidates = [cached_folder(MINI)] if data_dir is not None else [cached_folder(revision=revision)]
     if revision is not None and is_built(default := cached_folder()) and _revision_of(default) == revision:
         candidates.append(default)
@@ -66,6 +71,7 @@ def resolve_data(
     revision: str | None = None,
     rebuild: bool = False,
     images: bool = True,
+    option: str | None = None,
 ) -> Path:
     """The built dataset folder to use; downloads it, or builds the mini set or the Hub release, where needed.
 
@@ -79,6 +85,8 @@ def resolve_data(
             "ORG/NAME" or "hf://datasets/ORG/NAME@REVISION".
         revision: commit, tag or branch of the Hub release, or of the repository that `data_dir` names.
         rebuild: build or download a cached folder again. A folder named by `data_dir` or SOCO_HOME is never touched.
+        option: how the user named `data_dir` on the command line, such as "--data", "" for an argument without a name;
+            errors speak of that. None = in Python.
         images: False leaves the images of a published folder on the Hub, to be fetched one by one.
 
     Raises:
@@ -90,7 +98,7 @@ def resolve_data(
     address = _on_hub(data_dir, revision)
     if address is not None:
         return open_folder(fetch_folder(address, images=images, force=rebuild)).path
-    found = find_data(data_dir, revision)
+    found = find_data(data_dir, revision, option=option)
     in_cache = str(data_dir) == MINI or (data_dir is None and not os.environ.get("SOCO_HOME"))
     if found is not None and not (rebuild and in_cache):
         return found
@@ -98,7 +106,8 @@ def resolve_data(
     target = cached_folder(MINI) if mini else cached_folder(revision=revision)
     if not mini and is_published(HUB_RELEASE, revision):
         return open_folder(fetch_folder(HubAddress(HUB_RELEASE, revision), images=images, force=rebuild)).path
-    return _build_cached(MINI if mini else HUB_RELEASE, target, revision, rebuild)
+    options = BuildOptions(revision=revision, overwrite=rebuild)
+    return _build_cached(MINI if mini else HUB_RELEASE, target, options, option)
 
 
 def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
@@ -152,13 +161,13 @@ def _built_benchmark(benchmark: Benchmark) -> Path:
     )
 
 
-def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool) -> Path:
+def _build_cached(source: str, target: Path, options: BuildOptions, option: str | None) -> Path:
     from filelock import FileLock
 
     from ..utils.files import explain_write_errors
 
     if source != MINI:
-        _refuse_offline()
+        _refuse_offline(option)
     try:
         with explain_write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,15 +175,14 @@ def _build_cached(source: str, target: Path, revision: str | None, rebuild: bool
     except SocoError as error:
         raise SocoError(f"{error} The environment variable SOCO_CACHE names the folder for built data.") from error
     with lock:
-        if is_built(target) and not rebuild:  # another process made it while this one waited
+        if is_built(target) and not options.overwrite:  # another process made it while this one waited
             return open_folder(target).path
-        from .base import BuildOptions
         from .build import build_dataset
 
         try:
-            build_dataset(source, target, options=BuildOptions(revision=revision, overwrite=rebuild))
+            build_dataset(source, target, options=options)
         except DataNotFoundError as error:
-            raise DataNotFoundError(_no_data(str(error).splitlines()[0])) from error
+            raise DataNotFoundError(_no_data(str(error).splitlines()[0], option)) from error
         return open_folder(target).path
 
 
@@ -183,14 +191,20 @@ def _revision_of(folder: Path) -> object:
     return source.get("revision") if isinstance(source, dict) else None
 
 
-def _refuse_offline() -> None:
+def _refuse_offline(option: str | None) -> None:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        raise DataNotFoundError(_no_data("HF_HUB_OFFLINE is set"))
+        raise DataNotFoundError(_no_data("HF_HUB_OFFLINE is set", option))
 
 
-def _no_data(reason: str) -> str:
+def _no_data(reason: str, option: str | None) -> str:
+    if option is not None:
+        return (
+            f"No SOCO data found. Give {_given('DIR', option)}, a folder made by `soco build`, or "
+            f"{_given(MINI, option)}, the small built-in set.\n`soco build RELEASE` builds a release that you have. "
+            f"The download from the Hub ({HUB_RELEASE}) failed: {reason}"
+        )
     return (
         "No SOCO data found. There are three ways to get it:\n"
         '  1. Name it: load_dataset("soco", CONFIG, data_dir=DIR), or SOCO_HOME=DIR in the environment, with a folder '
@@ -201,13 +215,21 @@ def _no_data(reason: str) -> str:
     )
 
 
-def _named_folder(path: Path, what: str) -> Path:
-    """Check a folder that the user named; `what` opens the message."""
+def _given(value: str, option: str | None) -> str:
+    """A value as the user would name it: `data_dir="mini"`, `--data mini` or `mini`."""
+    return f'data_dir="{value}"' if option is None else f"{option} {value}".strip()
+
+
+def _named_folder(path: Path, option: str | None, source: str | None = None) -> Path:
+    """Check a folder that the user named, as `option` says or by another `source`, which then opens the message."""
+    what = source or (f"data_dir={str(path)!r}" if option is None else _given(str(path), option))
     path = path.expanduser()
     if is_built(path):
         return open_folder(path).path
     if not path.exists():
-        raise DataNotFoundError(f'{what} does not exist. Give a folder made by `soco build`, or data_dir="mini".')
+        missing = "does not exist" if option is None or source else "no such folder"
+        message = f"{what}{' ' if missing.startswith('does') else ': '}{missing}. {_near(path)}"
+        raise DataNotFoundError(f"{message}Give a folder made by `soco build`, or {_given(MINI, option)}.")
     if path.is_dir() and any((path / part).exists() for part in _RELEASE_PARTS):
         command = f"soco build {shlex.quote(str(path))} --out {shlex.quote(str(path.resolve()) + '-built')}"
         raise DataNotFoundError(
@@ -216,8 +238,18 @@ def _named_folder(path: Path, what: str) -> Path:
         )
     raise DataNotFoundError(
         f"{what} is not a built dataset folder (it has no manifest.json). "
-        'Make one with `soco build RELEASE --out DIR`, or use data_dir="mini".'
+        f"Make one with `soco build RELEASE --out DIR`, or use {_given(MINI, option)}."
     )
+
+
+def _near(path: Path) -> str:
+    """A question after the built folders beside `path` that have a similar name."""
+    with contextlib.suppress(OSError):
+        built = [other.name for other in path.absolute().parent.iterdir() if is_built(other)]
+        close = difflib.get_close_matches(path.name, built, n=3)
+        if close:
+            return f"Did you mean {' or '.join(str(path.with_name(name)) for name in close)}? "
+    return ""
 
 
 def data_names(data: str | Path | None) -> list[str]:

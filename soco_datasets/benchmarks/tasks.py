@@ -36,7 +36,7 @@ def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = 
     """The tasks of these names, each once, in the order given.
 
     Args:
-        names: task names; None = all of the benchmark.
+        names: task names, or their titles in tables ("SOC", "Cross-SOC"), in any case; None = all of the benchmark.
         benchmark: whose tasks; None = SOCO's without names, those of all registered benchmarks with names.
 
     Raises:
@@ -48,10 +48,27 @@ def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = 
     if names is None:
         return (get_benchmark(SOCO) if benchmark is None else benchmark).tasks
     known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
-    wanted = list(dict.fromkeys([names] if isinstance(names, str) else names))
+    wanted = [task_name(name, known.values()) for name in ([names] if isinstance(names, str) else names)]
     if not wanted:
         raise UsageError(f"No task given. Known: {', '.join(known)}.")
-    for name in wanted:
-        if name not in known:
-            raise unknown_name("task", name, known)
-    return tuple(known[name] for name in wanted)
+    return tuple(known[name] for name in dict.fromkeys(wanted))
+
+
+def task_name(text: str, tasks: Iterable[Task]) -> str:
+    """The name of the task that is called so, by its name or by its title in tables, whatever the case.
+
+    Raises:
+        UsageError: none of the tasks is (the closest are named).
+
+    >>> task_name("Cross-SOC", TASKS.values())
+    'cross_soc'
+    """
+    by_name = {task.name: task.name for task in tasks}
+    titles: dict[str, str] = {}
+    for task in tasks:
+        titles.setdefault(task.title.casefold(), task.name)
+    wanted = text.strip().casefold()
+    found = by_name.get(text) or by_name.get(wanted) or titles.get(wanted)
+    if found is None:
+        raise unknown_name("task", text, by_name)
+    return found

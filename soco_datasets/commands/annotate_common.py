@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from .common import Commands, command
+from typer import Argument, Option
 
 if TYPE_CHECKING:
     from ..annotation.work import Workbench
 
 _PACKAGES = ("sqlalchemy", "alembic", "starlette", "uvicorn", "jinja2", "imagehash")
+_DATABASE = "PostgreSQL database, postgresql://user@host/name"
+
+Database = Annotated[
+    str | None,
+    Option(
+        "--database",
+        metavar="URL",
+        help=_DATABASE,
+        show_default="SOCO_ANNOTATION_DB, else SQLite in the folder",
+        rich_help_panel="Project",
+    ),
+]
+AtOption = Annotated[
+    str | None,
+    Option("--at", metavar="TIME", help="results as of this time, such as 2026-05-01T12:30 (UTC)", show_default="now"),
+]
 
 
-def project_command(parts: Commands, name: str, help: str, example: str) -> argparse.ArgumentParser:
-    """Declare a command whose first argument is a project folder."""
-    parser = command(parts, name, help, example)
-    parser.add_argument("project", type=Path, help="the project folder")
-    add_database(parser)
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class ProjectOptions:
+    """A project folder and its database."""
+
+    project: Annotated[Path, Argument(metavar="DIR", help="the project folder")]
+    database: Database = None
+
+    def open(self) -> AbstractContextManager[Workbench]:
+        """The project, opened."""
+        return open_bench(self.project, self.database)
 
 
-def add_database(parser: argparse.ArgumentParser) -> None:
-    """The option `--database`."""
-    where = "PostgreSQL database, postgresql://user@host/name (default: SOCO_ANNOTATION_DB, else SQLite in the folder)"
-    parser.add_argument("--database", help=where)
+def open_bench(project: Path, database: str | None) -> AbstractContextManager[Workbench]:
+    """A project, opened. Raises `MissingExtraError` where the extra `annotation` is not installed."""
+    require_annotation()
+    from ..annotation.opened import open_project
+
+    return open_project(project, database)
 
 
 def require_annotation() -> None:
@@ -38,14 +60,6 @@ def require_annotation() -> None:
     for package in _PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise missing_extra("soco annotate", "annotation", package)
-
-
-def opened(arguments: argparse.Namespace) -> AbstractContextManager[Workbench]:
-    """The project of the arguments, opened."""
-    require_annotation()
-    from ..annotation.opened import open_project
-
-    return open_project(arguments.project, arguments.database)
 
 
 def moment(text: str | None) -> datetime | None:

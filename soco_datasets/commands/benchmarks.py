@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from .common import Commands, command
+import typer
+from typer import Argument
+
+from . import DATA
+from .completion import complete_benchmarks
+from .options import command
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Benchmark
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco benchmarks\n  soco benchmarks spair71k"
-    parser = command(commands, "benchmarks", "list benchmarks: counts, license, protocol, published scores", example)
-    parser.add_argument("name", nargs="?", help="one of them: also its published scores (default: all, in short)")
-    parser.set_defaults(run=run)
+    help = "list benchmarks: counts, license, protocol, published scores"
+    command(app, run, "benchmarks", help, example, DATA)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(
+    name: Annotated[
+        str | None,
+        Argument(
+            metavar="NAME",
+            help="one of them: also its published scores",
+            show_default="all, in short",
+            autocompletion=complete_benchmarks,
+        ),
+    ] = None,
+) -> None:
+    """Describe all of them, or one with its published scores."""
     from ..benchmarks.base import benchmarks, get_benchmark
 
-    if arguments.name is None:
+    if name is None:
         print("\n\n".join(_described(benchmark) for benchmark in benchmarks().values()))
         return
-    benchmark = get_benchmark(arguments.name)
+    benchmark = get_benchmark(name)
     print(_described(benchmark))
     scores = benchmark.published()
     if scores:

@@ -2,52 +2,127 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from ..utils.paths import local_path
-from .common import Commands, command
-from .engine_options import add_engine_options, engine_config, open_mapper
+import typer
+from typer import Argument, Option
+
+from . import DATA
+from .completion import complete_benchmarks
+from .engine_options import EngineOptions, open_mapper
+from .options import command
+
+if TYPE_CHECKING:
+    from ..benchmarks.base import BuildOptions
+    from ..benchmarks.build import BuildResult
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = (
         "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data\n"
         "  soco build ~/SPair-71k --out spair-data"
     )
-    parser = command(commands, "build", "build a dataset folder from SOCO or another benchmark", example)
-    parser.add_argument(
-        "source",
-        nargs="?",
-        default="GenIntelLab/SOCO",
-        help="Hub dataset id, folder with the zips, extracted tree, mini",
+    command(app, run, "build", "build a dataset folder from SOCO or another benchmark", example, DATA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """How a release is read."""
+
+    PANEL: ClassVar[str] = "Source"
+
+    revision: Annotated[str | None, Option(metavar="REV", help="commit, tag or branch of a Hub source")] = None
+    benchmark: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="read the source as this benchmark (see soco benchmarks)",
+            show_default="by its files",
+            autocompletion=complete_benchmarks,
+        ),
+    ] = None
+    points: Annotated[
+        str, Option(metavar="PLACE", help="SPair-71k: points of the image files (image) or of the pair files (pair)")
+    ] = "image"
+    pair_list: Annotated[
+        Path | None, Option(metavar="FILE", help="COCO keypoint files: CSV or JSON of category, source, target")
+    ] = None
+    field: Annotated[
+        list[str] | None,
+        Option(metavar="NAME=THEIRS", help="COCO keypoint files: the file's own name of a field; may be repeated"),
+    ] = None
+    strict: Annotated[bool, Option(help="treat every repair as an error")] = False
+    skip_bad: Annotated[bool, Option(help="skip images and pairs with errors and report how many")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """How pairs are drawn where a release has none."""
+
+    PANEL: ClassVar[str] = "Pairs"
+
+    draw_pairs: Annotated[bool, Option(help="accept a release without pair files and draw pairs")] = False
+    test_pairs: Annotated[int, Option(help="fixed test pairs to draw where the release has none")] = 20_000
+    min_shared: Annotated[int, Option(help="fewest keypoints that a drawn pair shares")] = 3
+    seed: Annotated[int, Option(help="random seed of the draw")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """What is written."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="folder to make", show_default="the cache, where load_dataset looks")
+    ] = None
+    format: Annotated[Literal["arrow", "parquet"], Option(metavar="NAME", help="arrow or parquet")] = "arrow"
+    max_shard_size: Annotated[str, Option(metavar="SIZE", help="data in one shard, such as 500MB or 1GiB")] = "500MB"
+    overwrite: Annotated[bool, Option(help="replace --out when it is not empty")] = False
+
+
+def run(
+    read: SourceOptions,
+    pairs: PairOptions,
+    output: FolderOptions,
+    engine: EngineOptions,
+    source: Annotated[
+        str, Argument(metavar="SOURCE", help="Hub dataset id, folder with the zips, extracted tree, mini")
+    ] = "GenIntelLab/SOCO",
+) -> None:
+    """Build it and report what was found."""
+    from ..benchmarks.build import build_dataset
+
+    with open_mapper(engine.config()) as mapper:
+        result = build_dataset(source, output.out, options=_options(read, pairs, output), mapper=mapper)
+    _report(result)
+
+
+def _options(read: SourceOptions, pairs: PairOptions, output: FolderOptions) -> BuildOptions:
+    from ..benchmarks.base import BuildOptions
+
+    return BuildOptions(
+        benchmark=read.benchmark,
+        revision=read.revision,
+        format=output.format,
+        max_shard_size=output.max_shard_size,
+        strict=read.strict,
+        skip_bad=read.skip_bad,
+        overwrite=output.overwrite,
+        test_pairs=pairs.test_pairs,
+        min_shared=pairs.min_shared,
+        seed=pairs.seed,
+        draw_pairs=pairs.draw_pairs,
+        points=read.points,
+        pair_list=read.pair_list,
+        fields=_field_mapping(read.field or ()),
     )
-    parser.add_argument("--out", type=local_path, help="folder to make (default: the cache, where load_dataset looks)")
-    parser.add_argument("--revision", help="commit, tag or branch of a Hub source")
-    parser.add_argument("--format", default="arrow", help="arrow (default) or parquet")
-    parser.add_argument("--max-shard-size", default="500MB", help="data in one shard, such as 500MB (default) or 1GiB")
-    parser.add_argument("--strict", action="store_true", help="make an error of every repair")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out images and pairs with errors and go on")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
-    parser.add_argument("--test-pairs", type=int, default=20_000, help="fixed pairs to draw where the release has none")
-    parser.add_argument("--min-shared", type=int, default=3, help="keypoints a drawn pair shares at least (default 3)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of that draw (default 0)")
-    parser.add_argument("--draw-pairs", action="store_true", help="accept a release without pair files and draw pairs")
-    parser.add_argument(
-        "--benchmark", help="read the source as this benchmark (see soco benchmarks; default: by its files)"
-    )
-    parser.add_argument("--points", default="image", help="SPair-71k: points of the image (default) or the pair files")
-    parser.add_argument(
-        "--pair-list", type=local_path, help="COCO keypoint files: CSV or JSON of category, source, target"
-    )
-    parser.add_argument(
-        "--field", action="append", metavar="NAME=THEIRS", help="COCO keypoint files: the file's own name of a field"
-    )
-    add_engine_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _field_mapping(texts: Sequence[str]) -> dict[str, str]:
@@ -61,29 +136,7 @@ def _field_mapping(texts: Sequence[str]) -> dict[str, str]:
     return {name: theirs for name, _, theirs in pairs}
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..benchmarks.base import BuildOptions
-    from ..benchmarks.build import build_dataset
-
-    options = BuildOptions(
-        benchmark=arguments.benchmark,
-        revision=arguments.revision,
-        format=arguments.format,
-        max_shard_size=arguments.max_shard_size,
-        strict=arguments.strict,
-        skip_bad=arguments.skip_bad,
-        overwrite=arguments.overwrite,
-        test_pairs=arguments.test_pairs,
-        min_shared=arguments.min_shared,
-        seed=arguments.seed,
-        draw_pairs=arguments.draw_pairs,
-        points=arguments.points,
-        pair_list=arguments.pair_list,
-        fields=_field_mapping(arguments.field or ()),
-    )
-    with open_mapper(engine_config(arguments)) as mapper:
-        result = build_dataset(arguments.source, arguments.out, options=options, mapper=mapper)
+def _report(result: BuildResult) -> None:
     for item in result.findings:
         if item.severity != "note":
             print(item, file=sys.stderr)

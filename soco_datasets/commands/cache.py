@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
 
 from ..errors import UsageError
-from ..utils.paths import local_path
-from .common import Commands, command
+from . import EVALUATE
+from .options import command, group
 
 if TYPE_CHECKING:
     from ..features.cache.inventory import StoredFeatures
 
-
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(commands, "cache", "list or clear the stored feature maps", "soco cache clear --older-than 30")
-    parser.add_argument("action", choices=("list", "clear"), help="what to do")
-    parser.add_argument("--older-than", type=float, metavar="DAYS", help="clear: only what was not used for so long")
-    parser.add_argument("--store-dir", type=local_path, help="folder of the stores (default: in SOCO_CACHE)")
-    parser.set_defaults(run=run)
+_StoreDir = Annotated[Path | None, Option(metavar="DIR", help="folder of the stores", show_default="in SOCO_CACHE")]
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..features.cache.inventory import clear_features, stored_features
+def add(app: typer.Typer) -> None:
+    """Add the command and its own commands."""
+    example = "soco cache clear --older-than 30"
+    parts = group(app, "cache", "list or clear the stored feature maps", example, EVALUATE)
+    command(parts, list_stores, "list", "list the stores: size, images, last use", "soco cache list")
+    command(parts, clear_stores, "clear", "remove stores that no run uses", example)
 
-    days = arguments.older_than
-    if days is not None and (arguments.action == "list" or not days >= 0):
-        raise UsageError("--older-than takes a number of days from 0 and goes with `soco cache clear`.")
-    if arguments.action == "list":
-        stores = stored_features(arguments.store_dir)
-        for store in stores:
-            print(_line(store))
-        print(f"{len(stores)} stores, {sum(store.nbytes for store in stores) / 1e6:,.1f} MB")
-        return
-    removed, busy = clear_features(arguments.store_dir, days)
+
+def list_stores(store_dir: _StoreDir = None) -> None:
+    """List the stores."""
+    from ..features.cache.inventory import stored_features
+
+    stores = stored_features(store_dir)
+    for store in stores:
+        print(_line(store))
+    print(f"{len(stores)} stores, {sum(store.nbytes for store in stores) / 1e6:,.1f} MB")
+
+
+def clear_stores(
+    older_than: Annotated[
+        float | None, Option(metavar="DAYS", help="only stores not used for so many days", show_default="all")
+    ] = None,
+    store_dir: _StoreDir = None,
+) -> None:
+    """Remove stores."""
+    from ..features.cache.inventory import clear_features
+
+    if older_than is not None and not older_than >= 0:
+        raise UsageError(f"--older-than takes a number of days from 0, got {older_than:g}.")
+    removed, busy = clear_features(store_dir, older_than)
     for store in busy:
         print(f"kept, in use: {_line(store)}")
     print(f"{len(removed)} stores removed, {sum(store.nbytes for store in removed) / 1e6:,.1f} MB")

@@ -2,90 +2,102 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from . import EVALUATE
+from .common import JsonFlag
+from .options import command
 
 _SIGNS = {1: "+", -1: "-", 0: "", None: ""}
+_SIDE = "a record with its predictions beside it, or a predictions file"
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco compare results/dinov2_b14.json results/dinov3_b16.json"
-    parser = command(commands, "compare", "compare two results on the same pairs: B minus A, with intervals", example)
-    for side in ("a", "b"):
-        parser.add_argument(
-            side, type=local_path, help="a record with its predictions beside it, or a predictions file"
-        )
-    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the images (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default 0)")
-    parser.add_argument("--per-supercategory", action="store_true", help="add a row per supercategory")
-    parser.add_argument("--per-category", action="store_true", help="add a row per category")
-    parser.add_argument("--out", type=local_path, help="write the comparison here as JSON")
-    parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead of a table")
-    parser.set_defaults(run=run)
+    help = "compare two results on the same pairs: B minus A, with intervals"
+    command(app, run, "compare", help, example, EVALUATE)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions:
+    """What is compared, and how."""
+
+    a: Annotated[Path, Argument(metavar="A", help=_SIDE)]
+    b: Annotated[Path, Argument(metavar="B", help=_SIDE)]
+    resamples: Annotated[int, Option(help="bootstrap resamples of the images")] = 1000
+    seed: Annotated[int, Option(help="random seed of the resamples")] = 0
+    per_supercategory: Annotated[bool, Option(help="add one row per supercategory")] = False
+    per_category: Annotated[bool, Option(help="add one row per category")] = False
+
+
+def run(
+    options: ComparisonOptions,
+    out: Annotated[Path | None, Option(metavar="FILE", help="write the comparison here as JSON")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare them."""
     import json
 
     from ..records.compare import compare_predictions, read_side
     from ..utils.files import atomic_write
 
-    if _compare_answers(arguments):
-        return
-    sides = read_side(arguments.a), read_side(arguments.b)
-    comparison = compare_predictions(*sides, resamples=arguments.resamples, seed=arguments.seed)
+    if _are_answers(options):
+        comparison, shown = _compare_answers(options)
+    else:
+        sides = read_side(options.a), read_side(options.b)
+        comparison = compare_predictions(*sides, resamples=options.resamples, seed=options.seed)
+        shown = _table(comparison, options)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if arguments.out is not None:
-        atomic_write(arguments.out, text)
-    print(text if arguments.json else _table(comparison, arguments), end="")
+    if out is not None:
+        atomic_write(out, text)
+    print(text if as_json else shown, end="")
 
 
-def _compare_answers(arguments: argparse.Namespace) -> bool:
-    """Compare two records of vision-language models; False where neither is one."""
-    import json
-
+def _are_answers(options: ComparisonOptions) -> bool:
+    """Whether both are records of vision-language models. Raises `UsageError` where one of them is."""
     from ..errors import UsageError
-    from ..lvlm.compare_answers import compare_answers, is_answers, read_answers_side
-    from ..reporting.lvlm_comparison import format_answer_comparison
-    from ..utils.files import atomic_write
+    from ..lvlm.compare_answers import is_answers
 
-    kinds = [is_answers(path) for path in (arguments.a, arguments.b)]
-    if not any(kinds):
-        return False
-    if not all(kinds):
-        raise UsageError(f"{arguments.a} and {arguments.b} are results of two kinds: only one has answers beside it.")
-    sides = read_answers_side(arguments.a), read_answers_side(arguments.b)
-    comparison = compare_answers(*sides, resamples=arguments.resamples, seed=arguments.seed)
-    text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if arguments.out is not None:
-        atomic_write(arguments.out, text)
+    kinds = [is_answers(path) for path in (options.a, options.b)]
+    if any(kinds) and not all(kinds):
+        raise UsageError(f"{options.a} and {options.b} are results of two kinds: only one has answers beside it.")
+    return all(kinds)
+
+
+def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str]:
+    """The comparison of two vision-language models, as a record and as text."""
+    from ..lvlm.compare_answers import compare_answers, read_answers_side
+    from ..reporting.lvlm_comparison import format_answer_comparison
+
+    sides = read_answers_side(options.a), read_answers_side(options.b)
+    comparison = compare_answers(*sides, resamples=options.resamples, seed=options.seed)
     heading = (
-        f"A {comparison['a']} ({arguments.a})\nB {comparison['b']} ({arguments.b})\n"
-        f"percent of questions (circular) and rows (average), {arguments.resamples} resamples of the questions, exact "
+        f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
+        f"percent of questions (circular) and rows (average), {options.resamples} resamples of the questions, exact "
         f"test over questions\n\n"
     )
-    print(text if arguments.json else heading + format_answer_comparison(comparison), end="")
-    return True
+    return comparison, heading + format_answer_comparison(comparison)
 
 
-def _table(comparison: Mapping[str, Any], arguments: argparse.Namespace) -> str:
+def _table(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
     """The comparison in percent, aligned: a row per task, reduction and threshold, and the requested parts below it."""
-    from ..reporting.terminal_tables import align
+    from ..reporting.terminal_tables import align, difference_note
 
-    parts = [name for name in ("per_supercategory", "per_category") if getattr(arguments, name)]
+    parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
     rows = [["task", "part", "A", "B", "B - A", level, "sign", "pairs"]]
     rows += _rows(comparison["tasks"], parts)
     heading = (
-        f"A {comparison['a']} ({arguments.a})\nB {comparison['b']} ({arguments.b})\n"
+        f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
         f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
-        f"seed {comparison['seed']}\n\n"
+        f"seed {comparison['seed']}\n{difference_note(comparison)}\n"
     )
     not_shared = [
         f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"

@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
 
 from ..errors import UsageError
-from ..utils.paths import local_path
-from .common import Commands, command
+from . import EVALUATE
+from .common import JsonFlag
+from .options import command
+
+if TYPE_CHECKING:
+    from ..metrics.correlation import CorrelationStudy
 
 _TABLES = "CSV: model names, then numbers; or result records of any benchmarks (.json); several are joined"
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco correlate models.csv --x soc --baseline imagenet_knn --out correlations"
-    parser = command(commands, "correlate", "correlate a score, and a baseline, with other tasks over models", example)
-    parser.add_argument("tables", nargs="+", type=local_path, metavar="TABLE", help=_TABLES)
-    parser.add_argument("--x", required=True, help="the column to correlate with every task, or how its name begins")
-    parser.add_argument("--baseline", help="a second column to compare it with")
-    parser.add_argument("--tasks", help="only these columns, comma-separated (default: all others)")
-    parser.add_argument("--models", help='only these models, comma-separated ("quotes" around a name with a comma)')
-    parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default 0.95)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples (default 10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=local_path, help="write tables, charts and the study as JSON into this folder")
-    parser.add_argument("--json", action="store_true", help="print the study as JSON instead of a table")
-    parser.set_defaults(run=run)
+    help = "correlate a score, and a baseline, with other tasks over models"
+    command(app, run, "correlate", help, example, EVALUATE)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..metrics.correlation import correlate
-    from ..metrics.model_table import join_tables, read_model_table
-    from ..records.evaluation import EvaluationResult
-    from ..reporting.benchmark_tables import record_model_table
+@dataclass(frozen=True, kw_only=True)
+class CorrelationOptions:
+    """What is correlated with what."""
+
+    tables: Annotated[list[Path], Argument(metavar="TABLE...", help=_TABLES)]
+    x: Annotated[str, Option(metavar="COLUMN", help="the column to correlate with every task, or how its name begins")]
+    baseline: Annotated[str | None, Option(metavar="COLUMN", help="a second column to compare it with")] = None
+    tasks: Annotated[str | None, Option(metavar="COLUMN,...", help="only these columns", show_default="all others")] = (
+        None
+    )
+    models: Annotated[
+        str | None, Option(metavar="MODEL,...", help='only these models ("quotes" around a name with a comma)')
+    ] = None
+    level: Annotated[float, Option(help="level of the intervals")] = 0.95
+    resamples: Annotated[int, Option(help="bootstrap resamples")] = 10_000
+    seed: Annotated[int, Option(help="random seed of the bootstrap")] = 0
+
+
+def run(
+    options: CorrelationOptions,
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="write tables, charts and the study as JSON into this folder")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Correlate them."""
     from ..reporting.correlation_report import format_study, write_study
 
-    records = [path for path in arguments.tables if path.suffix == ".json"]
-    tables = [path for path in arguments.tables if path.suffix != ".json"]
-    parts = {"the tables": read_model_table(tables)} if tables else {}
-    if records:
-        parts["the records"] = record_model_table([EvaluationResult.read(path) for path in records])
-    study = correlate(
-        join_tables(parts),
-        arguments.x,
-        arguments.baseline,
-        tasks=_names("--tasks", arguments.tasks),
-        models=_names("--models", arguments.models),
-        level=arguments.level,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
-    )
-    written = [] if arguments.out is None else write_study(study, arguments.out)
-    if arguments.json:
+    study = _study(options)
+    written = [] if out is None else write_study(study, out)
+    if as_json:
         print(json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
     print(format_study(study), end="")
     for path in written:
         print(f"wrote  {path}")
+
+
+def _study(options: CorrelationOptions) -> CorrelationStudy:
+    from ..metrics.correlation import correlate
+    from ..metrics.model_table import join_tables, read_model_table
+    from ..records.evaluation import EvaluationResult
+    from ..reporting.benchmark_tables import record_model_table
+
+    records = [path for path in options.tables if path.suffix == ".json"]
+    tables = [path for path in options.tables if path.suffix != ".json"]
+    parts = {"the tables": read_model_table(tables)} if tables else {}
+    if records:
+        parts["the records"] = record_model_table([EvaluationResult.read(path) for path in records])
+    return correlate(
+        join_tables(parts),
+        options.x,
+        options.baseline,
+        tasks=_names("--tasks", options.tasks),
+        models=_names("--models", options.models),
+        level=options.level,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
 
 
 def _names(option: str, text: str | None) -> list[str] | None:

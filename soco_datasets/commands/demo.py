@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Option
 
-
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(commands, "demo", "run the full pipeline on the built-in mini set (no download)", "soco demo")
-    parser.add_argument("--out", type=local_path, default=Path("soco_demo"), help="folder for everything it writes")
-    parser.add_argument("--model", default="dense_sift", help="what to evaluate (default: the weight-free dense_sift)")
-    parser.add_argument("--image-size", type=int, default=320, help="requested network size in pixels (default 320)")
-    parser.set_defaults(run=run)
+from . import DATA
+from .completion import complete_models
+from .options import command
 
 
-def run(arguments: argparse.Namespace) -> None:
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, run, "demo", "run the full pipeline on the built-in mini set (no download)", "soco demo", DATA)
+
+
+def run(
+    model: Annotated[
+        str, Option(metavar="MODEL", help="what to evaluate", autocompletion=complete_models)
+    ] = "dense_sift",
+    image_size: Annotated[int, Option(help="requested network size in pixels")] = 320,
+    out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("soco_demo"),
+) -> None:
     """Run it."""
     from ..demo import run_demo
 
-    run_demo(arguments.out, arguments.model, arguments.image_size)
+    run_demo(out, model, image_size)

@@ -2,82 +2,53 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import typer
+from typer import Argument, Option
 
 from ..errors import UsageError
-from .common import Commands, command
-from .engine_options import add_engine_options, engine_config, open_mapper
-from .model_options import add_model_options, extractor_spec, memory_budget
+from . import DOWNSTREAM
+from .engine_options import EngineOptions, open_mapper
+from .model_options import BackboneOptions
+from .options import command, group
 
 if TYPE_CHECKING:
     from ..downstream.downstream_run import DownstreamRun, Report, RunOptions
 
 _DATA = "KIND=DIR (repeat for several), or synth: small rendered data for every task, made once"
 _PROTOCOL = "reference, standard, fixed ...: for all tasks that have it; or TASK=NAME,TASK=NAME"
+_Kind = Annotated[str, Argument(metavar="KIND", help="kind of data set, such as ade20k")]
+_SplitNames = Annotated[
+    str | None, Option("--split-names", metavar="TRAIN,VAL", help="names of the training and validation split")
+]
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command and its own commands."""
     example = "soco downstream run --model dense_sift --tasks all --data synth --out downstream"
-    parser = command(commands, "downstream", "score frozen features on downstream tasks (table r8)", example)
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="the tasks, their data and protocols")
-    listed.set_defaults(run=_list)
-    check = actions.add_parser("check", help="what is missing or odd in a data set; exit code 2 for errors")
-    check.add_argument("name", help="kind of data set, such as ade20k")
-    check.add_argument("dir", help="its folder, file or Hub id")
-    check.add_argument("--quick", action="store_true", help="look at a sample only")
-    check.add_argument("--split-names", help="TRAIN,VAL")
-    check.set_defaults(run=_check)
-    prepare = actions.add_parser("prepare", help="process a released data set once")
-    prepare.add_argument("name", choices=("imagenet3d",), help="kind of data set")
-    prepare.add_argument("dir", type=Path, help="the released form")
-    prepare.add_argument("out", type=Path, help="new folder")
-    prepare.add_argument("--overwrite", action="store_true", help="replace the folder")
-    prepare.set_defaults(run=_prepare)
-    synth = actions.add_parser("synth", help="write a small synthetic release with exact truth")
-    synth.add_argument("name", help="kind of data set, or all")
-    synth.add_argument("dir", type=Path, help="new folder")
-    synth.add_argument("--seed", type=int, default=0, help="of the scenes (default 0)")
-    synth.set_defaults(run=_synth)
-    _add_run(actions.add_parser("run", help="run tasks with a model"))
-    score = actions.add_parser("score3d", help="AP3D and AP2D of anybody's predictions in Omni3D's format")
-    score.add_argument("predictions", type=Path, help="JSON list of the evaluator, or of instances by image")
-    score.add_argument("truth", type=Path, help="Omni3D JSON, such as ARKitScenes_test.json")
-    score.add_argument("--category-ids", default="dataset", help="dataset (default) or contiguous: ids of predictions")
-    score.add_argument("--model", help="name for the record")
-    score.add_argument("--out", type=Path, help="folder for a record, which the table shows as foreign")
-    score.set_defaults(run=_score3d)
-    table = actions.add_parser("table", help="table r8 of records, beside the published values")
-    table.add_argument("records", nargs="+", help="files or folders; SOC records add a column")
-    table.add_argument("--csv", type=Path, help="write a CSV for `soco correlate`")
-    table.add_argument("--no-published", action="store_true", help="without the published values")
-    table.set_defaults(run=_table)
+    help = "score frozen features on downstream tasks (table r8)"
+    parts = group(app, "downstream", help, example, DOWNSTREAM)
+    command(parts, run_list, "list", "list the tasks, their data and protocols", "soco downstream list")
+    help = "report what is missing or odd in a data set; exit code 2 for errors"
+    command(parts, run_check, "check", help, "soco downstream check ade20k ADEChallengeData2016")
+    help = "process a released data set once"
+    command(parts, run_prepare, "prepare", help, "soco downstream prepare imagenet3d ImageNet3D imagenet3d-small")
+    help = "write a small synthetic release with exact truth"
+    command(parts, run_synth, "synth", help, "soco downstream synth all synthetic")
+    command(parts, run_tasks, "run", "run tasks with a model", example)
+    example = "soco downstream score3d predictions.json ARKitScenes_test.json"
+    command(parts, run_score3d, "score3d", "compute AP3D and AP2D of predictions in Omni3D's format", example)
+    help = "print table r8 of records, beside the published values"
+    command(parts, run_table, "table", help, "soco downstream table downstream --csv r8.csv")
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser)
-    parser.add_argument("--tasks", default="all", help="comma-separated, or all (default)")
-    parser.add_argument("--data", action="append", required=True, help=_DATA)
-    parser.add_argument("--protocol", help=_PROTOCOL)
-    parser.add_argument("--subset", type=int, help="images of each split; said in every number's name")
-    parser.add_argument("--seed", type=int, default=0, help="of subsets and training (default 0)")
-    parser.add_argument("--split-names", help="names of the training and validation split, TRAIN,VAL")
-    parser.add_argument("--pairs", type=Path, help="NAVI: pairs of an earlier run (CSV)")
-    parser.add_argument("--store-dir", type=Path, help="keep features here between runs (default: not kept)")
-    parser.add_argument("--resume", action="store_true", help="keep finished records, continue what was begun")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be read, forwarded and stored")
-    parser.add_argument("--unchecked", action="store_true", help="without the check of the data")
-    add_engine_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("downstream"), help="folder for records")
-    parser.set_defaults(run=_run)
-
-
-def _list(arguments: argparse.Namespace) -> None:
+def run_list() -> None:
+    """List the tasks."""
     from ..downstream.task_registry import downstream_tasks
 
     for task in downstream_tasks().values():
@@ -85,76 +56,124 @@ def _list(arguments: argparse.Namespace) -> None:
         print(f"{task.name:18} {task.title}\n{'':18} data {task.data}; protocols {names}")
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def run_check(
+    name: _Kind,
+    dir: Annotated[str, Argument(metavar="DIR", help="its folder, file or Hub id")],
+    quick: Annotated[bool, Option(help="look at a sample only")] = False,
+    split_names: _SplitNames = None,
+) -> None:
+    """Check a data set. Exits with 2 for errors."""
     from ..downstream.readers.base import DataOptions
     from ..downstream.readers.known_readers import open_data
 
-    options = DataOptions(split_names=_split_names(arguments.split_names))
-    reader = open_data(arguments.name, arguments.dir, options)
+    reader = open_data(name, dir, DataOptions(split_names=_two_names(split_names)))
     print(f"{reader.title}: layout {reader.layout}, content {reader.fingerprint[:12]}")
     expected = reader.expected_counts()
     for what, count in reader.counts().items():
         print(f"  {what:16} {count:>10,}" + (f"  of {expected[what]:,}" if what in expected else ""))
-    findings = reader.check(deep=not arguments.quick)
+    findings = reader.check(deep=not quick)
     for finding in findings:
         print(f"  {finding}")
     errors = sum(one.severity == "error" for one in findings)
     if errors:
-        raise UsageError(f"{arguments.dir} has {errors} errors, see above.")
+        raise UsageError(f"{dir} has {errors} errors, see above.")
     print("  no errors")
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
+def run_prepare(
+    name: Annotated[Literal["imagenet3d"], Argument(metavar="KIND", help="kind of data set: imagenet3d")],
+    dir: Annotated[Path, Argument(metavar="DIR", help="the released form")],
+    out: Annotated[Path, Argument(metavar="OUT", help="new folder")],
+    overwrite: Annotated[bool, Option(help="replace the folder")] = False,
+) -> None:
+    """Process a released data set."""
     from ..downstream.readers.imagenet3d_reader import prepare_imagenet3d
 
-    for what, count in prepare_imagenet3d(arguments.dir, arguments.out, arguments.overwrite).items():
+    for what, count in prepare_imagenet3d(dir, out, overwrite).items():
         print(f"{what:12} {count:,}")
 
 
-def _synth(arguments: argparse.Namespace) -> None:
+def run_synth(
+    name: Annotated[str, Argument(metavar="KIND", help="kind of data set, or all")],
+    dir: Annotated[Path, Argument(metavar="DIR", help="new folder")],
+    seed: Annotated[int, Option(help="random seed of the scenes")] = 0,
+) -> None:
+    """Write a synthetic release."""
     from ..downstream.synthetic_data import synthesize
 
-    for kind, folder in synthesize(arguments.name, arguments.dir, arguments.seed).items():
+    for kind, folder in synthesize(name, dir, seed).items():
         print(f"{kind:12} {folder}")
 
 
-def _run(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """Which tasks are run, on which data and how."""
+
+    PANEL: ClassVar[str] = "Protocol"
+
+    data: Annotated[list[str], Option(metavar="KIND=DIR", help=_DATA)]
+    tasks: Annotated[str, Option(metavar="TASK,TASK", help="comma-separated, or all")] = "all"
+    protocol: Annotated[str | None, Option(metavar="NAME", help=_PROTOCOL, show_default="each task's own")] = None
+    subset: Annotated[
+        int | None, Option(help="images of each split; stated in every number's name", show_default="all")
+    ] = None
+    seed: Annotated[int, Option(help="random seed of subsets and training")] = 0
+    split_names: _SplitNames = None
+    pairs: Annotated[Path | None, Option(metavar="FILE", help="NAVI: pairs of an earlier run (CSV)")] = None
+    unchecked: Annotated[bool, Option(help="skip the check of the data")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    """Where records and features are written."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: Annotated[Path, Option(metavar="DIR", help="folder of records")] = Path("downstream")
+    store_dir: Annotated[
+        Path | None, Option(metavar="DIR", help="keep features here between runs", show_default="not kept")
+    ] = None
+    resume: Annotated[bool, Option(help="keep finished records and continue the rest")] = False
+    dry_run: Annotated[bool, Option(help="report what would be read, forwarded and stored")] = False
+
+
+def run_tasks(model: BackboneOptions, what: TaskOptions, output: RecordOptions, engine: EngineOptions) -> None:
+    """Run tasks."""
     from ..downstream.downstream_run import DownstreamRun
     from ..downstream.task_registry import select_tasks
 
-    tasks = select_tasks(arguments.tasks)
-    options = _options(arguments)
-    data = _places(arguments.data, [task.data for task in tasks])
-    spec, how = extractor_spec(arguments), engine_config(arguments)
+    tasks = select_tasks(what.tasks)
+    options = _options(model, what, output)
+    data = _places(what.data, [task.data for task in tasks])
+    spec, how = model.spec(), engine.config()
     with contextlib.ExitStack() as stack:
         cluster = None
-        if how.engine != "local" and not arguments.dry_run:
+        if how.engine != "local" and not output.dry_run:
             cluster = (stack.enter_context(open_mapper(how)), spec)
         run = DownstreamRun(spec.load(), tasks, data, options, cluster)
         for name in run.skipped:
             print(f"left out, since no data is given: {name}", file=sys.stderr)
-        if arguments.dry_run:
+        if output.dry_run:
             _print_plan(run)
             return
         _print_report(run.run())
 
 
-def _options(arguments: argparse.Namespace) -> RunOptions:
+def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions) -> RunOptions:
     from ..downstream.downstream_run import RunOptions
 
-    protocols = protocols_of(arguments.protocol, synthetic="synth" in arguments.data)
     return RunOptions(
-        out=arguments.out,
-        protocols=protocols,
-        seed=arguments.seed,
-        subset=arguments.subset,
-        resume=arguments.resume,
-        store=arguments.store_dir,
-        workers=arguments.workers,
-        memory_budget=memory_budget(arguments),
-        split_names=_split_names(arguments.split_names),
-        pairs=arguments.pairs,
-        checked=not arguments.unchecked,
+        out=output.out,
+        protocols=protocols_of(what.protocol, synthetic="synth" in what.data),
+        seed=what.seed,
+        subset=what.subset,
+        resume=output.resume,
+        store=output.store_dir,
+        workers=model.workers,
+        memory_budget=model.budget(),
+        split_names=_two_names(what.split_names),
+        pairs=what.pairs,
+        checked=not what.unchecked,
     )
 
 
@@ -168,7 +187,7 @@ def protocols_of(text: str | None, *, synthetic: bool = False) -> dict[str, str]
     return found
 
 
-def _split_names(text: str | None) -> tuple[str, str] | None:
+def _two_names(text: str | None) -> tuple[str, str] | None:
     if text is None:
         return None
     names = tuple(text.split(","))
@@ -219,22 +238,39 @@ def _print_report(report: Report) -> None:
         print(f"  record {report.paths[name]}")
 
 
-def _score3d(arguments: argparse.Namespace) -> None:
+def run_score3d(
+    predictions: Annotated[
+        Path, Argument(metavar="PREDICTIONS", help="JSON list of the evaluator, or of instances by image")
+    ],
+    truth: Annotated[Path, Argument(metavar="TRUTH", help="Omni3D JSON, such as ARKitScenes_test.json")],
+    category_ids: Annotated[
+        str, Option(metavar="IDS", help="dataset or contiguous: ids of the predictions")
+    ] = "dataset",
+    model: Annotated[str | None, Option(metavar="NAME", help="name for the record", show_default="the file's")] = None,
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="folder for a record, which the table shows as foreign")
+    ] = None,
+) -> None:
+    """Score predictions."""
     from ..downstream.score3d import format_ap3d, score_predictions, write_scores
 
-    scores = score_predictions(arguments.predictions, arguments.truth, arguments.category_ids)
+    scores = score_predictions(predictions, truth, category_ids)
     print(format_ap3d(scores), end="")
-    if arguments.out is not None:
-        name = arguments.model or arguments.predictions.stem
-        print(f"record  {write_scores(scores, name, arguments.out)}")
+    if out is not None:
+        print(f"record  {write_scores(scores, model or predictions.stem, out)}")
 
 
-def _table(arguments: argparse.Namespace) -> None:
+def run_table(
+    records: Annotated[list[str], Argument(metavar="PATH...", help="files or folders; SOC records add a column")],
+    csv: Annotated[Path | None, Option(metavar="FILE", help="write a CSV for `soco correlate`")] = None,
+    no_published: Annotated[bool, Option(help="without the published values")] = False,
+) -> None:
+    """Print the table."""
     from ..downstream.table import downstream_table, find_records, format_table, table_csv
     from ..utils.files import atomic_write
 
-    table = downstream_table(find_records(arguments.records))
-    print(format_table(table, not arguments.no_published), end="")
-    if arguments.csv is not None:
-        atomic_write(arguments.csv, table_csv(table))
-        print(f"wrote  {arguments.csv}")
+    table = downstream_table(find_records(records))
+    print(format_table(table, not no_published), end="")
+    if csv is not None:
+        atomic_write(csv, table_csv(table))
+        print(f"wrote  {csv}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from typer import Option
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -13,21 +15,29 @@ if TYPE_CHECKING:
     from ..features.spec import ExtractorSpec
     from ..utils.chunks import Mapper
 
-
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--engine` and its options."""
-    parser.add_argument("--engine", default="local", help="local (default: this process) or ray: a cluster's workers")
-    parser.add_argument("--address", help="of the Ray cluster: auto, HOST:PORT (default: one on this machine)")
-    parser.add_argument("--ray-workers", type=int, help="workers of the cluster (default: by its GPUs, else its cores)")
+_ENGINE = "local (this process) or ray (the workers of a cluster)"
 
 
-def engine_config(arguments: argparse.Namespace, **options: Any) -> RunConfig:
-    """The `RunConfig` of the engine options and others. Raises `UsageError` for options that do not go together."""
-    from ..config import RunConfig
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """`--engine` and its options."""
 
-    return RunConfig(
-        engine=arguments.engine, address=arguments.address, cluster_workers=arguments.ray_workers, **options
-    )
+    PANEL: ClassVar[str] = "Run"
+
+    engine: Annotated[str, Option(metavar="NAME", help=_ENGINE)] = "local"
+    address: Annotated[
+        str | None,
+        Option(metavar="HOST:PORT", help="Ray cluster address, or auto", show_default="a cluster on this machine"),
+    ] = None
+    ray_workers: Annotated[
+        int | None, Option(help="workers of the cluster", show_default="by its GPUs, else its cores")
+    ] = None
+
+    def config(self, **options: Any) -> RunConfig:
+        """The `RunConfig` of these options and others. Raises `UsageError` for options that do not go together."""
+        from ..config import RunConfig
+
+        return RunConfig(engine=self.engine, address=self.address, cluster_workers=self.ray_workers, **options)
 
 
 @contextlib.contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+
+from typer import Option
 
 from ..errors import unknown_name
-from .common import numbers
-from .engine_options import engine_config
-from .model_options import memory_budget, qualifiers
+from .common import OutputOptions, numbers
+from .completion import complete_protocols, complete_tasks
+from .engine_options import EngineOptions
+from .model_options import BackboneOptions, qualified
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Task
@@ -19,6 +21,134 @@ if TYPE_CHECKING:
     from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
     from ..data.folder import DatasetFolder
+
+_PRESET = "the protocol's"
+_PROTOCOLS = "standard, paper (all of its tables) or fast (soc at 0.1); options below override it"
+_SPLIT = "test or another stored split; all: all pairs, streamed; gives a record but no predictions"
+_STORE = "feature cache: auto, memory, disk (kept for the next run) or none (two passes, least memory)"
+_TASKS = "comma-separated, such as cc,soc,soc_soft,soc_geo,cross_soc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolOptions:
+    """What is evaluated and how it is scored."""
+
+    PANEL: ClassVar[str] = "Protocol"
+
+    protocol: Annotated[str, Option(metavar="NAME", help=_PROTOCOLS, autocompletion=complete_protocols)] = "standard"
+    split: Annotated[str, Option(metavar="NAME", help=_SPLIT)] = "test"
+    tasks: Annotated[
+        str | None,
+        Option(
+            metavar="TASK,TASK",
+            help=_TASKS,
+            show_default="the protocol's: cc,soc,cross_cc,cross_soc",
+            autocompletion=complete_tasks,
+        ),
+    ] = None
+    no_probe: Annotated[bool, Option(help="with --protocol paper: without the linear probe")] = False
+    convention: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="reference or centered: where cells lie in the image",
+            show_default="the protocol's: reference",
+        ),
+    ] = None
+    alphas: Annotated[
+        str | None,
+        Option(
+            metavar="X,X,...",
+            help="PCK thresholds, fractions of the normalizer",
+            show_default="the protocol's: 0.1,0.05,0.02",
+        ),
+    ] = None
+    reductions: Annotated[
+        str | None,
+        Option(
+            metavar="NAME,NAME",
+            help="comma-separated: pair, keypoint, image",
+            show_default="the protocol's: pair,keypoint",
+        ),
+    ] = None
+    normalizer: Annotated[str, Option(metavar="NAME", help="what errors are divided by: bbox or image")] = "bbox"
+    valid_area: Annotated[bool, Option(help="never predict a cell that holds only padding")] = False
+    soft_beta: Annotated[float, Option(help="temperature of soft tasks")] = 0.02
+    soft_window: Annotated[int, Option(help="window of soft tasks in cells, 0 = whole map")] = 7
+
+    def qualifiers(self) -> list[str]:
+        """What the names of results say of options that are not at their default: "centered" ..."""
+        return qualified(
+            ("", self.convention, None),
+            ("normalizer-", self.normalizer, "bbox"),
+            ("beta", self.soft_beta, 0.02),
+            ("window", self.soft_window, 7),
+            ("valid-area", "" if self.valid_area else None, None),
+        )
+
+    def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
+        """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
+        from ..benchmarks.base import SOCO, benchmark_of
+        from ..correspondence.presets import get_preset
+
+        own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
+        changed: dict[str, Any] = {
+            **own,
+            "normalizer": self.normalizer,
+            "valid_area": self.valid_area,
+            "soft_beta": self.soft_beta,
+            "soft_window": self.soft_window,
+        }
+        if self.convention is not None:
+            changed["convention"] = self.convention
+        if self.alphas is not None:
+            changed["alphas"] = numbers("--alphas", self.alphas)
+        if self.reductions is not None:
+            changed["reductions"] = tuple(self.reductions.split(","))
+        return replace(get_preset(self.protocol).scoring, **changed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageOptions:
+    """Where feature maps are kept, and what is done about damaged images."""
+
+    PANEL: ClassVar[str] = "Run"
+
+    store: Annotated[str, Option(metavar="NAME", help=_STORE)] = "auto"
+    store_dir: Annotated[
+        Path | None, Option(metavar="DIR", help="folder of the stores of --store disk", show_default="in SOCO_CACHE")
+    ] = None
+    skip_bad: Annotated[bool, Option(help="skip undecodable images and report how many")] = False
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """The options of one evaluation.
+
+    Attributes:
+        model: which model, and its input.
+        protocol: what is evaluated and how it is scored.
+        storage: where feature maps are kept.
+        engine: where the work is done.
+        output: where results are written.
+    """
+
+    model: BackboneOptions
+    protocol: ProtocolOptions
+    storage: StorageOptions
+    engine: EngineOptions
+    output: OutputOptions
+
+    def qualifiers(self) -> list[str]:
+        """What the names of results say of options that are not at their default."""
+        return [*self.model.qualifiers(), *self.protocol.qualifiers()]
+
+    def run_config(self) -> RunConfig:
+        """The options of where and how the work is done."""
+        from ..config import CachePolicy
+
+        cache = CachePolicy(self.storage.store, self.model.budget(), self.storage.store_dir)
+        return self.engine.config(cache=cache, workers=self.model.workers, skip_bad=self.storage.skip_bad)
 
 
 class ResultNames(NamedTuple):
@@ -29,15 +159,12 @@ class ResultNames(NamedTuple):
 
 
 def result_names(
-    arguments: argparse.Namespace,
-    out: Path,
-    extractor: Extractor,
-    what: tuple[DatasetFolder, Sequence[Task], ScoringConfig],
+    plan: EvaluationPlan, out: Path, extractor: Extractor, what: tuple[DatasetFolder, Sequence[Task], ScoringConfig]
 ) -> ResultNames:
     """How the results in `out` will be called. Raises `UsageError` where those of another run have the name.
 
     Args:
-        arguments: of the command.
+        plan: the options.
         out: folder of the results.
         extractor: of the model.
         what: the data, the tasks and how they are scored.
@@ -48,14 +175,12 @@ def result_names(
 
     folder, tasks, scoring = what
     used, scoring = by_benchmark(extractor, folder, scoring)
-    model = used.describe()
-    split = "" if arguments.split in ("test", "all") else arguments.split
-    stem = result_name(model, *qualifiers(arguments), split)
-    planned = PlannedRun(
-        model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], arguments.split
-    )
-    record = out / (f"{stem}.all.json" if arguments.split == "all" else f"{stem}.json")
-    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=arguments.overwrite))
+    model, split = used.describe(), plan.protocol.split
+    kept = "" if split in ("test", "all") else split
+    stem = result_name(model, *plan.qualifiers(), kept)
+    planned = PlannedRun(model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], split)
+    record = out / (f"{stem}.all.json" if split == "all" else f"{stem}.json")
+    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=plan.output.overwrite))
 
 
 def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
@@ -72,28 +197,6 @@ def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     return f"record       {record}\npredictions  {kept}{replaced}"
 
 
-def scoring_config(arguments: argparse.Namespace, folder: DatasetFolder | None = None) -> ScoringConfig:
-    """The scoring options; where none is given the benchmark's (of a folder that is not SOCO), else the preset's."""
-    from ..benchmarks.base import SOCO, benchmark_of
-    from ..correspondence.presets import get_preset
-
-    own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
-    changed: dict[str, Any] = {
-        **own,
-        "normalizer": arguments.normalizer,
-        "valid_area": arguments.valid_area,
-        "soft_beta": arguments.soft_beta,
-        "soft_window": arguments.soft_window,
-    }
-    if arguments.convention is not None:
-        changed["convention"] = arguments.convention
-    if arguments.alphas is not None:
-        changed["alphas"] = numbers("--alphas", arguments.alphas)
-    if arguments.reductions is not None:
-        changed["reductions"] = tuple(arguments.reductions.split(","))
-    return replace(get_preset(arguments.protocol).scoring, **changed)
-
-
 def configs_with(folder: DatasetFolder, split: str) -> list[str]:
     """The configs of tasks that store a split; raises `UsageError` where none does."""
     from ..benchmarks.base import benchmark_of
@@ -106,11 +209,3 @@ def configs_with(folder: DatasetFolder, split: str) -> list[str]:
     if not stored:
         raise unknown_name("split", split, {"test", "all"}.union(*splits.values()))
     return stored
-
-
-def run_config(arguments: argparse.Namespace) -> RunConfig:
-    """The options of where and how the work is done."""
-    from ..config import CachePolicy
-
-    cache = CachePolicy(arguments.store, memory_budget(arguments), arguments.store_dir)
-    return engine_config(arguments, cache=cache, workers=arguments.workers, skip_bad=arguments.skip_bad)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .common import open_dataset
 from .engine_options import open_extractor
-from .evaluate_options import configs_with, result_names, run_config, scoring_config, write
-from .model_options import extractor_spec
+from .evaluate_options import EvaluationPlan, ProtocolOptions, configs_with, result_names, write
 from .paper_probe import report_skipped
 
 if TYPE_CHECKING:
@@ -18,28 +17,25 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 
-def run_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
     """Evaluate on each, write one record per benchmark into a folder of its own, and print one table of all."""
-    from ..benchmarks.resolve import resolve_data
     from ..correspondence.presets import get_preset
     from ..correspondence.several import BenchmarkRun, evaluate_several
-    from ..data.folder import open_folder
     from ..reporting.benchmark_tables import benchmark_table
     from ..reporting.terminal_tables import align, format_metrics_table
 
-    how = run_config(arguments)
-    folders = [open_folder(resolve_data(name)) for name in names]
-    if get_preset(arguments.protocol).probe and not arguments.no_probe:
+    how, protocol = plan.run_config(), plan.protocol
+    folders = [open_dataset(name) for name in names]
+    if get_preset(protocol.protocol).probe and not protocol.no_probe:
         report_skipped("since several data sets are evaluated")
     runs = [
-        BenchmarkRun(folder, _tasks(arguments, folder), scoring_config(arguments, folder), arguments.split)
-        for folder in folders
+        BenchmarkRun(folder, _tasks(protocol, folder), protocol.scoring(folder), protocol.split) for folder in folders
     ]
-    outs = [arguments.out / label for label in result_labels(folders)]
+    outs = [plan.output.out / label for label in result_labels(folders)]
     results = []
-    with open_extractor(extractor_spec(arguments), how) as extractor:
+    with open_extractor(plan.model.spec(), how) as extractor:
         named = [
-            result_names(arguments, out, extractor, (run.folder, run.tasks, run.scoring))
+            result_names(plan, out, extractor, (run.folder, run.tasks, run.scoring))
             for out, run in zip(outs, runs, strict=True)
         ]
         for out, files, evaluation in zip(outs, named, evaluate_several(extractor, runs, how), strict=True):
@@ -79,23 +75,24 @@ def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
     return found
 
 
-def _tasks(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Task, ...]:
+def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]:
     """Those of `--tasks` that the benchmark of the folder has pairs for, else the ones of a run on it alone."""
     from ..benchmarks.base import benchmark_of
+    from ..benchmarks.tasks import get_tasks
     from ..correspondence.presets import get_preset, tasks_for
 
-    benchmark, stored = benchmark_of(folder), configs_with(folder, arguments.split)
-    if arguments.tasks is None:
-        available, absent = tasks_for(get_preset(arguments.protocol), stored, benchmark)
+    benchmark, stored = benchmark_of(folder), configs_with(folder, protocol.split)
+    if protocol.tasks is None:
+        available, absent = tasks_for(get_preset(protocol.protocol), stored, benchmark)
         names = [task.name for task in absent]
     else:
-        wanted = list(dict.fromkeys(arguments.tasks.split(",")))
+        wanted = [task.name for task in get_tasks(protocol.tasks.split(","))]
         available = tuple(task for name in wanted for task in benchmark.tasks if task.name == name)
         available = tuple(task for task in available if task.config in stored)
         names = [name for name in wanted if name not in {task.name for task in available}]
     if not available:
         raise UsageError(
-            f"{folder.path} ({benchmark.title}) has no pairs for any of the tasks {arguments.tasks}. Its tasks: "
+            f"{folder.path} ({benchmark.title}) has no pairs for any of the tasks {protocol.tasks}. Its tasks: "
             f"{', '.join(task.name for task in benchmark.tasks if task.config in stored)}."
         )
     if names:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
-from .common import Commands, command
+import typer
+from typer import Option
 
-
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(commands, "info", "count what a dataset folder holds and compare with SOCO", "soco info soco-data")
-    parser.add_argument("folder", nargs="?", help="a built folder, or mini (default: where load_dataset looks)")
-    parser.add_argument("--no-all", action="store_true", help="do not count all pairs")
-    parser.add_argument("--verify", action="store_true", help="also compare every shard with its sha256")
-    parser.add_argument("--findings", action="store_true", help="list what the build found in the release instead")
-    parser.set_defaults(run=run)
+from . import DATA
+from .common import DataArgument, open_dataset
+from .options import command
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, run, "info", "count what a dataset folder holds and compare with SOCO", "soco info soco-data", DATA)
+
+
+def run(
+    folder: DataArgument = None,
+    no_all: Annotated[bool, Option(help="do not count all pairs")] = False,
+    verify: Annotated[bool, Option(help="also compare every shard with its sha256")] = False,
+    findings: Annotated[bool, Option(help="list what the build found in the release instead")] = False,
+) -> None:
+    """Describe the folder."""
     from ..benchmarks.info import describe_findings, describe_folder
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
-    from ..utils.text import clean_lines
+    from ..utils.terminal import print_text
 
-    folder = open_folder(resolve_data(arguments.folder))
-    if arguments.verify:
-        folder.verify()
-    text = describe_findings(folder) if arguments.findings else describe_folder(folder, all_pairs=not arguments.no_all)
-    print(clean_lines(text))
+    data = open_dataset(folder, option="")
+    if verify:
+        data.verify()
+    print_text(describe_findings(data) if findings else describe_folder(data, all_pairs=not no_all))

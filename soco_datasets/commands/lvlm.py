@@ -2,104 +2,78 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from ..utils.paths import local_path
-from . import lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
-from .common import Commands, command
-from .model_options import add_model_options, load_extractor
+import typer
+from typer import Argument, Option
+
+from . import LANGUAGE, lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
+from .common import DataOption, JsonFlag, OverwriteFlag, RequiredOut, names, open_dataset
+from .lvlm_options import MarkerOptions, PartialFlag
+from .model_options import BackboneOptions
+from .options import command, group
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 _STORES = ("none", "disk")
-_DATA = "dataset folder or 'mini' (default: as load_dataset('soco') finds it)"
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its own commands to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command and its own commands."""
     example = "soco lvlm run --model Qwen/Qwen2.5-VL-7B-Instruct --setting vis --out answers"
-    parser = command(commands, "lvlm", "ask vision-language models multiple-choice questions, and score them", example)
-    parts = parser.add_subparsers(dest="part", metavar="COMMAND", required=True)
+    help = "ask vision-language models multiple-choice questions, and score them"
+    parts = group(app, "lvlm", help, example, LANGUAGE)
     lvlm_run.add(parts)
     lvlm_judge.add(parts)
-    _add_score(parts)
+    example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
+    command(parts, run_score, "score", "score answers offline, deterministically", example)
     lvlm_report.add(parts)
     lvlm_markers.add(parts)
     lvlm_point.add(parts)
-    _add_baseline(parts)
-    _add_import(parts)
-    _add_export(parts)
-
-
-def _add_score(parts: Commands) -> None:
-    example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
-    parser = command(parts, "score", "score the answers of a model; no network, the same bytes every time", example)
-    parser.add_argument(
-        "answers",
-        nargs="+",
-        type=local_path,
-        help="answers files of one model, one per setting, or workbooks of VLMEvalKit (xlsx, tsv, csv)",
-    )
-    parser.add_argument("--setting", help="of a workbook whose name does not say it: vis, vis_desc or desc")
-    parser.add_argument("--model", help="name of the model in a workbook (default: from the file's name)")
-    parser.add_argument("--data", help=_DATA)
-    parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
-    parser.add_argument(
-        "--judged", type=local_path, help="verdicts of a judge model (`soco lvlm judge`): a third parser"
-    )
-    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=local_path, help="write the record here as JSON, its answers table beside it")
-    parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
-    parser.set_defaults(run=run_score)
-
-
-def _add_baseline(parts: Commands) -> None:
     example = "soco lvlm baseline --model dinov2_b14 --data soco-data --out answers"
-    parser = command(parts, "baseline", "answer by guessing (random, random++) or by a vision backbone", example)
-    add_model_options(parser)
-    parser.add_argument("--data", help=_DATA)
-    parser.add_argument("--seed", type=int, default=0, help="of guesses (default 0)")
-    parser.add_argument("--convention", default="reference", help="reference (default) or centered")
-    parser.add_argument(
-        "--store", default="none", help="none (default: no map is kept) or disk: evaluate's shared maps"
-    )
-    parser.add_argument("--store-dir", type=local_path, help="folder of --store disk (default: in SOCO_CACHE)")
-    parser.add_argument("--out", type=local_path, required=True, help="folder for the answers, one per model")
-    parser.set_defaults(run=run_baseline)
-
-
-def _add_import(parts: Commands) -> None:
+    command(parts, run_baseline, "baseline", "answer by guessing (random, random++) or by a vision backbone", example)
     example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
-    parser = command(parts, "import", "read the released TSVs into a dataset folder", example)
-    parser.add_argument("files", nargs="+", type=local_path, metavar="FILE", help="one TSV per setting")
-    parser.add_argument("--setting", help="vis, vis_desc or desc, for a file of another name than the released ones")
-    parser.add_argument("--out", type=local_path, required=True, help="folder to make")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out when it is not empty")
-    parser.set_defaults(run=run_import)
-
-
-def _add_export(parts: Commands) -> None:
+    command(parts, run_import, "import", "read the released TSVs into a dataset folder", example)
     example = "soco lvlm export --data soco-data --setting vis --out tsv"
-    parser = command(parts, "export", "write questions for VLMEvalKit, or for lmms-eval and EvalScope", example)
-    parser.add_argument(
-        "--format",
-        choices=("tsv", "parquet"),
-        default="tsv",
-        help="tsv (default): VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
-    )
-    parser.add_argument("--data", help=_DATA)
-    parser.add_argument("--setting", help="settings, comma-separated (default: all)")
-    parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
-    parser.add_argument("--marker-color", default="red", help="red (default), blue, yellow, purple or green")
-    parser.add_argument("--out", type=local_path, required=True, help="folder for the files")
-    parser.set_defaults(run=run_export)
+    command(parts, run_export, "export", "write questions for VLMEvalKit, or for lmms-eval and EvalScope", example)
 
 
-def run_score(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class AnswerOptions:
+    """Which answers are scored, and how."""
+
+    answers: Annotated[
+        list[Path],
+        Argument(
+            metavar="FILE...",
+            help="answers files of one model, one per setting, or workbooks of VLMEvalKit (xlsx, tsv, csv)",
+        ),
+    ]
+    setting: Annotated[
+        str | None, Option(metavar="NAME", help="of a workbook whose name does not tell it: vis, vis_desc or desc")
+    ] = None
+    model: Annotated[
+        str | None, Option(metavar="NAME", help="name of the model in a workbook", show_default="from the file's name")
+    ] = None
+    judged: Annotated[
+        Path | None, Option(metavar="FILE", help="verdicts of a judge model (`soco lvlm judge`): a third parser")
+    ] = None
+    resamples: Annotated[int, Option(help="bootstrap resamples")] = 1000
+    seed: Annotated[int, Option(help="random seed of the bootstrap")] = 0
+
+
+def run_score(
+    options: AnswerOptions,
+    data: DataOption = None,
+    partial: PartialFlag = False,
+    out: Annotated[
+        Path | None, Option(metavar="FILE", help="write the record here as JSON, its answers table beside it")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Score answers."""
     from ..lvlm.answer_files import load_answers
     from ..lvlm.answer_table import answers_table
@@ -110,23 +84,23 @@ def run_score(arguments: argparse.Namespace) -> None:
     from ..lvlm.verdicts import load_judged
     from ..lvlm.workbooks import is_workbook
 
-    folder = _folder(arguments.data)
-    if any(is_workbook(path) for path in arguments.answers):
-        headers, answers = _workbooks(arguments, folder)
+    folder = open_dataset(data)
+    if any(is_workbook(path) for path in options.answers):
+        headers, answers = _workbooks(options, folder)
     else:
-        headers, answers = load_answers(arguments.answers, folder.content_hash)
-    judged = None if arguments.judged is None else load_judged(arguments.judged, answers)
-    header = answers_header(arguments.answers, headers, folder, judge=None if judged is None else judged.record)
+        headers, answers = load_answers(options.answers, folder.content_hash)
+    judged = None if options.judged is None else load_judged(options.judged, answers)
+    header = answers_header(options.answers, headers, folder, judge=None if judged is None else judged.record)
     rows = [row for setting in header.settings for row in read_rows(folder, setting)]
     table = answers_table(header, rows, answers, None if judged is None else judged.letters)
-    record = record_from_answers(table, partial=arguments.partial, resamples=arguments.resamples, seed=arguments.seed)
-    if arguments.out is not None:
-        write_lvlm_evaluation(arguments.out, table, record)
-    print(record.to_json() if arguments.json else format_scores(record.to_dict()), end="" if arguments.json else "\n")
+    record = record_from_answers(table, partial=partial, resamples=options.resamples, seed=options.seed)
+    if out is not None:
+        write_lvlm_evaluation(out, table, record)
+    print(record.to_json() if as_json else format_scores(record.to_dict()), end="" if as_json else "\n")
 
 
 def _workbooks(
-    arguments: argparse.Namespace, folder: DatasetFolder
+    options: AnswerOptions, folder: DatasetFolder
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Any]]:
     """Headers and answers of workbooks, one per setting."""
     from ..errors import PredictionsError, UsageError
@@ -135,26 +109,42 @@ def _workbooks(
 
     headers: list[dict[str, Any]] = []
     answers: dict[tuple[str, str], Any] = {}
-    if arguments.setting is not None and len(arguments.answers) > 1:
+    if options.setting is not None and len(options.answers) > 1:
         raise UsageError("--setting is for a single workbook.")
-    for path in arguments.answers:
+    for path in options.answers:
         if not is_workbook(path):
             raise UsageError(f"{path} is not a workbook; score answers files and workbooks separately.")
-        setting = workbook_setting(path, arguments.setting)
+        setting = workbook_setting(path, options.setting)
         rows = read_rows(folder, setting)
-        header, found = workbook_answers(path, setting, rows, folder.content_hash, arguments.model)
+        header, found = workbook_answers(path, setting, rows, folder.content_hash, options.model)
         if any(setting == other["setting"] for other in headers):
             raise PredictionsError(f"{path} is a second workbook of the setting {setting}: score one model at a time.")
         if headers and headers[0]["model"] != header["model"]:
             raise PredictionsError(
-                f"{path} is of another model than {arguments.answers[0]} by its name; give --model NAME."
+                f"{path} is of another model than {options.answers[0]} by its name; give --model NAME."
             )
         headers.append(header)
         answers |= found
     return headers, answers
 
 
-def run_baseline(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BaselineOptions:
+    """How a baseline answers."""
+
+    PANEL: ClassVar[str] = "Run"
+
+    seed: Annotated[int, Option(help="random seed of guesses")] = 0
+    convention: Annotated[str, Option(metavar="NAME", help="reference or centered", rich_help_panel="Protocol")] = (
+        "reference"
+    )
+    store: Annotated[str, Option(metavar="NAME", help="none (no map is kept) or disk: evaluate's shared maps")] = "none"
+    store_dir: Annotated[
+        Path | None, Option(metavar="DIR", help="folder of --store disk", show_default="in SOCO_CACHE")
+    ] = None
+
+
+def run_baseline(model: BackboneOptions, options: BaselineOptions, out: RequiredOut, data: DataOption = None) -> None:
     """Answer without a language model."""
     from ..errors import unknown_name
     from ..features.cache.disk import default_directory
@@ -162,51 +152,65 @@ def run_baseline(arguments: argparse.Namespace) -> None:
     from ..lvlm.baselines import GUESSERS, guess, match_candidates
     from ..lvlm.question_rows import read_rows, stored_settings
 
-    if arguments.store not in _STORES:
-        raise unknown_name("store", arguments.store, _STORES)
-    folder = _folder(arguments.data)
+    if options.store not in _STORES:
+        raise unknown_name("store", options.store, _STORES)
+    folder = open_dataset(data)
     rows = [row for setting in stored_settings(folder) for row in read_rows(folder, setting)]
-    model: dict[str, Any] = {"name": arguments.model, "kind": "baseline"}
-    if arguments.model in GUESSERS:
-        letters = guess(rows, arguments.model, arguments.seed)
-        model["seed"] = arguments.seed
+    described: dict[str, Any] = {"name": model.model, "kind": "baseline"}
+    if model.model in GUESSERS:
+        letters = guess(rows, model.model, options.seed)
+        described["seed"] = options.seed
     else:
-        extractor = load_extractor(arguments)
-        shared = arguments.store_dir or (default_directory() if arguments.store == "disk" else None)
-        letters = match_candidates(
-            extractor, folder, rows, arguments.convention, store_dir=shared, workers=arguments.workers
-        )
-        model |= {"convention": arguments.convention, "backbone": extractor.describe()}
-    out = arguments.out / Path(arguments.model).name
-    for path in write_letters(out, model, folder.content_hash, rows, letters):
+        extractor = model.load()
+        shared = options.store_dir or (default_directory() if options.store == "disk" else None)
+        convention: Any = options.convention  # checked there
+        letters = match_candidates(extractor, folder, rows, convention, store_dir=shared, workers=model.workers)
+        described |= {"convention": options.convention, "backbone": extractor.describe()}
+    place = out / Path(model.model).name
+    for path in write_letters(place, described, folder.content_hash, rows, letters):
         print(path)
 
 
-def run_import(arguments: argparse.Namespace) -> None:
+def run_import(
+    files: Annotated[list[Path], Argument(metavar="FILE...", help="one TSV per setting")],
+    out: RequiredOut,
+    setting: Annotated[
+        str | None,
+        Option(metavar="NAME", help="vis, vis_desc or desc, for a file of another name than the released ones"),
+    ] = None,
+    overwrite: OverwriteFlag = False,
+) -> None:
     """TSVs to a folder."""
     from ..lvlm.tsv_files import import_tsv
 
-    manifest = import_tsv(arguments.files, arguments.out, setting=arguments.setting, overwrite=arguments.overwrite)
-    for setting, rows in manifest["counts"]["rows"]["lvlm"].items():
-        print(f"{setting:<10}{rows:>8,} rows")
-    print(f"{manifest['counts']['images']:,} pictures; ask them with: soco lvlm run --data {arguments.out}")
+    manifest = import_tsv(files, out, setting=setting, overwrite=overwrite)
+    for name, rows in manifest["counts"]["rows"]["lvlm"].items():
+        print(f"{name:<10}{rows:>8,} rows")
+    print(f"{manifest['counts']['images']:,} pictures; ask them with: soco lvlm run --data {out}")
 
 
-def run_export(arguments: argparse.Namespace) -> None:
+def run_export(
+    marker: MarkerOptions,
+    out: RequiredOut,
+    data: DataOption = None,
+    setting: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="settings, comma-separated", show_default="all")
+    ] = None,
+    format: Annotated[
+        Literal["tsv", "parquet"],
+        Option(
+            metavar="NAME",
+            help="tsv: VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
+        ),
+    ] = "tsv",
+) -> None:
     """A folder to files of other kits."""
     from ..data.questions.markers import MarkerStyle
     from ..lvlm.kit_export import export_kits
     from ..lvlm.tsv_files import export_tsv
 
-    settings = None if arguments.setting is None else [name.strip() for name in arguments.setting.split(",")]
-    style = MarkerStyle(arguments.marker, arguments.marker_color)
-    export = export_tsv if arguments.format == "tsv" else export_kits
-    for path in export(_folder(arguments.data), arguments.out, settings, style):
+    settings = None if setting is None else names(setting)
+    style = MarkerStyle(marker.marker, marker.marker_color)
+    export = export_tsv if format == "tsv" else export_kits
+    for path in export(open_dataset(data), out, settings, style):
         print(path)
-
-
-def _folder(data: str | None) -> DatasetFolder:
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
-
-    return open_folder(resolve_data(data))

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
+from typing import Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
-from .lvlm_run import add_asking_options, asking_options
+import typer
+from typer import Argument, Option
+
+from .common import DataOption, open_dataset
+from .lvlm_options import AskingOptions, asking_options
+from .options import command
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser of `soco lvlm`."""
+def add(parts: typer.Typer) -> None:
+    """Add the command to `soco lvlm`."""
     example = (
         "soco lvlm judge answers/MODEL/*.answers.jsonl --data DIR --model qwen --base-url http://localhost:8000/v1"
     )
-    parser = command(commands, "judge", "let a model read the replies without a letter, for score --judged", example)
-    parser.add_argument("answers", nargs="+", type=local_path, help="answers files of one model, one per setting")
-    parser.add_argument("--model", required=True, help="the judge: as `soco lvlm run --model`; it gets text alone")
-    parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=local_path, help="folder for verdicts (default: judge/ beside the answers)")
-    add_asking_options(parser)
-    parser.set_defaults(run=run)
+    command(parts, run, "judge", "let a model read the replies without a letter, for score --judged", example)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
+def run(
+    answers: Annotated[list[Path], Argument(metavar="FILE...", help="answers files of one model, one per setting")],
+    model: Annotated[
+        str, Option(metavar="MODEL", help="the judge, as `soco lvlm run --model`; it reads only the text")
+    ],
+    asking: AskingOptions,
+    data: DataOption = None,
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="folder for verdicts", show_default="judge/ beside the answers")
+    ] = None,
+) -> None:
+    """Judge the replies."""
     from ..errors import SocoError
     from ..lvlm.answer_files import load_answers
     from ..lvlm.judge import judge_answers
     from ..lvlm.question_rows import read_rows
 
-    folder = open_folder(resolve_data(arguments.data))
-    headers, answers = load_answers(arguments.answers, folder.content_hash)
+    folder = open_dataset(data)
+    headers, replies = load_answers(answers, folder.content_hash)
     rows = [row for header in headers for row in read_rows(folder, header["setting"])]
-    out = arguments.out or arguments.answers[0].parent / "judge"
-    model, options = asking_options(arguments)
-    judgment = judge_answers(rows, answers, folder.content_hash, model, out, options)
+    chosen, options = asking_options(model, asking)
+    place = out or answers[0].parent / "judge"
+    judgment = judge_answers(rows, replies, folder.content_hash, chosen, place, options)
     for setting, counts in judgment.counts.items():
         print(f"{setting}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
     print(judgment.verdicts)

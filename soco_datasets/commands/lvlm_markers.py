@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from .common import Commands, command
-from .lvlm_run import add_run_options
+import typer
+from typer import Option
+
+from .common import JsonFlag, RequiredOut, open_dataset
+from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, prepare_questions
+from .options import command
+
+if TYPE_CHECKING:
+    from ..lvlm.marker_study import MarkerStudyOptions
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser of `soco lvlm`."""
+def add(parts: typer.Typer) -> None:
+    """Add the command to `soco lvlm`."""
     example = "soco lvlm markers --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --per-category 2 --out markers/"
-    parser = command(commands, "markers", "ask the same questions with several markers, and compare them", example)
-    add_run_options(parser)
-    parser.add_argument("--shapes", help="arrow, circle, cross, square, separated by commas (default: all)")
-    parser.add_argument("--colors", help="red, blue, yellow, purple, green, separated by commas (default: red)")
-    parser.add_argument("--parser", default="paper", help="paper (default) or strict")
-    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default 1000)")
-    parser.add_argument("--json", action="store_true", help="print the study as JSON")
-    parser.set_defaults(run=run)
+    command(parts, run, "markers", "ask the same questions with several markers, and compare them", example)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    import dataclasses
+@dataclass(frozen=True, kw_only=True)
+class MarkerComparison:
+    """Which markers are compared, and how."""
+
+    PANEL: ClassVar[str] = "Markers"
+
+    shapes: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="arrow, circle, cross, square", show_default="all")
+    ] = None
+    colors: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="red, blue, yellow, purple, green", show_default="red")
+    ] = None
+    parser: Annotated[str, Option(metavar="NAME", help="paper or strict")] = "paper"
+    resamples: Annotated[int, Option(help="bootstrap resamples")] = 1000
+
+    def study(self, seed: int) -> MarkerStudyOptions:
+        """The study. Raises `UsageError` for unknown names."""
+        from ..errors import unknown_name
+        from ..lvlm.answers import PARSERS
+        from ..lvlm.marker_study import MarkerStudyOptions
+
+        if self.parser not in PARSERS:
+            raise unknown_name("parser", self.parser, PARSERS)
+        study = MarkerStudyOptions.of(self.shapes, self.colors, self.parser)
+        return dataclasses.replace(study, resamples=self.resamples, seed=seed)
+
+
+def run(
+    model: LvlmModel,
+    out: RequiredOut,
+    questions: QuestionOptions,
+    asking: AskingOptions,
+    markers: MarkerComparison,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the study."""
     import json
 
     from ..data.questions.markers import MarkerStyle
-    from ..errors import unknown_name
-    from ..lvlm.answers import PARSERS
-    from ..lvlm.marker_study import MarkerStudyOptions, format_marker_study, marker_study
+    from ..lvlm.marker_study import format_marker_study, marker_study
     from ..lvlm.prompted import PromptedQuestions
-    from .lvlm_run import prepare_run
 
-    if arguments.parser not in PARSERS:
-        raise unknown_name("parser", arguments.parser, PARSERS)
-    arguments.setting = arguments.setting or "vis"
-    study = MarkerStudyOptions.of(arguments.shapes, arguments.colors, arguments.parser)
-    study = dataclasses.replace(study, resamples=arguments.resamples, seed=arguments.seed or 0)
+    study = markers.study(questions.seed or 0)
+    folder = open_dataset(questions.data)
+    chosen = dataclasses.replace(questions, setting=questions.setting or "vis")
 
-    def questions(style: MarkerStyle) -> list[PromptedQuestions]:
-        arguments.marker, arguments.marker_color = style.shape, style.color
-        return prepare_run(arguments)[0]
+    def prepared(style: MarkerStyle) -> list[PromptedQuestions]:
+        shown = MarkerOptions(marker=style.shape, marker_color=style.color)
+        return prepare_questions(folder, model, chosen, asking, shown)[0]
 
-    _, model, options = prepare_run(argparse.Namespace(**{**vars(arguments), "marker": "arrow", "marker_color": "red"}))
-    found = marker_study(questions, model, arguments.out, options, study)
-    print(json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else format_marker_study(found), end="")
+    _, asked, options = prepare_questions(folder, model, chosen, asking, MarkerOptions())
+    found = marker_study(prepared, asked, out, options, study)
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else format_marker_study(found), end="")

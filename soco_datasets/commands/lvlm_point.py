@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from ..utils.paths import local_path
-from .common import Commands, command
-from .lvlm_run import add_run_options
-from .model_options import add_model_options, load_extractor
+import typer
+from typer import Option
+
+from .common import DataOption, RequiredOut, names, open_dataset
+from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, asking_options
+from .model_options import BackboneOptions
+from .options import command
 
 if TYPE_CHECKING:
     from ..correspondence.evaluate import Evaluation
 
 
-def add(commands: Commands) -> None:
-    """Add the commands to the parser of `soco lvlm`."""
+def add(parts: typer.Typer) -> None:
+    """Add the commands to `soco lvlm`."""
     example = "soco lvlm point --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --setting vis --out answers/"
-    parser = command(commands, "point", "ask for the corresponding point as coordinates, and score it by PCK", example)
-    add_run_options(parser)
-    parser.add_argument("--marker", default="arrow", help="arrow (default), circle, cross or square")
-    parser.add_argument("--marker-color", default="red", help="red (default), blue, yellow, purple or green")
-    parser.add_argument("--frame", help="pixels, resized, thousandths, percent or unit (default: the model family's)")
-    parser.add_argument("--calibration", type=int, help="pictures of a dot that check the frame (default 16; 0 = none)")
-    parser.set_defaults(run=run)
+    command(parts, run, "point", "ask for the corresponding point as coordinates, and score it by PCK", example)
     example = "soco lvlm point-baseline --model dinov2_b14 --data DIR --out results/"
-    parser = command(commands, "point-baseline", "evaluate a vision backbone on the same pairs", example)
-    add_model_options(parser)
-    parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--setting", default="vis", help="whose task names the result gets (default vis)")
-    parser.add_argument("--out", type=local_path, required=True, help="folder for the record and its predictions")
-    parser.set_defaults(run=run_point_baseline)
+    command(parts, run_point_baseline, "point-baseline", "evaluate a vision backbone on the same pairs", example)
 
 
-def run(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions:
+    """In which coordinates a model answers."""
+
+    PANEL: ClassVar[str] = "Coordinates"
+
+    frame: Annotated[
+        str | None,
+        Option(metavar="NAME", help="pixels, resized, thousandths, percent or unit", show_default="the model family's"),
+    ] = None
+    calibration: Annotated[
+        int | None, Option(help="pictures of a dot that check the frame, 0 = none", show_default="16")
+    ] = None
+
+
+def run(
+    model: LvlmModel,
+    out: RequiredOut,
+    questions: QuestionOptions,
+    asking: AskingOptions,
+    marker: MarkerOptions,
+    frame: FrameOptions,
+) -> None:
     """Ask a model to point."""
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
     from ..data.questions.markers import MarkerStyle
     from ..errors import UsageError
     from ..lvlm.point_run import CALIBRATION_DOTS, PointOptions, run_pointing
     from ..lvlm.question_rows import stored_settings
-    from ..lvlm.subsets import SubsetOptions
-    from .lvlm_run import asking_options
 
-    if arguments.protocol is not None or arguments.template is not None:
+    if questions.protocol is not None or questions.template is not None:
         raise UsageError("Pointing has prompts of its own; leave out --protocol and --template.")
-    folder = open_folder(resolve_data(arguments.data))
-    named = [part.strip() for part in (arguments.setting or "").split(",") if part.strip()]
-    model, asking = asking_options(arguments)
+    folder = open_dataset(questions.data)
+    chosen, ask = asking_options(model, questions, asking)
     options = PointOptions(
-        settings=tuple(dict.fromkeys(named or stored_settings(folder))),
-        subset=SubsetOptions.from_texts(arguments.category, arguments.per_category, arguments.seed, arguments.limit),
-        frame=arguments.frame,
-        dots=CALIBRATION_DOTS if arguments.calibration is None else arguments.calibration,
-        style=MarkerStyle(arguments.marker, arguments.marker_color),
+        settings=tuple(dict.fromkeys(questions.settings() or stored_settings(folder))),
+        subset=questions.subset(),
+        frame=frame.frame,
+        dots=CALIBRATION_DOTS if frame.calibration is None else frame.calibration,
+        style=MarkerStyle(marker.marker, marker.marker_color),
     )
-    found = run_pointing(folder, model, arguments.out, asking, options)
+    found = run_pointing(folder, chosen, out, ask, options)
     counts = found.evaluation.result.counts
     if found.calibration is not None:
         hits = found.calibration["hits"][found.frame]
@@ -66,15 +75,17 @@ def run(arguments: argparse.Namespace) -> None:
     _write(found.folder, found.evaluation)
 
 
-def run_point_baseline(arguments: argparse.Namespace) -> None:
+def run_point_baseline(
+    model: BackboneOptions,
+    out: RequiredOut,
+    data: DataOption = None,
+    setting: Annotated[str, Option(metavar="NAME", help="whose task names the result gets")] = "vis",
+) -> None:
     """Evaluate a backbone."""
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
     from ..lvlm.pointing import evaluate_backbone_on_points
 
-    folder = open_folder(resolve_data(arguments.data))
-    settings = tuple(part.strip() for part in arguments.setting.split(",") if part.strip())
-    _write(arguments.out, evaluate_backbone_on_points(load_extractor(arguments), folder, settings))
+    folder = open_dataset(data)
+    _write(out, evaluate_backbone_on_points(model.load(), folder, tuple(names(setting))))
 
 
 def _write(out: Path, evaluation: Evaluation) -> None:

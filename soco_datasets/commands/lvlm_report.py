@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from .common import DataOption, open_dataset
+from .options import command
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser of `soco lvlm`."""
+def add(parts: typer.Typer) -> None:
+    """Add the command to `soco lvlm`."""
     example = "soco lvlm report answers/MODEL_A answers/MODEL_B --data soco-data --out report"
-    parser = command(commands, "report", "write one HTML page of scores, questions, pictures and answers", example)
-    parser.add_argument("models", nargs="+", type=local_path, help="folders of answers, one per model")
-    parser.add_argument("--data", help="dataset folder or 'mini' (default: as load_dataset('soco') finds it)")
-    parser.add_argument("--out", type=local_path, default=Path("report"), help="folder for lvlm.html (default report)")
-    parser.add_argument("--partial", action="store_true", help="leave out questions that are not answered yet")
-    parser.add_argument("--seed", type=int, default=0, help="of the questions shown and the bootstrap (default 0)")
-    parser.set_defaults(run=run)
+    command(parts, run, "report", "write one HTML page of scores, questions, pictures and answers", example)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
+def run(
+    models: Annotated[list[Path], Argument(metavar="DIR...", help="folders of answers, one per model")],
+    data: DataOption = None,
+    out: Annotated[Path, Option(metavar="DIR", help="folder for lvlm.html")] = Path("report"),
+    partial: Annotated[bool, Option(help="leave out questions that are not answered yet")] = False,
+    seed: Annotated[int, Option(help="random seed of the questions shown and the bootstrap")] = 0,
+) -> None:
+    """Write the page."""
     from ..errors import DataNotFoundError
     from ..reporting.lvlm_page import write_lvlm_page
 
-    found = [sorted(folder.glob("*.answers.jsonl")) for folder in arguments.models]
-    for folder, paths in zip(arguments.models, found, strict=True):
+    found = [sorted(folder.glob("*.answers.jsonl")) for folder in models]
+    for model, paths in zip(models, found, strict=True):
         if not paths:
-            raise DataNotFoundError(f"There are no answers (*.answers.jsonl) in {folder}. `soco lvlm run` writes them.")
-    folder = open_folder(resolve_data(arguments.data))
-    print(write_lvlm_page(found, folder, arguments.out, partial=arguments.partial, seed=arguments.seed))
+            raise DataNotFoundError(f"There are no answers (*.answers.jsonl) in {model}. `soco lvlm run` writes them.")
+    print(write_lvlm_page(found, open_dataset(data), out, partial=partial, seed=seed))

@@ -2,110 +2,130 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from typer import Option
+
+from .completion import complete_models
 
 if TYPE_CHECKING:
     from ..features.extractor import DenseFeatureExtractor
     from ..features.spec import ExtractorSpec
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-_BUDGET = "memory for feature maps, in evaluate for all but the model, such as 8GB (default: half of what is free)"
+_DTYPE = "fp32, fp16, bf16, or their long names; tf32 on a GPU"
+_BUDGET = "memory for feature maps, in evaluate for all but the model, such as 8GB"
 _MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:function, or several: 2*dinov2_b14+dift"
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--model` and everything that determines its features."""
-    parser.add_argument("--model", required=True, help=_MODEL)
-    parser.add_argument("--image-size", type=int, default=800, help="requested network size in pixels (default 800)")
-    parser.add_argument("--layer", type=int, help="block whose output is taken (default: the last, -1)")
-    parser.add_argument("--layers", help="several blocks side by side, such as 2,5,8,11, or quarters")
-    parser.add_argument("--norm", help="none or final: before or after the final norm (default: the list's, else none)")
-    parser.add_argument("--head", help="a learned head (safetensors) on top, such as `soco probe` writes")
-    parser.add_argument("--upsample", type=int, default=1, help="enlarge the maps by this factor (default 1)")
-    parser.add_argument("--upsample-mode", default="bilinear", help="bilinear (default) or bicubic")
-    parser.add_argument("--grid", type=int, help="with a+b: cells of the common grid (default: the finest)")
-    parser.add_argument("--recipe", help="paper (default for listed models), paper-2026-08 or checkpoint")
-    parser.add_argument("--statistics", default="auto", help="auto (the recipe's), checkpoint, imagenet, clip or half")
-    parser.add_argument("--revision", help="commit, tag or branch of a Hub model")
-    parser.add_argument("--device", default="auto", help="auto (default: a GPU where there is one), cpu, cuda, cuda:1")
-    parser.add_argument(
-        "--dtype", help="fp32 (default but for Qwen's recipe), fp16, bf16, or their long names; tf32 on a GPU"
-    )
-    parser.add_argument("--batch-size", default="8", help="images per forward on a GPU (default 8), or auto")
-    parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
-    parser.add_argument("--workers", type=int, help="decoding threads (default: one per core, from 2 to 8)")
-    parser.add_argument("--memory-budget", help=_BUDGET)
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions:
+    """`--model` and everything that determines its features and how they are computed."""
+
+    PANEL: ClassVar[str] = "Model"
+
+    model: Annotated[str, Option(metavar="MODEL", help=_MODEL, autocompletion=complete_models)]
+    image_size: Annotated[int, Option(help="requested network size in pixels")] = 800
+    layer: Annotated[int | None, Option(help="block whose output is taken", show_default="the last, -1")] = None
+    layers: Annotated[
+        str | None, Option(metavar="N,N,...", help="several blocks side by side, such as 2,5,8,11, or quarters")
+    ] = None
+    norm: Annotated[
+        str | None,
+        Option(
+            metavar="NAME", help="none or final: before or after the final norm", show_default="the list's, else none"
+        ),
+    ] = None
+    head: Annotated[
+        str | None, Option(metavar="FILE", help="a learned head (safetensors) on top, such as `soco probe` writes")
+    ] = None
+    upsample: Annotated[int, Option(help="enlarge the maps by this factor")] = 1
+    upsample_mode: Annotated[str, Option(metavar="MODE", help="bilinear or bicubic")] = "bilinear"
+    grid: Annotated[int | None, Option(help="with a+b: cells of the common grid", show_default="the finest")] = None
+    recipe: Annotated[
+        str | None,
+        Option(metavar="NAME", help="paper, paper-2026-08 or checkpoint", show_default="paper for listed models"),
+    ] = None
+    statistics: Annotated[
+        str, Option(metavar="NAME", help="auto (the recipe's), checkpoint, imagenet, clip or half")
+    ] = "auto"
+    revision: Annotated[str | None, Option(metavar="REV", help="commit, tag or branch of a Hub model")] = None
+    device: Annotated[
+        str, Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1", rich_help_panel="Run")
+    ] = "auto"
+    dtype: Annotated[
+        str | None,
+        Option(metavar="NAME", help=_DTYPE, show_default="fp32 except in Qwen's recipe", rich_help_panel="Run"),
+    ] = None
+    batch_size: Annotated[
+        str, Option(metavar="N", help="images per forward on a GPU, or auto", rich_help_panel="Run")
+    ] = "8"
+    compile: Annotated[bool, Option(help="run the model through torch.compile", rich_help_panel="Run")] = False
+    workers: Annotated[
+        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 8", rich_help_panel="Run")
+    ] = None
+    memory_budget: Annotated[
+        str | None, Option(metavar="SIZE", help=_BUDGET, show_default="half of the free memory", rich_help_panel="Run")
+    ] = None
+
+    def qualifiers(self) -> list[str]:
+        """What the names of results say of options that are not at their default: "size140", "layer5" ..."""
+        return qualified(
+            ("size", self.image_size, 800),
+            ("layer", self.layer, None),
+            ("layers", self.layers and self.layers.replace(",", "-"), None),
+            ("norm-", self.norm, None),
+            ("upsample", self.upsample, 1),
+            ("grid", self.grid, None),
+            ("recipe-", self.recipe, None),
+            ("statistics-", self.statistics, "auto"),
+            ("", _DTYPES.get(self.dtype or "", self.dtype), None),
+        )
+
+    def budget(self) -> int | None:
+        """`--memory-budget` in bytes, None where it was not given."""
+        from ..utils.files import parse_size
+
+        return None if self.memory_budget is None else parse_size(self.memory_budget)
+
+    def spec(self) -> ExtractorSpec:
+        """The model the options ask for, not loaded yet."""
+        from ..features.expression import parse_layers
+        from ..features.spec import ExtractorSpec
+
+        name = _DTYPES.get(self.dtype or "", self.dtype)  # None = the recipe's
+        tf32 = name == "tf32"
+        return ExtractorSpec(
+            self.model,
+            self.image_size,
+            _batch_size(self.batch_size),
+            tf32=tf32,
+            compiled=self.compile,
+            options={
+                "grid": self.grid,
+                "layers": parse_layers(self.layers) if self.layers else None,
+                "head": self.head,
+                "upsample": self.upsample,
+                "upsample_mode": self.upsample_mode,
+                "layer": self.layer,
+                "norm": self.norm,
+                "statistics": self.statistics,
+                "device": self.device,
+                "dtype": "float32" if tf32 else name,
+                "revision": self.revision,
+                "recipe": self.recipe,
+            },
+        )
+
+    def load(self) -> DenseFeatureExtractor:
+        """The model the options ask for, loaded, at its image size."""
+        return self.spec().load()
 
 
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """Declare `--overwrite` of results."""
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results of another run (data, settings, tasks, weights)"
-    )
-
-
-def qualifiers(arguments: argparse.Namespace) -> list[str]:
-    """What the names of results say of options that are not at their default: "size140", "layer5", "centered" ..."""
-    chosen: list[tuple[str, Any, Any]] = [
-        ("size", arguments.image_size, 800),
-        ("layer", arguments.layer, None),
-        ("layers", arguments.layers and arguments.layers.replace(",", "-"), None),
-        ("norm-", arguments.norm, None),
-        ("upsample", arguments.upsample, 1),
-        ("grid", arguments.grid, None),
-        ("recipe-", arguments.recipe, None),
-        ("statistics-", arguments.statistics, "auto"),
-        ("", _DTYPES.get(arguments.dtype, arguments.dtype), None),
-        ("", arguments.convention, None),
-        ("normalizer-", getattr(arguments, "normalizer", "bbox"), "bbox"),
-        ("beta", getattr(arguments, "soft_beta", 0.02), 0.02),
-        ("window", getattr(arguments, "soft_window", 7), 7),
-        ("valid-area", "" if getattr(arguments, "valid_area", False) else None, None),
-    ]
+def qualified(*chosen: tuple[str, Any, Any]) -> list[str]:
+    """Parts of a result's name from (prefix, value, default), without those at their default."""
     return [f"{name}{value}" for name, value, default in chosen if value not in (default, "reference", "float32")]
-
-
-def memory_budget(arguments: argparse.Namespace) -> int | None:
-    """`--memory-budget` in bytes, None where it was not given."""
-    from ..utils.files import parse_size
-
-    return None if arguments.memory_budget is None else parse_size(arguments.memory_budget)
-
-
-def load_extractor(arguments: argparse.Namespace) -> DenseFeatureExtractor:
-    """The model the options ask for, loaded, at its image size."""
-    return extractor_spec(arguments).load()
-
-
-def extractor_spec(arguments: argparse.Namespace) -> ExtractorSpec:
-    """The model the options ask for, not loaded yet."""
-    from ..features.expression import parse_layers
-    from ..features.spec import ExtractorSpec
-
-    name = _DTYPES.get(arguments.dtype, arguments.dtype)  # None = the recipe's
-    tf32 = name == "tf32"
-    return ExtractorSpec(
-        arguments.model,
-        arguments.image_size,
-        _batch_size(arguments.batch_size),
-        tf32=tf32,
-        compiled=arguments.compile,
-        options={
-            "grid": arguments.grid,
-            "layers": parse_layers(arguments.layers) if arguments.layers else None,
-            "head": arguments.head,
-            "upsample": arguments.upsample,
-            "upsample_mode": arguments.upsample_mode,
-            "layer": arguments.layer,
-            "norm": arguments.norm,
-            "statistics": arguments.statistics,
-            "device": arguments.device,
-            "dtype": "float32" if tf32 else name,
-            "revision": arguments.revision,
-            "recipe": arguments.recipe,
-        },
-    )
 
 
 def _batch_size(text: str) -> int | None:

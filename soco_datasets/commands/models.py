@@ -2,88 +2,111 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shutil
-import sys
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import typer
+from typer import Argument, Option
 
 from ..errors import SocoError, UsageError, unknown_name
-from .common import Commands, command
+from ..utils.terminal import terminal_width
+from . import EVALUATE
+from .common import JsonFlag
+from .completion import complete_models
+from .options import command
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco models --family clip\n  soco models --check facebook/dinov2-base --image-size 798"
-    parser = command(commands, "models", "list the backbones known by name, or check one", example)
-    parser.add_argument("name", nargs="?", help="say everything about this one (the paper's names are known too)")
-    parser.add_argument("--family", help="only models of this family, such as dinov2 or clip (plug-in for those)")
-    parser.add_argument("--check", metavar="MODEL", help="load a model (name, Hub id, folder, plug-in) and check it")
-    parser.add_argument("--image-size", type=int, help="with --check: check at this network size too")
-    parser.add_argument("--layer", type=int, help="with --check: the block to check (default: the last, -1)")
-    parser.add_argument("--norm", help="with --check: none or final (default: the list's, else none)")
-    parser.add_argument("--device", default="cpu", help="with --check: cpu (default), cuda, auto")
-    parser.add_argument("--revision", help="with --check: commit, tag or branch of a Hub model")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
+    command(app, run, "models", "list the backbones known by name, or check one", example, EVALUATE)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    if arguments.check is None:
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """Which model is checked, and how."""
+
+    PANEL: ClassVar[str] = "Check"
+
+    check: Annotated[
+        str | None, Option(metavar="MODEL", help="load a model (name, Hub id, folder, plug-in) and check it")
+    ] = None
+    image_size: Annotated[int | None, Option(help="with --check: check at this network size too")] = None
+    layer: Annotated[int | None, Option(help="with --check: the block to check", show_default="the last, -1")] = None
+    norm: Annotated[
+        str | None, Option(metavar="NAME", help="with --check: none or final", show_default="the list's, else none")
+    ] = None
+    device: Annotated[str, Option(metavar="NAME", help="with --check: cpu, cuda, auto")] = "cpu"
+    revision: Annotated[
+        str | None, Option(metavar="REV", help="with --check: commit, tag or branch of a Hub model")
+    ] = None
+
+
+def run(
+    options: CheckOptions,
+    name: Annotated[
+        str | None,
+        Argument(
+            metavar="NAME",
+            help="show everything about this one (the paper's names are known too)",
+            autocompletion=complete_models,
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        Option(metavar="NAME", help="only models of this family, such as dinov2 or clip (plug-in for those)"),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List them, describe one, or check one."""
+    if options.check is None:
         for option in ("image_size", "layer", "norm", "revision"):
-            if getattr(arguments, option) is not None:
+            if getattr(options, option) is not None:
                 raise UsageError(f"--{option.replace('_', '-')} goes with --check MODEL.")
-        _list(arguments)
-    elif arguments.name or arguments.family:
+        _list(name, family, as_json)
+    elif name or family:
         raise UsageError("--check takes its own model; leave the name and --family out.")
     else:
-        _check(arguments)
+        _check(options.check, options, as_json)
 
 
-def _list(arguments: argparse.Namespace) -> None:
-    from ..features.model_list import BACKBONES
+def _list(name: str | None, family: str | None, as_json: bool) -> None:
+    from ..features.model_list import BACKBONES, models_of_family
     from ..reporting.model_tables import format_model, format_models_table, model_record
 
-    specs = list(BACKBONES)
-    if arguments.family is not None:
-        families = {spec.model_type or "plug-in" for spec in specs}
-        if arguments.family not in families:
-            raise unknown_name("family", arguments.family, families)
-        specs = [spec for spec in specs if (spec.model_type or "plug-in") == arguments.family]
-    if arguments.name is not None:
-        wanted = arguments.name.casefold()
+    specs = list(BACKBONES) if family is None else models_of_family(family)
+    if name is not None:
+        wanted = name.casefold()
         specs = [
             spec
             for spec in specs
-            if wanted in (name.casefold() for name in (spec.name, spec.hub_id or "", *spec.paper_names))
+            if wanted in (known.casefold() for known in (spec.name, spec.hub_id or "", *spec.paper_names))
         ]
         if not specs:
-            raise unknown_name("model", arguments.name, (spec.name for spec in BACKBONES))
-    if arguments.json:
+            raise unknown_name("model", name, (spec.name for spec in BACKBONES), lister="soco models")
+    if as_json:
         print(json.dumps([model_record(spec) for spec in specs], indent=2, ensure_ascii=False))
-    elif arguments.name is not None:
+    elif name is not None:
         print(format_model(specs[0]), end="")
     else:
-        known = sys.stdout.isatty() or "COLUMNS" in os.environ
-        width = shutil.get_terminal_size().columns if known else None
-        print(format_models_table(specs, width), end="")
+        print(format_models_table(specs, terminal_width()), end="")
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(model: str, options: CheckOptions, as_json: bool) -> None:
     from ..features.selfcheck.check_model import check_model
     from ..reporting.model_tables import format_selfcheck
 
     report = check_model(
-        arguments.check,
-        image_size=arguments.image_size,
-        revision=arguments.revision,
-        layer=arguments.layer,
-        norm=arguments.norm,
-        device=arguments.device,
+        model,
+        image_size=options.image_size,
+        revision=options.revision,
+        layer=options.layer,
+        norm=options.norm,
+        device=options.device,
     )
-    print(json.dumps(report.to_dict(), indent=2) if arguments.json else format_selfcheck(report), end="")
-    if arguments.json:
+    print(json.dumps(report.to_dict(), indent=2) if as_json else format_selfcheck(report), end="")
+    if as_json:
         print()
     if not report.passed:
         failed = ", ".join(check.name for check in report.checks if check.status == "fail")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,10 @@ if TYPE_CHECKING:
     from ..config import ScoringConfig
     from ..correspondence.probe_pairs import ProbeData
     from ..data.folder import DatasetFolder
+    from .evaluate_options import EvaluationPlan
 
 
-def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> ProbeData | None:
+def requested_probe(plan: EvaluationPlan, folder: DatasetFolder) -> ProbeData | None:
     """The pairs of the probe that belongs to the preset; None if no probe is trained, with the reason on stderr.
 
     Without images to hold out there is only the variant that selects its epoch on the test split.
@@ -21,14 +21,15 @@ def requested_probe(arguments: argparse.Namespace, folder: DatasetFolder) -> Pro
     from ..correspondence.probe_pairs import SOC, read_probe_data
     from ..errors import DatasetFolderError, UsageError
 
-    if not get_preset(arguments.protocol).probe or arguments.tasks is not None or arguments.no_probe:
+    protocol = plan.protocol
+    if not get_preset(protocol.protocol).probe or protocol.tasks is not None or protocol.no_probe:
         return None
     reasons = {
         f"since {folder.path} has no {SOC.config}": SOC.config not in folder.configs,
-        "since it uses the released pairs": arguments.split == "all",
-        "since it is trained in one process": arguments.engine != "local",
-        "since the model has a head already": arguments.head is not None,
-        "since it is scored by boxes and over all cells": arguments.normalizer != "bbox" or arguments.valid_area,
+        "since it uses the released pairs": protocol.split == "all",
+        "since it is trained in one process": plan.engine.engine != "local",
+        "since the model has a head already": plan.model.head is not None,
+        "since it is scored by boxes and over all cells": protocol.normalizer != "bbox" or protocol.valid_area,
     }
     for reason, holds in reasons.items():
         if holds:

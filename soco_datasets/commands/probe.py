@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+from typer import Option
 
 from ..utils.files import check_writable
-from ..utils.paths import local_path
-from .common import Commands, command, numbers
-from .model_options import add_model_options, add_overwrite, load_extractor, memory_budget, qualifiers
+from . import EVALUATE
+from .common import DataOption, OutputOptions, numbers, open_dataset
+from .model_options import BackboneOptions, qualified
+from .options import command
 
 if TYPE_CHECKING:
     from ..config import RunConfig, ScoringConfig
@@ -20,61 +23,63 @@ if TYPE_CHECKING:
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
 
-_VARIANTS = "reference,heldout"
-_OVERLAP = "train pairs that are test pairs too: refuse (default, but for SOCO), drop them, or keep them"
+_OVERLAP = "train pairs that are test pairs too: refuse, drop or keep them"
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco probe --model facebook/dinov2-base --data soco-data --out results"
-    parser = command(commands, "probe", "train and test a linear probe on frozen features (SOC linear)", example)
-    add_model_options(parser)
-    parser.add_argument("--data", help="a built folder, or mini (default: where load_dataset looks)")
-    parser.add_argument("--variants", default=_VARIANTS, help=f"how the epoch is selected (default {_VARIANTS})")
-    parser.add_argument("--holdout", type=float, default=0.25, help="part of the train images that heldout holds out")
-    parser.add_argument("--holdout-seed", type=int, default=0, help="which images those are (default 0)")
-    parser.add_argument("--overlap", help=_OVERLAP)
-    parser.add_argument("--epochs", type=int, default=4, help="passes over the train pairs (default 4)")
-    parser.add_argument("--train-batch", type=int, default=32, help="pairs per step (default 32)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam at the start (default 0.001)")
-    parser.add_argument("--seed", type=int, default=8, help="of the order of the pairs (default 8)")
-    parser.add_argument("--convention", default="reference", help="reference (default) or centered")
-    parser.add_argument("--alphas", default="0.1,0.05,0.02", help="PCK thresholds (default 0.1,0.05,0.02)")
-    parser.add_argument("--out", type=local_path, default=Path("results"), help="folder for the record and the heads")
-    add_overwrite(parser)
-    parser.set_defaults(run=run)
+    command(app, run, "probe", "train and test a linear probe on frozen features (SOC linear)", example, EVALUATE)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..benchmarks.resolve import resolve_data
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How the probe is trained, selected and scored."""
+
+    PANEL: ClassVar[str] = "Protocol"
+
+    variants: Annotated[str, Option(metavar="NAME,NAME", help="how the epoch is selected")] = "reference,heldout"
+    holdout: Annotated[float, Option(help="fraction of the train images that heldout holds out")] = 0.25
+    holdout_seed: Annotated[int, Option(help="random seed of that choice")] = 0
+    overlap: Annotated[str | None, Option(metavar="ACTION", help=_OVERLAP, show_default="refuse; keep for SOCO")] = None
+    epochs: Annotated[int, Option(help="passes over the train pairs")] = 4
+    train_batch: Annotated[int, Option(help="pairs per step")] = 32
+    learning_rate: Annotated[float, Option(help="initial learning rate of Adam")] = 1e-3
+    seed: Annotated[int, Option(help="pair order seed")] = 8
+    convention: Annotated[str, Option(metavar="NAME", help="reference or centered")] = "reference"
+    alphas: Annotated[str, Option(metavar="X,X,...", help="PCK thresholds")] = "0.1,0.05,0.02"
+
+
+def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions, data: DataOption = None) -> None:
+    """Train and test a probe."""
     from ..config import CachePolicy, RunConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
-    from ..data.folder import open_folder
     from ..features.linear_probe import ProbeRecipe
 
     recipe = ProbeRecipe(
-        epochs=arguments.epochs,
-        batch_size=arguments.train_batch,
-        learning_rate=arguments.learning_rate,
-        seed=arguments.seed,
+        epochs=training.epochs,
+        batch_size=training.train_batch,
+        learning_rate=training.learning_rate,
+        seed=training.seed,
     )
-    scoring = ScoringConfig(arguments.convention, numbers("--alphas", arguments.alphas))
-    check_writable(arguments.out)
-    how = RunConfig(CachePolicy(memory_budget=memory_budget(arguments)), arguments.workers)
-    folder = open_folder(resolve_data(arguments.data))
-    variants = arguments.variants.split(",")
-    data = read_probe_data(folder, variants, arguments.holdout, arguments.holdout_seed, arguments.overlap)
-    extractor = load_extractor(arguments)
-    name = check_probe(arguments, extractor.describe(), scoring, data, recipe)
-    print(trained_probe(extractor, data, arguments.out, recipe, scoring=scoring, run=how, name=name))
+    scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
+    check_writable(output.out)
+    how = RunConfig(CachePolicy(memory_budget=model.budget()), model.workers)
+    folder = open_dataset(data)
+    variants = training.variants.split(",")
+    pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
+    extractor = model.load()
+    qualifiers = [*model.qualifiers(), *qualified(("", training.convention, None))]
+    name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
+    print(trained_probe(extractor, pairs, output.out, recipe, scoring=scoring, run=how, name=name))
 
 
 def check_probe(
-    arguments: argparse.Namespace,
+    qualifiers: Sequence[str],
+    output: OutputOptions,
     model: Mapping[str, Any],
-    scoring: ScoringConfig,
     data: ProbeData,
+    scoring: ScoringConfig,
     recipe: ProbeRecipe | None = None,
 ) -> str:
     """The stem of a probe's files. Raises `UsageError` where a probe of another run has the name."""
@@ -83,7 +88,7 @@ def check_probe(
     from ..records.probe import ProbeRecord
     from ..records.result_files import PlannedRun, check_replaces_own, result_name
 
-    name = result_name(model, *qualifiers(arguments))
+    name = result_name(model, *qualifiers)
     planned = PlannedRun(
         model,
         protocol_of(model, scoring),
@@ -91,7 +96,7 @@ def check_probe(
         data.variants,
         recipe=asdict(recipe or ProbeRecipe()),
     )
-    check_replaces_own(arguments.out / f"{name}.probe.json", ProbeRecord, planned, overwrite=arguments.overwrite)
+    check_replaces_own(output.out / f"{name}.probe.json", ProbeRecord, planned, overwrite=output.overwrite)
     return name
 
 

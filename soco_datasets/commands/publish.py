@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from ..hub.sync import Synced
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from . import PUBLISH
+from .options import command
+
+if TYPE_CHECKING:
+    from ..hub.sync import Synced
+
+PrivateFlag = Annotated[bool, Option("--private", help="create it as private")]
+CreatePrFlag = Annotated[bool, Option("--create-pr", help="open a pull request instead of committing")]
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco publish soco-data --repo my-lab/soco --revision v1.0"
-    parser = command(commands, "publish", "publish a dataset folder on the Hub, or update it there", example)
-    parser.add_argument("folder", type=local_path, metavar="DIR", help="folder made by `soco build`")
-    parser.add_argument("--repo", required=True, metavar="ORG/NAME", help="dataset repository to make or update")
-    parser.add_argument("--private", action="store_true", help="make it private when it is made")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
-    parser.add_argument("--revision", metavar="TAG", help="name this release so (a git tag)")
-    parser.set_defaults(run=run)
+    command(app, run, "publish", "publish a dataset folder on the Hub, or update it there", example, PUBLISH)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(
+    folder: Annotated[Path, Argument(metavar="DIR", help="folder made by `soco build`")],
+    repo: Annotated[str, Option(metavar="ORG/NAME", help="dataset repository to make or update")],
+    private: PrivateFlag = False,
+    create_pr: CreatePrFlag = False,
+    revision: Annotated[str | None, Option(metavar="TAG", help="name of this release (a git tag)")] = None,
+) -> None:
+    """Publish it."""
     from ..hub.publish import publish_dataset
 
-    done = publish_dataset(
-        arguments.folder,
-        arguments.repo,
-        private=arguments.private,
-        create_pr=arguments.create_pr,
-        tag=arguments.revision,
-    )
+    done = publish_dataset(folder, repo, private=private, create_pr=create_pr, tag=revision)
     print_synced(done.url, done.synced)
     if done.tag is not None:
         print(f"  tagged {done.tag}")

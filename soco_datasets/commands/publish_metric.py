@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
-from .common import Commands, command
-from .publish import print_synced
+import typer
+from typer import Option
+
+from . import PUBLISH
+from .options import command
+from .publish import CreatePrFlag, PrivateFlag, print_synced
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = 'soco publish-metric --repo my-lab/soco_pck     # then: evaluate.load("my-lab/soco_pck")'
-    parser = command(commands, "publish-metric", "publish the metric as a Space, for evaluate.load", example)
-    parser.add_argument("--repo", required=True, metavar="ORG/NAME", help="Space to make or update")
-    parser.add_argument("--private", action="store_true", help="make it private when it is made")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
-    parser.set_defaults(run=run)
+    command(app, run, "publish-metric", "publish the metric as a Space, for evaluate.load", example, PUBLISH)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(
+    repo: Annotated[str, Option(metavar="ORG/NAME", help="Space to make or update")],
+    private: PrivateFlag = False,
+    create_pr: CreatePrFlag = False,
+) -> None:
+    """Publish it."""
     from ..hub.publish_metric import publish_metric
 
-    url, synced = publish_metric(arguments.repo, private=arguments.private, create_pr=arguments.create_pr)
+    url, synced = publish_metric(repo, private=private, create_pr=create_pr)
     print_synced(url, synced)
     if synced.pull_request is None:
-        print(f'  evaluate.load("{arguments.repo}")')
+        print(f'  evaluate.load("{repo}")')

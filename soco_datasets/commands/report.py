@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
+from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Argument, Option
 
-_DATA = "the data, for pictures of matches and pair attributes; of several benchmarks comma-separated (default: found)"
+from . import LOOK
+from .common import open_dataset
+from .options import command
+
+_RECORDS = "result records that `soco evaluate` wrote, or folders of them"
+_OUT = "folder for report.html, tables/ and figures/"
+_DATA = "the data, for pictures of matches and pair attributes; of several benchmarks comma-separated"
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco report results/dinov2_b14.json results/dino_b16.json --data soco-data --out report"
-    parser = command(commands, "report", "write one HTML page of results, and its tables", example)
-    parser.add_argument("records", nargs="+", type=local_path, help="result records that `soco evaluate` wrote")
-    parser.add_argument("--out", type=local_path, default=Path("report"), help="folder for report.html and tables/")
-    parser.add_argument("--data", help=_DATA)
-    parser.set_defaults(run=run)
+    command(app, run, "report", "write one HTML page of results, and its tables", example, LOOK)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(
+    records: Annotated[list[Path], Argument(metavar="FILE_OR_DIR...", help=_RECORDS)],
+    data: Annotated[str | None, Option(metavar="DIR", help=_DATA, show_default="found")] = None,
+    out: Annotated[Path, Option(metavar="DIR", help=_OUT)] = Path("report"),
+) -> None:
+    """Write the page."""
+    from ..benchmarks.resolve import data_names
     from ..reporting.write_report import write_report
 
-    page, *tables = write_report(arguments.records, arguments.out, arguments.data)
-    print(f"page    {page}\ntables  {tables[0].parent} ({len(tables)} files)")
+    for name in data_names(data):
+        open_dataset(name)  # what is wrong with --data is said in its words, before the work
+    page, *files = write_report(records, out, data)
+    print(f"page     {page}")
+    for folder, number in Counter(path.parent for path in files).items():
+        print(f"{folder.name:<8} {folder} ({number} files)")

@@ -2,54 +2,87 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+from typer import Option
 
 from ..errors import UsageError
-from .common import Commands, command
+from . import DOWNSTREAM
+from .common import names
+from .options import command
 
 if TYPE_CHECKING:
     from ..downstream.study import StudyModel, StudyResult
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco study --models models.csv --data soco=mini --data synth --out study"
-    parser = command(commands, "study", "correlate SOC and kNN with downstream tasks over a list of models", example)
-    parser.add_argument("--models", help="CSV (model, dense_ssl, doubt), or names with commas")
-    parser.add_argument(
-        "--data", action="append", default=[], help="soco=DIR, a benchmark NAME=DIR, KIND=DIR, or synth"
-    )
-    parser.add_argument("--tasks", default="all", help="downstream tasks, comma-separated, or all (default)")
-    parser.add_argument("--tables", nargs="+", type=Path, help="CSV tables instead of, or besides, running models")
-    parser.add_argument("--x", default="soc", help="column to correlate with every task (default soc)")
-    parser.add_argument("--subset-models", help="the models with a dense self-supervised objective (with --tables)")
-    parser.add_argument("--protocol", help="of the downstream tasks, as in `soco downstream run`")
-    parser.add_argument("--subset", type=int, help="images of each split")
-    parser.add_argument("--seed", type=int, default=0, help="of subsets and training (default 0)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (default 10000)")
-    parser.add_argument("--image-size", type=int, default=800, help="of the correspondence tasks (default 800)")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda")
-    parser.add_argument("--out", type=Path, default=Path("study"), help="folder")
-    parser.set_defaults(run=run)
+    help = "correlate SOC and kNN with downstream tasks over a list of models"
+    command(app, run, "study", help, example, DOWNSTREAM)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@dataclass(frozen=True, kw_only=True)
+class ModelRuns:
+    """Which models are run on what."""
+
+    PANEL: ClassVar[str] = "Models"
+
+    models: Annotated[
+        str | None, Option(metavar="FILE", help="CSV (model, dense_ssl, doubt), or comma-separated names")
+    ] = None
+    data: Annotated[
+        list[str] | None, Option(metavar="NAME=DIR", help="soco=DIR, a benchmark NAME=DIR, KIND=DIR, or synth")
+    ] = None
+    tasks: Annotated[str, Option(metavar="TASK,TASK", help="downstream tasks, comma-separated, or all")] = "all"
+    protocol: Annotated[
+        str | None, Option(metavar="NAME", help="of the downstream tasks, as in `soco downstream run`")
+    ] = None
+    subset: Annotated[int | None, Option(help="images of each split", show_default="all")] = None
+    seed: Annotated[int, Option(help="random seed of subsets and training")] = 0
+    image_size: Annotated[int, Option(help="of the correspondence tasks, in pixels")] = 800
+    device: Annotated[str, Option(metavar="NAME", help="auto, cpu, cuda")] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """What is correlated."""
+
+    PANEL: ClassVar[str] = "Correlation"
+
+    tables: Annotated[
+        list[Path] | None, Option(metavar="FILE...", help="CSV tables instead of, or besides, running models")
+    ] = None
+    x: Annotated[str, Option(metavar="COLUMN", help="column to correlate with every task")] = "soc"
+    subset_models: Annotated[
+        str | None,
+        Option(metavar="MODEL,...", help="the models with a dense self-supervised objective (with --tables)"),
+    ] = None
+    resamples: Annotated[int, Option(help="bootstrap resamples")] = 10_000
+
+
+def run(
+    runs: ModelRuns,
+    columns: ColumnOptions,
+    out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("study"),
+) -> None:
+    """Run the models and correlate."""
     from ..reporting.study_report import write_study_report
     from ..utils.files import check_writable
 
-    if not arguments.models and not arguments.tables:
+    if not runs.models and not columns.tables:
         raise UsageError("Give --models to run, or --tables with results.")
-    check_writable(arguments.out)
-    tables, subset = list(arguments.tables or []), _names(arguments.subset_models)
-    if arguments.models:
-        path, dense = _run_models(arguments)
+    check_writable(out)
+    tables, subset = list(columns.tables or []), names(columns.subset_models)
+    if runs.models:
+        path, dense = _run_models(runs.models, runs, out)
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
-        tables, arguments.out / "correlations", arguments.x, subset=subset, resamples=arguments.resamples
+        tables, out / "correlations", columns.x, subset=subset, resamples=columns.resamples
     )
     for sentence in refusals:
         print(sentence)
@@ -57,11 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"wrote  {one}")
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
+def _run_models(listed: str, runs: ModelRuns, out: Path) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
     from ..downstream.downstream_run import RunOptions
@@ -72,11 +101,11 @@ def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     from ..features.spec import ExtractorSpec
     from .downstream import protocols_of
 
-    models = read_models(arguments.models)
-    tasks = select_tasks(arguments.tasks)
+    models = read_models(listed)
+    tasks = select_tasks(runs.tasks)
     data: dict[str, str | Path] = {}
     benchmarks: dict[str, Path] = {}
-    for given in arguments.data:
+    for given in runs.data or ():
         name, equals, place = given.partition("=")
         if given == SYNTH:
             data |= {task.data: SYNTH for task in tasks if task.data not in data}
@@ -88,12 +117,12 @@ def _run_models(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
             benchmarks[name] = resolve_data(place)
 
     def load(model: str) -> Any:
-        return ExtractorSpec(model, arguments.image_size, options={"device": arguments.device}).load()
+        return ExtractorSpec(model, runs.image_size, options={"device": runs.device}).load()
 
-    protocols = protocols_of(arguments.protocol, synthetic=SYNTH in arguments.data)
-    downstream = RunOptions(arguments.out, protocols, arguments.seed, arguments.subset)
-    result = run_study(models, StudyOptions(arguments.out, benchmarks, data, tasks, downstream, load), print)
-    return _write(arguments.out, models, result)
+    protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
+    downstream = RunOptions(out, protocols, runs.seed, runs.subset)
+    result = run_study(models, StudyOptions(out, benchmarks, data, tasks, downstream, load), print)
+    return _write(out, models, result)
 
 
 def _write(out: Path, models: list[StudyModel], result: StudyResult) -> tuple[Path, list[str]]:

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
+from typing import Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from . import PUBLISH
+from .options import command
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco submit results/my_model.json --model-repo me/my-model --dataset-repo lab/soco --dry-run"
-    parser = command(commands, "submit", "submit a result to the leaderboard, as a pull request on its model", example)
-    parser.add_argument("result", type=local_path, help="a record, with its predictions or answers beside it")
-    parser.add_argument("--model-repo", required=True, metavar="ORG/MODEL", help="model repository on the Hub")
-    parser.add_argument(
-        "--dataset-repo", metavar="ORG/NAME", help="the leaderboard's dataset (default: SOCO_LEADERBOARD)"
-    )
-    parser.add_argument(
-        "--artifacts",
-        metavar="ORG/NAME",
-        help="public dataset repository for the files (default: YOU/soco-submissions)",
-    )
-    parser.add_argument(
-        "--create-model-repo", action="store_true", help="for a model that is not on the Hub: make a repository for it"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print exactly what would be sent, and send nothing")
-    parser.set_defaults(run=run)
+    help = "submit a result to the leaderboard, as a pull request on its model"
+    command(app, run, "submit", help, example, PUBLISH)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(
+    result: Annotated[Path, Argument(metavar="FILE", help="a record, with its predictions or answers beside it")],
+    model_repo: Annotated[str, Option(metavar="ORG/MODEL", help="model repository on the Hub")],
+    dataset_repo: Annotated[
+        str | None, Option(metavar="ORG/NAME", help="the leaderboard's dataset", show_default="SOCO_LEADERBOARD")
+    ] = None,
+    artifacts: Annotated[
+        str | None,
+        Option(metavar="ORG/NAME", help="public dataset repository for the files", show_default="YOU/soco-submissions"),
+    ] = None,
+    create_model_repo: Annotated[
+        bool, Option(help="for a model that is not on the Hub: create a repository for it")
+    ] = False,
+    dry_run: Annotated[bool, Option(help="print exactly what would be sent, and send nothing")] = False,
+) -> None:
+    """Submit it, or show what would be sent."""
     from ..hub.hosted_leaderboard import dataset_repo_of
-    from ..hub.submit import (
-        describe_submission,
-        plan,
-        submit,
-        summary,
-    )
+    from ..hub.submit import describe_submission, plan, submit, summary
     from ..reporting.terminal_tables import align
 
-    dataset_repo = dataset_repo_of(arguments.dataset_repo)
-    if arguments.dry_run:
-        print(
-            describe_submission(plan(arguments.result, arguments.model_repo, dataset_repo, arguments.artifacts)), end=""
-        )
+    leaderboard = dataset_repo_of(dataset_repo)
+    if dry_run:
+        print(describe_submission(plan(result, model_repo, leaderboard, artifacts)), end="")
         return
     submission, submitted = submit(
-        arguments.result,
-        arguments.model_repo,
-        dataset_repo,
-        artifacts_repo=arguments.artifacts,
-        create_model_repo=arguments.create_model_repo,
+        result, model_repo, leaderboard, artifacts_repo=artifacts, create_model_repo=create_model_repo
     )
     print(submission.yaml)
     print(align(list(summary(submission, submitted).items()), right=False), end="")

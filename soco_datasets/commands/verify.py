@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from .common import Commands, command
+import typer
+from typer import Argument, Option
+
+from . import PUBLISH
+from .common import JsonFlag, open_dataset
+from .completion import complete_data
+from .options import command
 
 if TYPE_CHECKING:
     from ..hub.recompute import LeafComparison
@@ -15,42 +20,56 @@ _LISTED = 40
 _WIDE = 44
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco verify lab/model@refs/pr/1 --dataset-repo lab/soco --data soco-data"
-    parser = command(commands, "verify", "compute a submission again and compare it number by number", example)
-    parser.add_argument(
-        "what",
-        metavar="URL_OR_FILE",
-        help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
-    )
-    parser.add_argument(
-        "--data", help="dataset folder or mini, to compare the targets with (default: an available one)"
-    )
-    parser.add_argument("--dataset-repo", metavar="ORG/NAME", help="refuse submissions for another leaderboard")
-    parser.add_argument("--numbers-only", action="store_true", help="do without the dataset: compare only the numbers")
-    parser.add_argument("--all", action="store_true", help="list every value, not only the main ones and what differs")
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    parser.set_defaults(run=run)
+    command(app, run, "verify", "recompute a submission and compare it number by number", example, PUBLISH)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it. Exits with 1 unless everything matches."""
+def run(
+    what: Annotated[
+        str,
+        Argument(
+            metavar="URL_OR_FILE",
+            help="a record, its predictions or answers, ORG/MODEL[@REVISION], or an address on the Hub",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            help="dataset folder or mini, to compare the targets with",
+            show_default="an available one",
+            autocompletion=complete_data,
+        ),
+    ] = None,
+    dataset_repo: Annotated[
+        str | None, Option(metavar="ORG/NAME", help="refuse submissions for another leaderboard")
+    ] = None,
+    numbers_only: Annotated[bool, Option(help="compare only the numbers, without the dataset")] = False,
+    show_all: Annotated[
+        bool, Option("--all", help="list every value, not only the main ones and what differs")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Verify it. Exits with 1 unless everything matches."""
     from ..hub.submissions import verify
     from ..hub.verify import MismatchError
 
-    verdict = verify(arguments.what, arguments.data, arguments.dataset_repo)
-    print(_json(verdict) if arguments.json else _text(verdict, arguments.all))
+    if data is not None:
+        open_dataset(data)  # what is wrong with --data is said in its words, before the work
+    verdict = verify(what, data, dataset_repo)
+    print(_json(verdict) if as_json else _text(verdict, show_all))
     if not verdict.matches:
         raise MismatchError(
-            f"MISMATCH: {arguments.what} is not what its data and the rules give "
+            f"MISMATCH: {what} is not what its data and the rules give "
             f"({len(verdict.mismatches)} value(s), {len(verdict.problems)} other problem(s))."
         )
-    if not verdict.references and not arguments.numbers_only:
+    if not verdict.references and not numbers_only:
         raise MismatchError(
             "NOT VERIFIED: the numbers match their data, but nobody checked whether its targets or right answers are "
             "the dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf "
-            f"download {arguments.dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
+            f"download {dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
         )
 
 

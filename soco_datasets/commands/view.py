@@ -2,74 +2,86 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ..utils.paths import local_path
-from .common import Commands, command
+import typer
+from typer import Option
+
+from . import LOOK
+from .common import DataArgument, open_dataset
+from .options import command
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-_CONFIG = "images, lvlm or a pair config (default soc)"
-_SPLIT = "default: the first stored one; all: all pairs"
-_ROWS = "row numbers, such as 0,17,240 (default: rows spread over the categories)"
-_PREDICTIONS = "a predictions file: draw its matches instead"
+    from ..data.folder import DatasetFolder
+    from ..reporting.drawing import Drawing
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+def add(app: typer.Typer) -> None:
+    """Add the command."""
     example = "soco view soco-data --config cross_soc --category bus --out bus.png"
-    parser = command(commands, "view", "draw images, pairs, questions or a model's matches to one picture", example)
-    parser.add_argument("folder", nargs="?", help="a built folder, or mini (default: where load_dataset looks)")
-    parser.add_argument("--config", default="soc", help=_CONFIG)
-    parser.add_argument("--split", help=_SPLIT)
-    parser.add_argument("--category", help="only of this category (of a pair: the target's)")
-    parser.add_argument("--rows", help=_ROWS)
-    parser.add_argument("--pair", action="append", help="a pair_id; may be given several times")
-    parser.add_argument("--number", type=int, default=6, help="how many, where they are not named (default 6)")
-    parser.add_argument("--predictions", type=local_path, help=_PREDICTIONS)
-    parser.add_argument("--task", help="with --predictions: which task (default: its first)")
-    parser.add_argument("--out", type=local_path, default=Path("view.png"), help="the picture, PNG (default view.png)")
-    parser.set_defaults(run=run)
+    command(app, run, "view", "draw images, pairs, questions or a model's matches to one picture", example, LOOK)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from ..benchmarks.resolve import resolve_data
-    from ..data.folder import open_folder
-    from ..utils.files import atomic_file
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """What is drawn."""
 
-    folder = open_folder(resolve_data(arguments.folder))
-    sheet: Image.Image
-    if arguments.predictions is None:
-        from ..reporting.view_rows import view_rows
+    config: Annotated[str, Option(metavar="NAME", help="images, lvlm or a pair config")] = "soc"
+    split: Annotated[str | None, Option(metavar="NAME", help="all: all pairs", show_default="the first stored one")] = (
+        None
+    )
+    category: Annotated[str | None, Option(metavar="NAME", help="only of this category (of a pair: the target's)")] = (
+        None
+    )
+    rows: Annotated[
+        str | None,
+        Option(metavar="N,N,...", help="row numbers, such as 0,17,240", show_default="rows spread over the categories"),
+    ] = None
+    pair: Annotated[list[str] | None, Option(metavar="ID", help="a pair_id; may be repeated")] = None
+    number: Annotated[int, Option(help="how many, where they are not named")] = 6
+    predictions: Annotated[Path | None, Option(metavar="FILE", help="a predictions file: draw its matches instead")] = (
+        None
+    )
+    task: Annotated[
+        str | None, Option(metavar="TASK", help="with --predictions: which task", show_default="its first")
+    ] = None
 
-        numbers = None if arguments.rows is None else _whole_numbers(arguments.rows)
-        sheet = view_rows(
+
+def run(
+    options: ViewOptions,
+    folder: DataArgument = None,
+    out: Annotated[Path, Option(metavar="FILE", help="the picture: .png, .jpg, .svg or .pdf")] = Path("view.png"),
+) -> None:
+    """Draw them."""
+    from ..reporting.drawing import picture_format, save_drawing
+
+    picture_format(out)
+    print(save_drawing(_sheet(open_dataset(folder, option=""), options), out))
+
+
+def _sheet(folder: DatasetFolder, options: ViewOptions) -> Drawing:
+    from ..reporting.view_rows import view_matches, view_rows
+
+    if options.predictions is not None:
+        return view_matches(
             folder,
-            arguments.config,
-            arguments.split,
-            category=arguments.category,
-            rows=numbers,
-            pairs=arguments.pair,
-            number=arguments.number,
+            options.predictions,
+            options.task,
+            category=options.category,
+            pairs=options.pair,
+            number=options.number,
         )
-    else:
-        from ..reporting.view_rows import view_matches
-
-        sheet = view_matches(
-            folder,
-            arguments.predictions,
-            arguments.task,
-            category=arguments.category,
-            pairs=arguments.pair,
-            number=arguments.number,
-        )
-    with atomic_file(arguments.out) as temporary:
-        sheet.save(temporary, format="PNG")
-    print(arguments.out)
+    return view_rows(
+        folder,
+        options.config,
+        options.split,
+        category=options.category,
+        rows=None if options.rows is None else _whole_numbers(options.rows),
+        pairs=options.pair,
+        number=options.number,
+    )
 
 
 def _whole_numbers(text: str) -> list[int]:

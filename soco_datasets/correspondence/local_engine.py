@@ -28,7 +28,7 @@ from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
-from ..utils.files import progress_bar
+from ..utils.progress import progress_bar
 from .plan import MatchResult, Plan
 from .target_matcher import (
     TARGETS_PER_BATCH,

@@ -21,7 +21,7 @@ from ..metrics.aggregation import aggregate
 from ..metrics.pck import hits, keypoint_errors, normalisers
 from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
-from ..utils.files import progress
+from ..utils.progress import progress
 from .plan import Plan
 from .probe_pairs import (
     CC,

@@ -9,7 +9,7 @@ import numpy as np
 from ..benchmarks.tasks import Task
 from ..config import Protocol, RunConfig
 from ..data.folder import DatasetFolder
-from ..utils.files import progress_bar
+from ..utils.progress import progress_bar
 from .pair_stream import PairBlock, PairStream, PlannedBlock
 from .plan import Candidates, distinct_points, grid_of, image_plan, query_key, rows_of, with_queries
 from .streamed_scores import StreamedScores

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..data.folder import DatasetFolder
 from ..errors import ChangedDataError, DatasetFolderError
 from ..features.loader import decoding_threads
-from ..utils.files import progress
+from ..utils.progress import progress
 
 _IMAGE_COLUMNS = ("source_image_id", "target_image_id")
 _log = logging.getLogger(__name__)

@@ -6,12 +6,17 @@ import contextlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import SocoError, UsageError, missing_extra
+from ..utils.process_state import ProcessSetting
 
 _CPUS = 4  # of a worker without a GPU, unless their number is given
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of later versions; avoids a warning
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,27 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         raise missing_extra("Running on a cluster", "ray", "ray")
     if workers is not None and workers < 1:
         raise UsageError(f"The number of workers must be positive, got {workers}.")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the default of later versions; avoids a warning
+    with _ray_environment(), _session(address, workers):
+        yield
+
+
+def _set_environment() -> Callable[[], None]:
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+
+    def restore() -> None:
+        for name in added:
+            os.environ.pop(name, None)
+
+    return restore
+
+
+_ray_environment = ProcessSetting(_set_environment)
+
+
+@contextlib.contextmanager
+def _session(address: str | None, workers: int | None) -> Iterator[None]:
+    """The connected cluster, or one that is connected to, or started, for the body."""
     import ray
 
     if ray.is_initialized():

@@ -19,7 +19,7 @@ from ..errors import UsageError, unknown_name
 from ..features.spec import ExtractorSpec
 from ..features.transforms import ANCHORS, Anchor
 from ..records.evaluation import library_versions
-from ..utils.files import progress
+from ..utils.progress import progress
 from .cluster import cluster_pool_spec, connected
 from .plan_shards import (
     MergedMatches,

@@ -205,7 +205,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
     refuse_method(model)
-    error = unknown_name("model", model, (spec.name for spec in BACKBONES))
+    error = unknown_name("model", model, (spec.name for spec in BACKBONES), lister="soco models")
     raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
 
 

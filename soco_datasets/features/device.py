@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+
 from ..errors import UsageError
+
+_KINDS = ("auto", "cpu", "cuda", "mps", "xpu")
+_OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "amd": "cuda", "metal": "mps", "apple": "mps"}
 
 
 def usable_device(device: str) -> str:
@@ -13,8 +18,21 @@ def usable_device(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         parsed = torch.device(device)
+    except RuntimeError:
+        raise _unknown_device(device) from None
+    if parsed.type == "cuda" and torch.version.cuda is None and torch.version.hip is None:
+        raise UsageError("This PyTorch has no CUDA support. Use --device cpu or install a CUDA build.")
+    try:
         torch.empty(0, device=parsed)
     except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError, by device
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(f"Device {device!r} cannot be used here: {reason} Use 'cpu'.") from error
     return device
+
+
+def _unknown_device(device: str) -> UsageError:
+    kind, colon, number = device.lower().partition(":")
+    near = [_OTHER_NAMES[kind]] if kind in _OTHER_NAMES else difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.7)
+    index = colon + number if number.isdecimal() and near in (["cuda"], ["xpu"]) else ""
+    hint = f"Did you mean {near[0] + index!r}?" if near else f"Known: {', '.join(_KINDS)}, and cuda:1 for the second."
+    return UsageError(f"Unknown device {device!r}. {hint}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import SocoError, UsageError, unknown_name
 from ..geometry import Convention, unit_to_grid_sample
-from ..utils.files import progress
+from ..utils.progress import progress
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from PIL import Image
 
-from ..utils.files import progress
+from ..utils.progress import progress
 from .extractor import DenseFeatureExtractor
 from .requests import FeatureRequest, PlannedFeatures, merge_requests
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
 
+from ..errors import UsageError, unknown_name
 from ..geometry import effective_size
 from .families.base import Norm
 
@@ -287,6 +288,23 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     _vjepa2_1(name="vjepa2_1_base", notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_base_384"),
     _vjepa2_1(name="vjepa2_1_large", notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_large_384"),
 )
+
+
+def models_of_family(family: str) -> list[BackboneSpec]:
+    """The models of a family, `model_type`; "plug-in" for those that only a plug-in can bring.
+
+    Raises:
+        UsageError: there is no such family; where models are called so, whose family they are.
+    """
+    families = {spec.model_type or "plug-in" for spec in BACKBONES}
+    if family in families:
+        return [spec for spec in BACKBONES if (spec.model_type or "plug-in") == family]
+    error = unknown_name("family", family, families)
+    named = [spec for spec in BACKBONES if spec.name.split("_")[0] == family.casefold()]
+    if not named:
+        raise error
+    names, theirs = ", ".join(spec.name for spec in named), dict.fromkeys(spec.model_type for spec in named)
+    raise UsageError(f"{names}: of the family {', '.join(name or 'plug-in' for name in theirs)}. {error}")
 
 
 def listed(model: str) -> BackboneSpec | None:

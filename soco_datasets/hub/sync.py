@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DatasetFolderError
-from ..utils.files import progress, sha256_file
+from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, RepoType, explained
+from ..utils.progress import progress
 from .client import retrying
 
 if TYPE_CHECKING:

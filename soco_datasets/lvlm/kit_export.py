@@ -21,7 +21,8 @@ from ..data.questions.generation import LETTERS, SETTINGS
 from ..data.questions.markers import MarkerStyle, encode
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import unknown_name
-from ..utils.files import atomic_file, atomic_write, progress
+from ..utils.files import atomic_file, atomic_write
+from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])

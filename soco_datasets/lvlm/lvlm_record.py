@@ -20,6 +20,7 @@ from ..records.base import Record
 from ..records.fields import OPEN, Count, Fraction, Nested, Shape
 from ..records.intervals import LEVEL, RESAMPLES
 from ..records.ranking import OVERALL, Leaderboard, PublishedScore, RankedTask, Rules, bootstrap_of
+from ..records.replacement import check_replaces_record
 from ..utils.files import atomic_files
 from .answer_store import ANSWERED
 from .answer_table import (
@@ -288,11 +289,21 @@ def record_from_answers(
     )
 
 
-def write_lvlm_evaluation(out: Path, table: pa.Table, result: LvlmResult) -> None:
-    """Write `RECORD.json`, and `RECORD.answers.parquet` beside it. Raises `SocoError` when that is not possible."""
+def write_lvlm_evaluation(out: Path, table: pa.Table, result: LvlmResult, *, overwrite: bool = False) -> bool:
+    """Write `RECORD.json`, and `RECORD.answers.parquet` beside it.
+
+    Returns:
+        Whether an earlier result of the same run was replaced.
+
+    Raises:
+        UsageError: there is a result of another model, data or protocol, and `overwrite` is false.
+        SocoError: it cannot be written.
+    """
+    replaced = check_replaces_record(out, result, overwrite=overwrite)
     with atomic_files(out, answers_beside(out)) as (new_record, new_table):
         write_answers(new_table, table)
         result.write(new_record)
+    return replaced
 
 
 def answers_beside(record: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The progress of a run: a bar on a terminal, elsewhere a plain line at intervals."""
+"""The progress of a run: a bar on a terminal, elsewhere a line at intervals even while no answer comes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ..utils.progress import duration, progress_bar, progress_mode
+
 
 @contextmanager
-def run_progress(setting: str, total: int, done: int, interval: float) -> Iterator[Callable[[], None]]:
+def run_progress(setting: str, total: int, done: int, interval: float) -> Iterator[Callable[[], object]]:
     """Show progress on standard error; yields what to call after each question.
 
     Args:
@@ -19,12 +21,13 @@ def run_progress(setting: str, total: int, done: int, interval: float) -> Iterat
         done: those that were answered before.
         interval: seconds between two lines where standard error is no terminal; 0 = no lines.
     """
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(total=total, initial=done, desc=setting, unit="q", file=sys.stderr, dynamic_ncols=True) as bar:
-            yield lambda: bar.update() and None
+    mode = progress_mode()
+    if mode == "bar":
+        with progress_bar(setting, total, "q", done=done) as advance:
+            yield lambda: advance(1)
         return
+    if mode == "none":
+        interval = 0
     lines = _Lines(setting, total, done)
     stop = threading.Event()
 
@@ -61,15 +64,5 @@ class _Lines:
         elapsed = time.monotonic() - self._start
         if self._new and done < self._total and elapsed > 0:
             left = (self._total - done) * elapsed / self._new
-            text += f", {60 * self._new / elapsed:.1f} per minute, about {_duration(left)} left"
+            text += f", {60 * self._new / elapsed:.1f} per minute, about {duration(left)} left"
         print(text, file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    """
-    >>> _duration(42), _duration(600), _duration(9000)
-    ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -28,7 +28,8 @@ from ..data.questions.pictures import PICTURES, open_pictures
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, WrittenShard, write_shards
 from ..errors import UsageError, unknown_name
-from ..utils.files import atomic_file, atomic_folder, progress
+from ..utils.files import atomic_file, atomic_folder
+from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
 from .tsv import (
     FILE_NAMES,

@@ -38,6 +38,9 @@ from .intervals import (
 )
 from .predictions import read_header, read_predictions, task_rows
 
+# What may differ between two runs of one model, and how it is written.
+_SETTINGS = {"image_size": "{} px", "layer": "layer {}", "norm": "final norm: {}", "dtype": "{}"}
+
 
 def compare_predictions(
     a: pa.Table, b: pa.Table, *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
@@ -45,15 +48,18 @@ def compare_predictions(
     """The difference B - A of every score of two results, with its interval.
 
     Args:
-        a, b: predictions tables of the same data and protocol.
+        a, b: predictions tables of the same data and way of scoring; the image size may differ.
         resamples: of the images, 1 or more.
         seed: any integer; the same for both.
         level: share of the resampled differences between the ends of an interval.
 
     Returns:
-        JSON values: `{"a": name of the model, "b": name, "dataset": ..., "level", "resamples", "seed", "only_in_a":
+        JSON values: `{"a": name of the model, "b": name, "differ": setting -> [of A, of B],
+        "dataset": ..., "level", "resamples", "seed", "only_in_a":
         tasks, "only_in_b": tasks, "tasks": {task: {reduction: {alpha: {"overall": D, "per_supercategory": {name: D},
         "per_category": {name: D}}}}}}`, of the tasks that both have, in the order of A.
+
+        Names of one model at two sizes or layers say which: "dinov2_b14 (layer 9)".
 
         D = `{"a", "b", "difference": fractions, None with nothing to score; "interval": [low, high], None with fewer
         than two pairs of images; "sign": 1 or -1 where the interval leaves out 0, else 0, None without an interval;
@@ -65,7 +71,7 @@ def compare_predictions(
     """
     check_resampling(resamples, seed, level)
     records = scored_record(a), scored_record(b)
-    check_comparable(records)
+    check_comparable(records, sizes=True)
     headers = read_header(a), read_header(b)
     shared = [task for task in headers[0].tasks if task in headers[1].tasks]
     if not shared:
@@ -79,9 +85,11 @@ def compare_predictions(
         metrics = records[0].metrics[task], records[1].metrics[task]
         samples = PairSample.of(task_rows(a, task)), PairSample.of(task_rows(b, task))
         tasks[task] = _compare_task(samples, metrics, headers[0], task, (resamples, seed, level))
+    labels, differ = _labels(headers)
     return {
-        "a": headers[0].model["name"],
-        "b": headers[1].model["name"],
+        "a": labels[0],
+        "b": labels[1],
+        "differ": differ,
         "dataset": headers[0].dataset,
         "level": level,
         "resamples": resamples,
@@ -188,6 +196,21 @@ def _difference(a: dict[str, Any], b: dict[str, Any], ends: list[float] | None) 
         "sign": sign,
         "pairs": a["pairs"],
     }
+
+
+def _labels(headers: tuple[Header, Header]) -> tuple[list[str], dict[str, list[Any]]]:
+    """(names of both sides, told apart by the settings that differ where the model is one; those settings)."""
+    features = [header.protocol.features for header in headers]
+    differ = {name: values for name in _SETTINGS if (values := [getattr(f, name) for f in features])[0] != values[1]}
+    names = [str(header.model["name"]) for header in headers]
+    if names[0] != names[1] or not differ:
+        return names, differ
+    words = [", ".join(_word(name, values[side]) for name, values in differ.items()) for side in (0, 1)]
+    return [f"{name} ({word})" for name, word in zip(names, words, strict=True)], differ
+
+
+def _word(setting: str, value: Any) -> str:
+    return "last layer" if (setting, value) == ("layer", -1) else _SETTINGS[setting].format(value)
 
 
 def _check_queries(a: Header, b: Header, tasks: Sequence[str]) -> None:

@@ -319,10 +319,14 @@ def library_versions() -> dict[str, str]:
 _MODEL_FIELDS = ("size", "grid", "layer", "norm", "statistics", "dtype", "matcher", "padding", "resize")
 
 
-def check_comparable(results: Sequence[EvaluationResult]) -> None:
+def check_comparable(results: Sequence[EvaluationResult], *, sizes: bool = False) -> None:
     """Check that results may stand in one table: same dataset content, same way of scoring, same requested size.
 
     What a model's input pipeline decides (effective size, grid, layer, statistics, dtype ...) may differ.
+
+    Args:
+        results: any number of them.
+        sizes: whether the requested size may differ too, as in a study of resolutions, which must say so.
 
     Raises:
         UsageError: naming the first two results that differ, and in what.
@@ -350,11 +354,11 @@ def check_comparable(results: Sequence[EvaluationResult]) -> None:
         differ = [
             f"{key} {ours[key]} and {theirs[key]}"
             for key in ours
-            if key not in _MODEL_FIELDS and ours[key] != theirs[key]
+            if key not in (*_MODEL_FIELDS, *(("image_size",) if sizes else ())) and ours[key] != theirs[key]
         ]
         if differ:
             raise UsageError(f"{names}: their protocols differ ({'; '.join(differ)}). Evaluate both alike.")
 
 
 def _dataset(result: EvaluationResult) -> str:
-    return f"{result.dataset['id']}, content hash {result.dataset['content_hash']}"
+    return f"{result.dataset['id']}, content hash {str(result.dataset['content_hash'])[:12]}"

@@ -274,7 +274,8 @@ def check_against_dataset(
     if header.dataset["content_hash"] != content_hash:
         raise PredictionsError(
             f"these predictions were made on dataset {header.dataset['id']} with content hash "
-            f"{header.dataset['content_hash']}, not on this one ({content_hash}); give that dataset, or evaluate again"
+            f"{str(header.dataset['content_hash'])[:12]}, not on this one ({content_hash[:12]}); give that dataset, or "
+            "evaluate again"
         )
     if supercategories is not None and header.supercategories != supercategories:
         ours, theirs = header.supercategories, dict(supercategories)

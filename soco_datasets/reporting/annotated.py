@@ -1,7 +1,4 @@
-"""Pictures of what is annotated, without any prediction: images with their keypoints, pairs with their valid targets.
-
-Drawn with Pillow alone, so that looking at a dataset needs no extra.
-"""
+"""Drawings of what is annotated, without predictions: images with their keypoints, pairs with their valid targets."""
 
 from __future__ import annotations
 
@@ -9,23 +6,22 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from .sheet import (
-    GAP,
-    INK,
-    PAPER,
-    font,
-)
+from .drawing import MARK_INK, Drawing, Label, Stroke, text_width
+from .sheet import GAP, LINE, TEXT, TITLE, fitted
+from .style import INK, PAPER, SERIES
 
-# One color a concept, in the order in which they come: readable on light and dark, apart for the color-blind.
-_COLORS = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 51, 119), (230, 159, 0), (86, 140, 220), (102, 102, 51))
-_SIDE = 420  # pixels of the longer side of each image
-_TITLE, _LINE = 22, 16
-_Pen = ImageDraw.ImageDraw
+_HEIGHT, _WIDEST = 380.0, 560.0  # pixels of each photograph
+_BOX = SERIES[0]
+_CORRECT = "#00734f"
+# One fill per concept, in the order in which they come; with MARK_INK in it each is 4.5:1 or more.
+CONCEPT_COLORS = ("#56b4e9", "#e69f00", "#3fbf95", "#e0a3c6", "#f0e442", "#b9bfca", "#f58a5c", "#a9a4ef")
+_LINES = 18  # of a legend, in a column
+_Line = tuple[str, str | None]  # text of a legend, the color of its number
 
 
-def annotated_image(row: Mapping[str, Any], keypoints: Mapping[str, Any] | None) -> Image.Image:
+def annotated_image(row: Mapping[str, Any], keypoints: Mapping[str, Any] | None) -> Drawing:
     """An image with its box and its visible keypoints, numbered, their names below.
 
     Args:
@@ -34,80 +30,90 @@ def annotated_image(row: Mapping[str, Any], keypoints: Mapping[str, Any] | None)
     """
     names = list(keypoints["keypoints"]) if keypoints else []
     concepts = list(keypoints["concepts"]) if keypoints else []
-    picture, scale = _small(row["image"])
-    pen = ImageDraw.Draw(picture)
-    if row["bbox"] is not None:
-        pen.rectangle([side * scale for side in row["bbox"]], outline=_COLORS[0], width=2)
+    picture, scale = _photograph(row["image"], row["bbox"])
     colors = _colors(concepts)
     for number, (concept, point) in enumerate(zip(concepts, keypoints["points"] if keypoints else [], strict=True), 1):
-        _mark(pen, point, scale, str(number), colors[concept])
-    pose = "" if row["azimuth"] is None else f", azimuth {row['azimuth']:.0f}"
+        _mark(picture, point, scale, str(number), colors[concept])
+    pose = "" if row["azimuth"] is None else f", azimuth {row['azimuth']:.0f}°"
     return _panel(f"{row['image_id']}{pose}", [picture], _legend(names, concepts, colors))
 
 
-def annotated_pair(row: Mapping[str, Any]) -> Image.Image:
+def annotated_pair(row: Mapping[str, Any]) -> Drawing:
     """A pair: query points on the left, the valid targets of each on the right under the same number.
 
     Args:
         row: of a pair config as `load_dataset("soco", ...)` gives it, with its images.
     """
     colors = _colors(row["concepts"])
-    (source, source_scale), (target, target_scale) = (_small(row[f"{side}_image"]) for side in ("source", "target"))
-    pens = ImageDraw.Draw(source), ImageDraw.Draw(target)
-    if row["target_bbox"] is not None:
-        pens[1].rectangle([side * target_scale for side in row["target_bbox"]], outline=_COLORS[0], width=2)
+    source, source_scale = _photograph(row["source_image"], None)
+    target, target_scale = _photograph(row["target_image"], row["target_bbox"])
     asked: dict[tuple[float, ...], list[int]] = {}  # a point may be a valid target of many queries
     for number, (concept, point, targets) in enumerate(
         zip(row["concepts"], row["source_points"], row["target_points"], strict=True), 1
     ):
-        _mark(pens[0], point, source_scale, str(number), colors[concept])
+        _mark(source, point, source_scale, str(number), colors[concept])
         for place in targets:
             asked.setdefault(tuple(place), []).append(number)
     for place, numbers in asked.items():
-        _mark(pens[1], place, target_scale, _spans(numbers), colors[row["concepts"][numbers[0] - 1]])
+        _mark(target, place, target_scale, _spans(numbers), colors[row["concepts"][numbers[0] - 1]])
     return _panel(row["pair_id"], [source, target], _legend(row["keypoints"], row["concepts"], colors))
 
 
-def asked_question(row: Mapping[str, Any]) -> Image.Image:
+def asked_question(row: Mapping[str, Any]) -> Drawing:
     """A question for vision-language models: its images as they are shown, the question, the options, the answer.
 
     Args:
         row: of the config `lvlm` as `load_dataset("soco", "lvlm", ...)` gives it.
     """
     shown = [row[name] for name in ("source_image", "target_image") if row[name] is not None]
-    lines = [(line, INK) for line in textwrap.wrap(" ".join(row["question"].split()), 110)]
+    lines: list[_Line] = [(line, None) for line in textwrap.wrap(" ".join(row["question"].split()), 100)]
     for letter, option in zip("ABCD", row["options"], strict=True):
-        right = letter == row["answer"]
-        lines.append((f"{letter}. {option}" + ("   (correct)" if right else ""), _COLORS[2] if right else INK))
-    return _panel(f"{row['setting']} {row['index']}", [_small(image)[0] for image in shown], lines)
+        correct = letter == row["answer"]
+        lines.append((f"{letter}. {option}" + ("   (correct)" if correct else ""), _CORRECT if correct else None))
+    pictures = [_photograph(image, None)[0] for image in shown]
+    return _panel(f"{row['setting']} {row['index']}", pictures, lines, colored_text=True)
 
 
-def _colors(concepts: Sequence[str | None]) -> dict[str | None, tuple[int, int, int]]:
-    return {concept: _COLORS[place % len(_COLORS)] for place, concept in enumerate(dict.fromkeys(concepts))}
+def _colors(concepts: Sequence[str | None]) -> dict[str | None, str]:
+    return {
+        concept: CONCEPT_COLORS[place % len(CONCEPT_COLORS)] for place, concept in enumerate(dict.fromkeys(concepts))
+    }
 
 
-def _legend(
-    names: Sequence[str], concepts: Sequence[str | None], colors: Mapping[str | None, tuple[int, int, int]]
-) -> list[tuple[str, tuple[int, int, int]]]:
+def _legend(names: Sequence[str], concepts: Sequence[str | None], colors: Mapping[str | None, str]) -> list[_Line]:
     return [
         (f"{number}  {name}" + (f"  ({concept})" if concept else ""), colors[concept])
         for number, (name, concept) in enumerate(zip(names, concepts, strict=True), 1)
     ]
 
 
-def _small(image: Image.Image) -> tuple[Image.Image, float]:
-    """The image at the size of the sheet, and what its pixels are multiplied by."""
-    scale = _SIDE / max(image.size)
-    size = [max(1, round(side * scale)) for side in image.size]
-    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS), scale
+def _photograph(image: Image.Image, box: Sequence[float] | None) -> tuple[Drawing, float]:
+    """The image at the size of the sheet with its box, and what its pixels are multiplied by."""
+    photo, scale = fitted(image, (0.0, 0.0), _HEIGHT, _WIDEST)
+    drawing = Drawing(*photo.size)
+    drawing.add(photo)
+    if box is not None:
+        left, top, right, bottom = (side * scale for side in box)
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+        for color, width in ((PAPER, 4.0), (_BOX, 2.0)):
+            drawing.add(Stroke("polygon", corners, stroke=color, width=width))
+    return drawing, scale
 
 
-def _mark(pen: _Pen, point: Sequence[float], scale: float, label: str, color: tuple[int, int, int]) -> None:
-    """A dot, and its label up to the right of it, moved to stay inside the picture."""
+def _mark(drawing: Drawing, point: Sequence[float], scale: float, label: str, color: str) -> None:
+    """A disc with its number; where several numbers share a point, a pill beside it, moved to stay inside."""
     x, y = point[0] * scale, point[1] * scale
-    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=color, outline=PAPER, width=1)
-    left = min(x + 5, pen.im.size[0] - font(12).getlength(label) - 3)
-    pen.text((left, max(y - 14, 0)), label, fill=color, font=font(12), stroke_width=2, stroke_fill=PAPER)
+    if len(label) <= 2:
+        drawing.add(Stroke("circle", ((x, y),), 9, fill=color, stroke=PAPER, width=1.4))
+        drawing.add(Label(label, (x, y), 11.5, MARK_INK, "middle", bold=True))
+        return
+    half = text_width(label, 12) / 2 + 5
+    drawing.add(Stroke("circle", ((x, y),), 4.5, fill=color, stroke=PAPER, width=1.4))
+    x = min(max(x, half + 1), drawing.width - half - 1)
+    y = y - 15 if y > 26 else y + 15
+    corners = ((x - half, y - 9), (x + half, y - 9), (x + half, y + 9), (x - half, y + 9))
+    drawing.add(Stroke("polygon", corners, fill=color, stroke=PAPER, width=1.4))
+    drawing.add(Label(label, (x, y), 12, MARK_INK, "middle"))
 
 
 def _spans(numbers: Sequence[int]) -> str:
@@ -125,23 +131,28 @@ def _spans(numbers: Sequence[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
-def _panel(
-    title: str, pictures: Sequence[Image.Image], lines: Sequence[tuple[str, tuple[int, int, int]]]
-) -> Image.Image:
-    """Title, pictures side by side, lines of text below in two columns where there are many."""
-    columns = 2 if len(lines) > 12 and len(pictures) > 1 else 1
+def _panel(title: str, pictures: Sequence[Drawing], lines: Sequence[_Line], colored_text: bool = False) -> Drawing:
+    """Title, pictures side by side, lines of text below in as many columns as fit."""
+    across = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
+    longest = max((text_width(text, TEXT) + 34 for text, _ in lines), default=0.0)
+    width = max(across, longest, text_width(title, TEXT, True), _HEIGHT)
+    columns = 1
+    if lines and not colored_text:
+        columns = max(1, min(3, int(width // longest)), -(-len(lines) // _LINES))
+        width = max(width, columns * longest)
     rows = -(-len(lines) // columns)
-    width = max(sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1), _SIDE)
-    width = max([width, *(round(font(12).getlength(text)) * columns for text, _ in lines)])
     tall = max((picture.height for picture in pictures), default=0)
-    panel = Image.new("RGB", (width, _TITLE + tall + 6 + _LINE * rows), PAPER)
-    pen = ImageDraw.Draw(panel)
-    pen.text((0, 3), title, fill=INK, font=font(13))
-    left = 0
+    panel = Drawing(width, TITLE + tall + 8 + LINE * rows)
+    panel.add(Label(title, (0.0, TITLE / 2), TEXT, INK, bold=True))
+    left = 0.0
     for picture in pictures:
-        panel.paste(picture, (left, _TITLE))
+        panel.paste(picture, left, TITLE)
         left += picture.width + GAP
     for place, (text, color) in enumerate(lines):
-        where = (place // rows * (width // columns), _TITLE + tall + 6 + place % rows * _LINE)
-        pen.text(where, text, fill=color, font=font(12))
+        x, y = place // rows * (width / columns), TITLE + tall + 8 + (place % rows + 0.5) * LINE
+        if colored_text:
+            panel.add(Label(text, (x, y), TEXT, color or INK, bold=color is not None))
+            continue
+        panel.add(Stroke("circle", ((x + 8, y),), 6, fill=color, stroke=MARK_INK, width=0.8))
+        panel.add(Label(text, (x + 22, y), TEXT, INK))
     return panel

@@ -30,7 +30,7 @@ def group_by_benchmark(results: Results) -> dict[str, list[int]]:
     for number, result in enumerate(results):
         groups.setdefault(str(result.dataset.get("benchmark", SOCO)), []).append(number)
     for members in groups.values():
-        check_comparable([results[number] for number in members])
+        check_comparable([results[number] for number in members], sizes=True)
     return {benchmark_title(results[members[0]]): members for members in groups.values()}
 
 

@@ -21,6 +21,7 @@ from .style import (
     INK,
     LINE,
     MUTED,
+    WIDTH,
     heading_of,
     labels,
     names_on,
@@ -28,6 +29,7 @@ from .style import (
     note,
     series_color,
     short,
+    whisker,
 )
 from .svg import picture
 from .terminal_tables import align
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MARGIN = 0.16  # of the axes, on every side of the points
 _NAMED = 24  # models whose points are named in a scatter plot
 
 
@@ -107,14 +110,14 @@ def _cells(found: Correlation) -> list[Cell]:
 def plot_correlations(study: CorrelationStudy) -> Figure:
     """r of every task with its interval, a bar for x and one for the baseline (the paper's figure r4)."""
     names = [study.x, *([study.baseline] if study.baseline is not None else [])]
-    figure, ax = new_figure(0.9 + 0.42 * len(study.tasks))
+    figure, ax = new_figure(0.45 + (0.12 + 0.13 * len(names)) * len(study.tasks))
     height = 0.8 / len(names)
     for place, task in enumerate(study.tasks):
         for index, found in enumerate([task.x, task.baseline][: len(names)]):
             if found is not None:
                 y = place + (index - (len(names) - 1) / 2) * height
                 ax.barh(y, found.r, height=0.88 * height, color=series_color(index), zorder=2)
-                ax.plot([found.low, found.high], [y, y], color=INK, linewidth=1, zorder=3)
+                whisker(ax, found.low, found.high, y)
     ax.axvline(0, color=MUTED, linewidth=0.8)
     names_on(ax, "y", range(len(study.tasks)), [task.task for task in study.tasks])
     ax.set_ylim(len(study.tasks) - 0.45, -0.55)
@@ -131,7 +134,7 @@ def plot_scatters(study: CorrelationStudy) -> Figure:
     names = [study.x, *([study.baseline] if study.baseline is not None else [])]
     across = len(names)
     figure, axes = new_figure(
-        0.5 + 2.3 * len(study.tasks), 3.6 * across, rows=len(study.tasks), columns=across, squeeze=False
+        1.95 * len(study.tasks), WIDTH * across, rows=len(study.tasks), columns=across, squeeze=False
     )
     for place, task in enumerate(study.tasks):
         for index, (name, found) in enumerate(zip(names, (task.x, task.baseline), strict=False)):
@@ -146,32 +149,38 @@ def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlati
     xs, ys = study.table.columns[x][rows], study.table.columns[y][rows]
     slope = found.r * ys.std() / xs.std()
     ends = np.array([xs.min(), xs.max()])
-    ax.plot(ends, ys.mean() + slope * (ends - xs.mean()), color=LINE, linewidth=2, zorder=1)
-    ax.plot(xs, ys, "o", color=color, markersize=4.5, zorder=3)
+    ax.plot(ends, ys.mean() + slope * (ends - xs.mean()), color=LINE, linewidth=1.5, zorder=1)
+    ax.plot(xs, ys, "o", color=color, markersize=3.6, zorder=3)
     labels(ax, short(x), short(y))
-    ax.margins(x=0.14, y=0.14)
+    ax.margins(x=_MARGIN, y=_MARGIN)
     if len(found.models) <= _NAMED:
-        names = [short(model, 16) for model in found.models]
+        names = [short(model, 22) for model in found.models]
         for name, at_x, at_y, place in zip(names, xs, ys, _label_places(xs, ys, names), strict=True):
-            side = "left" if place[0] > 0 else "right" if place[0] < 0 else "center"
-            note(ax, at_x, at_y, name, fontsize=5.5, color=MUTED, xytext=place, textcoords="offset points", ha=side)
-    ax.set_title(f"r = {found.r:+.2f}  {_span(found.low, found.high)}", loc="left", fontsize=8, color=INK)
+            note(ax, at_x, at_y, name, fontsize=5, color=MUTED, xytext=place, textcoords="offset points", ha="left")
+    text = f"r = {found.r:+.2f}  [{found.low:+.2f}, {found.high:+.2f}]".replace("-", "−")
+    ax.set_title(text, loc="left", fontsize=6.5, color=INK)
 
 
-def _label_places(xs: np.ndarray, ys: np.ndarray, names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each name stands beside its point, in points: where it covers least of other points and names.
+def _label_places(xs: np.ndarray, ys: np.ndarray, names: Sequence[str]) -> list[tuple[float, float]]:
+    """Where each name begins beside its point, in points: inside the axes, where it covers least of points and names.
 
-    Sizes are estimates for axes of about 205 x 115 points.
+    Sizes are estimates for axes of about 190 x 105 points.
     """
-    at = np.stack([(v - v.min()) / (v.max() - v.min()) * side for v, side in ((xs, 160.0), (ys, 90.0))], axis=1)
+    wide, high = 190.0, 105.0
+    inner = 1 / (1 + 2 * _MARGIN)
+    at = np.stack(
+        [((v - v.min()) / (v.max() - v.min()) + _MARGIN) * inner * side for v, side in ((xs, wide), (ys, high))], axis=1
+    )
     taken = [(x - 2.5, y - 2.5, x + 2.5, y + 2.5) for x, y in at]
     places = []
     for (x, y), name in zip(at, names, strict=True):
-        width = 3.2 * len(name)
+        width = 2.9 * len(name)
         boxes = {}
-        for dx, dy in ((4, 3), (4, -8), (-4, 3), (-4, -8), (0, 5), (0, -10)):
+        for dx, dy in ((4.0, 2.0), (4.0, -6.0), (-4.0, 2.0), (-4.0, -6.0), (0.0, 4.0), (0.0, -9.0), (0.0, 9.0)):
             left = x + dx - (width if dx < 0 else 0 if dx > 0 else width / 2)
-            boxes[dx, dy] = (left, y + dy, left + width, y + dy + 6)
+            left = min(max(left, 1.0), max(1.0, wide - width - 1))
+            low = min(max(y + dy, 1.0), high - 7)
+            boxes[left - x, low - y] = (left, low, left + width, low + 6)
         best = min(boxes, key=lambda place: sum(_shared_area(boxes[place], other) for other in taken))
         taken.append(boxes[best])
         places.append(best)
@@ -185,7 +194,7 @@ def _shared_area(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def write_study(study: CorrelationStudy, out: Path) -> list[Path]:
-    """Write `correlations` as Markdown, CSV, LaTeX and JSON, and both charts as SVG and PNG.
+    """Write `correlations` as Markdown, CSV, LaTeX and JSON, and both charts as SVG, PDF and PNG.
 
     Raises:
         MissingExtraError: matplotlib is not installed; nothing is written.
@@ -194,7 +203,7 @@ def write_study(study: CorrelationStudy, out: Path) -> list[Path]:
     pictures = {
         f"{name}.{form}": picture(figure, form)
         for name, figure in (("correlations", plot_correlations(study)), ("scatters", plot_scatters(study)))
-        for form in ("svg", "png")
+        for form in ("svg", "pdf", "png")
     }
     written = write_tables([study_table(study)], out)
     text = json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

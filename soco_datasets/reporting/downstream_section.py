@@ -39,7 +39,8 @@ def downstream_section(records: Sequence[Record], paths: Sequence[Path]) -> str:
     """
     table = downstream_table(records)
     parts = ['<section id="downstream"><h2>Downstream tasks</h2>', _table(table), _notes(table, records)]
-    parts += [f"<figure>{chart}</figure>" for chart in _charts(table, records)]
+    charts = "".join(f'<figure class="card chart">{chart}</figure>' for chart in _charts(table, records))
+    parts.append(f'<div class="charts">{charts}</div>' if charts else "")
     for record, path in zip(records, paths, strict=True):
         if isinstance(record, DownstreamResult):
             pictures = sample_pictures(path.with_name(f"{path.stem}.samples.npz"), record.task)
@@ -59,7 +60,8 @@ def write_downstream_report(records: Sequence[Record], paths: Sequence[Path], ou
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>Downstream tasks</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>SOCO: downstream tasks</title>'
         f"<style>{page_style()}</style></head><body><main>{downstream_section(records, paths)}</main></body></html>\n"
     )
     atomic_write(out / "report.html", page)
@@ -69,7 +71,7 @@ def write_downstream_report(records: Sequence[Record], paths: Sequence[Path], ou
 
 def _table(table: DownstreamTable) -> str:
     columns = table.columns
-    head = "".join(f"<th>{html.escape(column.title)}</th>" for column in columns)
+    head = "".join(f'<th scope="col" class="n">{html.escape(column.title)}</th>' for column in columns)
     rows = []
     for model, row in table.rows.items():
         cells = []
@@ -77,13 +79,17 @@ def _table(table: DownstreamTable) -> str:
             mark = table.marks.get((model, column.key), "")
             reason = table.reasons.get((model, column.key), "")
             text = f"{row[column.key]:.{column.decimals}f}{'*' if mark else ''}" if column.key in row else ""
-            cells.append(f'<td title="{html.escape(mark or reason)}">{text}</td>')
-        rows.append(f"<tr><th>{html.escape(short(model))}</th>{''.join(cells)}</tr>")
+            cells.append(f'<td class="n" title="{html.escape(mark or reason)}">{text}</td>')
+        rows.append(f'<tr><th scope="row">{html.escape(model)}</th>{"".join(cells)}</tr>')
     rows.append(f'<tr><th colspan="{len(columns) + 1}">published (table r8)</th></tr>')
     for model, row in published_r8().items():
-        cells = [f"<td>{row[c.key]:.{c.decimals}f}</td>" if c.key in row else "<td></td>" for c in columns]
-        rows.append(f"<tr><th>{html.escape(model)}</th>{''.join(cells)}</tr>")
-    return f"<table><thead><tr><th>model</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        cells = [f'<td class="n">{row[c.key]:.{c.decimals}f}</td>' if c.key in row else "<td></td>" for c in columns]
+        rows.append(f'<tr><th scope="row">{html.escape(model)}</th>{"".join(cells)}</tr>')
+    return (
+        '<div class="card scroll" tabindex="0" role="region" aria-label="Downstream tasks"><table>'
+        f'<caption>Downstream tasks</caption><thead><tr><th scope="col">model</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _notes(table: DownstreamTable, records: Sequence[Record]) -> str:
@@ -127,7 +133,7 @@ def _title(task: str) -> str:
 def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> Figure:
     from ..metrics.correlation import pearson
 
-    figure, ax = new_figure(2.6, 3.6)
+    figure, ax = new_figure(2.1)
     xs, ys = (np.array([row[name] for row in rows.values()]) for name in ("soc", key))
     ax.plot(xs, ys, "o", color=series_color(0), markersize=4.5)
     for name, x, y in zip(rows, xs, ys, strict=True):
@@ -135,13 +141,13 @@ def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> F
     labels(ax, "SOC %", title)
     ax.margins(x=0.2, y=0.2)
     if len(rows) >= _FEWEST and xs.std() > 0 and ys.std() > 0:
-        ax.set_title(f"r = {float(pearson(xs, ys)):+.2f} over {len(rows)} models", loc="left", fontsize=8, color=INK)
+        ax.set_title(f"r = {float(pearson(xs, ys)):+.2f} over {len(rows)} models", loc="left", fontsize=6.5, color=INK)
     return figure
 
 
 def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     names = sorted({name for one in models.values() for name, value in one.items() if value is not None})[:_CLASSES]
-    figure, ax = new_figure(0.8 + 0.2 * len(names))
+    figure, ax = new_figure(0.4 + (0.06 + 0.08 * len(models)) * len(names))
     height = 0.8 / len(models)
     for index, values in enumerate(models.values()):
         places = np.arange(len(names)) + (index - (len(models) - 1) / 2) * height

@@ -1,58 +1,134 @@
-"""A picture of matches: source and target side by side, each query with its prediction, valid targets and radius."""
+"""Pictures of matches: source and target side by side, each query with its prediction, valid targets and radius."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..errors import UsageError
-from ..metrics.pck import bbox_normaliser
-from ..records.scores import row_errors
-from .sheet import (
-    BAR,
-    GAP,
-    INK,
-    PAPER,
-    font,
-    sheet_of,
-)
+from ..metrics.pck import normalisers
+from ..records.error_analysis import ALPHA, CLASSES
+from ..records.predictions import read_header
+from ..records.validation import boxes_array, sizes_array
+from .drawing import MARK_INK, Drawing, Label, Stroke, outcome_mark, target_mark, text_width
+from .gallery import Analyzed, analyze
+from .score_access import task_title
+from .sheet import GAP, TEXT, TITLE, fitted, outcome_legend, sheet_of
+from .style import INK, MUTED, OUTCOME_COLORS, PAPER
 
-HIT, MISS, TARGET = (22, 145, 70), (208, 50, 45), (30, 95, 200)
-_PANEL = 300  # pixels of the longer side of each image
+_HEIGHT, _WIDEST = 330.0, 520.0  # pixels of each photograph
+_SMALL = 24  # with more queries marks are small and their numbers beside them
 
 ImageLoader = Callable[[str], Image.Image]
 
 
 def draw_matches(
-    predictions: pa.Table, task: str, pair_ids: Sequence[str], load: ImageLoader, alpha: float = 0.1, columns: int = 2
-) -> Image.Image:
+    predictions: pa.Table, task: str, pair_ids: Sequence[str], load: ImageLoader, columns: int = 2
+) -> Drawing:
     """A sheet of pairs of one task.
 
-    In each pair the source is on the left with its query points; on the right stand the valid targets (blue rings of
-    radius alpha times the normaliser) and the predictions, joined to their query by a line: green for a hit, red for a
-    miss.
+    In each pair the source is on the left with its query points; on the right are the valid targets (a plus and the
+    circle of a hit) and the predictions. A query has one number on both sides; a dashed line joins a miss to its
+    nearest target. Colors and shapes are those of the report.
 
     Args:
         predictions: a predictions table (see `records.predictions`).
         task: which task's rows to draw.
         pair_ids: the pairs, in drawing order.
         load: image_id -> RGB image.
-        alpha: the threshold that decides hits.
         columns: pairs beside each other.
-
-    Returns:
-        An RGB image.
 
     Raises:
         UsageError: no such pair among the predictions.
     """
-    panels = [_draw_pair(_rows_of(predictions, task, pair_id), load, alpha) for pair_id in pair_ids]
-    caption = f"{task}: green = hit, red = miss at alpha {alpha:g}; blue = valid target and its radius"
-    return sheet_of(panels, caption, columns)
+    panels = [draw_pair({"": predictions}, task, pair_id, load) for pair_id in pair_ids]
+    name = read_header(predictions).model["name"]
+    outcomes = outcomes_shown({"": predictions}, task)
+    return sheet_of(panels, f"{name}, {task_title(task)}", columns, outcome_legend(ALPHA, outcomes))
+
+
+def draw_models(tables: Mapping[str, pa.Table], task: str, pair_ids: Sequence[str], load: ImageLoader) -> Drawing:
+    """The same pairs under several models: in each row the source and the target as each model matched it.
+
+    Args:
+        tables: name of a model, as shown -> its predictions.
+        task, pair_ids, load: as of `draw_matches`.
+
+    Raises:
+        UsageError: predictions without such a pair.
+    """
+    panels = [draw_pair(tables, task, pair_id, load) for pair_id in pair_ids]
+    return sheet_of(panels, task_title(task), 1, outcome_legend(ALPHA, outcomes_shown(tables, task)))
+
+
+def draw_pair(tables: Mapping[str, pa.Table], task: str, pair_id: str, load: ImageLoader) -> Drawing:
+    """One pair: the source, then the target under each model. Arguments and errors as `draw_models`."""
+    rows = {name: _analyzed(table, task, pair_id) for name, table in tables.items()}
+    first = next(iter(rows.values()))
+    row = first.rows.slice(0, 1).to_pylist()[0]
+    size = 8.5 if len(first.rows) <= _SMALL else 5.0
+    photo, scale = fitted(load(row["source_image_id"]), (0.0, TITLE), _HEIGHT, _WIDEST)
+    target, _ = fitted(load(row["target_image_id"]), (0.0, TITLE), _HEIGHT, _WIDEST)
+    title = f"{row['source_image_id']} to {row['target_image_id']}"
+    width = photo.size[0] + len(rows) * (GAP / 2 + target.size[0])
+    height = TITLE + max(photo.size[1], target.size[1])
+    panel = Drawing(max(width, text_width(title, TEXT) + 130), height)
+    panel.add(photo)
+    points = [(x * scale, TITLE + y * scale) for x, y in first.rows["source_point"].to_pylist()]
+    kinds = [CLASSES[int(kind)] for kind in first.kind] if len(rows) == 1 else [""] * len(points)
+    for number, (at, kind) in enumerate(zip(points, kinds, strict=True), start=1):
+        panel.add(*(outcome_mark(kind, at, number, size) if kind else _query_mark(at, number, size)))
+    left = photo.size[0] + GAP / 2
+    for name, analyzed in rows.items():
+        hits = f"{int((analyzed.kind == 0).sum())} of {len(analyzed.rows)} hits"
+        head = f"{name}: {hits}" if name else hits
+        panel.add(Label(head, (left + target.size[0], TITLE / 2), TEXT, INK, "end", bold=True))
+        panel.paste(_target(analyzed, load(row["target_image_id"]), size), left, TITLE)
+        left += target.size[0] + GAP / 2
+    panel.add(Label(title, (0.0, TITLE / 2), TEXT - 1 if len(rows) == 1 else TEXT - 2, MUTED))
+    return panel
+
+
+def _query_mark(at: tuple[float, float], number: int, size: float) -> list[Stroke | Label]:
+    """A query of several models, whose outcomes differ."""
+    disc = Stroke("circle", (at,), size, fill=PAPER, stroke=MARK_INK, width=1.4)
+    return [disc, Label(str(number), at, 1.3 * size, MARK_INK, "middle", bold=True)]
+
+
+def _target(analyzed: Analyzed, image: Image.Image, size: float) -> Drawing:
+    """The target of a pair with what one model predicted, from (0, 0)."""
+    photo, scale = fitted(image, (0.0, 0.0), _HEIGHT, _WIDEST)
+    panel = Drawing(*photo.size)
+    panel.add(photo)
+    table = analyzed.rows
+    normalizer = read_header(table).protocol.scoring.normalizer
+    length = normalisers(boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), normalizer)[0]
+    rows = table.to_pylist()
+    for point in {tuple(point) for row in rows for point in row["target_points"]}:
+        panel.add(*target_mark((point[0] * scale, point[1] * scale), ALPHA * float(length) * scale, photo.size))
+    ends = np.array(photo.size)
+    for row, kind in zip(rows, analyzed.kind, strict=True):
+        outcome = CLASSES[int(kind)]
+        x, y = np.clip(np.array(row["prediction"]) * scale, 0, ends)
+        if outcome != "hit":
+            near = min(row["target_points"], key=lambda t: (t[0] * scale - x) ** 2 + (t[1] * scale - y) ** 2)
+            line = ((near[0] * scale, near[1] * scale), (float(x), float(y)))
+            panel.add(Stroke("path", line, stroke=MARK_INK, width=3.2, dashed=True))
+            panel.add(Stroke("path", line, stroke=OUTCOME_COLORS[outcome], width=2.0, dashed=True))
+    for number, (row, kind) in enumerate(zip(rows, analyzed.kind, strict=True), start=1):
+        x, y = np.clip(np.array(row["prediction"]) * scale, 0, ends)
+        panel.add(*outcome_mark(CLASSES[int(kind)], (float(x), float(y)), number, size))
+    return panel
+
+
+def outcomes_shown(tables: Mapping[str, pa.Table], task: str) -> list[str]:
+    """The outcomes that these predictions can have: CC has no swaps, and without annotations a miss is a miss."""
+    kinds = {int(kind) for table in tables.values() for kind in np.unique(analyze(table, task).kind)}
+    return [CLASSES[kind] for kind in sorted(kinds)]
 
 
 def pairs_to_show(predictions: pa.Table, task: str, number: int = 6) -> list[str]:
@@ -71,47 +147,9 @@ def pairs_to_show(predictions: pa.Table, task: str, number: int = 6) -> list[str
     return chosen
 
 
-def _rows_of(predictions: pa.Table, task: str, pair_id: str) -> pa.Table:
+def _analyzed(predictions: pa.Table, task: str, pair_id: str) -> Analyzed:
+    """The rows of one pair, in the order of their keypoints, with what became of each."""
     rows = predictions.filter((pc.field("task") == task) & (pc.field("pair_id") == pair_id))
     if not rows.num_rows:
         raise UsageError(f"The predictions hold no queries of the pair {pair_id!r} in the task {task!r}.")
-    return rows
-
-
-def _draw_pair(table: pa.Table, load: ImageLoader, alpha: float) -> Image.Image:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    hits = row_errors(table) < alpha
-    source, target = load(rows[0]["source_image_id"]), load(rows[0]["target_image_id"])
-    scales = [_PANEL / max(image.size) for image in (source, target)]
-    small = [
-        image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
-        for image, scale in zip((source, target), scales, strict=True)
-    ]
-    left = small[0].width + GAP
-    panel = Image.new("RGB", (2 * _PANEL + GAP, max(image.height for image in small) + BAR), PAPER)
-    panel.paste(small[0], (0, BAR))
-    panel.paste(small[1], (left, BAR))
-    pen = ImageDraw.Draw(panel, "RGBA")
-    title = f"{rows[0]['source_image_id']}  to  {rows[0]['target_image_id']}   {int(hits.sum())} of {len(rows)}"
-    pen.text((0, 4), title, fill=INK, font=font(13))
-    radius = alpha * bbox_normaliser(rows[0]["target_bbox"], rows[0]["target_size"]) * scales[1]
-    for row in rows:
-        for x, y in row["target_points"]:
-            _ring(pen, left + x * scales[1], BAR + y * scales[1], radius, TARGET)
-    for row, hit in zip(rows, hits, strict=True):
-        color = HIT if hit else MISS
-        start = (row["source_point"][0] * scales[0], BAR + row["source_point"][1] * scales[0])
-        end = (left + row["prediction"][0] * scales[1], BAR + row["prediction"][1] * scales[1])
-        pen.line((*start, *end), fill=(*color, 150), width=2)
-        _dot(pen, *start, color)
-        _dot(pen, *end, color)
-    return panel
-
-
-def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: tuple[int, int, int]) -> None:
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=(*color, 200), width=1)
-    pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=(*color, 255))
-
-
-def _dot(pen: ImageDraw.ImageDraw, x: float, y: float, color: tuple[int, int, int]) -> None:
-    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(*color, 255), outline=(255, 255, 255, 255), width=1)
+    return analyze(rows, task)

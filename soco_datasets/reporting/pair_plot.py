@@ -13,7 +13,10 @@ from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
 from .style import (
     INK,
+    MISS_COLOR,
     OUTCOME_COLORS,
+    OUTCOME_MARKERS,
+    OUTCOME_SHAPES,
     PAPER,
     new_figure,
     short,
@@ -30,6 +33,7 @@ _SPOT: dict[str, Any] = {
     "markersize": 8,
     "zorder": 5,
 }
+_QUERY: dict[str, Any] = {**_SPOT, "color": PAPER, "markeredgecolor": INK}
 
 
 def plot_pair(
@@ -43,7 +47,8 @@ def plot_pair(
 ) -> Figure:
     """Draw a pair: query points on the source; valid targets, the alpha circle and predictions on the target.
 
-    A query has one number on both sides. A hit is a green disc, a miss an orange cross joined to its nearest target.
+    A query has one number on both sides. A hit is a green disc, a miss an orange cross joined to its nearest target, in
+    the shapes and colors of the report.
 
     Args:
         row: a row of a pair config as `load_dataset("soco", ...)` gives it, with its images.
@@ -73,7 +78,7 @@ def plot_pair(
     for ax, image, side in zip(axes, images, ("source", "target"), strict=True):
         _photograph(ax, image, short(row.get(f"{side}_image_id", side), 40))
     for number, (x, y) in enumerate(row["source_points"], start=1):
-        axes[0].plot(x, y, "o", color=OUTCOME_COLORS["near_miss"], **_SPOT)
+        axes[0].plot(x, y, "o", **_QUERY)
         _number(axes[0], x, y, number)
     for number, (targets, point, error) in enumerate(zip(row["target_points"], points, errors, strict=True), start=1):
         _draw_query(axes[1], number, targets, point, bool(error < alpha), alpha * normaliser)
@@ -145,13 +150,11 @@ def _draw_query(
             _number(ax, x, y, number)
         return
     if hit:
-        ax.plot(*point, "o", color=OUTCOME_COLORS["hit"], **_SPOT)
+        ax.plot(*point, OUTCOME_MARKERS[OUTCOME_SHAPES["hit"]], color=OUTCOME_COLORS["hit"], **_SPOT)
     else:
         nearest = min(targets, key=lambda t: (t[0] - point[0]) ** 2 + (t[1] - point[1]) ** 2)
-        ax.plot(
-            [nearest[0], point[0]], [nearest[1], point[1]], "--", color=OUTCOME_COLORS["swap"], linewidth=1.4, zorder=4
-        )
-        ax.plot(*point, "X", color=OUTCOME_COLORS["swap"], **{**_SPOT, "markersize": 9})
+        ax.plot([nearest[0], point[0]], [nearest[1], point[1]], "--", color=MISS_COLOR, linewidth=1.4, zorder=4)
+        ax.plot(*point, OUTCOME_MARKERS["cross"], color=MISS_COLOR, **{**_SPOT, "markersize": 9})
     _number(ax, float(point[0]), float(point[1]), number)
 
 

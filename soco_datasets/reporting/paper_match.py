@@ -11,6 +11,7 @@ from ..benchmarks.tasks import TASKS
 from ..records.evaluation import EvaluationResult
 
 _ROUNDED = "2"  # the table with one decimal; the others have two
+_PAPER_SIZE = 800  # pixels
 _PROTOCOLS = {"argmax": "nearest", "soft": "soft", "candidates": "geo"}  # matcher of a task -> the paper's word
 
 
@@ -101,8 +102,9 @@ def differences_from_paper(results: Sequence[EvaluationResult]) -> list[str]:
         found.append("every pair was evaluated, not the released ones")
     if first.protocol.scoring.convention != "reference":
         found.append(f"the convention is {first.protocol.scoring.convention}, not reference")
-    if first.protocol.features.image_size != 800:
-        found.append(f"images are {first.protocol.features.image_size} px, not 800 px")
+    sizes = sorted({result.protocol.features.image_size for result in results} - {_PAPER_SIZE})
+    if sizes:
+        found.append(f"images are {' and '.join(f'{size} px' for size in sizes)}, not {_PAPER_SIZE} px")
     if first.protocol.scoring.normalizer != "bbox":
         found.append(f"errors are divided by the {first.protocol.scoring.normalizer}, not by the box")
     return found
@@ -117,3 +119,21 @@ def _other_pairs(result: EvaluationResult) -> list[str]:
     if full is None or len(result.metrics) != 1 or here == full:
         return []
     return [f"{here:,} pairs were evaluated, {benchmark.title} has {full:,}"]
+
+
+def comparability_line(results: Sequence[EvaluationResult]) -> str:
+    """One sentence for the top of a table or page where data or protocol is not the paper's; "" where both are.
+
+    Of another benchmark than SOCO it says whose scores they are.
+    """
+    first = results[0]
+    sizes = sorted({result.protocol.features.image_size for result in results})
+    facts = f"{first.counts.get('images', 0):,} images, {' and '.join(f'{size} px' for size in sizes)}"
+    differ = differences_from_paper(results)
+    if differ:
+        return f"{facts}: not comparable with the paper ({'; '.join(differ)})."
+    if benchmark_name(first) != SOCO:
+        benchmark = find_benchmark(benchmark_name(first))
+        title = benchmark_name(first) if benchmark is None else benchmark.title
+        return f"{facts}: scores on {title} are not SOCO scores."
+    return ""

@@ -11,7 +11,15 @@ from PIL import Image
 
 HEIGHT = 270  # of every photograph as shown, so that marks on source and target are of one size
 _WIDEST = 2.5  # times the height; what is wider is shown lower
-_STEPS = ((380, 80), (320, 70), (260, 62), (200, 55), (140, 45))  # (longer side, JPEG quality), best first
+_STEPS = (
+    (720, 80),
+    (540, 78),
+    (380, 80),
+    (320, 70),
+    (260, 62),
+    (200, 55),
+    (140, 45),
+)  # (longer side, JPEG quality), best first
 BUDGET = 7_500_000  # bytes of JPEG; base64 adds a third
 
 
@@ -58,7 +66,7 @@ class Photographs:
             scale = min(HEIGHT / image.height, _WIDEST * HEIGHT / image.width)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             self._known[image_id] = Photograph(f"p{len(self._small)}", size, scale)
-            self._small.append(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+            self._small.append(_at_most(image.convert("RGB"), _STEPS[0][0]))
         return self._known[image_id]
 
     def data_uris(self, budget: int = BUDGET) -> dict[str, tuple[str, tuple[int, int]]]:
@@ -81,9 +89,15 @@ class Photographs:
 
 
 def _jpeg(image: Image.Image, side: int, quality: int) -> bytes:
-    if max(image.size) > side:
-        image = image.copy()
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image = _at_most(image, side)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, optimize=True)
     return buffer.getvalue()
+
+
+def _at_most(image: Image.Image, side: int) -> Image.Image:
+    """The image, its longer side at most so many pixels."""
+    if max(image.size) > side:
+        image = image.copy()
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image

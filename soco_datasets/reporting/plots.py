@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import UsageError
 from ..records.evaluation import EvaluationResult
 from .pair_plot import plot_pair
+from .plots_data import plot_keypoints
 from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
 from .score_access import (
     DROP,
@@ -27,7 +28,6 @@ from .score_access import (
     task_title,
 )
 from .style import (
-    INK,
     LINE,
     MUTED,
     SERIES,
@@ -36,8 +36,12 @@ from .style import (
     names_on,
     new_figure,
     note,
+    series_bar,
     series_color,
+    series_marker,
+    short,
     top_of_scale,
+    whisker,
 )
 
 if TYPE_CHECKING:
@@ -45,12 +49,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "plot_anatomy", "plot_azimuth", "plot_categories", "plot_drops", "plot_pair", "plot_supercategories", "plot_swaps",
-    "plot_thresholds",
+    "plot_anatomy", "plot_azimuth", "plot_categories", "plot_drops", "plot_keypoints", "plot_pair",
+    "plot_supercategories", "plot_swaps", "plot_thresholds",
 ]  # fmt: skip
 
-_ROW = 0.17  # inches for a line of a list of categories
-_BESIDE: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+_ROW = 0.125  # inches for a line of a list of categories
+_BESIDE: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points"}
 
 
 def plot_categories(
@@ -83,9 +87,11 @@ def plot_categories(
         raise UsageError(f"No category of {task_title(task)} has a score to draw.")
     values = _percents(results, task, "per_category", names, alpha, reduction)
     order = np.argsort(-np.nan_to_num(np.nanmax(values, axis=0), nan=-1), kind="stable")
-    figure, ax = new_figure(0.75 + _ROW * len(names))
+    figure, ax = new_figure(0.4 + _ROW * len(names))
     _rows_of_scores(ax, values[:, order], max(float(np.nanmax(values)), top or 0.0))
-    names_on(ax, "y", range(len(names)), [names[i] for i in order], fontsize=7.5)
+    shown = [names[i] for i in order]
+    _counts_on(ax, results, task, "per_category", shown)
+    names_on(ax, "y", range(len(names)), [short(name) for name in shown], fontsize=6.5, width=30)
     _finish(figure, ax, results, heading or f"{task_title(task)} by category", task, alpha, reduction)
     return figure
 
@@ -97,80 +103,99 @@ def _rows_of_scores(ax: Axes, values: np.ndarray, highest: float) -> None:
         ax.barh(places, np.nan_to_num(values[0]), height=0.72, color=SERIES[0], zorder=2)
         for place, value in zip(places, values[0], strict=True):
             if np.isfinite(value):
-                note(ax, value, place, f"{value:.0f}", va="center", fontsize=7, color=MUTED, **_BESIDE)
+                note(ax, value, place, f"{value:.0f}", va="center", fontsize=6, color=MUTED, **_BESIDE)
     else:
         present = ~np.isnan(values).all(axis=0)
         shown = values[:, present]
         ax.hlines(
-            places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=3, zorder=1
+            places[present], np.nanmin(shown, axis=0), np.nanmax(shown, axis=0), color=LINE, linewidth=2, zorder=1
         )
         for index, row in enumerate(values):
-            ax.plot(row, places, "o", markersize=4.6, color=series_color(index), zorder=3, clip_on=False)
+            style: dict[str, Any] = {"color": series_color(index), "marker": series_marker(index)}
+            ax.plot(row, places, linestyle="", markersize=3.6, zorder=3, clip_on=False, **style)
     ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlim(0, 1.04 * top_of_scale(highest))
     ax.grid(axis="y", visible=False)
 
 
+def _counts_on(ax: Axes, results: Sequence[EvaluationResult], task: str, part: str, names: Sequence[str]) -> None:
+    """n, the queries behind each row, at the right edge."""
+    metric = _metric(results, None, None)
+    for place, name in enumerate(names):
+        scores = (score_of(result, task, part=part, name=name, **metric) for result in results)
+        number = max(scored.keypoints for scored in scores)
+        style: dict[str, Any] = {"fontsize": 6, "color": MUTED, "va": "center", "ha": "left", "clip_on": False}
+        ax.text(
+            1.015, place, f"n = {number:,}" if not place else f"{number:,}", transform=ax.get_yaxis_transform(), **style
+        )
+
+
 def plot_supercategories(
     results: Sequence[EvaluationResult], task: str = "soc", *, alpha: float | None = None, reduction: str | None = None
 ) -> Figure:
-    """PCK of each supercategory, a bar a model, with intervals. Arguments and errors as `plot_categories`."""
+    """PCK of each supercategory, one bar per model, with intervals. Arguments and errors as `plot_categories`."""
     check_task(results, task)
     names = names_in(results, task, "per_supercategory")
     if not names:
         raise UsageError(f"No supercategory of {task_title(task)} has a score to draw.")
-    figure, ax = new_figure(0.8 + len(names) * (0.2 + 0.19 * len(results)))
+    figure, ax = new_figure(0.42 + len(names) * (0.12 + 0.125 * len(results)))
     height = 0.8 / len(results)
     for index, result in enumerate(results):
         for place, name in enumerate(names):
             scored = score_of(result, task, part="per_supercategory", name=name, **_metric(results, alpha, reduction))
             if scored.pck is not None:
                 y = place + (index - (len(results) - 1) / 2) * height
-                _bar(ax, y, height * 0.86, scored, series_color(index))
-    names_on(ax, "y", range(len(names)), names)
+                _bar(ax, y, height * 0.86, scored, index)
+    names_on(ax, "y", range(len(names)), names, width=14)
+    _counts_on(ax, results, task, "per_supercategory", names)
     ax.set_ylim(len(names) - 0.45, -0.55)
     metric = _metric(results, alpha, reduction)
     scores = [score_of(r, task, part="per_supercategory", name=name, **metric) for r in results for name in names]
-    ax.set_xlim(0, 1.1 * top_of_scale(100 * max(s.high or s.pck or 0 for s in scores)))
+    ax.set_xlim(0, 1.12 * top_of_scale(100 * max(s.high or s.pck or 0 for s in scores)))
     ax.grid(axis="y", visible=False)
     _finish(figure, ax, results, f"{task_title(task)} by supercategory", task, alpha, reduction)
     return figure
 
 
-def _bar(ax: Axes, y: float, height: float, scored: Any, color: str) -> None:
+def _bar(ax: Axes, y: float, height: float, scored: Any, index: int) -> None:
     value = 100 * scored.pck
-    ax.barh(y, value, height=height, color=color, zorder=2)
+    ax.barh(y, value, height=height, zorder=2, **series_bar(index))
     end = value
     if scored.low is not None:
-        ax.plot([100 * scored.low, 100 * scored.high], [y, y], color=INK, linewidth=1, zorder=3)
+        whisker(ax, 100 * scored.low, 100 * scored.high, y)
         end = max(value, 100 * scored.high)
-    note(ax, end, y, f"{value:.1f}", va="center", color=MUTED, **_BESIDE)
+    note(ax, end, y, f"{value:.1f}", va="center", fontsize=6, color=MUTED, **_BESIDE)
 
 
 def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, reduction: str | None = None) -> Figure:
-    """PCK against the threshold alpha, a line a model, a band for the interval. Arguments as `plot_categories`."""
+    """PCK against the threshold alpha, one line per model, bars for the intervals. Arguments as `plot_categories`."""
     check_task(results, task)
     alphas = sorted(results[0].protocol.scoring.alphas)
     how = reduction or main_reduction(results)
-    figure, ax = new_figure(2.7)
+    figure, ax = new_figure(1.9)
     highest = 0.0
     for index, result in enumerate(results):
         scores = [score_of(result, task, reduction=how, alpha=alpha) for alpha in alphas]
         color = series_color(index)
         known = [(a, s) for a, s in zip(alphas, scores, strict=True) if s.pck is not None]
         highest = max([highest, *(100 * (s.high or s.pck or 0) for _, s in known)])
-        ax.plot([a for a, _ in known], [100 * (s.pck or 0) for _, s in known], "o-", color=color, markersize=4.5)
-        band = [(a, 100 * s.low, 100 * s.high) for a, s in known if s.low is not None and s.high is not None]
-        if len(band) > 1:
-            ax.fill_between(*zip(*band, strict=True), color=color, alpha=0.15, linewidth=0)
+        # Intervals side by side, not as bands: bands of three models are one gray area.
+        aside = (index - (len(results) - 1) / 2) * min(0.0022, 0.012 / len(results)) * max(alphas) / 0.1
+        ax.plot(
+            [a + aside for a, _ in known], [100 * (s.pck or 0) for _, s in known], "-", color=color, linewidth=1.2,
+            marker=series_marker(index), markersize=3.4,
+        )  # fmt: skip
+        for a, s in known:
+            if s.low is not None and s.high is not None:
+                ax.plot([a + aside] * 2, [100 * s.low, 100 * s.high], color=color, linewidth=0.9, alpha=0.75)
         if len(results) == 1:
             for a, s in known:
-                above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+                above = {"xytext": (-4, 2), "textcoords": "offset points", "ha": "right"}
                 note(ax, a, 100 * (s.pck or 0), f"{100 * (s.pck or 0):.1f}", color=MUTED, **above)
     names_on(ax, "x", alphas, [f"{alpha:g}" for alpha in alphas])
     ax.set_xlim(0, max(alphas) * 1.08)
     ax.set_ylim(0, 1.08 * top_of_scale(highest))
-    labels(ax, "alpha (fraction of the normaliser)", "PCK, %")
+    labels(ax, "alpha (fraction of the normalizer)", "PCK, %")
     _title(figure, f"{task_title(task)} against alpha", results)
     return figure
 
@@ -182,7 +207,7 @@ def plot_drops(
     alpha: float | None = None,
     reduction: str | None = None,
 ) -> Figure:
-    """From CC over SOC to Cross-SOC: what asking for the very part, then across categories, costs each model.
+    """From CC over SOC to Cross-SOC: what requiring the exact keypoint, then across categories, costs each model.
 
     Raises:
         UsageError: fewer than two of the tasks have a score.
@@ -193,16 +218,17 @@ def plot_drops(
     if there.sum() < 2:
         raise UsageError(f"A drop needs two of the tasks {', '.join(tasks)} in the results.")
     table, shown = table[:, there], [task for task, keep in zip(tasks, there, strict=True) if keep]
-    figure, ax = new_figure(2.9)
+    figure, ax = new_figure(2.0)
     for index, row in enumerate(table):
-        ax.plot(range(len(shown)), row, "o-", color=series_color(index), linewidth=2, markersize=5.5, zorder=3)
+        style = {"color": series_color(index), "marker": series_marker(index)}
+        ax.plot(range(len(shown)), row, "-", linewidth=1.4, markersize=4, zorder=3, **style)
     top = top_of_scale(float(np.nanmax(table)))
-    _label_slopes(ax, table, 0.06 * top)
+    _label_slopes(ax, table, 0.075 * top)
     names_on(ax, "x", range(len(shown)), [task_title(task) for task in shown])
     ax.set_xlim(-0.3, len(shown) - 0.55)
     ax.set_ylim(0, 1.08 * top)
     labels(ax, "", f"PCK@{metric['alpha']:g}, %")
-    _title(figure, "The drop from task to task", results)
+    _title(figure, "Score drop across tasks", results)
     return figure
 
 

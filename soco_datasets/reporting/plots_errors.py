@@ -18,13 +18,17 @@ from .style import (
     new_figure,
     note,
     series_color,
+    series_marker,
     short,
     top_of_scale,
     without_common_words,
+    wrapped,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_LABEL = 22  # characters of a line of a model's name
 
 
 def plot_azimuth(
@@ -45,11 +49,12 @@ def plot_azimuth(
     """
     if not any(value is not None for bins in curves.values() for _, _, value in bins):
         raise UsageError("No pair has known poses in both images, so there is no azimuth curve to draw.")
-    figure, ax = new_figure(2.8)
+    figure, ax = new_figure(1.9)
     for index, bins in enumerate(curves.values()):
         known = [((low + high) / 2, 100 * float(value)) for low, high, value in bins if value is not None]
         if known:
-            ax.plot(*zip(*known, strict=True), "o-", color=series_color(index), markersize=4.5)
+            style = {"color": series_color(index), "marker": series_marker(index)}
+            ax.plot(*zip(*known, strict=True), "-", linewidth=1.2, markersize=3.4, **style)
     edges = sorted({float(edge) for bins in curves.values() for low, high, _ in bins for edge in (low, high)})
     highest = max(value for bins in curves.values() for _, _, value in bins if value is not None)
     names_on(ax, "x", edges, [f"{edge:g}°" for edge in edges])
@@ -81,18 +86,18 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
         kept = np.sort(np.argsort(-(off.sum(0) + off.sum(1)), kind="stable")[:largest])
         table, names = table[np.ix_(kept, kept)], [names[i] for i in kept]
     number = len(names)
-    figure, ax = new_figure(1.9 + 0.24 * number)
+    figure, ax = new_figure(1.1 + 0.19 * number)
     for row, column in np.ndindex(table.shape):
         value = float(table[row, column])
         if np.isfinite(value):
             color = OUTCOME_COLORS["hit"] if row == column else OUTCOME_COLORS["swap"]
             ax.add_patch(_cell(column, row, to_rgba(color, 0.08 + 0.72 * min(1.0, value) if value else 0.0)))
             if value >= 0.005:
-                note(ax, column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7)
+                note(ax, column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6)
     shown = without_common_words(names)
     shown = [short(name, 24) for name in shown]
-    names_on(ax, "x", range(number), shown, rotation=40, ha="right", fontsize=7.5, rotation_mode="anchor")
-    names_on(ax, "y", range(number), shown, fontsize=7.5)
+    names_on(ax, "x", range(number), shown, rotation=40, ha="right", fontsize=6.5, rotation_mode="anchor")
+    names_on(ax, "y", range(number), shown, fontsize=6.5)
     ax.set_xlim(-0.5, number - 0.5)
     ax.set_ylim(number - 0.5, -0.5)
     ax.set_xticks(np.arange(1, number) - 0.5, minor=True)
@@ -124,19 +129,21 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Pre
     unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOME_COLORS))
     if unknown or not rows:
         raise UsageError(f"Give rows of the classes {', '.join(OUTCOME_COLORS)}; got {', '.join(unknown) or 'none'}.")
-    figure, ax = new_figure(1.05 + 0.3 * len(rows))
+    lines = max(wrapped(name, _LABEL).count("\n") + 1 for name in rows)
+    figure, ax = new_figure(0.42 + (0.22 if lines == 1 else 0.1 + 0.1 * lines) * len(rows))
     left = np.zeros(len(rows))
     for name, color in OUTCOME_COLORS.items():
         share = np.array([100 * row.get(name, 0.0) for row in rows.values()])
         ax.barh(range(len(rows)), share, left=left, height=0.74, color=color, zorder=2)
         for place, value in enumerate(share):
-            if value >= 6:
-                note(ax, left[place] + value / 2, place, f"{value:.0f}", ha="center", va="center", color="#101319")
+            if value >= 8:
+                text = {"fontsize": 6, "color": "#101319", "ha": "center", "va": "center"}
+                note(ax, left[place] + value / 2, place, f"{value:.0f}", **text)
         left += share
-    names_on(ax, "y", range(len(rows)), list(rows))
+    names_on(ax, "y", range(len(rows)), list(rows), width=_LABEL)
     ax.set_ylim(len(rows) - 0.45, -0.55)
     ax.set_xlim(0, 100)
     ax.grid(axis="y", visible=False)
     labels(ax, "% of queries")
-    heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOME_COLORS.values()))
+    heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOME_COLORS.values()), ["s"] * 5)
     return figure

@@ -29,7 +29,7 @@ Results = Sequence[EvaluationResult]
 
 
 def protocol_table(results: Results, probes: Mapping[int, ProbeRecord] | None = None) -> ReportTable | None:
-    """A row a model: SOC as it is, with soft-argmax, after a linear probe, among candidates; None with SOC alone.
+    """One row per model: SOC as it is, with soft-argmax, after a linear probe, among candidates; None with SOC alone.
 
     Args:
         results: comparable records.
@@ -46,7 +46,7 @@ def protocol_table(results: Results, probes: Mapping[int, ProbeRecord] | None = 
         metric: dict[str, Any] = {"reduction": reduction, "alpha": alpha}
         title = task_title(task)
         scored: list[Cell] = [_percent(score_of(result, task, **metric).pck) for result in results]
-        columns.append((Column(title, "percent"), scored))
+        columns.append((Column(title, "percent", "max"), scored))
         chance: list[Cell] = [_chance(result, task, reduction, alpha) for result in results]
         columns.append((Column(f"{title}: random", "percent"), chance))
         printed: list[Cell] = [paper_percent(result, task, **metric) for result in results]
@@ -80,7 +80,7 @@ def _probe_columns(
     places: dict[str, tuple[str, ...]] = {"SOC linear (untrained)": ("before", "test")}
     places |= {title: ("variants", name, "metrics", "test") for name, title in _VARIANTS.items()}
     columns: list[tuple[Column, list[Cell]]] = [
-        (Column(title, "percent"), [None if probe is None else _pooled(probe, place, alpha) for probe in found])
+        (Column(title, "percent", "max"), [None if probe is None else _pooled(probe, place, alpha) for probe in found])
         for title, place in places.items()
     ]
     printed: list[Cell] = [paper_probe_percent(result, alpha) for result in results]
@@ -95,7 +95,7 @@ def _pooled(probe: ProbeRecord, place: Sequence[str], alpha: float) -> float | N
 
 
 def category_threshold_table(results: Results) -> ReportTable | None:
-    """A row a category and model, a column a task and threshold; None with one threshold."""
+    """One row per category and model, one column per task and threshold; None with one threshold."""
     tasks = [task for task in HEADLINE if task in tasks_of(results)]
     alphas, reduction = results[0].protocol.scoring.alphas, main_reduction(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_category")})
@@ -110,7 +110,11 @@ def category_threshold_table(results: Results) -> ReportTable | None:
                 for task, alpha in metrics
             ]
             rows.append((category, model, *(_percent(score.pck) for score in scores)))
-    columns = (Column("category"), Column("model"), *(Column(f"{task_title(t)} @{a:g}", "percent") for t, a in metrics))
+    columns = (
+        Column("category"),
+        Column("model"),
+        *(Column(f"{task_title(t)} @{a:g}", "percent", "max") for t, a in metrics),
+    )
     note = f"PCK in percent at each threshold, mean over the {reduction}s of each category."
     return ReportTable("category_thresholds", "By category and threshold", note, columns, tuple(rows))
 

@@ -1,26 +1,29 @@
-"""The charts of a report as inline SVG, section by section."""
+"""The charts of a report, section by section: inline SVG for the page, SVG and PDF files beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..benchmarks.soco.categories import supercategory_of
 from ..records.evaluation import EvaluationResult
+from ..utils.files import atomic_write
 from . import plots
 from .report_tables import (
     anatomy_shares,
     azimuth_curves,
-    headline_tasks,
     swap_blocks,
     swapped,
     swaps_of,
 )
 from .score_access import (
     DROP,
+    headline_tasks,
     main_alpha,
     main_reduction,
     model_names,
@@ -29,8 +32,8 @@ from .score_access import (
     task_title,
     tasks_of,
 )
-from .style import short
-from .svg import inline_svg
+from .style import WIDTH, short
+from .svg import inline_svg, picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,12 +43,66 @@ _MATRICES = 6  # swap matrices of all models together, at least two each
 _FEWEST_SWAPS = 3  # a matrix shows, but for the first
 
 
+FIGURE_FORMATS = ("svg", "pdf")
+
+
 @dataclass(frozen=True)
 class Chart:
-    """One chart: `svg` is markup, `caption` is text."""
+    """One chart.
 
+    Attributes:
+        key: stem of its files, letters, digits and underscores.
+        svg: markup.
+        caption: text.
+        figure: what was drawn.
+    """
+
+    key: str
     svg: str
-    caption: str = ""
+    caption: str
+    figure: Figure
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes two columns."""
+        return float(self.figure.get_size_inches()[0]) > WIDTH + 1
+
+
+@dataclass(frozen=True)
+class ReportCharts:
+    """Every chart of a page: those of its sections, the swap matrices by model, and which task is shown in detail."""
+
+    sections: Mapping[str, Sequence[Chart]]
+    swaps: Sequence[tuple[str, Sequence[Chart]]]
+    main_task: str
+
+    @classmethod
+    def of(
+        cls, results: Sequence[EvaluationResult], keypoints: Mapping[str, tuple[int, int]] | None = None
+    ) -> ReportCharts:
+        """Draw them. Arguments as of `ChartMaker`."""
+        maker = ChartMaker(results, keypoints)
+        return cls(maker.sections(), maker.swap_groups(), maker.main_task())
+
+    def all(self) -> list[Chart]:
+        """In the order of the page."""
+        return [chart for charts in (*self.sections.values(), *(found for _, found in self.swaps)) for chart in charts]
+
+
+def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
+    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType.
+
+    Raises:
+        SocoError: the folder cannot be written.
+    """
+    written = []
+    for chart in charts:
+        chart.figure.set_layout_engine("none")  # it was laid out when it was drawn for the page
+        for form in FIGURE_FORMATS:
+            path = folder / f"{chart.key}.{form}"
+            atomic_write(path, picture(chart.figure, form))
+            written.append(path)
+    return written
 
 
 class ChartMaker:
@@ -53,12 +110,16 @@ class ChartMaker:
 
     Args:
         results: comparable records.
+        keypoints: category -> (shared, own) keypoints, see `plots_data.keypoint_counts`; empty where unknown.
     """
 
-    def __init__(self, results: Sequence[EvaluationResult]) -> None:
+    def __init__(
+        self, results: Sequence[EvaluationResult], keypoints: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
         self.results = results
         self.names = model_names(results)
-        self._made = 0
+        self.keypoints = keypoints or {}
+        self._keys: set[str] = set()
 
     def sections(self) -> dict[str, list[Chart]]:
         """Section -> its charts; a section without any has an empty list."""
@@ -69,6 +130,7 @@ class ChartMaker:
             "supercategories": [*self._supercategories(tasks)],
             "categories": [*self._categories()],
             "azimuth": [*self._azimuth(tasks)],
+            "keypoints": [*self._keypoints()],
         }
 
     def main_task(self) -> str:
@@ -79,7 +141,7 @@ class ChartMaker:
     def swap_groups(self) -> list[tuple[str, list[Chart]]]:
         """(model, matrices of its most swapped concepts), models without a swap left out."""
         each = max(2, _MATRICES // len(self.results))
-        groups = []
+        groups: list[tuple[str, list[Chart]]] = []
         for name, result in zip(self.names, self.results, strict=True):
             charts = []
             blocks = swap_blocks(swaps_of(result, self.main_task()))[:each]
@@ -90,18 +152,27 @@ class ChartMaker:
                 shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
                 figure = plots.plot_swaps(points, shares, heading=_of_what(concept, points))
                 caption = f"{swapped(counts)} of {int(counts.sum())} predictions on {short(concept)} are swaps."
-                charts.append(self._chart(figure, f"Swap matrix of {concept}", caption))
+                key = f"swaps_{len(groups) + 1}_{place + 1}"
+                charts.append(self._chart(key, figure, f"Swap matrix of {concept}", caption))
             if charts:
                 groups.append((name, charts))
         return groups
 
-    def _chart(self, figure: Figure, description: str, caption: str = "") -> Chart:
-        self._made += 1
-        return Chart(inline_svg(figure, f"c{self._made}", description), caption)
+    def _chart(self, key: str, figure: Figure, description: str, caption: str = "") -> Chart:
+        key = re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_")
+        while key in self._keys:
+            key += "_"
+        self._keys.add(key)
+        return Chart(key, inline_svg(figure, f"c{len(self._keys)}", description), caption, figure)
+
+    def _keypoints(self) -> Iterator[Chart]:
+        if self.keypoints:
+            text = "Keypoints of each category, shared with other categories and own"
+            yield self._chart("keypoints", plots.plot_keypoints(self.keypoints), text)
 
     def _drops(self) -> Iterator[Chart]:
         if len([task for task in DROP if any(task in result.metrics for result in self.results)]) > 1:
-            yield self._chart(plots.plot_drops(self.results), "PCK from CC over SOC to Cross-SOC")
+            yield self._chart("drops", plots.plot_drops(self.results), "PCK from CC over SOC to Cross-SOC")
 
     def _anatomy(self) -> Iterator[Chart]:
         shares = anatomy_shares(self.results)
@@ -109,21 +180,23 @@ class ChartMaker:
             rows = {name: shares[key] for key in shares for name in [key[1]] if key[0] == task}
             if rows:
                 figure = plots.plot_anatomy(rows, heading=f"{task_title(task)}: prediction outcomes")
-                yield self._chart(figure, f"Outcomes of {task_title(task)}, stacked to 100 percent")
+                yield self._chart(f"outcomes_{task}", figure, f"Outcomes of {task_title(task)}, stacked to 100 percent")
         if len(self.results) == 1 and shares:
             rows = {task_title(task): found for (task, _), found in shares.items()}
-            yield self._chart(plots.plot_anatomy(rows), "Outcomes of each task, stacked to 100 percent")
+            yield self._chart("outcomes", plots.plot_anatomy(rows), "Outcomes of each task, stacked to 100 percent")
 
     def _thresholds(self, tasks: Sequence[str]) -> Iterator[Chart]:
         if len(self.results[0].protocol.scoring.alphas) > 1:
             for task in tasks:
-                yield self._chart(plots.plot_thresholds(self.results, task), f"{task_title(task)} PCK against alpha")
+                figure = plots.plot_thresholds(self.results, task)
+                yield self._chart(f"thresholds_{task}", figure, f"{task_title(task)} PCK against alpha")
 
     def _supercategories(self, tasks: Sequence[str]) -> Iterator[Chart]:
         for task in tasks:
             if names_in(self.results, task, "per_supercategory"):
                 figure = plots.plot_supercategories(self.results, task)
-                yield self._chart(figure, f"{task_title(task)} PCK of each supercategory")
+                text = f"{task_title(task)} PCK of each supercategory"
+                yield self._chart(f"supercategories_{task}", figure, text)
 
     def _categories(self) -> Iterator[Chart]:
         task = self.main_task()
@@ -137,7 +210,8 @@ class ChartMaker:
                 heading = parent.replace("_", "-") or f"{task_title(task)} by category"
                 chosen = members[start : start + _LONG_LIST]
                 figure = plots.plot_categories(self.results, task, categories=chosen, heading=heading, top=highest)
-                yield self._chart(figure, f"{task_title(task)} PCK of each category: {heading}")
+                key = f"categories_{task}_{parent}{start // _LONG_LIST + 1 if start else ''}"
+                yield self._chart(key, figure, f"{task_title(task)} PCK of each category: {heading}")
 
     def _best_percent(self, task: str, category: str) -> float:
         """The score of the best model in a category that some model has a score in."""
@@ -150,7 +224,7 @@ class ChartMaker:
             curves = azimuth_curves(self.results, task)
             if curves:
                 heading = f"{task_title(task)} against the difference of azimuth"
-                yield self._chart(plots.plot_azimuth(curves, heading=heading), heading)
+                yield self._chart(f"azimuth_{task}", plots.plot_azimuth(curves, heading=heading), heading)
 
 
 def _of_what(concept: str, points: Sequence[str]) -> str:

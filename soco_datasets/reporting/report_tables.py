@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,15 @@ import numpy as np
 from ..records.error_analysis import CLASSES, swap_matrix
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
-from ..utils.text import clean
+from .category_tables import category_table
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
+from .provenance_table import provenance_table
 from .score_access import (
     DROP,
-    HEADLINE,
+    INTERVAL_NOTE,
+    headline_tasks,
     main_alpha,
     main_reduction,
     model_names,
@@ -29,7 +30,7 @@ from .score_access import (
 from .style import OUTCOME_TITLES
 
 _OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
-_TOP_SWAPS = 50  # confusions listed for a model and task
+_TOP_SWAPS = 150  # confusions listed for a task, shared by the models; at most a third for one
 
 Results = Sequence[EvaluationResult]
 
@@ -57,24 +58,21 @@ def report_tables(results: Results, probes: Mapping[int, ProbeRecord] | None = N
     return [table for table in made if table is not None]
 
 
-def headline_tasks(results: Results) -> list[str]:
-    """The tasks of the headline: CC, SOC and both across categories where they were run, else whatever was."""
-    found = tasks_of(results)
-    return [task for task in HEADLINE if task in found] or found[:4]
-
-
 def summary_table(results: Results) -> ReportTable:
-    """A row a model: each headline task with its interval and the paper's number, and their average as in table 2."""
+    """One row per model: each headline task with interval and the paper's number, and their average as in table 2."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     columns = [Column("model")]
     for task in tasks:
         title = task_title(task)
-        columns += [Column(title, "percent"), Column(f"{title} low", "percent"), Column(f"{title} high", "percent")]
+        columns += [
+            Column(title, "percent", "max"),
+            *(Column(f"{title} {end}", "percent", "", end) for end in ("low", "high")),
+        ]
         columns += [Column(f"{title} in the paper", "percent")]
     averages = [_average(result, metric) for result in results]
     averaged = any(value is not None for value in averages)
-    columns += [Column("average", "percent"), Column("average in the paper", "percent")]
+    columns += [Column("average", "percent", "max"), Column("average in the paper", "percent")]
     rows: list[tuple[Cell, ...]] = []
     for name, result, average in zip(model_names(results), results, averages, strict=True):
         row: list[Cell] = [name]
@@ -87,8 +85,9 @@ def summary_table(results: Results) -> ReportTable:
     printed = any(paper_percent(result, task, **metric) is not None for result in results for task in tasks)
     caveat = f" The paper's numbers are of another setting: {'; '.join(differ)}." if differ and printed else ""
     note = (
-        f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; low and high bound the 95 % interval "
-        f"of a bootstrap over images.{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
+        f"PCK@{metric['alpha']:g} in percent, mean over {metric['reduction']}s; with the 95 % interval "
+        f"(low to high) of a bootstrap over images. {INTERVAL_NOTE}"
+        f"{' The average is that of CC, SOC and Cross-SOC.' if averaged else ''}{caveat}"
     )
     titles = {"model", *map(task_title, tasks)}
     used = [c for c, column in enumerate(columns) if column.name in titles or any(row[c] is not None for row in rows)]
@@ -105,11 +104,12 @@ def _average(result: EvaluationResult, metric: Mapping[str, Any]) -> float | Non
 
 
 def metrics_table(results: Results) -> ReportTable:
-    """Every task, reduction and threshold; a row a model and task, one more for chance and for the paper."""
+    """Every task, reduction and threshold; one row per model and task, one more for chance and for the paper."""
     protocol = results[0].protocol
     metrics = [(reduction, alpha) for reduction in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
-    columns = [Column("task"), Column("model"), *(Column(f"{r} @{a:g}", "percent") for r, a in metrics)]
+    columns = [Column("task"), Column("model"), *(Column(f"{r} @{a:g}", "percent", "max") for r, a in metrics)]
     rows: list[tuple[Cell, ...]] = []
+    references: set[int] = set()
     for task in tasks_of(results):
         for name, result in zip(model_names(results), results, strict=True):
             if task not in result.metrics:
@@ -119,21 +119,22 @@ def metrics_table(results: Results) -> ReportTable:
             rows.append((task_title(task), name, *(_percent(s.pck) for s in scores), counts.pairs, counts.keypoints))
             chance = [_chance(result, task, r, a) for r, a in metrics]
             if any(value is not None for value in chance):
+                references.add(len(rows))
                 rows.append((task_title(task), f"{name}: random choice", *chance, None, None))
             printed = [paper_percent(result, task, reduction=r, alpha=a) for r, a in metrics]
             if any(value is not None for value in printed):
+                references.add(len(rows))
                 rows.append((task_title(task), f"{name}: paper", *printed, None, None))
     note = (
         "PCK in percent at each threshold alpha. 'pair' averages over pairs, 'keypoint' over all queries of a "
         "category, 'image' over target images; all then over categories. Counts are pairs with a query, and queries."
     )
-    return ReportTable(
-        "metrics", "All metrics", note, (*columns, Column("pairs", "count"), Column("keypoints", "count")), tuple(rows)
-    )
+    all_columns = (*columns, Column("pairs", "count"), Column("keypoints", "count"))
+    return ReportTable("metrics", "All metrics", note, all_columns, tuple(rows), frozenset(references))
 
 
 def supercategory_table(results: Results) -> ReportTable | None:
-    """A row a supercategory and model, a column a task, with the paper's number where there is one."""
+    """One row per supercategory and model, one column per task, with the paper's number where there is one."""
     metric = _metric(results)
     tasks = headline_tasks(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_supercategory")})
@@ -149,7 +150,7 @@ def supercategory_table(results: Results) -> ReportTable | None:
         return None
     columns = [Column("supercategory"), Column("model")]
     for task in tasks:
-        columns += [Column(task_title(task), "percent"), Column(f"{task_title(task)} in the paper", "percent")]
+        columns += [Column(task_title(task), "percent", "max"), Column(f"{task_title(task)} in the paper", "percent")]
     used = [c for c in range(len(columns)) if any(row[c] is not None for row in rows)]
     return ReportTable(
         "supercategories",
@@ -158,31 +159,6 @@ def supercategory_table(results: Results) -> ReportTable | None:
         tuple(columns[c] for c in used),
         tuple(tuple(row[c] for c in used) for row in rows),
     )
-
-
-def category_table(results: Results) -> ReportTable | None:
-    """A row a category, a column a task and model, and the queries behind the first."""
-    metric = _metric(results)
-    tasks = headline_tasks(results)
-    models = model_names(results)
-    names = sorted({name for task in tasks for name in names_in(results, task, "per_category")})
-    if not names:
-        return None
-    columns = [Column("category")]
-    for task in tasks:
-        columns += [Column(f"{task_title(task)}{'' if len(models) == 1 else f', {m}'}", "percent") for m in models]
-    columns += [Column(f"{task_title(task)} queries", "count") for task in tasks]
-    rows = []
-    for category in names:
-        scores = {
-            (task, index): score_of(result, task, part="per_category", name=category, **metric)
-            for task in tasks
-            for index, result in enumerate(results)
-        }
-        row: list[Cell] = [category, *(_percent(scored.pck) for scored in scores.values())]
-        rows.append((*row, *(scores[task, 0].keypoints for task in tasks)))
-    note = f"PCK@{metric['alpha']:g} in percent, mean over the {metric['reduction']}s of each category."
-    return ReportTable("categories", "By category", note, tuple(columns), tuple(rows))
 
 
 def drop_table(results: Results) -> ReportTable | None:
@@ -280,6 +256,7 @@ def swap_blocks(swaps: Mapping[str, tuple[list[str], np.ndarray]]) -> list[tuple
 def swap_table(results: Results) -> ReportTable | None:
     """The most frequent confusions of instances; None where there is none."""
     rows: list[tuple[Cell, ...]] = []
+    most = max(_TOP_SWAPS // max(3, len(results)), 10)
     for task in tasks_of(results):
         for name, result in zip(model_names(results), results, strict=True):
             found = []
@@ -290,7 +267,7 @@ def swap_table(results: Results) -> ReportTable | None:
                         number = int(counts[true, taken])
                         share = 100 * number / int(totals[true])
                         found.append((-number, concept, names[true], names[taken], share))
-            for number, concept, asked, nearest, share in sorted(found)[:_TOP_SWAPS]:
+            for number, concept, asked, nearest, share in sorted(found)[:most]:
                 rows.append((task_title(task), name, concept, asked, nearest, -number, share))
     if not rows:
         return None
@@ -298,7 +275,7 @@ def swap_table(results: Results) -> ReportTable | None:
         Column("task"), Column("model"), Column("concept"), Column("query"), Column("predicted nearest"),
         Column("queries", "count"), Column("of those that land on the concept", "percent"),
     )  # fmt: skip
-    note = f"Predictions nearest to another instance of the concept: each model's {_TOP_SWAPS} most frequent in a task."
+    note = f"Predictions nearest to another instance of the concept: each model's {most} most frequent in a task."
     return ReportTable("swaps", "Instance confusion", note, columns, tuple(rows))
 
 
@@ -328,33 +305,6 @@ def azimuth_table(results: Results) -> ReportTable | None:
     columns = (Column("task"), Column("model"), Column("degrees"), Column("PCK", "percent"))
     note = f"PCK@{main_alpha(results):g} in percent by the smaller angle between the azimuths of the two views."
     return ReportTable("azimuth", "Against viewpoint", note, columns, tuple(rows))
-
-
-def provenance_table(results: Results) -> ReportTable:
-    """What was evaluated, on what and how: a row a fact, a column a model."""
-    facts: dict[str, list[Cell]] = {}
-    for index, result in enumerate(results):
-        for fact, value in _facts(result):
-            facts.setdefault(fact, [None] * len(results))[index] = value
-    columns = (Column("fact"), *(Column(name) for name in model_names(results)))
-    note = "From the records: models, data, protocol, versions and what was computed."
-    return ReportTable("provenance", "Provenance", note, columns, tuple((fact, *row) for fact, row in facts.items()))
-
-
-def _facts(result: EvaluationResult) -> Iterator[tuple[str, str | None]]:
-    groups = {
-        "model": result.model,
-        "dataset": result.dataset,
-        "protocol": result.protocol.to_dict(),
-        "counts": result.counts,
-        "versions": result.versions,
-        "device": result.device if isinstance(result.device, dict) else {"": result.device},
-        "evaluated": {"": result.created},
-    }
-    for group, values in groups.items():
-        for name, value in values.items():
-            text = value if isinstance(value, str) else None if value is None else json.dumps(value, ensure_ascii=False)
-            yield f"{group} {clean(name)}".strip().replace("_", " "), text
 
 
 def _chance(result: EvaluationResult, task: str, reduction: str, alpha: float) -> float | None:

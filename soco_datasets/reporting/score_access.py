@@ -14,11 +14,20 @@ from ..utils.text import clean
 
 HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
 DROP = ("cc", "soc", "cross_soc")
+FEWEST_IMAGES = 5  # behind a score that has an interval
+_FEWEST_PAIRS = (FEWEST_IMAGES - 1) * (FEWEST_IMAGES - 2) + 1  # that fewer images cannot make: 13
+INTERVAL_NOTE = (
+    f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: "
+    f"{_FEWEST_PAIRS} pairs or more."
+)
 
 
 @dataclass(frozen=True)
 class Score:
-    """One PCK: fraction 0..1 or None where there is nothing to score, its interval where known, its counts."""
+    """One PCK: fraction 0..1 or None where there is nothing to score, its interval where known, its counts.
+
+    An interval of fewer than five images is left out: of 12 pairs or fewer, which four images can make.
+    """
 
     pck: float | None
     low: float | None = None
@@ -42,7 +51,8 @@ def score_of(
     value = breakdown.get(part) if part == "overall" else breakdown.get(part, {}).get(name)
     if value is None:
         return Score(None)
-    low, high = _interval(result, task, reduction, alpha, part, name) or (None, None)
+    ends = _interval(result, task, reduction, alpha, part, name) if value["pairs"] >= _FEWEST_PAIRS else None
+    low, high = ends or (None, None)
     return Score(value["pck"], low, high, value["pairs"], value["keypoints"])
 
 
@@ -72,6 +82,12 @@ def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
     found = dict.fromkeys(task for result in results for task in result.metrics)
     order = {task: place for place, task in enumerate(TASKS)}
     return sorted(found, key=lambda task: (order.get(task, len(order)), task))
+
+
+def headline_tasks(results: Sequence[EvaluationResult]) -> list[str]:
+    """The tasks of the headline: CC, SOC and both across categories where they were run, else whatever was."""
+    found = tasks_of(results)
+    return [task for task in HEADLINE if task in found] or found[:4]
 
 
 def check_task(results: Sequence[EvaluationResult], task: str) -> None:
@@ -105,16 +121,59 @@ def task_title(task: str) -> str:
 
 
 def model_names(results: Sequence[EvaluationResult]) -> list[str]:
-    """A name for each result; results of one name are told apart by the revision of the model, else by a number."""
+    """A name for each result; results of one name are told apart by what differs, such as "(layer 9)" or "(285 px)".
+
+    Where nothing that a person chose differs, by the revision of the model, else by a number.
+    """
     names = [clean(result.model["name"]) for result in results]
-    revisions = [clean(result.model.get("revision") or "")[:7] for result in results]
     made: list[str] = []
-    for name, revision in zip(names, revisions, strict=True):
-        twice = names.count(name) > 1
-        label = f"{name} @{revision}" if twice and revision else name
+    for name, result in zip(names, results, strict=True):
+        same = [results[other] for other, twin in enumerate(names) if twin == name]
+        parts = [text for label, text in _settings(result).items() if len({_settings(r)[label] for r in same}) > 1]
+        label = f"{name} ({', '.join(parts)})" if parts else name
         number, candidate = 1, label
         while candidate in made:
             number += 1
             candidate = f"{label} ({number})"
         made.append(candidate)
     return made
+
+
+def _settings(result: EvaluationResult) -> dict[str, str]:
+    """What may tell two results of one model apart, in words, by what it is."""
+    features = result.protocol.features
+    norm = {None: "norm unknown", True: "final norm", False: "no final norm"}[features.norm]
+    return {
+        "image size": f"{features.image_size} px",
+        "layer": {None: "no layer", -1: "last layer"}.get(features.layer, f"layer {features.layer}"),
+        "norm": norm,
+        "dtype": clean(features.dtype),
+        "recipe": f"recipe {clean(result.model.get('recipe') or 'unknown')}",
+        "revision": f"@{clean(result.model.get('revision') or 'unknown')[:7]}",
+        "weights": f"weights {clean(result.model.get('weights_hash') or 'unknown')[:7]}",
+    }
+
+
+def what_differs(results: Sequence[EvaluationResult]) -> list[str]:
+    """The image sizes of all results, and the layers of those of one model, where they differ: "image size (...)"."""
+    found = []
+    sizes = sorted({result.protocol.features.image_size for result in results})
+    if len(sizes) > 1:
+        found.append(f"image size ({', '.join(f'{size} px' for size in sizes)})")
+    for label in ("layer", "norm", "dtype", "recipe"):
+        by_model: dict[str, dict[str, None]] = {}
+        for result in results:
+            by_model.setdefault(str(result.model["name"]), {})[_settings(result)[label]] = None
+        several = [f"{clean(name)}: {', '.join(values)}" for name, values in by_model.items() if len(values) > 1]
+        if several:
+            found.append(f"{label} ({'; '.join(several)})")
+    return found
+
+
+def ranking(results: Sequence[EvaluationResult]) -> list[int]:
+    """Positions of the results, best first: by SOC, or by the first headline task where SOC was not run."""
+    tasks = tasks_of(results)
+    task = "soc" if "soc" in tasks else next((name for name in HEADLINE if name in tasks), tasks[0])
+    metric: dict[str, Any] = {"alpha": main_alpha(results), "reduction": main_reduction(results)}
+    scores = [score_of(result, task, **metric).pck for result in results]
+    return sorted(range(len(results)), key=lambda i: -1.0 if (pck := scores[i]) is None else pck, reverse=True)

@@ -16,7 +16,7 @@ from ..metrics.correlation import CorrelationStudy, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
 from ..utils.files import atomic_write
 from .correlation_report import plot_scatters, write_study
-from .style import INK, MUTED, heading_of, labels, names_on, new_figure, series_color
+from .style import INK, MUTED, WIDE, heading_of, labels, names_on, new_figure, series_color
 from .svg import picture
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _correlated(
 
 def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) -> Figure:
     """Figure 4: left, r with its interval per task for SOC and kNN; right, their difference for all and the subset."""
-    figure, axes = new_figure(0.9 + 0.5 * len(every.tasks), 7.2, rows=1, columns=2, squeeze=False)
+    figure, axes = new_figure(0.5 + 0.36 * len(every.tasks), WIDE, rows=1, columns=2, squeeze=False)
     left, right = axes[0]
     names = [every.x, *([every.baseline] if every.baseline else [])]
     for place, task in enumerate(every.tasks):
@@ -114,7 +114,7 @@ def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) 
     left.set_xlim(-1.02, 1.02)
     labels(left, f"Pearson's r, {100 * every.level:g} % interval ({every.resamples:,} resamples)")
     labels(right, "|r| of SOC minus |r| of kNN")
-    right.set_title("all models (blue), dense SSL (second color)" if subset else "all models", fontsize=8, color=INK)
+    right.set_title("all models (blue), dense SSL (second color)" if subset else "all models", fontsize=6.5, color=INK)
     heading_of(figure, "What predicts the tasks", names)
     return figure
 

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from typing import TYPE_CHECKING, Any
 
 from ..utils.text import clean
-from .style import PAPER, css_names
+from .style import PAPER, css_names, print_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,15 +45,16 @@ def picture(figure: Figure, form: str, salt: str = "soco", background: str = PAP
 
     Args:
         figure: drawn with `reporting.style`.
-        form: "svg" or "png".
+        form: "svg", "pdf" or "png".
         salt: of the ids in an SVG.
         background: a color, or "none".
     """
     import matplotlib
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": salt}
-    metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    settings: Any = {**print_settings(), "svg.hashsalt": salt}
+    unstated = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}
+    metadata = dict.fromkeys(unstated.get(form, ("Software",)))
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # Labels are measured in matplotlib's font; what it lacks, the font of a browser may have.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

@@ -85,6 +85,19 @@ def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
     return "".join(lines)
 
 
+def difference_note(comparison: Mapping[str, Any]) -> str:
+    """One line that says in which settings two compared runs differ; "" where in none.
+
+    >>> difference_note({"differ": {"image_size": [800, 400], "layer": [-1, 9]}})
+    'the runs differ in image size (800, 400), layer (last, 9)\\n'
+    """
+    words = []
+    for name, values in comparison.get("differ", {}).items():
+        shown = ("last" if (name, value) == ("layer", -1) else str(value) for value in values)
+        words.append(f"{name.replace('_', ' ')} ({', '.join(shown)})")
+    return f"the runs differ in {', '.join(words)}\n" if words else ""
+
+
 ScoreTable = Mapping[str, Mapping[str, Mapping[str, Any]]]  # reduction -> alpha -> {"pck", "pairs", "keypoints", ...}
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from PIL import Image
 
 from ..data.folder import DatasetFolder
 from ..errors import UsageError, unknown_name
 from ..loading.splits import ALL, LVLM_CONFIG, load_split, split_names
 from ..records.predictions import read_header, read_predictions, task_rows
 from .annotated import annotated_image, annotated_pair, asked_question
+from .drawing import Drawing
 from .match_picture import draw_matches, pairs_to_show
 from .sheet import sheet_of
 
@@ -30,7 +30,7 @@ def view_rows(
     rows: Sequence[int] | None = None,
     pairs: Sequence[str] | None = None,
     number: int = 6,
-) -> Image.Image:
+) -> Drawing:
     """A sheet of rows as they are annotated.
 
     Args:
@@ -74,8 +74,8 @@ def view_matches(
     category: str | None = None,
     pairs: Sequence[str] | None = None,
     number: int = 6,
-) -> Image.Image:
-    """A sheet of pairs with a model's matches, see `matches.draw_matches`.
+) -> Drawing:
+    """A sheet of pairs with a model's matches, see `match_picture.draw_matches`.
 
     Args:
         folder: the dataset of the predictions.
@@ -153,7 +153,7 @@ def _known(category: str, categories: Sequence[str]) -> str:
     return category
 
 
-def _panel(folder: DatasetFolder, config: str, row: dict[str, Any]) -> Image.Image:
+def _panel(folder: DatasetFolder, config: str, row: dict[str, Any]) -> Drawing:
     if config == LVLM_CONFIG:
         return asked_question(row)
     if config != IMAGES_SHOWN:

@@ -1,8 +1,10 @@
-"""`soco report`: records in, one HTML page and its tables as Markdown, CSV and LaTeX out."""
+"""`soco report`: records in, one HTML page, its tables as Markdown, CSV and LaTeX, its charts as SVG and PDF out."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -16,31 +18,37 @@ from ..errors import DataNotFoundError, DatasetFolderError, UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
-from ..records.registry import read_record, record_type_of
-from ..utils.files import atomic_write, progress
+from ..records.registry import read_record
+from ..utils.files import atomic_write
 from ..utils.paths import local_path
+from ..utils.progress import progress
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import format_cell, write_tables
-from .gallery import galleries
-from .page import Gallery, page_style, page_template, render_page
+from .gallery import GALLERY_KINDS, galleries
+from .page import Kinds, PageParts, page_style, page_template, render_page
 from .paper_match import benchmark_name
 from .photographs import Photographs
+from .plots_data import keypoint_counts, keypoint_table
 from .probe_records import find_probes, is_probe
+from .record_tables import record_tables
+from .report_charts import ReportCharts, write_figures
+from .report_inputs import ReportInputs, sort_inputs
 from .report_tables import report_tables
-from .score_access import model_names
+from .score_access import model_names, ranking
 
 GALLERY_TASKS = ("soc", "cross_soc")
 _PAIRS = 4  # of a kind, fewer where many models share the page
-_MOST = 96  # pairs on a page
+_VIEWS = 200  # of sources and targets on a page
 
 
 def write_report(records: Sequence[str | Path], out: str | Path, data: str | Path | None = None) -> list[Path]:
-    """Write `report.html` and `tables/` into a folder; what an earlier report wrote there is replaced.
+    """Write `report.html`, `tables/` and `figures/` into a folder; what an earlier report wrote there is replaced.
 
     Records of several benchmarks give one table of them all, and each benchmark a page in a folder of its own. Two
-    records of one benchmark whose pair lists differ are refused, since they are not of the same pairs.
+    records of one benchmark whose pair lists differ are refused, since they are not of the same pairs. Several image
+    sizes or layers of one model are shown together, named by what differs; the page says so on top.
 
     Pictures of matches need the predictions beside each record and the dataset: `data`, or else what `load_dataset`
     would find or the mini set, if its content hash is that of the records. The page says what is missing.
@@ -48,8 +56,8 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     The linear probe of a model is shown where `soco probe` left its record beside the model's.
 
     Args:
-        records: paths of result records of comparable runs, of probe records of the same models, and of downstream
-            records, which get a section at the end (or the page, where there are no others).
+        records: result records of comparable runs, or folders of them. Probe records of the same models are shown in
+            the same page, downstream records in a section at the end, records of any other registered kind as tables.
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini"; of several benchmarks, theirs separated by commas.
 
@@ -63,71 +71,97 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given = [local_path(path) for path in records]
-    downstream = [path for path in given if record_type_of(path).kind == "downstream"]
-    given = [path for path in given if path not in downstream]
-    if downstream and not given:
-        return write_downstream_report([read_record(path) for path in downstream], downstream, local_path(out))
-    paths = [path for path in given if not is_probe(path)]
-    if not paths:
-        raise UsageError("Give at least one result record, the JSON that `soco evaluate` wrote.")
-    results = [EvaluationResult.read(path) for path in paths]
-    groups = group_by_benchmark(results)
-    if len(groups) == 1:
-        written = _write_one(given, paths, local_path(out), data)
+    given, target = sort_inputs(records), local_path(out)
+    for path in given.skipped:
+        print(f"soco report: {path} is not a record and is left out", file=sys.stderr)
+    command = shlex.join(["soco", "report", *map(str, records), *(("--data", str(data)) if data is not None else ())])
+    if given.results:
+        written = _write_results(given, target, data, command)
+    elif given.probes:
+        raise UsageError("Give the result record of the probe's model too, the JSON that `soco evaluate` wrote.")
+    elif given.downstream:
+        written = write_downstream_report([read_record(path) for path in given.downstream], given.downstream, target)
     else:
-        written = _write_several(given, results, groups, local_path(out), data)
-    if downstream:
-        both = [*downstream, *paths]
-        section = downstream_section([read_record(path) for path in both], both)
-        atomic_write(written[0], with_section(written[0].read_text(encoding="utf-8"), section))
+        written = [target / "report.html"]
+        atomic_write(written[0], _plain_page("Records", command))
+    if given.downstream and given.results:
+        both = [*given.downstream, *given.results]
+        _add_section(written[0], downstream_section([read_record(path) for path in both], both))
+    if given.others:
+        tables = record_tables([read_record(path) for path in given.others])
+        _add_section(written[0], page_template("records.html.j2").render(tables=tables, cell_text=format_cell))
+        written += write_tables(tables, target / "tables")
     return written
 
 
-def _write_one(given: Sequence[Path], paths: Sequence[Path], out: Path, data: str | Path | None) -> list[Path]:
+def _write_results(given: ReportInputs, out: Path, data: str | Path | None, command: str) -> list[Path]:
+    results = [EvaluationResult.read(path) for path in given.results]
+    groups = group_by_benchmark(results)
+    if len(groups) == 1:
+        return _write_one([*given.results, *given.probes], given.results, out, data, command)
+    return _write_several(given, results, groups, out, data, command)
+
+
+def _add_section(page: Path, section: str) -> None:
+    atomic_write(page, with_section(page.read_text(encoding="utf-8"), section))
+
+
+def _plain_page(heading: str, command: str) -> str:
+    return page_template("plain.html.j2").render(
+        heading=heading, css=page_style(), command=command, version=__version__
+    )
+
+
+def _write_one(
+    given: Sequence[Path], paths: Sequence[Path], out: Path, data: str | Path | None, command: str
+) -> list[Path]:
     """The page of one benchmark: `given` are all paths, `paths` those of result records."""
     results = [EvaluationResult.read(path) for path in paths]
-    check_comparable(results)
+    check_comparable(results, sizes=True)
+    order = ranking(results)
+    results, paths = [results[i] for i in order], [paths[i] for i in order]
     probes, probe_notes = find_probes(paths, results, [path for path in given if is_probe(path)])
     folder = _dataset_of(results[0], data)
     predictions, missing = _predictions(paths, results)
     found, photographs, notes = _galleries(results, predictions, folder)
     notes += [] if folder is None else missing
+    counts = {} if folder is None else keypoint_counts(folder)
     by_attribute = None if folder is None else attribute_table(results, predictions, folder)
-    tables = [*report_tables(results, probes), *([] if by_attribute is None else [by_attribute])]
+    tables = [*report_tables(results, probes), *filter(None, (by_attribute, keypoint_table(counts)))]
+    charts = ReportCharts.of(results, counts)
     photos = photographs.data_uris() if photographs is not None else {}
-    page = render_page(
-        results, galleries=found, photos=photos, gallery_notes=notes, probe_notes=probe_notes, tables=tables
-    )
+    parts = PageParts(found, photos, notes, probe_notes, tables, charts, command, "figures")
     target = out / "report.html"
-    atomic_write(target, page)
-    return [target, *write_tables(tables, out / "tables")]
+    atomic_write(target, render_page(results, parts))
+    every = charts.all()
+    drawn = write_figures(progress(every, "figures", total=len(every)), out / "figures")
+    return [target, *write_tables(tables, out / "tables"), *drawn]
 
 
 def _write_several(
-    given: Sequence[Path],
+    given: ReportInputs,
     results: Sequence[EvaluationResult],
     groups: Mapping[str, Sequence[int]],
     out: Path,
     data: str | Path | None,
+    command: str,
 ) -> list[Path]:
     """The table of all benchmarks, and a page each."""
-    records = [path for path in given if not is_probe(path)]
-    probes = {path: ProbeRecord.read(path) for path in given if is_probe(path)}
+    probes = {path: ProbeRecord.read(path) for path in given.probes}
     pages, written = [], list[Path]()
     for title, members in groups.items():
-        own = [records[number] for number in members]
+        own = [given.results[number] for number in members]
         hashes = {results[number].dataset["content_hash"] for number in members}
         theirs = [path for path, probe in probes.items() if probe.dataset["content_hash"] in hashes]
         name = re.sub(r"[^\w.-]+", "_", title.lower())
-        written += _write_one([*own, *theirs], own, out / name, _data_with(hashes, data))
+        written += _write_one([*own, *theirs], own, out / name, _data_with(hashes, data), command)
         models = ", ".join(model_names([results[number] for number in members]))
         pages.append((title, f"{name}/report.html", models))
     table = benchmark_table(results)
     target = out / "report.html"
     page = page_template("benchmarks.html.j2").render(
         heading=f"{len(groups)} benchmarks", css=page_style(), table=table, cell_text=format_cell, pages=pages,
-        version=__version__,
+        command=command, version=__version__,
     )  # fmt: skip
     atomic_write(target, page)
     return [target, *write_tables([table], out / "tables"), *written]
@@ -149,8 +183,9 @@ def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFol
         folder = open_folder(resolve_data(data))
         if folder.content_hash != wanted:
             raise UsageError(
-                f"{folder.path} is not the dataset of these results: its content hash is {folder.content_hash}, theirs "
-                f"is {wanted} ({result.dataset['id']}). Give the folder they were evaluated on, or leave --data out."
+                f"{folder.path} is not the dataset of these results: its content hash is "
+                f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
+                "folder they were evaluated on, or leave --data out."
             )
         return folder
     for place in (None, MINI, *benchmark_places(result)):
@@ -185,17 +220,15 @@ def _predictions(records: Sequence[Path], results: Sequence[EvaluationResult]) -
 
 def _galleries(
     results: Sequence[EvaluationResult], tables: Mapping[int, pa.Table], folder: DatasetFolder | None
-) -> tuple[list[Gallery], Photographs | None, list[str]]:
+) -> tuple[dict[str, Kinds], Photographs | None, list[str]]:
     if folder is None:
         first = results[0].dataset
         note = (
             f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not available."
         )
-        return [], None, [f"{note} Give its folder with --data."]
+        return {}, None, [f"{note} Give its folder with --data."]
     photographs = Photographs(folder.images.decode)
-    each = max(1, min(_PAIRS, _MOST // max(1, len(tables) * len(GALLERY_TASKS) * 4)))
-    found = []
-    for index, table in progress(tables.items(), "galleries", total=len(tables)):
-        for task, kinds in galleries(table, GALLERY_TASKS, photographs, each).items():
-            found.append(Gallery(index, task, kinds))
+    views = (len(tables) + 1) * len(GALLERY_TASKS) * len(GALLERY_KINDS)
+    each = max(1, min(_PAIRS, _VIEWS // views))
+    found: dict[str, Kinds] = {**galleries(tables, GALLERY_TASKS, photographs, each)} if tables else {}
     return found, photographs, []

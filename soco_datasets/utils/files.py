@@ -1,4 +1,4 @@
-"""Small helpers for files: hashes, sizes, progress on stderr, refusals of the system explained, atomic writes.
+"""Small helpers for files: hashes, sizes, refusals of the system explained, atomic writes.
 
 An atomic write leaves a file, several files that belong together, or a folder whole, or what was there before. All is
 written under a temporary name beside its place, `.NAME.MACHINE-PID-RANDOM.part`, and then moved. Names are unique for
@@ -18,9 +18,8 @@ import platform
 import re
 import secrets
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,40 +67,6 @@ def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def progress(items: Iterable[_T], what: str, total: int | None = None, unit: str = "it") -> Iterator[_T]:
-    """Iterate with a progress bar on stderr; silent when stderr is no terminal and `SOCO_PROGRESS` is not set.
-
-    Within a `progress_bar` it has none of its own.
-    """
-    from tqdm import tqdm
-
-    hidden = _hidden() or _bars > 0
-    yield from tqdm(items, desc=what, total=total, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True)
-
-
-@contextlib.contextmanager
-def progress_bar(what: str, total: int, unit: str = "it") -> Iterator[Callable[[int], object]]:
-    """A progress bar that is moved by calling what this gives with a number of items; hidden as one of `progress`."""
-    global _bars
-    from tqdm import tqdm
-
-    with tqdm(
-        desc=what, total=total, unit=unit, file=sys.stderr, disable=_hidden() or _bars > 0, dynamic_ncols=True
-    ) as bar:
-        _bars += 1
-        try:
-            yield bar.update
-        finally:
-            _bars -= 1
-
-
-_bars = 0  # that are open and moved by hand
-
-
-def _hidden() -> bool:
-    return not (sys.stderr.isatty() or os.environ.get("SOCO_PROGRESS"))
 
 
 def write_error(path: Path, error: OSError) -> SocoError:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.command_lines import every_help
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "annotation.md").read_text(encoding="utf-8")
@@ -51,18 +52,6 @@ def test_the_page_works_from_photographs_to_a_pck_table(tmp_path: Path) -> None:
 
 
 def test_every_command_and_option_of_the_page_exists() -> None:
-    from soco_datasets.cli import _parser
-
-    parser = _parser()
-    known = set(re.findall(r"--[a-z-]+", str([a.format_help() for a in _every_parser(parser)])))
+    known = set(re.findall(r"--[a-z-]+", "".join(every_help().values())))
     used = set(re.findall(r"--[a-z-]+", PAGE))
     assert used - known == set()
-
-
-def _every_parser(parser: object) -> list[object]:
-    found = [parser]
-    for action in parser._actions:  # type: ignore[attr-defined]
-        for one in getattr(action, "choices", None) or {}:
-            if hasattr(action.choices, "values") and hasattr(action.choices[one], "_actions"):
-                found += _every_parser(action.choices[one])
-    return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.command_lines import read_command_line
 from helpers.shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.commands import evaluate
+from soco_datasets.commands.evaluate_options import EvaluationPlan
 from soco_datasets.commands.paper_probe import requested_probe
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.records.probe import ProbeRecord
@@ -23,10 +24,9 @@ def mini() -> DatasetFolder:
     return open_folder(built_mini())
 
 
-def parsed(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    evaluate.add(parser.add_subparsers())
-    return parser.parse_args(["evaluate", "--model", "dense_sift", "--protocol", "paper", *options])
+def parsed(*options: str) -> EvaluationPlan:
+    read = read_command_line(evaluate, "--model", "dense_sift", "--protocol", "paper", *options)
+    return EvaluationPlan(read.model, read.protocol, read.storage, read.engine, read.output)
 
 
 def test_one_run_and_its_report_fill_every_table(

@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-import argparse
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.command_lines import read_command_line
 
 from soco_datasets.benchmarks.tasks import TASKS
 from soco_datasets.commands import evaluate
+from soco_datasets.commands.evaluate_options import ProtocolOptions
 from soco_datasets.config import ScoringConfig
 from soco_datasets.correspondence.presets import PRESETS, get_preset, tasks_for
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DatasetFolderError, UsageError
 
 
-def parsed(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    evaluate.add(parser.add_subparsers())
-    return parser.parse_args(["evaluate", "--model", "dense_sift", *options])
+def parsed(*options: str) -> ProtocolOptions:
+    protocol: ProtocolOptions = read_command_line(evaluate, "--model", "dense_sift", *options).protocol
+    return protocol
 
 
 def names(*options: str) -> list[str]:
@@ -28,7 +28,7 @@ def names(*options: str) -> list[str]:
 def test_every_preset_is_a_protocol_of_known_tasks(name: str) -> None:
     preset = get_preset(name)
     assert set(preset.tasks) <= TASKS.keys()
-    assert evaluate.scoring_config(parsed("--protocol", name))
+    assert parsed("--protocol", name).scoring()
     there, absent = tasks_for(preset, CONFIGS)
     assert [task.name for task in there] == list(preset.tasks)
     assert absent == ()
@@ -43,23 +43,23 @@ def test_the_paper_needs_every_task_threshold_and_reduction() -> None:
 
 def test_the_default_is_the_plain_protocol() -> None:
     assert names() == ["cc", "soc", "cross_cc", "cross_soc"]
-    assert evaluate.scoring_config(parsed()) == ScoringConfig()
+    assert parsed().scoring() == ScoringConfig()
 
 
 def test_explicit_options_win_over_the_preset() -> None:
     assert names("--protocol", "fast") == ["soc"]
     assert names("--protocol", "fast", "--tasks", "cc,soc_geo") == ["cc", "soc_geo"]
-    fast = evaluate.scoring_config(parsed("--protocol", "fast"))
+    fast = parsed("--protocol", "fast").scoring()
     assert (fast.alphas, fast.reductions, fast.convention) == ((0.1,), ("pair",), "reference")
     options = ("--alphas", "0.2,0.1", "--reductions", "image,pair", "--convention", "centered", "--valid-area")
-    changed = evaluate.scoring_config(parsed("--protocol", "fast", *options, "--soft-window", "0"))
+    changed = parsed("--protocol", "fast", *options, "--soft-window", "0").scoring()
     assert (changed.alphas, changed.reductions) == ((0.2, 0.1), ("image", "pair"))
     assert (changed.convention, changed.valid_area, changed.soft_window) == ("centered", True, 0)
 
 
 def test_a_mistyped_protocol_is_answered_with_the_closest() -> None:
     with pytest.raises(UsageError, match=r"Unknown protocol 'papre'\. Did you mean 'paper'"):
-        evaluate.scoring_config(parsed("--protocol", "papre"))
+        parsed("--protocol", "papre").scoring()
 
 
 def test_tasks_without_pairs_are_named_and_left_out() -> None:

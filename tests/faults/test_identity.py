@@ -24,10 +24,13 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def change(folder: Path, config: str, place: bytes, *, old: bool = False) -> Path:
-    """Flip one bit of the byte after `place` in the first file of a config; with `old`, as if built before digests."""
+    """Flip one bit of the byte after each `place` in the first file of a config; with `old`, as if built before digests."""
     shard = next((folder / config).iterdir())
     data = bytearray(shard.read_bytes())
-    data[data.index(place) + len(place)] ^= 1
+    found = data.find(place)
+    while found >= 0:  # in each image of the same bytes
+        data[found + len(place)] ^= 1
+        found = data.find(place, found + 1)
     shard.write_bytes(data)
     if old:
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -52,6 +55,36 @@ def test_a_changed_image_stops_an_evaluation(
     assert "images/test-00000-of-00001" in error
     assert old or repr(name) in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["probe", "--epochs", "1", "--variants", "reference", "--image-size", "64"],
+        ["evaluate", "--split", "all", "--tasks", "soc", "--image-size", "64"],
+        ["evaluate", "--store", "disk", "--tasks", "soc", "--image-size", "64"],
+        ["lvlm", "baseline", "--image-size", "64"],
+    ],
+    ids=["probe", "all pairs", "disk", "questions"],
+)
+def test_a_changed_image_stops_every_command_that_reads_images(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("SOCO_CACHE", str(tmp_path / "cache"))
+    whole = open_folder(built)
+    config = {"probe": "cc_probe", "lvlm": "lvlm"}.get(command[0], "soc")
+    if config not in whole.configs:
+        pytest.skip(f"this release has no {config}")
+    split = whole.splits(config)[0]
+    name = whole.table(config, split)["source_image_id"][0].as_py()
+    folder = change(shutil.copytree(built, tmp_path / "changed"), "images", whole.images.jpeg_bytes(name)[:-30])
+    arguments = [*command, "--model", "dense_sift", "--data", str(folder), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "images/test-00000-of-00001" in error
+    same = [other for other in whole.images if whole.images.jpeg_bytes(other) == whole.images.jpeg_bytes(name)]
+    assert any(repr(other) in error for other in same)
+    assert not list((tmp_path / "out").rglob("*.*"))
 
 
 @pytest.mark.parametrize("config", ["soc", "keypoints", "images"])

@@ -91,7 +91,7 @@ def test_absent_folder(path: str) -> None:
         ({"statistics": "imagnet"}, "Did you mean 'imagenet'"),
         ({"dtype": "fp16"}, "Unknown dtype"),
         ({"layer": "last"}, "`layer` is the number"),
-        ({"device": "gpu"}, "Device 'gpu' cannot be used"),
+        ({"device": "gpu"}, "Unknown device 'gpu'"),
         ({"revision": "main"}, "`revision` is for models of the Hub"),
     ],
 )

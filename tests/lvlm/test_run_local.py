@@ -256,7 +256,7 @@ def test_folders_that_are_no_such_model(
         ({"max_pixels": 0}, "at least 1"),
         ({"batch_size": 0}, "at least one question"),
         ({"revision": "main"}, "is a folder"),
-        ({"device": "cuda:99"}, "cannot be used here"),
+        ({"device": "cuda:99"}, "cannot be used here|no CUDA support"),
         ({"base_url": "http://localhost/v1"}, "--base-url is for a remote model"),
     ],
 )

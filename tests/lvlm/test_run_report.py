@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ from helpers.small_release import make_release
 
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.benchmarks.soco.paper_lvlm import paper_rows
-from soco_datasets.commands import lvlm_report
+from soco_datasets.cli import main
 from soco_datasets.data.folder import DatasetFolder, open_folder
 from soco_datasets.data.questions.generation import LETTERS
-from soco_datasets.errors import DataNotFoundError, PredictionsError, UsageError
+from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.lvlm.answer_files import write_letters
 from soco_datasets.lvlm.answer_store import AnswerStore
 from soco_datasets.lvlm.circular_scores import Answer
@@ -91,15 +90,11 @@ def test_answers_that_are_not_complete(folder: DatasetFolder, tmp_path: Path) ->
 
 def test_the_command(folder: DatasetFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     say(folder, tmp_path / "m", next_letter)
-    parser = argparse.ArgumentParser()
-    lvlm_report.add(parser.add_subparsers())
     common = ["--data", str(folder.path), "--out", str(tmp_path / "page")]
-    arguments = parser.parse_args(["report", str(tmp_path / "m"), *common])
-    arguments.run(arguments)
+    assert main(["lvlm", "report", str(tmp_path / "m"), *common]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'page' / 'lvlm.html'}\n"
-    arguments = parser.parse_args(["report", str(tmp_path / "page"), *common])
-    with pytest.raises(DataNotFoundError, match="no answers"):
-        arguments.run(arguments)
+    assert main(["lvlm", "report", str(tmp_path / "page"), *common]) == 1
+    assert "soco lvlm report: There are no answers" in capsys.readouterr().err
 
 
 def test_the_papers_table() -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.command_lines import read_command_line
 from helpers.scripted_server import Scripted, images_of, serve, text_of
 from helpers.small_questions import small_asked
 from helpers.small_release import make_release
 from PIL import Image
 
 from soco_datasets.benchmarks.build import build_dataset
+from soco_datasets.cli import main
 from soco_datasets.commands import lvlm_run
+from soco_datasets.commands.lvlm_options import prepare_questions
+from soco_datasets.data.folder import open_folder
 from soco_datasets.data.questions.prompts import PromptTemplate
 from soco_datasets.errors import MissingExtraError, SocoError, UsageError
 from soco_datasets.lvlm.model_choice import ModelOptions, model_name, open_model
@@ -276,23 +280,14 @@ def test_answers_cut_at_the_limit_tokens_and_reasoning_are_in_the_record(tmp_pat
     assert "1 answers were cut at 16384 tokens" in lvlm_run.run_line(result.record, result.answers)
 
 
-def test_the_protocol_of_the_paper_on_an_endpoint(folder: Path, tmp_path: Path) -> None:
+def test_the_protocol_of_the_paper_on_an_endpoint(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with serve(script) as server:
         name = "gpt-4o-2024-05-13"
-        common = (
-            "--model",
-            name,
-            "--base-url",
-            server.url,
-            "--data",
-            str(folder),
-            "--out",
-            str(tmp_path),
-            "--limit",
-            "1",
-        )
-        arguments = parse(*common, "--setting", "vis", "--protocol", "paper", "--max-retries", "0")
-        arguments.run(arguments)
+        place = ("--data", str(folder), "--out", str(tmp_path))
+        common = ("lvlm", "run", "--model", name, "--base-url", server.url, *place, "--limit", "1")
+        assert main([*common, "--setting", "vis", "--protocol", "paper", "--max-retries", "0"]) == 0
         request = server.requests[0]
     row = open_asked("vis", folder).rows[0]
     assert text_of(request) == (
@@ -306,9 +301,8 @@ def test_the_protocol_of_the_paper_on_an_endpoint(folder: Path, tmp_path: Path) 
     record = json.loads((tmp_path / name / "vis.run.json").read_text())
     assert record["asked"]["protocol"] == {"name": "paper", "family": "GPT-4o-2024-05-13", "changed": []}
     assert (record["asked"]["max_tokens"], record["asked"]["image_size"]) == (2048, 512)
-    arguments = parse("--model", "other/model", "--data", str(folder), "--out", str(tmp_path), "--protocol", "paper")
-    with pytest.raises(UsageError, match=r"no settings for 'other/model'.*Qwen2.5-VL"):
-        arguments.run(arguments)
+    assert main(["lvlm", "run", "--model", "other/model", *place, "--protocol", "paper"]) == 2
+    assert re.search(r"no settings for 'other/model'.*Qwen2.5-VL", capsys.readouterr().err)
 
 
 def test_sampling_options_reach_the_endpoint(tmp_path: Path) -> None:
@@ -322,35 +316,31 @@ def test_sampling_options_reach_the_endpoint(tmp_path: Path) -> None:
     assert wanted.items() <= header.items()
 
 
-def test_subsets_and_questions_without_pictures(folder: Path, tmp_path: Path) -> None:
+def test_subsets_and_questions_without_pictures(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = open_asked("vis", folder)
     categories = sorted({row["category"] for row in whole.rows})
     with serve(script) as server:
         common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--max-retries", "0")
-        arguments = parse(
-            *common, "--out", str(tmp_path), "--setting", "vis,desc", "--per-category", "1", "--seed", "3"
-        )
-        asked, _, _ = lvlm_run.prepare_run(arguments)
+        options = (*common, "--out", str(tmp_path), "--setting", "vis,desc", "--per-category", "1", "--seed", "3")
+        read = read_command_line(lvlm_run, *options)
+        asked, _, _ = prepare_questions(open_folder(folder), read.model, read.questions, read.asking, read.marker)
         ids = [[row["question_id"] for row in part.rows] for part in asked]
         assert ids[0] == ids[1]
         assert len(ids[0]) == 4 * len(categories)
         assert set(asked[0].all_keys()) <= set(whole.all_keys())
-        arguments = parse(*common, "--out", str(tmp_path), "--category", "spaceship")
-        with pytest.raises(UsageError, match="spaceship"):
-            arguments.run(arguments)
+        assert main(["lvlm", "run", *common, "--out", str(tmp_path), "--category", "spaceship"]) == 2
+        assert "spaceship" in capsys.readouterr().err
     with serve(lambda number, body: Scripted("A")) as server:
         common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--max-retries", "0", "--limit", "1")
-        arguments = parse(
-            *common, "--out", str(tmp_path), "--category", categories[0], "--no-images", "--setting", "vis"
-        )
-        arguments.run(arguments)
+        options = ("--out", str(tmp_path), "--category", categories[0], "--no-images", "--setting", "vis")
+        assert main(["lvlm", "run", *common, *options]) == 0
         assert [images_of(request) for request in server.requests] == [[]] * 4
     assert json.loads((tmp_path / "m" / "vis.run.json").read_text())["asked"]["no_images"] is True
 
 
 def test_the_marker_study(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from soco_datasets.cli import main
-
     with serve(lambda number, body: Scripted("B")) as server:
         common = ["lvlm", "markers", "--model", "m", "--base-url", server.url, "--data", str(folder)]
         options = ["--out", str(tmp_path), "--shapes", "arrow,cross", "--colors", "red,blue", "--per-category", "1"]
@@ -388,22 +378,15 @@ def test_inspect_eval_runs_the_task_by_itself(folder: Path, tmp_path: Path) -> N
     assert read_scores(tmp_path) == {"accuracy": 0.25, "circular_accuracy": 0.0}
 
 
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    lvlm_run.add(parser.add_subparsers())
-    return parser.parse_args(["run", *arguments])
-
-
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serve(script) as server:
         common = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--out", str(tmp_path))
-        arguments = parse(*common, "--setting", "vis,desc", "--limit", "1", "--max-retries", "0")
-        arguments.run(arguments)
+        run = ("lvlm", "run", *common)
+        assert main([*run, "--setting", "vis,desc", "--limit", "1", "--max-retries", "0"]) == 0
         assert capsys.readouterr().out.splitlines() == [
             f"{setting}: 4 answered: {tmp_path}/m/{setting}.answers.jsonl" for setting in ("vis", "desc")
         ]
-        arguments = parse(*common, "--setting", "vis,desc", "--limit", "1", "--json")
-        arguments.run(arguments)
+        assert main([*run, "--setting", "vis,desc", "--limit", "1", "--json"]) == 0
         assert [record["setting"] for record in json.loads(capsys.readouterr().out)] == ["vis", "desc"]
         assert len(server.requests) == 8
         for wrong, message in (
@@ -414,20 +397,18 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
             (("--api-key-env", "SOCO_NO_SUCH_KEY"), "SOCO_NO_SUCH_KEY is not set"),
             (("--marker-color", "blue"), "another run"),
         ):
-            arguments = parse(*common, *wrong)
-            with pytest.raises(UsageError, match=message):
-                arguments.run(arguments)
+            assert main([*run, *wrong]) == 2
+            assert message in capsys.readouterr().err
         assert len(server.requests) == 8
 
 
-def test_questions_that_fail_are_an_error_of_the_command(folder: Path, tmp_path: Path) -> None:
+def test_questions_that_fail_are_an_error_of_the_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with serve(lambda number, body: Scripted(status=400, error={"message": "no"})) as server:
-        arguments = parse(
-            *("--model", "m", "--base-url", server.url, "--data", str(folder), "--out", str(tmp_path)),
-            *("--setting", "vis", "--limit", "1", "--max-retries", "0"),
-        )
-        with pytest.raises(SocoError, match="4 questions got no answer"):
-            arguments.run(arguments)
+        place = ("--model", "m", "--base-url", server.url, "--data", str(folder), "--out", str(tmp_path))
+        assert main(["lvlm", "run", *place, "--setting", "vis", "--limit", "1", "--max-retries", "0"]) == 1
+        assert "4 questions got no answer" in capsys.readouterr().err
 
 
 def test_keys_tell_what_is_seen(folder: Path, tmp_path: Path) -> None:

@@ -140,8 +140,9 @@ def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     assert "+0.800" in out
     assert "left out pairwise: 1 of 5 models (f) in soc" in out
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {f"correlations.{e}" for e in ("md", "csv", "tex", "json", "svg", "png")} | {
+    assert names == {f"correlations.{e}" for e in ("md", "csv", "tex", "json", "svg", "pdf", "png")} | {
         "scatters.svg",
+        "scatters.pdf",
         "scatters.png",
     }
     assert main([*arguments, "--json", "--models", 'a,b,e,"c, d"']) == 0

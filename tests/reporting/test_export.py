@@ -24,7 +24,7 @@ def table(names: list[str]) -> ReportTable:
 
 def test_the_whole_text_of_a_small_table() -> None:
     small = table(["car_1", "a|b"])
-    assert to_csv(small) == "category,SOC,n\ncar_1,12.35,0\na|b,,1\n"
+    assert to_csv(small) == "category,SOC,n\ncar_1,12.345,0\na|b,,1\n"
     assert to_markdown(small) == (
         "## A title &amp; more\n\nA note.\n\n| category | SOC | n |\n| --- | --: | --: |\n"
         "| car\\_1 | 12.35 | 0 |\n| a\\|b | – | 1 |\n"
@@ -40,7 +40,29 @@ def test_the_whole_text_of_a_small_table() -> None:
 
 def test_no_negative_zero() -> None:
     columns = (Column("m"), Column("x", "percent"), Column("y", "number"))
-    assert to_csv(ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9),))) == "m,x,y\na,0.00,0.000\n"
+    table = ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9), ("b", -0.0, 0.25)))
+    assert to_csv(table) == "m,x,y\na,-0.001,-1e-09\nb,0.0,0.25\n"
+    assert "| a | 0.00 | 0.000 |\n| b | 0.00 | 0.250 |" in to_markdown(table)
+
+
+def test_a_latex_table_is_ready_for_a_paper() -> None:
+    score = Column("SOC", "percent", "max")
+    ends = Column("SOC low", "percent", "", "low"), Column("SOC high", "percent", "", "high")
+    rows = (("a", 17.2, 0.0, 40.06), ("b", 21.0, None, None), ("a: paper", 60.4, None, None))
+    small = ReportTable("t", "T", "'pair' averages \"pairs\".", (Column("model"), score, *ends), rows, frozenset({2}))
+    text = to_latex(small)
+    assert r"\caption{T. `pair' averages ``pairs''.}" in text
+    assert r"model & SOC \\" in text
+    assert r"a & $17.20_{[0.0, 40.1]}$ \\" in text
+    assert r"b & $\mathbf{21.00}$ \\" in text  # the paper's number is no result
+    assert r"a: paper & 60.40 \\" in text
+
+
+def test_the_best_is_that_of_its_group_as_printed() -> None:
+    columns = Column("task"), Column("model"), Column("PCK", "percent", "max"), Column("error", "number", "min")
+    rows = (("CC", "a", 1.001, 0.5), ("CC", "b", 1.002, 0.7), ("SOC", "a", 9.0, None), ("SOC", "b", 8.0, None))
+    assert ReportTable("t", "t", "", columns, rows).best_cells() == {(0, 2), (1, 2), (0, 3), (2, 2)}
+    assert ReportTable("t", "t", "", columns, rows[:1]).best_cells() == set()
 
 
 def guarded(name: str) -> str:

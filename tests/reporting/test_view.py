@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import datasets
@@ -13,7 +14,9 @@ from PIL import Image
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.reporting.annotated import _COLORS, annotated_image, annotated_pair
+from soco_datasets.reporting.annotated import CONCEPT_COLORS, annotated_image, annotated_pair
+from soco_datasets.reporting.drawing import FORMATS, MARK_INK, Label, Photo, Stroke, outcome_mark
+from soco_datasets.reporting.style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES
 
 
 @pytest.fixture(scope="module")
@@ -28,29 +31,24 @@ def view(data: Path, out: Path, *options: str) -> Image.Image:
         return picture.convert("RGB")
 
 
-def panel_point(image: Image.Image, size: tuple[int, int], left: int, point: list[float]) -> tuple[int, ...]:
-    scale = 420 / max(size)
-    return image.getpixel((round(left + point[0] * scale), round(22 + point[1] * scale)))
-
-
 def test_a_pair_has_its_queries_on_the_left_and_their_targets_on_the_right(data: Path) -> None:
     row = datasets.load_dataset("soco", "soc", split="test", data_dir=str(data))[0]
     panel = annotated_pair(row)
-    sizes = [row[f"{side}_image"].size for side in ("source", "target")]
-    left = round(sizes[0][0] * 420 / max(sizes[0])) + 14
+    photos = [item for item in panel.items if isinstance(item, Photo)]
+    discs = {(shape.fill, *map(round, shape.points[0])) for shape in panel.items if isinstance(shape, Stroke)}
     concepts = list(dict.fromkeys(row["concepts"]))
-    seen = 0
     for concept, point, targets in zip(row["concepts"], row["source_points"], row["target_points"], strict=True):
-        color = _COLORS[concepts.index(concept) % len(_COLORS)]
-        seen += panel_point(panel, sizes[0], 0, point) == color
-        seen += panel_point(panel, sizes[1], left, targets[0]) == color
-    assert seen >= 1.6 * len(row["concepts"])  # a few lie under the number of another
+        color = CONCEPT_COLORS[concepts.index(concept) % len(CONCEPT_COLORS)]
+        for photo, (x, y) in zip(photos, (point, targets[0]), strict=True):
+            scale = photo.size[0] / photo.image.width
+            assert (color, round(photo.at[0] + x * scale), round(photo.at[1] + y * scale)) in discs
+    assert [f"{n}  {name}" in " ".join(panel.texts()) for n, name in enumerate(row["keypoints"], 1)]
 
 
 def test_an_image_without_keypoints_or_box_is_drawn_too(data: Path) -> None:
     row = dict(datasets.load_dataset("soco", "images", split="test", data_dir=str(data))[0])
     row |= {"bbox": None, "azimuth": None}
-    assert annotated_image(row, None).size >= (1, 420)
+    assert annotated_image(row, None).height > 380
 
 
 @pytest.mark.parametrize(
@@ -87,6 +85,48 @@ def test_pairs_by_name_and_matches_of_a_model(data: Path, tmp_path: Path, capsys
     assert not (tmp_path / "no.png").exists()
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_format_is_that_of_the_name(data: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / f"view.{form}"
+    assert main(["view", str(data), "--number", "2", "--out", str(out)]) == 0
+    content = out.read_bytes()
+    starts = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "jpeg": b"\xff\xd8", "svg": b"<svg", "pdf": b"%PDF"}
+    assert content.startswith(starts[form])
+    if form == "svg":
+        root = ElementTree.fromstring(content)
+        names = [element.tag.rpartition("}")[2] for element in root.iter()]
+        assert names.count("image") == 4
+        assert {"text", "circle", "polygon"} <= set(names)
+    if form == "pdf":
+        assert b"/FontFile2" in content  # embedded TrueType
+        assert b"/Type3" not in content
+        assert content.count(b"/Subtype /Image") >= 4
+
+
+def test_a_match_is_drawn_in_the_shape_of_its_outcome() -> None:
+    for outcome, shape in OUTCOME_SHAPES.items():
+        mark = outcome_mark(outcome, (5.0, 5.0), 7)
+        assert mark[0].fill == OUTCOME_COLORS[outcome]
+        assert mark[0].kind == ("circle" if shape in ("disc", "ring") else "polygon")
+        assert [item.text for item in mark if isinstance(item, Label)] == ["7"]
+    kinds = {(item.kind, item.points) for name in OUTCOME_SHAPES for item in outcome_mark(name, (0.0, 0.0))[:1]}
+    assert len(kinds) == 4  # disc and ring differ by what is inside
+    for color in (*OUTCOME_COLORS.values(), *CONCEPT_COLORS, MISS_COLOR):
+        assert contrast(color, MARK_INK) > 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2, section 1.4.3."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -99,12 +139,13 @@ def test_pairs_by_name_and_matches_of_a_model(data: Path, tmp_path: Path, capsys
         (("--number", "0"), "must be positive"),
         (("--split", "all", "--category", "bus"), "give --rows"),
         (("--config", "images", "--pair", "a"), "has no pairs"),
+        (("--out", "view.gif"), "Cannot write view.gif: pictures are written as .png"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
 ) -> None:
-    assert main(["view", str(data), *options, "--out", str(tmp_path / "view.png")]) == 2
+    assert main(["view", str(data), "--out", str(tmp_path / "view.png"), *options]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

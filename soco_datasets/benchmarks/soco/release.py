@@ -12,7 +12,7 @@ from ...data.release_types import (
 )
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
-from ...utils.files import progress
+from ...utils.progress import progress
 from ..image_files import read_images
 from ..release_files import ReleaseFiles
 from .categories import supercategory_of

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DatasetFolderError, SocoError, UsageError
-from ...utils.files import atomic_folder, progress
+from ...utils.files import atomic_folder
+from ...utils.progress import progress
 from .base import DataReader, Finding, ImageSet, decode, picture_findings
 from .unpickling import load_object_array
 

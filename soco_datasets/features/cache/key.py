@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
-from ...utils.files import progress
+from ...utils.progress import progress
 
 if TYPE_CHECKING:
     from ...data.images import ImageStore

@@ -1,0 +1,376 @@
+"""A drawing of shapes, text and photographs, written as PNG, JPEG, SVG or PDF.
+
+`soco view` and `soco demo` draw with it. PNG and JPEG need Pillow alone; SVG and PDF hold vectors and text, with the
+photographs embedded as JPEG. A PDF needs the extra `report`.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from xml.sax.saxutils import escape, quoteattr
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import UsageError
+from ..utils.files import atomic_write
+from ..utils.text import clean
+from .style import INK, MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, PAPER, new_figure, print_settings
+
+Point = tuple[float, float]
+FORMATS = ("png", "jpg", "jpeg", "svg", "pdf")
+MARK_INK = "#101319"  # numbers on marks: 4.9:1 or more on every outcome's color
+_SMOOTH = 3  # pixels drawn per pixel of the picture and axis
+_FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+_JPEG = 88
+_CROSS = ((-1, -0.5), (-0.5, -1), (0, -0.5), (0.5, -1), (1, -0.5), (0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5), (-0.5, 1))
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One thing drawn, in pixels of the drawing from its top left corner.
+
+    Attributes:
+        kind: "path" (open), "polygon" (closed) or "circle".
+        points: of the path or polygon; the center of the circle.
+        radius: of the circle.
+        fill, stroke: colors (#rrggbb), None for none.
+        width: of the stroke.
+        dashed: the stroke.
+    """
+
+    kind: Literal["path", "polygon", "circle"]
+    points: tuple[Point, ...]
+    radius: float = 0.0
+    fill: str | None = None
+    stroke: str | None = None
+    width: float = 1.0
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A line of text; `at` is its left end, middle or right end at the middle of its height."""
+
+    text: str
+    at: Point
+    size: float = 14.0
+    color: str = INK
+    anchor: Literal["start", "middle", "end"] = "start"
+    bold: bool = False
+    halo: str | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph with its top left corner at `at`, shown at `size`."""
+
+    image: Image.Image
+    at: Point
+    size: tuple[float, float]
+
+
+Item = Stroke | Label | Photo
+
+
+class Drawing:
+    """What is drawn, in order.
+
+    Args:
+        width, height: pixels.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = round(width), round(height)
+        self.items: list[Item] = []
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height
+
+    def add(self, *items: Item) -> None:
+        """Draw something above what is there."""
+        self.items.extend(items)
+
+    def paste(self, other: Drawing, left: float, top: float) -> None:
+        """Draw another drawing at a place."""
+        self.items.extend(_moved(item, left, top) for item in other.items)
+
+    def texts(self) -> list[str]:
+        """The text of every label, in order."""
+        return [item.text for item in self.items if isinstance(item, Label)]
+
+
+def outcome_mark(outcome: str, at: Point, number: int | str = "", size: float = 8.0) -> list[Item]:
+    """The mark of an outcome ("miss" where its kind is unknown) with its number, as everywhere in the toolkit.
+
+    A hit is a disc, a near miss a ring, a swap a diamond, another part a square, background and "miss" a cross.
+
+    Args:
+        outcome: of `style.OUTCOME_COLORS`, or "miss".
+        at: its center.
+        number: written into it; in smaller marks beside it.
+        size: half its width, pixels.
+    """
+    color, shape = OUTCOME_COLORS.get(outcome, MISS_COLOR), OUTCOME_SHAPES.get(outcome, "cross")
+    x, y = at
+    edge: dict[str, Any] = {"fill": color, "stroke": PAPER, "width": max(1.0, size / 6)}
+    drawn: list[Item]
+    corners: tuple[Point, ...]
+    if shape == "disc":
+        drawn = [Stroke("circle", (at,), size, **edge)]
+    elif shape == "ring":
+        drawn = [Stroke("circle", (at,), size, **edge), Stroke("circle", (at,), 0.62 * size, fill=PAPER)]
+    elif shape == "square":
+        corners = ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9))
+        drawn = [Stroke("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
+    elif shape == "diamond":
+        corners = ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0))
+        drawn = [Stroke("polygon", tuple((x + size * a, y + size * b) for a, b in corners), **edge)]
+    else:
+        corners = (*_CROSS, (-1, 0.5), (-0.5, 0))
+        drawn = [Stroke("polygon", tuple((x + size * 1.15 * a, y + size * 1.15 * b) for a, b in corners), **edge)]
+    if number == "":
+        return drawn
+    if size >= 7:
+        return [*drawn, Label(str(number), at, 1.3 * size, MARK_INK, "middle", bold=True)]
+    return [*drawn, Label(str(number), (x + size + 2, y - size), 11, INK, bold=True, halo=PAPER)]
+
+
+def target_mark(at: Point, radius: float, bounds: Point | None = None) -> list[Item]:
+    """A valid target: its point as a plus and the circle within which a prediction is a hit.
+
+    Args:
+        at, radius: of the circle.
+        bounds: width and height of the photograph from (0, 0); the circle is only drawn inside it.
+    """
+    x, y = at
+    plus = (((x - 5, y), (x + 5, y)), ((x, y - 5), (x, y + 5)))
+    arcs = [None] if bounds is None else _arcs_within(at, radius, bounds)
+    drawn: list[Item] = []
+    for color, wide in ((MARK_INK, 2.6), (PAPER, 1.2)):
+        drawn += [
+            Stroke("circle", (at,), radius, stroke=color, width=wide)
+            if arc is None
+            else Stroke("path", arc, stroke=color, width=wide)
+            for arc in arcs
+        ]
+    for color, wide in ((MARK_INK, 3.4), (PAPER, 1.8)):
+        drawn += [Stroke("path", line, stroke=color, width=wide) for line in plus]
+    return drawn
+
+
+def _arcs_within(at: Point, radius: float, bounds: Point) -> list[tuple[Point, ...] | None]:
+    """The pieces of a circle that are inside (0, 0) to `bounds`, as polylines; [None] where it is all inside."""
+    (x, y), (width, height) = at, bounds
+    if radius <= min(x, y, width - x, height - y):
+        return [None]
+    arcs: list[list[Point]] = [[]]
+    for step in range(97):
+        angle = step * math.tau / 96
+        point = x + radius * math.cos(angle), y + radius * math.sin(angle)
+        if 0 <= point[0] <= width and 0 <= point[1] <= height:
+            arcs[-1].append(point)
+        elif arcs[-1]:
+            arcs.append([])
+    return [tuple(arc) for arc in arcs if len(arc) > 1]
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width of a line of text in pixels."""
+    return float(_font(round(size)).getlength(clean(text))) * (1.06 if bold else 1.0)
+
+
+def picture_format(path: Path) -> str:
+    """The format that a file name asks for.
+
+    Raises:
+        UsageError: none, or one that is not written.
+    """
+    form = path.suffix[1:].lower()
+    if form not in FORMATS:
+        raise UsageError(f"Cannot write {path.name}: pictures are written as {', '.join('.' + f for f in FORMATS)}.")
+    return form
+
+
+def save_drawing(drawing: Drawing, path: Path) -> Path:
+    """Write a drawing in the format of the file name: .png and .jpg as pixels, .svg and .pdf as vectors.
+
+    Raises:
+        UsageError: another format.
+        MissingExtraError: a PDF without matplotlib.
+        SocoError: the file cannot be written.
+    """
+    form = picture_format(path)
+    if form == "svg":
+        atomic_write(path, to_svg(drawing))
+    elif form == "pdf":
+        atomic_write(path, to_pdf(drawing))
+    else:
+        buffer = io.BytesIO()
+        pixels = to_image(drawing)
+        pixels.save(buffer, **({"format": "PNG"} if form == "png" else {"format": "JPEG", "quality": 92}))
+        atomic_write(path, buffer.getvalue())
+    return path
+
+
+def to_image(drawing: Drawing) -> Image.Image:
+    """The drawing as an RGB image, antialiased."""
+    sheet = Image.new("RGB", (drawing.width * _SMOOTH, drawing.height * _SMOOTH), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for item in drawing.items:
+        if isinstance(item, Photo):
+            size = max(1, round(item.size[0] * _SMOOTH)), max(1, round(item.size[1] * _SMOOTH))
+            image = item.image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            sheet.paste(image, (round(item.at[0] * _SMOOTH), round(item.at[1] * _SMOOTH)))
+        elif isinstance(item, Label):
+            _pixel_label(pen, item)
+        else:
+            _pixel_shape(pen, item)
+    return sheet.resize(drawing.size, Image.Resampling.BOX)
+
+
+def _pixel_label(pen: ImageDraw.ImageDraw, label: Label) -> None:
+    anchor = {"start": "l", "middle": "m", "end": "r"}[label.anchor] + "m"
+    x, y = label.at[0] * _SMOOTH, label.at[1] * _SMOOTH
+    style: dict[str, Any] = {"fill": label.color, "font": _font(round(label.size * _SMOOTH)), "anchor": anchor}
+    if label.halo is not None:
+        pen.text((x, y), clean(label.text), stroke_width=3 * _SMOOTH // 2, stroke_fill=label.halo, **style)
+    pen.text((x, y), clean(label.text), **style)
+
+
+def _pixel_shape(pen: ImageDraw.ImageDraw, shape: Stroke) -> None:
+    points = [(x * _SMOOTH, y * _SMOOTH) for x, y in shape.points]
+    width = max(1, round(shape.width * _SMOOTH))
+    if shape.kind == "circle":
+        (x, y), radius = points[0], shape.radius * _SMOOTH + width / 2 * (shape.stroke is not None)
+        box = (x - radius, y - radius, x + radius, y + radius)
+        pen.ellipse(box, fill=shape.fill, outline=shape.stroke, width=width if shape.stroke else 0)
+    elif shape.kind == "polygon":
+        if shape.fill is not None:
+            pen.polygon(points, fill=shape.fill)
+        if shape.stroke is not None:
+            pen.line([*points, points[0], points[1]], fill=shape.stroke, width=width, joint="curve")
+    else:
+        for start, end in _dashes(points, 6 * _SMOOTH) if shape.dashed else itertools.pairwise(points):
+            pen.line((*start, *end), fill=shape.stroke, width=width)
+
+
+def _dashes(points: Sequence[Point], length: float) -> Iterator[tuple[Point, Point]]:
+    """Every other piece of so many pixels of a straight line."""
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    whole = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
+    number = max(1, int(whole / (1.7 * length)) + 1)
+    for piece in range(number):
+        a, b = piece * 1.7 * length / max(whole, 1e-9), min(1.0, (piece * 1.7 + 1) * length / max(whole, 1e-9))
+        yield (x0 + a * (x1 - x0), y0 + a * (y1 - y0)), (x0 + b * (x1 - x0), y0 + b * (y1 - y0))
+
+
+def to_svg(drawing: Drawing) -> str:
+    """The drawing as SVG: vectors, text as text, photographs as JPEG data."""
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width} {drawing.height}" '
+        f'width="{drawing.width}" height="{drawing.height}" font-family={quoteattr(_FONT)}>',
+        f'<rect width="{drawing.width}" height="{drawing.height}" fill="{PAPER}"/>',
+        *map(_svg_item, drawing.items),
+        "</svg>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _svg_item(item: Item) -> str:
+    if isinstance(item, Photo):
+        data = base64.b64encode(_jpeg(item)).decode()
+        return (
+            f'<image x="{item.at[0]:.1f}" y="{item.at[1]:.1f}" width="{item.size[0]:.1f}" height="{item.size[1]:.1f}" '
+            f'preserveAspectRatio="none" href="data:image/jpeg;base64,{data}"/>'
+        )
+    if isinstance(item, Label):
+        halo = "" if item.halo is None else f' stroke="{item.halo}" stroke-width="3" paint-order="stroke"'
+        bold = ' font-weight="bold"' if item.bold else ""
+        return (
+            f'<text x="{item.at[0]:.1f}" y="{item.at[1] + 0.35 * item.size:.1f}" font-size="{item.size:g}" '
+            f'fill="{item.color}" text-anchor="{item.anchor}"{bold}{halo}>{escape(clean(item.text))}</text>'
+        )
+    stroke = "" if item.stroke is None else f' stroke="{item.stroke}" stroke-width="{item.width:.2f}"'
+    look = f'fill="{item.fill or "none"}"{stroke}{" stroke-dasharray=" + quoteattr("6 4") if item.dashed else ""}'
+    if item.kind == "circle":
+        (x, y) = item.points[0]
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{item.radius:.1f}" {look}/>'
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in item.points)
+    return f'<{"polyline" if item.kind == "path" else "polygon"} points="{points}" {look}/>'
+
+
+def to_pdf(drawing: Drawing) -> bytes:
+    """The drawing as PDF with embedded TrueType fonts. Raises `MissingExtraError` without matplotlib."""
+    figure, ax = new_figure(drawing.height / 100, drawing.width / 100)
+    import matplotlib
+    from matplotlib.patches import Circle, Polygon
+    from matplotlib.patheffects import withStroke
+
+    figure.set_layout_engine("none")
+    ax.set_position((0, 0, 1, 1))
+    ax.set_axis_off()
+    for order, item in enumerate(drawing.items):
+        if isinstance(item, Photo):
+            (x, y), (w, h) = item.at, item.size
+            pixels = Image.open(io.BytesIO(_jpeg(item)))
+            ax.imshow(pixels, extent=(x, x + w, y + h, y), aspect="auto", interpolation="none", zorder=order)
+        elif isinstance(item, Label):
+            where = {"start": "left", "middle": "center", "end": "right"}[item.anchor]
+            effects = [] if item.halo is None else [withStroke(linewidth=2, foreground=item.halo)]
+            ax.text(
+                *item.at, clean(item.text), fontsize=0.72 * item.size, color=item.color, ha=where, va="center_baseline",
+                fontweight="bold" if item.bold else "normal", parse_math=False, path_effects=effects, zorder=order,
+            )  # fmt: skip
+        elif item.kind == "path":
+            style = "--" if item.dashed else "-"
+            ax.plot(
+                *zip(*item.points, strict=True), style, color=item.stroke, linewidth=0.72 * item.width, zorder=order
+            )
+        else:
+            edge = {
+                "facecolor": item.fill or "none",
+                "edgecolor": item.stroke or "none",
+                "linewidth": 0.72 * item.width,
+            }
+            made: Any = Circle(item.points[0], item.radius, zorder=order, **edge)
+            ax.add_patch(made if item.kind == "circle" else Polygon(item.points, closed=True, zorder=order, **edge))
+    ax.set_xlim(0, drawing.width)
+    ax.set_ylim(drawing.height, 0)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(print_settings()):
+        figure.savefig(buffer, format="pdf", facecolor=PAPER, metadata={"CreationDate": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def _jpeg(photo: Photo) -> bytes:
+    """A photograph as JPEG, with at most twice the pixels that it is shown at per axis."""
+    image = photo.image.convert("RGB")
+    most = 2 * round(max(photo.size))
+    if max(image.size) > most:
+        image = image.copy()
+        image.thumbnail((most, most), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=_JPEG, optimize=True)
+    return buffer.getvalue()
+
+
+def _moved(item: Item, left: float, top: float) -> Item:
+    if isinstance(item, Stroke):
+        return replace(item, points=tuple((x + left, y + top) for x, y in item.points))
+    return replace(item, at=(item.at[0] + left, item.at[1] + top))
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own font."""
+    return ImageFont.load_default(size)
