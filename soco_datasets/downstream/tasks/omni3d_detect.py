@@ -33,7 +33,7 @@ _RECIPE: dict[str, Any] = {
     "start": UPRIGHT,
 }  # fmt: skip
 
-_TINY_SAMPLING = asdict(DetectorConfig(anchors=64, regions=32, share=0.5, before=200, after=50))
+_TINY_SAMPLING = asdict(DetectorConfig(anchors=64, regions=32, share=0.5, before=200, after=50, nms=0.3))
 
 
 class Omni3dDetect(DownstreamTask):
@@ -49,7 +49,14 @@ class Omni3dDetect(DownstreamTask):
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": {**OMNI3D_RECIPE, **_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "warmup": 1000},
-        "tiny": {**OMNI3D_RECIPE, **_RECIPE, **tiny_omni3d(epochs=16), "batch": 2, "sampling": _TINY_SAMPLING},
+        "tiny": {
+            **OMNI3D_RECIPE,
+            **_RECIPE,
+            **tiny_omni3d(epochs=40),
+            "batch": 2,
+            "rate": 2e-3,
+            "sampling": _TINY_SAMPLING,
+        },
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
