@@ -31,7 +31,8 @@ _MOST = 8  # workers, unless more are asked for: the process that collects keeps
 _WORTH = 4  # chunks from which on workers are started; fewer are done here, before they were up
 _AHEAD = 2  # chunks that each worker has at a time: one at work, one waiting
 _START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
 )
 
 
