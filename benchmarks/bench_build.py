@@ -1,47 +1,152 @@
-"""Building a dataset folder: time, size against the JPEGs, and the mini set's drawing time.
+"""Building a dataset folder against reading and decoding its files once, by as many processes, in one run.
 
-    python benchmarks/bench_build.py [RELEASE]
+    python benchmarks/bench_build.py [RELEASE] [--workers N] [--rounds 1] [--small]
 
-RELEASE defaults to the mini set. Prints the folder's size as a ratio of the JPEG bytes it holds, and the build time as
-a ratio of merely decoding every image once, which no checked build can avoid.
+RELEASE is a folder in the official layout, such as `synthetic_release.py` makes; by default the mini set. Reading and
+decoding is what no checked build can avoid: every file below it is read, pictures are decoded by Pillow, JSON is parsed
+by the standard library. Printed are the seconds of both by the clock and of processor time (of all processes), the
+ratios of the fastest rounds, and the peak memory of the build: the proportional set size of its process and workers,
+twenty times a second.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import resource
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from support import machine, read_and_decode
 
 from soco_datasets.benchmarks.build import build_dataset
-from soco_datasets.data.folder import open_folder
 from soco_datasets.data.schema import CONFIGS
-from soco_datasets.synthetic import write_mini_release
+from soco_datasets.synthetic import MINI_ARCHIVE
+from soco_datasets.utils.chunks import chunks_of
+from soco_datasets.utils.workers import process_mapper, usable_cores
+
+_CHUNK = 200  # files
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """(result, seconds by the clock, seconds of processor time of this process and its children)."""
+
+    def used() -> float:
+        own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(usage.ru_utime + usage.ru_stime for usage in own)
+
+    before, start = used(), time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start, used() - before
+
+
+def baseline(release: Path, workers: int) -> tuple[int, float, float]:
+    """(bytes, seconds, processor seconds) of reading and decoding every file."""
+    paths = sorted(path for path in release.rglob("*") if path.is_file())
+    paths.sort(key=lambda path: path.suffix.lower() == ".json")  # as a build does: pictures first
+
+    def work() -> int:
+        with process_mapper(workers) as mapper:
+            return sum(mapper(read_and_decode, chunks_of(paths, _CHUNK)))
+
+    return timed(work)
+
+
+def build(release: Path, out: Path, workers: int) -> None:
+    """Build in this process and print what it took as JSON."""
+
+    def work() -> Any:
+        with process_mapper(workers) as mapper:
+            return build_dataset(str(release), out, mapper=mapper)
+
+    result, seconds, used = timed(work)
+    print(json.dumps({"seconds": seconds, "used": used, "counts": result.manifest["counts"]}))
+
+
+def tree(process: int) -> Iterator[int]:
+    """A process and those it started."""
+    yield process
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield from tree(int(child))
+
+
+def memory_of(process: int) -> int:
+    """Bytes of memory of a process and those it started, what they share counted once."""
+    total = 0
+    try:
+        for number in tree(process):
+            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    except (OSError, IndexError):  # one has ended
+        pass
+    return total * 1024
+
+
+def measured_build(release: Path, out: Path, workers: int) -> dict[str, Any]:
+    """What `build` prints, in a process of its own, and its peak memory."""
+    command = [sys.executable, __file__, str(release), "--workers", str(workers), "--only-build", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    peak, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.05):
+            peak = max(peak, memory_of(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    text, _ = process.communicate()
+    ended.set()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"the build ended with exit code {process.returncode}")
+    found: dict[str, Any] = json.loads(text)
+    return {**found, "memory": peak}
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        source = sys.argv[1] if len(sys.argv) > 1 else ""
-        if not source:
-            start = time.perf_counter()
-            source = str(Path(place, "mini"))
-            write_mini_release(Path(source))
-            print(f"drawing the mini set   {time.perf_counter() - start:.1f} s")
-        start = time.perf_counter()
-        result = build_dataset(source, Path(place, "out"))
-        built = time.perf_counter() - start
-        images = open_folder(result.path).images
-        start = time.perf_counter()
-        for image_id in images:
-            images.decode(image_id)
-        decoding = time.perf_counter() - start
-        jpegs = result.manifest["counts"]["image_bytes"]
-        size = sum(path.stat().st_size for path in result.path.rglob("*") if path.is_file())
-        rows = result.manifest["counts"]["rows"]
-        pairs = sum(sum(splits.values()) for name, splits in rows.items() if CONFIGS[name].is_pairs)
-        print(f"images, pair rows      {len(images)}, {pairs}")
-        print(f"build                  {built:.2f} s, {built / decoding:.1f} times decoding each image once")
-        print(f"folder                 {size:,} bytes, {size / jpegs:.3f} times its {jpegs:,} bytes of JPEG")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("release", type=Path, nargs="?", help="folder in the official layout (default: the mini set)")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of either")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--small", action="store_true", help="the mini set, one worker")
+    parser.add_argument("--only-build", type=Path, metavar="OUT", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only_build:
+        build(arguments.release, arguments.only_build, arguments.workers)
+        return
+    workers = 1 if arguments.small else arguments.workers
+    with tempfile.TemporaryDirectory() as temporary:
+        release = None if arguments.small else arguments.release
+        if release is None:
+            release = Path(temporary, "mini")
+            with zipfile.ZipFile(MINI_ARCHIVE) as archive:
+                archive.extractall(release)
+        bases, builds = [], []
+        for number in range(arguments.rounds):
+            bases.append(baseline(release, workers))
+            builds.append(measured_build(release, Path(temporary, f"out{number}"), workers))
+        files = [path for path in Path(temporary, "out0").rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+    counts = builds[0]["counts"]
+    pairs = sum(sum(splits.values()) for name, splits in counts["rows"].items() if CONFIGS[name].is_pairs)
+    clock, used = (min(base[i] for base in bases) for i in (1, 2))
+    built, built_used = (min(one[what] for one in builds) for what in ("seconds", "used"))
+    print(f"{machine()}; {workers} processes, fastest of {arguments.rounds}")
+    print(f"images, pair rows      {counts['images']:,}, {pairs:,}; {bases[0][0]:,} bytes of files")
+    print(f"reading and decoding   {clock:.2f} s, {used:.2f} s of processor time")
+    print(f"build                  {built:.2f} s, {built_used:.2f} s of processor time")
+    print(f"ratio                  {built / clock:.2f}, {built_used / used:.2f} of processor time")
+    print(f"peak memory            {max(one['memory'] for one in builds) / 1e6:.0f} MB")
+    print(f"folder                 {size:,} bytes, {size / counts['image_bytes']:.3f} times its pictures")
 
 
 if __name__ == "__main__":

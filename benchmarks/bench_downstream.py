@@ -1,10 +1,12 @@
-"""Wall time of the downstream tasks on synthetic data by forwards and scoring, and the memory of segmentation logits.
+"""Wall time of the downstream tasks on synthetic data by reading, forwards, training and the rest; memory of logits.
 
-    python benchmarks/bench_downstream.py [--model dense_sift] [--tasks all] [--small]
+    python benchmarks/bench_downstream.py [--model tiny_dinov2] [--tasks all] [--small]
 
-The first part runs the tasks under their protocol `tiny` and prints what share of the time each task spends in
-extraction (reading and forwards, shared by the tasks of a data set) and in training and scoring. The second compares
-the peak of memory of logits on the patch grid with that of features upsampled first.
+The first part runs the tasks under their protocol `tiny`, one data set after the other, and prints the seconds and the
+share of all that each spends in reading (decoding, resizing, waiting for both, storing features), in forwards, in
+training heads (validation between epochs included) and in scoring. Tasks on one data set share reading and forwards.
+The second compares the peak of memory of segmentation logits on the patch grid with that of features upsampled to
+100 x 100 first.
 """
 
 from __future__ import annotations
@@ -14,20 +16,29 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from support import machine
 
 _PEAK = """
-import resource, torch
+import pathlib, re, torch
 from soco_datasets.downstream.heads import linear
+
+def kilobytes(name):
+    return int(re.search(name + r":\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
 torch.set_num_threads(1)
 maps = torch.randn({images}, 768, 32, 32)
 weights = {{"weight": torch.randn(151, 768), "bias": torch.zeros(151)}}
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+linear.segmentation_logits(weights, maps[:1], (100, 100))
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+before = kilobytes("VmRSS")
 with torch.no_grad():
     linear.{function}(weights, maps, (100, 100))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(kilobytes("VmHWM") - before)
 """
 
 
@@ -37,27 +48,65 @@ def peak(function: str, images: int) -> float:
     return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) / 1024
 
 
+class Clock:
+    """Seconds within calls of a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function, self.seconds = function, 0.0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return self._function(*arguments, **options)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def measure(extractor: Any, tasks: Sequence[Any]) -> dict[str, dict[str, float]]:
+    """Row -> seconds by kind of work: a row for each data set, then one for each of its tasks."""
+    from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+    from soco_datasets.downstream.synthetic_data import SYNTH, embedded
+
+    rows: dict[str, dict[str, float]] = {}
+    for kind in dict.fromkeys(task.data for task in tasks):
+        own = [task for task in tasks if task.data == kind]
+        embedded(kind)  # made before the clock starts
+        clock = extractor.extract_plan = Clock(type(extractor).extract_plan.__get__(extractor))
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = DownstreamRun(extractor, own, {kind: SYNTH}, RunOptions(Path(folder), {"": "tiny"})).run().seconds
+        extract = seconds.get(f"extract {kind}", 0.0)
+        rows[f"{kind} (data)"] = {"reading": extract - clock.seconds, "forwards": clock.seconds}
+        for task in own:
+            training, scoring = (seconds.get(f"{what} {task.name}", 0.0) for what in ("train", "score"))
+            rows[f"  {task.name}"] = {"training": training, "scoring": scoring}
+    return rows
+
+
+def print_rows(rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Seconds and shares of the whole."""
+    kinds = ("reading", "forwards", "training", "scoring")
+    total = sum(sum(row.values()) for row in rows.values())
+    rows = {**rows, "all": {kind: sum(row.get(kind, 0.0) for row in rows.values()) for kind in kinds}}
+    print(f"{'':22}" + "".join(f"{kind:>20}" for kind in kinds))
+    for name, row in rows.items():
+        cells = [f"{row[kind]:9.2f} s {100 * row[kind] / total:5.1f} %" if kind in row else "" for kind in kinds]
+        print(f"{name:22}" + "".join(f"{cell:>20}" for cell in cells))
+
+
 def main() -> None:
+    """Run both parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="dense_sift")
+    parser.add_argument("--model", default="tiny_dinov2")
     parser.add_argument("--tasks", default="all")
     parser.add_argument("--small", action="store_true", help="kNN and tracking only, 8 images of logits")
     arguments = parser.parse_args()
-    from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
-    from soco_datasets.downstream.synthetic_data import SYNTH
     from soco_datasets.downstream.task_registry import select_tasks
     from soco_datasets.features.spec import ExtractorSpec
 
     tasks = select_tasks("imagenet_knn,tapvid_davis" if arguments.small else arguments.tasks)
-    extractor = ExtractorSpec(arguments.model).load()
     print(machine())
-    with tempfile.TemporaryDirectory() as folder:
-        options = RunOptions(Path(folder), {"": "tiny"})
-        report = DownstreamRun(extractor, tasks, {task.data: SYNTH for task in tasks}, options).run()
-    total = sum(report.seconds.values())
-    for what, seconds in report.seconds.items():
-        print(f"{what:28} {seconds:8.2f} s  {100 * seconds / total:5.1f} %")
-    print(f"{'all':28} {total:8.2f} s, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+    print_rows(measure(ExtractorSpec(arguments.model).load(), tasks))
+    print(f"peak of memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
     images = 8 if arguments.small else 64
     ours, theirs = (peak(name, images) for name in ("segmentation_logits", "segmentation_logits_features_first"))
     print(f"segmentation logits of {images} images: {ours:,.0f} MB on the patch grid, {theirs:,.0f} MB features first")

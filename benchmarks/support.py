@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -76,6 +77,22 @@ def memory_mib(field: str) -> float:
     """A field of /proc/self/status in MiB, such as VmHWM (peak) or RssAnon (what cannot be dropped)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def read_and_decode(paths: list[Path]) -> int:
+    """Read files and decode them, pictures by Pillow and JSON by the standard library; the number of bytes read."""
+    from PIL import Image
+
+    read = 0
+    for path in paths:
+        data = path.read_bytes()
+        read += len(data)
+        if path.suffix.lower() == ".json":
+            json.loads(data)
+        else:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+    return read
 
 
 def machine(device: str = "cpu") -> str:

@@ -1,12 +1,14 @@
-"""A release as large as SOCO, made up: 4,000 images, 100 categories, 20,000 pairs within and 20,000 across categories.
+"""A release as large as SOCO, made up: 4,000 images, 100 categories, 40,000 pair files, 20,000 more for the probe.
 
     python benchmarks/synthetic_release.py OUT [--build] [--categories 100] [--images-per-category 40] [--pairs 20000]
         [--image-side 500] [--seed 0] [--small]
 
-Categories, the number of keypoints of each and which are shared are SOCO's (see `bench_pairs.soco_like`); the images
-are smooth noise and the points lie anywhere, so scores mean nothing, but every count and every file is of the right
-size. The same options give the same bytes. With --build OUT is a built folder, else the release in the official layout.
-Nothing of it is ever committed. The other benchmarks make the part they need with `built_synthetic`.
+Categories, the number of keypoints of each and which are shared are SOCO's (see `bench_pairs.soco_like`). The images
+are gradients at two scales under the noise of a sensor, JPEG of quality 90, half a byte a pixel as photographs are. The
+points lie anywhere, so scores mean nothing, but every count and every file is of the right size. Half as many pairs as
+of each kind are for the probe's training, as many for its test. The same options give the same bytes. With --build OUT
+is a built folder, else the release in the official layout. Nothing of it is ever committed. The other benchmarks make
+the part they need with `built_synthetic`.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_pairs import soco_like
+from numpy.typing import NDArray
 from PIL import Image
 
 from soco_datasets.benchmarks.build import build_dataset
@@ -31,6 +36,9 @@ from soco_datasets.data.pairs import PairIndex, draw_pairs
 Record = dict[str, Any]
 _ASPECTS = (1.0, 0.75, 0.66, 0.8)  # short side over long side, landscape and portrait in turn
 _POINTS_IN_A_CONCEPT = 3
+_NOISE = 13.0  # standard deviation of the sensor's noise, of 255
+_FOLDERS = {"probe_train": "trainsplits/train", "probe_test": "trainsplits/test"}  # below PairAnnotations
+KINDS = ("intra", "cross", *_FOLDERS)
 
 
 def write_synthetic_release(
@@ -41,7 +49,7 @@ def write_synthetic_release(
     pairs: int = 20_000,
     image_side: int = 500,
     seed: int = 0,
-    kinds: tuple[str, ...] = ("intra", "cross"),
+    kinds: tuple[str, ...] = KINDS,
 ) -> None:
     """Write the release in the official layout.
 
@@ -49,29 +57,36 @@ def write_synthetic_release(
         out: folder to make.
         categories: how many of SOCO's 100, the first in alphabetical order.
         images_per_category: images of each.
-        pairs: pair files of each kind, within and across categories; fewer where there are not so many pairs.
+        pairs: pair files within and across categories, half as many of the probe's two; fewer where there are not so
+            many pairs.
         image_side: longer side of an image, pixels.
         seed: any integer.
-        kinds: which of the two kinds of pairs there are.
+        kinds: which of `KINDS` there are.
     """
     kept = frozenset(list(CATEGORIES)[:categories])
     every = zip(*soco_like(images_per_category, seed), strict=True)
     of, names = (list(part) for part in zip(*((c, n) for c, n in every if c in kept), strict=True))
     keypoints = _keypoints(of, names)
     views = [_view(row, of, names, keypoints, image_side, seed, images_per_category) for row in range(len(of))]
-    for row, view in enumerate(views):
+    noise = np.random.default_rng([seed, 2]).normal(0, _NOISE, (2 * image_side, 2 * image_side, 3)).astype(np.float32)
+
+    def write_image(row: int) -> None:
+        view = views[row]
         path = out / "Images" / view["category"] / view["image"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_jpeg(view["imsize"], [seed, row]))
-        _write(out / "KeypointAnnotations" / view["category"] / f"{path.stem}.json", json.dumps(view))
+        _write(path, _jpeg(view["imsize"], [seed, row], noise))
+        _write(out / "KeypointAnnotations" / view["category"] / f"{path.stem}.json", json.dumps(view).encode())
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Pillow work outside the GIL
+        list(pool.map(write_image, range(len(views))))
     parts = [_Fragments(view) for view in views]
-    for kind in kinds:
-        drawn = draw_pairs(PairIndex(of, names, cross=kind == "cross"), pairs, seed)
-        for number, (source, target) in enumerate(drawn, start=1):
+    for number_of_kind, kind in enumerate(kinds):
+        index = PairIndex(of, names, cross=kind == "cross")
+        wanted, own_seed = (pairs // 2, seed + number_of_kind) if kind in _FOLDERS else (pairs, seed)
+        for number, (source, target) in enumerate(draw_pairs(index, wanted, own_seed), start=1):
             stems = f"{parts[source].stem}-{parts[target].stem}"
-            path = out / "PairAnnotations" / kind / of[target] / f"{number:05d}-{stems}.json"
-            _write(path, _pair(number, parts[source], parts[target]))
-    _write(out / "Metadata" / "keypoint_taxonomy.json", json.dumps(_metadata(of, names, keypoints)))
+            path = out / "PairAnnotations" / _FOLDERS.get(kind, kind) / of[target] / f"{number:05d}-{stems}.json"
+            _write(path, _pair(number, parts[source], parts[target]).encode())
+    _write(out / "Metadata" / "keypoint_taxonomy.json", json.dumps(_metadata(of, names, keypoints)).encode())
 
 
 def built_synthetic(place: Path, **options: Any) -> Path:
@@ -171,20 +186,25 @@ def _view(
     }
 
 
-def _jpeg(size: list[int], seed: list[int]) -> bytes:
-    """Smooth noise with a little grain: about as many bytes per pixel as a photograph."""
+def _jpeg(size: list[int], seed: list[int], noise: NDArray[np.float32]) -> bytes:
+    """Gradients at two scales under a part of the noise: as many bytes, and as long to decode, as a photograph."""
     generator = np.random.default_rng(seed)
     width, height = size
-    coarse = generator.integers(0, 256, (max(2, height // 24), max(2, width // 24), 3), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    picture = np.zeros((height, width, 3), dtype=np.float32)
+    for share, cell in ((0.6, 48), (0.4, 12)):
+        coarse = generator.integers(0, 256, (max(2, height // cell), max(2, width // cell), 3), dtype=np.uint8)
+        picture += share * np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    top = int(generator.integers(0, noise.shape[0] - height))
+    left = int(generator.integers(0, noise.shape[1] - width))
+    picture += noise[top : top + height, left : left + width]
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=90)
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(data)
 
 
 def main() -> None:
@@ -193,7 +213,7 @@ def main() -> None:
     parser.add_argument("--build", action="store_true", help="make a built folder of it")
     parser.add_argument("--categories", type=int, default=100)
     parser.add_argument("--images-per-category", type=int, default=40)
-    parser.add_argument("--pairs", type=int, default=20_000, help="of each kind")
+    parser.add_argument("--pairs", type=int, default=20_000, help="within, and across categories")
     parser.add_argument("--image-side", type=int, default=500, help="longer side of an image, pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="4 categories, 4 images of each, 8 pairs: a second")

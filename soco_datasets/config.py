@@ -249,6 +249,10 @@ class RunConfig:
         address: of the Ray cluster: auto or HOST:PORT; None = one on this machine.
         cluster_workers: workers of the cluster; None = by its GPUs, else its cores.
         block_points: source points of the pairs that are matched at a time when all pairs are evaluated: bounds memory.
+        device: of a model that is given by name, folder or function: a torch device, or "auto" = a GPU where there is
+            one. None = "auto" for those, and where its parameters are for a `torch.nn.Module`.
+        out: folder for the record and the predictions; None writes nothing. Only `soco_datasets.evaluate` reads it.
+        overwrite: replace results of another run in `out`; the very same run is replaced without it.
 
     Raises:
         UsageError: an unknown engine, or options of a cluster without one.
@@ -261,8 +265,13 @@ class RunConfig:
     address: str | None = None
     cluster_workers: int | None = None
     block_points: int = POINTS_PER_BLOCK
+    device: str | None = None
+    out: Path | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.out is not None:
+            object.__setattr__(self, "out", Path(self.out))
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         if self.engine != "ray" and (self.address or self.cluster_workers is not None):

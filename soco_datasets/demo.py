@@ -29,7 +29,7 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     from .records.evaluation import write_evaluation
     from .reporting.drawing import save_drawing
     from .reporting.match_picture import draw_matches, pairs_to_show
-    from .reporting.terminal_tables import format_metrics_table
+    from .reporting.terminal_summary import print_summary
 
     started = time.monotonic()
     folder = open_folder(resolve_data("mini"))
@@ -40,8 +40,8 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     )
     backbone = load_backbone(model, device="auto")
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
-    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result)
-    print(format_metrics_table(evaluation.result))
+    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
+    print_summary(evaluation.result)
     print(f"\nrecord       {record}\npredictions  {predictions}")
     for task in ("soc", "cross_soc"):
         picture = out / f"matches_{task}.png"

@@ -137,6 +137,17 @@ def cells_to_unit(columns: ArrayLike, rows: ArrayLike, grid: int, convention: Co
     return cells / np.float32(grid)
 
 
+def unit_to_cells(points: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float64]:
+    """(N, 2) float64 [column, row] of unit points, the inverse of `cells_to_unit`; whole numbers where they are cells.
+
+    >>> unit_to_cells(cells_to_unit([3], [5], 57, "centered"), 57, "centered").round(4).tolist()
+    [[3.0, 5.0]]
+    """
+    check_point_convention(convention)
+    cells = np.asarray(points, dtype=np.float64).reshape(-1, 2) * grid
+    return cells - 0.5 if convention == "centered" else cells
+
+
 def unit_to_grid_sample(points: ArrayLike, grid: int, convention: Convention) -> NDArray[np.float32]:
     """Unit points to fractional grid indices (N, 2) float32, 0 = center of the first cell, for bilinear sampling.
 

@@ -26,11 +26,16 @@ PRINTED = {
     ),
     "bench_matching": (r"copy [\d.]+ GB/s", r"[\d.]+ % of the memory limit, [\d.]+x the bare product"),
     "bench_pck": (r"plain loop / ours +\d+x", r"the same scores"),
+    "bench_verify": (r"findings: 0", r"consistency / recomputing +[\d.]+x"),
     "bench_loading": (r"row access / files +[\d.]+x", r"16 decodes", r"labels, soc\[i\].* 0 decodes"),
     "bench_memory": (r"anonymous / budget\n +[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+",),
     "bench_iou3d": (r"plain loop / ours \d+x", r"growth exponent from", r"the same volumes"),
     "bench_knn": (r"scikit-learn / ours [\d.]+x", r"growth exponent in the bank -?[\d.]+"),
-    "bench_downstream": (r"all +[\d.]+ s, peak", r"MB on the patch grid, [\d,]+ MB features first"),
+    "bench_downstream": (
+        r"all +[\d.]+ s .*forwards|all +[\d.]+ s",
+        r"tapvid_davis +[\d.]+ s +[\d.]+ %",
+        r"MB on the patch grid, [\d,]+ MB features first",
+    ),
     "bench_spair": (
         r"images, pairs +72, 90",
         r"build +[\d.]+ s .* [\d.]+x decoding each once",
@@ -100,7 +105,7 @@ def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_pat
     )
     assert a == b
     assert a != c
-    assert {path.parts[1] for path in a if path.parts[0] == "PairAnnotations"} == {"intra", "cross"}
+    assert {path.parts[1] for path in a if path.parts[0] == "PairAnnotations"} == {"intra", "cross", "trainsplits"}
 
 
 def test_the_synthetic_release_builds_without_a_finding(tmp_path: Path, benchmark_module: Any) -> None:

@@ -14,7 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "soco_datasets"
 STAGES = (
     *("errors", "geometry", "config", "utils", "synthetic", "data", "benchmarks", "loading", "features", "metrics"),
-    *("records", "correspondence", "downstream", "annotation", "lvlm", "distributed", "reporting", "hub", "demo"),
+    *(
+        "records",
+        "correspondence",
+        "downstream",
+        "annotation",
+        "lvlm",
+        "distributed",
+        "reporting",
+        "hub",
+        "api",
+        "demo",
+    ),
     *("commands", "cli"),
 )
 HEAVY = {"torch", "transformers", "matplotlib", "ray", "timm", "diffusers", "gradio", "kornia", "inspect_ai", "openai"}
@@ -113,11 +124,11 @@ def test_torch_is_not_imported_at_all(stage: str) -> None:
 
 
 def test_a_public_name_is_defined_once() -> None:
-    places: dict[str, list[str]] = {}
+    places: dict[str, set[str]] = {}
     for module in sources():
         for node in tree_of(module).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(module)
+                places.setdefault(node.name, set()).add(module)
     commands = {"add", "run"}  # each file of `commands` has both, as its package says
     doubled = {name: found for name, found in places.items() if len(found) > 1 and name not in commands}
     assert not doubled

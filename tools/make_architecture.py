@@ -31,6 +31,7 @@ ORDER = (  # a folder imports only from those before it
     "distributed",
     "reporting",
     "hub",
+    "api",
     "demo.py",
     "commands",
     "cli.py",

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
+
 from soco_datasets.benchmarks.resolve import resolve_data
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
@@ -29,9 +31,8 @@ MODELS = {
 FEWEST, MOST = 8, 14  # queries of the pair
 
 
-def make_picture(out: Path, image_size: int = 320) -> Path:
-    """Evaluate both models on the mini set and draw the pair."""
-    folder = open_folder(resolve_data("mini"))
+def evaluated(image_size: int = 224) -> dict[str, pa.Table]:
+    """The predictions of both models on the mini set."""
     tables = {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, (title, model) in enumerate(MODELS.items()):
@@ -40,6 +41,12 @@ def make_picture(out: Path, image_size: int = 320) -> Path:
             if main(["evaluate", "--model", model, *options]):
                 sys.exit(f"{model} could not be evaluated")
             tables[title] = read_side(next(results.glob("*.json")))
+    return tables
+
+
+def draw(tables: dict[str, pa.Table], out: Path) -> Path:
+    """The pair on which the models differ most."""
+    folder = open_folder(resolve_data("mini"))
     analyzed = [analyze(table, "soc") for table in tables.values()]
     counts = analyzed[0].rows.group_by("pair_id").aggregate([("keypoint", "count")]).to_pylist()
     fitting = {row["pair_id"] for row in counts if FEWEST <= row["keypoint_count"] <= MOST}
@@ -51,4 +58,4 @@ def make_picture(out: Path, image_size: int = 320) -> Path:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "matches.jpg")
-    print(make_picture(parser.parse_args().out))
+    print(draw(evaluated(), parser.parse_args().out))

@@ -1,208 +1,359 @@
-"""What the page shows, as rows, text and pictures. No gradio here."""
+"""What the page shows, as rows, text and markup. No gradio here.
+
+Texts of submissions are escaped here wherever they become markup, and no path of this machine leaves this module.
+"""
 
 from __future__ import annotations
 
-import functools
+import html
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soco_datasets.benchmarks.resolve import MINI, resolve_data
-from soco_datasets.benchmarks.task_pairs import task_pairs
-from soco_datasets.benchmarks.tasks import TASKS, get_tasks
-from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.downstream.record import DownstreamResult
+from soco_datasets.downstream.table import DownstreamTable, downstream_table, find_records, published_r8
 from soco_datasets.errors import SocoError
+from soco_datasets.features.model_list import BACKBONES
+from soco_datasets.hub.board_charts import Spot, plot_entry_sizes, plot_entry_supercategories, plot_spots
 from soco_datasets.hub.drop_chart import DROP_TASKS, plot_entry_drops
 from soco_datasets.hub.hosted_leaderboard import BOARD_VARIABLE
-from soco_datasets.hub.leaderboard import Collected, standings, table_rows, tasks_in
+from soco_datasets.hub.leaderboard import UNRANKED, Collected, Entry, in_order, standings, tasks_in
 from soco_datasets.hub.sources import collect
 from soco_datasets.records.evaluation import EvaluationResult
-from soco_datasets.records.predictions import read_header, read_predictions, task_rows
-from soco_datasets.records.ranking import OVERALL
-from soco_datasets.records.registry import record_type_of_task
-from soco_datasets.reporting.pair_plot import plot_pair
+from soco_datasets.records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
+from soco_datasets.records.registry import ranked_tasks, record_type_of_task
+from soco_datasets.reporting.style import WIDE, WIDTH
+from soco_datasets.reporting.svg import inline_svg
 from soco_datasets.utils.text import clean
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from PIL import Image
+    from matplotlib.figure import Figure
 
-RESULTS_VARIABLE, DATA_VARIABLE = "SOCO_LEADERBOARD_RESULTS", "SOCO_LEADERBOARD_DATA"
-ANNOTATION = "annotation only"
-_WIDTH = 11.0  # inches of a drawn pair
+RESULTS_VARIABLE = "SOCO_LEADERBOARD_RESULTS"
 _PATIENCE = 60.0  # seconds between two readings of the Hub
+_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+){2,}")
+_LINK = re.compile(r"https?://[^\s<>\"']+")
+
+Row = list[Any]
+Cell = tuple[str, str, Callable[[Entry], Any]]
+
+
+def public(text: object) -> str:
+    """A text for visitors: cleaned, and of each path of this machine only the last name.
+
+    >>> public("/srv/space/results/mine.json is left out"), public("see https://example.org/a/b")
+    ('mine.json is left out', 'see https://example.org/a/b')
+    """
+    return _PATH.sub(lambda found: re.split(r"[/\\]", found[0])[-1], clean(text))
 
 
 def load() -> Collected:
-    """The entries of every source that can be reached; what cannot is among the remarks."""
+    """The entries of every source that can be reached, own results of any size too; what cannot is in the remarks."""
     repo, local = os.environ.get(BOARD_VARIABLE) or None, os.environ.get(RESULTS_VARIABLE) or None
     told: list[str] = []
     for sources in ({"dataset_repo": repo, "local": local}, {"local": local}, {}):
         try:
-            found = collect(**sources)
-            return Collected(found.entries, (*told, *found.remarks))
+            found = collect(**sources, unranked=True)
+            return Collected(found.entries, tuple(map(public, (*told, *found.remarks))))
         except SocoError as error:
             told.append(str(error))
     raise AssertionError("the paper's models are always there")
+
+
+def load_downstream() -> DownstreamTable:
+    """Table r8 of the paper, and the downstream records in the folder of results."""
+    records, folder = [], os.environ.get(RESULTS_VARIABLE)
+    if folder:
+        try:
+            records = [one for one in find_records([folder]) if isinstance(one, DownstreamResult)]
+        except (SocoError, OSError):
+            records = []  # none there, or one that cannot be read, which the notes of the ranking say
+    table = downstream_table(records)
+    names = {name.casefold(): spec.name for spec in BACKBONES for name in spec.paper_names}
+    for model, row in published_r8().items():
+        table.rows.setdefault(names.get(model.casefold(), model), {}).update(row)
+    return table
 
 
 class Board:
     """The entries as they were last read."""
 
     def __init__(self) -> None:
-        self.collected = load()
+        self.collected, self.downstream = load(), load_downstream()
         self._read = time.monotonic()
 
     def refresh(self) -> None:
         """Read them again, at most once in `_PATIENCE` seconds."""
         if time.monotonic() - self._read > _PATIENCE:
-            self.collected, self._read = load(), time.monotonic()
+            self.collected, self.downstream, self._read = load(), load_downstream(), time.monotonic()
 
 
-def ranking(
-    collected: Collected, task: str, supercategory: str, sources: Sequence[str], search: str
-) -> tuple[list[str], list[list[Any]]]:
-    """(headings, rows) of the table, with the tasks of the same kind of record as the one it is ranked by.
-
-    Ranks are those among all the sources chosen, not among what is searched for.
-    """
-    of_sources = [entry for entry in collected.entries if entry.source in sources]
-    alike = [name for name in tasks_in(collected.entries) if name in record_type_of_task(task).tasks]
-    heading, *rows = table_rows(of_sources, alike, sort=task, supercategory=supercategory)
-    kept = [row for row in rows if search.strip().casefold() in row[1].casefold()]
-    return heading, [[_number(cell) if place != 1 else cell for place, cell in enumerate(row)] for row in kept]
+def _size(entry: Entry) -> int | str:
+    return entry.details.parameters or ""
 
 
-def as_table(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """The value of a gradio table: numbers, so that columns sort by value, each shown with its two decimals."""
-    shown = [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    return {"headers": list(heading), "data": list(rows), "metadata": {"display_value": shown}}
-
-
-def details(collected: Collected, model: str) -> str:
-    """What is known of the entries of one model, as plain text."""
-    found = [entry for entry in collected.entries if clean(entry.model) == model]
-    return "\n\n".join(
-        f"{clean(entry.model)} ({entry.source}, {entry.status})\n"
-        + "\n".join(clean(part) for part in (entry.date, entry.url, entry.notes) if part)
-        for entry in found
+def _links(entry: Entry) -> str:
+    """Links to the model and to the submission, as markup; only to web addresses."""
+    places = {"model": entry.details.url, "paper" if entry.source == "paper" else "submission": entry.url}
+    return " · ".join(
+        f'<a href="{html.escape(url, quote=True)}" target="_blank" rel="noopener nofollow">{name}</a>'
+        for name, url in places.items()
+        if _LINK.fullmatch(url)
     )
 
 
+DETAILS: dict[str, Cell] = {  # column -> (kind of cell, width, value)
+    "family": ("str", "130px", lambda entry: clean(entry.details.family)),
+    "size (M)": ("number", "90px", _size),
+    "patch": ("number", "80px", lambda entry: entry.details.patch or ""),
+    "license": ("str", "150px", lambda entry: clean(entry.details.license)),
+    "verified": ("str", "170px", lambda entry: entry.label if entry.unranked else public(entry.verified)),
+    "source": ("str", "90px", lambda entry: entry.source),
+    "published": ("str", "110px", lambda entry: clean(entry.date[:10])),
+    "links": ("html", "160px", _links),
+}
+SHOWN_AT_FIRST = ("size (M)", "verified", "published", "links")
+
+
+def ranking(
+    collected: Collected,
+    task: str,
+    supercategory: str,
+    sources: Sequence[str],
+    search: str,
+    columns: Sequence[str] = SHOWN_AT_FIRST,
+) -> dict[str, Any]:
+    """The table as a gradio value, with the tasks of the same kind of record as the one it is ranked by.
+
+    Ranks are those among all the sources chosen, not among what is searched for. The best of each column is bold,
+    unranked results are gray. Titles of tasks among `columns` choose tasks; none chooses all.
+    """
+    of_sources = [entry for entry in collected.entries if entry.source in sources]
+    alike = [name for name in tasks_in(collected.entries) if name in record_type_of_task(task).tasks]
+    titles = {name: ranked_tasks()[name].title for name in alike}
+    tasks = [name for name in alike if titles[name] in columns or name == task]
+    tasks = alike if len(tasks) == 1 and titles[tasks[0]] not in columns else tasks
+    details = [name for name in DETAILS if name in columns]
+    placed = in_order(of_sources, task, supercategory)
+    shown = [(rank, entry) for rank, entry in placed if search.strip().casefold() in clean(entry.model).casefold()]
+    rows = [
+        ["" if rank is None else rank, clean(entry.model)]
+        + [entry.scores.get((name, supercategory), "") for name in tasks]
+        + [DETAILS[name][2](entry) for name in details]
+        for rank, entry in shown
+    ]
+    best = [_best([e for r, e in placed if not e.unranked], name, supercategory) for name in tasks]
+    styles = [
+        _styles(entry, [entry.scores.get((name, supercategory)) for name in tasks], best, len(details))
+        for _, entry in shown
+    ]
+    heading = ["rank", "model", *titles_of(tasks), *details]
+    kinds = ["number", "str", *["number"] * len(tasks), *(DETAILS[name][0] for name in details)]
+    widths = [
+        "58px",
+        "clamp(128px, 21vw, 290px)",
+        *["104px"] * len(tasks),
+        *(DETAILS[name][1] for name in details),
+    ]
+    return {"table": as_table(heading, rows, styles), "datatype": kinds, "widths": widths}
+
+
+def titles_of(tasks: Sequence[str]) -> list[str]:
+    """Titles of tasks."""
+    return [ranked_tasks()[name].title for name in tasks]
+
+
+def column_choices(collected: Collected) -> list[str]:
+    """What can be chosen as a column: tasks that somebody has a number for, then facts of the models."""
+    return [*titles_of(tasks_in(collected.entries)), *DETAILS]
+
+
+def _best(entries: Sequence[Entry], task: str, supercategory: str) -> float | None:
+    found = standings(entries, task, supercategory)
+    return found[0].value if found else None
+
+
+def _styles(entry: Entry, values: Sequence[float | None], best: Sequence[float | None], details: int) -> list[str]:
+    """The style of each cell of a row."""
+    row = "color: var(--soco-unranked); font-style: italic; " if entry.unranked else ""
+    bold = [
+        row + "font-weight: 700" if not entry.unranked and value is not None and value == top else row
+        for value, top in zip(values, best, strict=True)
+    ]
+    return [row, row + "text-align: left", *bold, *[row + "text-align: left"] * details]
+
+
+def as_table(
+    heading: Sequence[str], rows: Sequence[Sequence[Any]], styles: Sequence[Sequence[str]] = ()
+) -> dict[str, Any]:
+    """The value of a gradio table: numbers, so that columns sort by value, each shown with its two decimals."""
+    shown = [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    metadata: dict[str, Any] = {"display_value": shown, **({"styling": list(map(list, styles))} if styles else {})}
+    return {"headers": list(heading), "data": list(map(list, rows)), "metadata": metadata}
+
+
+def subsets_table(collected: Collected, task: str) -> dict[str, Any]:
+    """The scores of a task by supercategory as a gradio table, best overall first, the best of each column bold."""
+    placed = [
+        (rank, entry)
+        for rank, entry in in_order(collected.entries, task)
+        if any((task, subset) in entry.scores for subset in RANKED_SUBSETS[1:])
+    ]
+    best = [_best([entry for _, entry in placed], task, subset) for subset in RANKED_SUBSETS]
+    rows, styles = [], []
+    for _, entry in placed:
+        values = [entry.scores.get((task, subset)) for subset in RANKED_SUBSETS]
+        rows.append([clean(entry.model), *("" if value is None else value for value in values)])
+        styles.append(_styles(entry, values, best, 0)[1:])
+    return as_table(["model", *(name.replace("_", " ") for name in RANKED_SUBSETS)], rows, styles)
+
+
+def downstream_rows(table: DownstreamTable) -> dict[str, Any]:
+    """Table r8 and own downstream records as a gradio table, the best of each column bold."""
+    columns = [column for column in table.columns if any(column.key in row for row in table.rows.values())]
+    best = {}
+    for column in columns:
+        values = [row[column.key] for row in table.rows.values() if column.key in row]
+        best[column.key] = max(values) if column.higher_is_better else min(values)
+    rows, styles = [], []
+    for model, row in sorted(table.rows.items()):
+        rows.append([clean(model), *(row.get(column.key, "") for column in columns)])
+        bold = ["font-weight: 700" if row.get(c.key) == best[c.key] else "" for c in columns]
+        styles.append(["text-align: left", *bold])
+    return as_table(["model", *(column.title for column in columns)], rows, styles)
+
+
+def downstream_choices(table: DownstreamTable) -> list[tuple[str, str]]:
+    """(title, key) of the downstream columns that two models or more have."""
+    return [
+        (column.title, column.key)
+        for column in table.columns
+        if sum(column.key in row for row in table.rows.values()) > 1
+    ]
+
+
+def downstream_chart(board: Board, key: str, named: Sequence[str]) -> str:
+    """SOC against a downstream number, as markup."""
+    soc: dict[str, float] = {}
+    for entry in board.collected.entries:
+        if ("soc", OVERALL) in entry.scores and not entry.unranked:
+            soc.setdefault(entry.model, entry.scores["soc", OVERALL])
+    rows = board.downstream.rows
+    spots = [Spot(name, soc[name], row[key]) for name, row in rows.items() if key in row and name in soc]
+    title = next(column.title for column in board.downstream.columns if column.key == key)
+    return chart(
+        lambda width: plot_spots(spots, set(named), ("SOC, %", title), f"{title} against SOC", width), "downstream"
+    )
+
+
+def details(collected: Collected, model: str) -> str:
+    """What is known of the entries of one model, as markup; everything in it is escaped."""
+    found = [entry for entry in collected.entries if clean(entry.model) == model]
+    blocks = []
+    for entry in found:
+        facts = entry.details
+        lines = {
+            "result": f"{entry.source}, {public(entry.verified)}",
+            "published": clean(entry.date),
+            "family": clean(facts.family),
+            "size": f"{facts.parameters:,} million parameters" if facts.parameters else "",
+            "patch": f"{facts.patch} px" if facts.patch else "",
+            "license": clean(facts.license),
+            "weights": clean(facts.hub_id),
+            "about the model": clean(facts.notes),
+            "address": public(entry.url),
+            "about the result": public(entry.notes),
+        }
+        items = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items() if text)
+        links = _links(entry)
+        items += f"<dt>links</dt><dd>{links}</dd>" if links else ""
+        blocks.append(f"<h4>{html.escape(clean(entry.model))}</h4><dl>{items}</dl>")
+    return f'<div class="soco-details">{"".join(blocks)}</div>' if blocks else ""
+
+
+def _charted(collected: Collected) -> list[Entry]:
+    """The entries under the names that charts show: own results are told from the paper's of the same model."""
+    marks = {"local": " (own)"}
+    return [
+        replace(entry, model=clean(entry.model) + (f" ({UNRANKED})" if entry.unranked else marks.get(entry.source, "")))
+        for entry in collected.entries
+    ]
+
+
 def chart_choices(collected: Collected) -> list[str]:
-    """The models that the chart can show, best in SOC first."""
-    able = [entry for entry in collected.entries if sum((task, OVERALL) in entry.scores for task in DROP_TASKS) > 1]
+    """The models that the charts can show, best in SOC first."""
+    able = [entry for entry in _charted(collected) if sum((task, OVERALL) in entry.scores for task in DROP_TASKS) > 1]
     ranked = [standing.entry for standing in standings(able, "soc")]
-    return list(dict.fromkeys(clean(entry.model) for entry in [*ranked, *able]))
+    return list(dict.fromkeys(entry.model for entry in [*ranked, *able]))
 
 
-def chart(collected: Collected, models: Sequence[str], supercategory: str) -> Image.Image | None:
-    """The drop chart of some models, None where there is nothing to draw."""
-    entries = [entry for entry in collected.entries if clean(entry.model) in set(models)]
+def chart(draw: Callable[[float], Figure], name: str) -> str:
+    """A chart as markup whose colors follow the page, wide and for a phone, or the reason why there is none.
+
+    Args:
+        draw: width in inches -> figure.
+        name: of the chart, unique on the page.
+    """
     try:
-        return _as_image(plot_entry_drops(entries, supercategory))
-    except SocoError:
-        return None
+        drawn = "".join(
+            f'<div class="{kind}">{inline_svg(draw(width), f"{name}-{kind}", name)}</div>'
+            for kind, width in (("wide", WIDE), ("narrow", WIDTH))
+        )
+        return f'<div class="soco-chart">{drawn}</div>'
+    except SocoError as error:
+        return f'<p class="soco-chart">{html.escape(public(error))}</p>'
 
 
-class Pairs:
-    """The pairs of a dataset folder, with the predictions of the results beside it."""
-
-    def __init__(self, folder: DatasetFolder, results: Path | None) -> None:
-        self.folder = folder
-        self.predictions = dict(_predictions_of(folder, results))
-        self.tasks = [
-            name for name, task in TASKS.items() if task.matcher == "argmax" and task.config in folder.configs
-        ]
-
-    @functools.lru_cache(maxsize=8)  # noqa: B019  (one object for the life of the page)
-    def pairs(self, task: str) -> pa.Table:
-        """The rows of a task."""
-        return task_pairs(self.folder, get_tasks([task])[0])
-
-    def categories(self, task: str) -> list[str]:
-        """The categories that pairs of a task are averaged in."""
-        return sorted(set(self.pairs(task)["pair_group"].to_pylist()))
-
-    def numbers(self, task: str, category: str) -> list[int]:
-        """The rows of the pairs of a category that ask for something."""
-        groups, queries = self.pairs(task)["pair_group"].to_pylist(), self.pairs(task)["keypoints"].to_pylist()
-        return [
-            row for row, (group, asked) in enumerate(zip(groups, queries, strict=True)) if group == category and asked
-        ]
-
-    def draw(self, task: str, category: str, place: float | None, result: str) -> tuple[Image.Image | None, str]:
-        """The picture of the pair at a place (None = 1) among those of a category, and what it is."""
-        rows = self.numbers(task, category)
-        if not rows:
-            return None, "no pair of this category"
-        number = int(min(max(place or 1, 1), len(rows)))
-        row: dict[str, Any] = self.pairs(task).slice(rows[number - 1], 1).to_pylist()[0]
-        images = {f"{side}_image": self.folder.images.decode(row[f"{side}_image_id"]) for side in ("source", "target")}
-        answers, scoring = self._answers(task, row["pair_id"], result)
-        picture = _as_image(plot_pair(row | images, answers, width=_WIDTH, **scoring))
-        told = f"pair {number} of {len(rows)}: {clean(row['source_image_id'])} to {clean(row['target_image_id'])}"
-        asked = ", ".join(f"{query} {clean(name)}" for query, name in enumerate(row["keypoints"], start=1))
-        return picture, f"{told}\n{asked}"
-
-    def _answers(self, task: str, pair_id: str, result: str) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
-        import pyarrow.compute as pc
-
-        path = self.predictions.get(result)
-        if path is None:
-            return None, {}
-        table = _predictions(path)
-        if task not in read_header(table).tasks:
-            return None, {}
-        rows = task_rows(table, task)
-        rows = rows.filter(pc.equal(rows["pair_id"], pair_id))
-        protocol = read_header(table).protocol
-        answers = dict(zip(rows["keypoint"].to_pylist(), rows["prediction"].to_pylist(), strict=True))
-        return answers or None, {"convention": protocol.scoring.convention, "size": protocol.features.size}
+def drop_chart(collected: Collected, models: Sequence[str], supercategory: str) -> str:
+    """The drop from task to task of some models."""
+    return chart(lambda width: plot_entry_drops(_named(collected, models), supercategory, width), "drop")
 
 
-@functools.lru_cache(maxsize=4)
-def _predictions(path: Path) -> pa.Table:
-    return read_predictions(path)
+def size_chart(collected: Collected, task: str, supercategory: str, named: Sequence[str]) -> str:
+    """Score against parameters of all models, some of them named."""
+    entries = _charted(collected)
+    return chart(lambda width: plot_entry_sizes(entries, task, supercategory, set(named), width), "size")
 
 
-def _predictions_of(folder: DatasetFolder, results: Path | None) -> list[tuple[str, Path]]:
-    """(model, predictions file) of the results of this very data."""
-    found = []
-    for record in sorted(results.glob("*.json")) if results else []:
-        path = Path(EvaluationResult.data_beside(record.as_posix()))
-        try:
-            header = read_header(read_predictions(path))
-        except SocoError:
-            continue
-        if header.dataset["content_hash"] == folder.content_hash:
-            found.append((f"{clean(header.model['name'])} ({record.name})", path))
-    return found
+def subsets_chart(collected: Collected, task: str, models: Sequence[str]) -> str:
+    """Scores by supercategory of some models."""
+    return chart(lambda width: plot_entry_supercategories(_named(collected, models), task, width), "supercategories")
 
 
-def _number(cell: str) -> float | str:
-    """A cell as a number where it is one, so that columns sort by value."""
-    try:
-        return float(cell) if "." in cell else int(cell)
-    except ValueError:
-        return cell
+def _named(collected: Collected, models: Sequence[str]) -> list[Entry]:
+    return [entry for entry in _charted(collected) if entry.model in set(models)]
 
 
-def _as_image(figure: Any) -> Image.Image:
-    import io
+def subset_choices(collected: Collected) -> list[str]:
+    """The models with scores by supercategory, best in SOC first."""
+    have = {
+        entry.model
+        for entry in _charted(collected)
+        if any((task, subset) in entry.scores for task in DROP_TASKS for subset in RANKED_SUBSETS[1:])
+    }
+    return [name for name in chart_choices(collected) if name in have]
 
-    from PIL import Image
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    buffer.seek(0)
-    return Image.open(buffer).convert("RGB")
+def pck_tasks(collected: Collected) -> list[str]:
+    """The tasks in percent of PCK that somebody has a number for."""
+    tasks = EvaluationResult.tasks
+    return [name for name in tasks_in(collected.entries) if name in tasks and tasks[name].unit == PERCENT]
 
 
-def open_pairs() -> Pairs:
-    """The pairs of the data and results that the environment names. Raises `SocoError` where there is no such data."""
-    results = os.environ.get(RESULTS_VARIABLE)
-    folder = open_folder(resolve_data(os.environ.get(DATA_VARIABLE) or MINI))
-    return Pairs(folder, Path(results) if results else None)
+def notes(collected: Collected) -> str:
+    """What was left out, one line each."""
+    return "\n".join(map(public, collected.remarks)) or "Nothing was left out."
+
+
+def style_sheet() -> str:
+    """The report's colors for charts, in light and in gradio's dark mode, and the look of the page's own parts."""
+    report = (files("soco_datasets.reporting") / "templates" / "report.css").read_text(encoding="utf-8")
+    light, dark = (block for block in re.findall(r":root\s*\{([^}]*)\}", report)[:2])
+    variables = [re.sub(r"color-scheme:[^;]*;", "", block) for block in (light, dark)]
+    own = Path(__file__).with_name("leaderboard.css").read_text(encoding="utf-8")
+    return f".soco-chart, .soco-pair {{{variables[0]}}}\n.dark .soco-chart, .dark .soco-pair {{{variables[1]}}}\n{own}"

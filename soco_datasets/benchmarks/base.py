@@ -79,6 +79,7 @@ class BuildOptions:
         min_shared: keypoints that a drawn or generated pair shares at least.
         seed: of that draw.
         draw_pairs: accept a source without any pair file, and draw or generate pairs.
+        preview: add the config `preview`, drawn pairs for the Hub's viewer, which is no part of the content hash.
         points: for SPair-71k, "image" (ImageAnnotation, the reference) or "pair" (the points of the pair files).
         pair_list: for COCO keypoint files, a CSV or JSON file of pairs.
         fields: for COCO keypoint files, name of a field of the format -> its name in this file.
@@ -95,6 +96,7 @@ class BuildOptions:
     min_shared: int = 3
     seed: int = 0
     draw_pairs: bool = False
+    preview: bool = True
     points: str = "image"
     pair_list: Path | None = None
     fields: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,27 @@ import pyarrow as pa
 
 from .. import __version__
 from ..data.diagnostics import BuildReport
+from ..data.folder import DatasetFolder
 from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
+from ..data.pair_table import PairTable
 from ..data.questions.generation import Questions, release_questions, release_rows
-from ..data.release_types import Release
+from ..data.release_types import ImageView, PairRecord, Release
 from ..data.schema import TableSpec
 from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
-from ..utils.chunks import Mapper, chunks_of
+from ..utils.chunks import Mapper
 from ..utils.files import atomic_folder, parse_size
 from ..utils.progress import progress
+from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
 from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
 from .pair_lists import pair_list_hashes
+from .preview import write_preview
 from .soco.source import HUB_RELEASE
 from .tables import Row, image_rows, keypoint_rows, pairs_of, stored_configs
+from .view_columns import ViewColumns
 
 _LISTED_FINDINGS = 1000
 _SHOWN_FINDINGS = 5
@@ -47,7 +53,7 @@ def build_dataset(
     out: Path | str | None = None,
     *,
     options: BuildOptions | None = None,
-    mapper: Mapper = map,
+    mapper: Mapper | None = None,
 ) -> BuildResult:
     """Build a dataset folder (design: docs/data.md).
 
@@ -55,8 +61,9 @@ def build_dataset(
         source: "mini", a folder of a known benchmark as it is after downloading and unpacking, or a Hub dataset id.
         out: folder to make; None = the cache, where `load_dataset("soco", ...)` looks.
         options: how to read and write; None = the defaults.
-        mapper: applies the work on images, pairs and rows chunk by chunk: `map` does it in this process, a
-            `distributed.mapper.ray_mapper` on a cluster. The folder is the same to the last byte.
+        mapper: applies the work on images and pair files chunk by chunk: `map` does it in this process, a
+            `distributed.mapper.ray_mapper` on a cluster; None = processes of this machine, see
+            `utils.workers.process_mapper`. The folder is the same to the last byte.
 
     Returns:
         The folder and what was found.
@@ -77,16 +84,17 @@ def build_dataset(
     out = Path(out).expanduser()
     _check_apart(source, out)
     findings = BuildReport()
-    with (
-        atomic_folder(out, options.overwrite) as folder,
-        benchmark.reader(source, options, findings, mapper) as release,
-    ):
+    with ExitStack() as stack:
+        folder = stack.enter_context(atomic_folder(out, options.overwrite))
+        with process_mapper() if mapper is None else nullcontext(mapper) as given:
+            release = stack.enter_context(benchmark.reader(source, options, findings, given))
         if not options.skip_bad or options.strict:
             findings.check(source, options.strict)
         if not release.images:
             first = "".join(f"\n  {item}" for item in list(findings)[:_SHOWN_FINDINGS])
             raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
         origins = benchmark.settle_pairs(release, options)
+        pair_encoders = _PairEncoders(release)
         questions = release_questions(release) if benchmark.has_questions else Questions([])
         content, question_hash = ContentHash(), ContentHash()
         shards: list[WrittenShard] = []
@@ -95,7 +103,7 @@ def build_dataset(
             digest = question_hash if spec.name == "lvlm" else content  # other wording does not make it other data
             if digest is content:
                 digest.start(spec.name, split)
-            batches = _hashed(_encoded(spec, split, release, questions, mapper), digest)
+            batches = _hashed(_encoded(spec, split, release, questions, pair_encoders), digest)
             shards += write_batches(folder, spec, split, batches, options.format, shard_size)
         manifest = {
             "format": FORMAT_NAME,
@@ -118,9 +126,16 @@ def build_dataset(
             },
             "shards": [shard.as_dict() for shard in shards],
         }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_manifest(folder, manifest)
+        if options.preview and (preview := write_preview(DatasetFolder(folder), options.format)):
+            manifest["preview"] = preview.as_dict()  # apart from the shards: no part of the data
+            _write_manifest(folder, manifest)
         (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_apart(source: str, out: Path) -> None:
@@ -142,10 +157,26 @@ def _benchmark_fields(benchmark: Benchmark, release: Release) -> dict[str, Any]:
     }
 
 
-def _encoded(spec: TableSpec, split: str, release: Release, questions: Questions, mapper: Mapper) -> Iterator[Encoded]:
+class _PairEncoders:
+    """Encodes pair lists; what they say of images is laid out once for all lists of the same views."""
+
+    def __init__(self, release: Release) -> None:
+        self._sizes = {image_id: record.size for image_id, record in release.images.items()}
+        self._views: tuple[list[ImageView], ViewColumns] | None = None
+
+    def batches(self, spec: TableSpec, pairs: PairTable | list[PairRecord]) -> Iterator[Encoded]:
+        """The rows of a pair config."""
+        table = pairs if isinstance(pairs, PairTable) else PairTable.of(pairs)
+        if self._views is None or self._views[0] is not table.views:
+            self._views = table.views, ViewColumns(table.views, self._sizes)
+        return in_threads(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)), usable_cores())
+
+
+def _encoded(
+    spec: TableSpec, split: str, release: Release, questions: Questions, pair_encoders: _PairEncoders
+) -> Iterator[Encoded]:
     if spec.is_pairs:
-        sizes = {image_id: record.size for image_id, record in release.images.items()}
-        return mapper(PairEncoder(spec, sizes), chunks_of(pairs_of(release, spec, split), batch_rows(spec)))
+        return pair_encoders.batches(spec, pairs_of(release, spec, split))
     if spec.name == "lvlm":
         return encode_rows(spec, release_rows(release, questions, split), release.images)
     return encode_rows(spec, _rows(spec, release), release.images)

@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image, UnidentifiedImageError
 
 from ..data.diagnostics import BuildReport, Diagnostic
-from ..data.images import MAX_PIXELS
-from ..data.release_types import ImageRecord
+from ..data.release_types import MAX_PIXELS, ImageRecord
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.progress import progress
 from .release_files import ReleaseFiles, read_error

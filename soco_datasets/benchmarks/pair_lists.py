@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from ..data.pair_table import PairTable
 from ..data.release_types import PairRecord, Release
 from ..data.schema import TableSpec
 from .tables import pairs_of
 
 
-def pair_list_hash(pairs: Iterable[PairRecord]) -> str:
+def pair_list_hash(pairs: PairTable | Iterable[PairRecord]) -> str:
     """sha256 of the ordered (group, source image, target image) of a list; the order of the list does not matter."""
+    pairs = pairs.records() if isinstance(pairs, PairTable) else pairs
     lines = sorted(f"{pair.group}\t{pair.source.image_id}\t{pair.target.image_id}\n" for pair in pairs)
     return hashlib.sha256("".join(lines).encode("utf-8", errors="surrogatepass")).hexdigest()
 

@@ -6,6 +6,7 @@ Names are "Images/<category>/<file>" and so on, with "/" and in Unicode NFC (arc
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import unicodedata
 import zipfile
@@ -19,6 +20,16 @@ from ..data.json_values import is_text
 from ..errors import DataNotFoundError, SocoError
 
 _OPEN_ARCHIVES = 8
+
+
+@dataclass(frozen=True)
+class Below:
+    """The place of files that lie in a folder under their own names: one object for all of them."""
+
+    root: str
+
+
+Place = Path | Below | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]
 
 
 @dataclass
@@ -35,7 +46,7 @@ class ReleaseFiles:
     kind: str
     id: str
     revision: str | None = None
-    _places: dict[str, Path | tuple[zipfile.ZipFile | Path, zipfile.ZipInfo]] = field(default_factory=dict, repr=False)
+    _places: dict[str, Place] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -51,8 +62,9 @@ class ReleaseFiles:
             OSError, zipfile.BadZipFile: the file or archive member is damaged or unreadable.
         """
         place = self._places[name]
-        if isinstance(place, Path):
-            return place.read_bytes()
+        if not isinstance(place, tuple):
+            with open(_path_of(name, place), "rb", buffering=0) as file:
+                return file.readall()
         archive, member = place
         return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
 
@@ -62,23 +74,25 @@ class ReleaseFiles:
 
     def check_reachable(self) -> None:
         """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
-        paths = {place if isinstance(place, Path) else _path_of(place[0]) for place in self._places.values()}
-        if paths and not any(path.exists() for path in paths):
+        if self._places and not any(os.path.exists(_path_of(*item)) for item in self._places.items()):
+            path = min(str(_path_of(*item)) for item in self._places.items())
             raise DataNotFoundError(
-                f"{platform.node()} cannot see the release {self.id}, such as {min(paths)}. Every machine of a cluster "
+                f"{platform.node()} cannot see the release {self.id}, such as {path}. Every machine of a cluster "
                 "must have it at the same path: on a shared file system, or as a copy."
             )
 
     def __getstate__(self) -> dict[str, Any]:
         places = {
-            name: place if isinstance(place, Path) else (_path_of(place[0]), place[1])
+            name: (_path_of(name, place), place[1]) if isinstance(place, tuple) else place
             for name, place in self._places.items()
         }
         return {**self.__dict__, "_places": places}
 
-    def add(self, name: str, place: Path | tuple[zipfile.ZipFile, zipfile.ZipInfo], findings: BuildReport) -> None:
+    def add(self, name: str, place: Place, findings: BuildReport) -> None:
         """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
-        name = unicodedata.normalize("NFC", name)
+        given, name = name, unicodedata.normalize("NFC", name)
+        if given != name and isinstance(place, Below):
+            place = Path(place.root, given)
         if not is_text(name):
             shown = name.encode("utf-8", "backslashreplace").decode()
             findings.error(shown, "", "name_not_utf8", "the file's name is not UTF-8", "rename it")
@@ -90,7 +104,11 @@ class ReleaseFiles:
         self._places[name] = place
 
 
-def _path_of(archive: zipfile.ZipFile | Path) -> Path:
+def _path_of(name: str, place: Place) -> str | Path:
+    """The file, or the archive that it is in."""
+    if isinstance(place, Below):
+        return os.path.join(place.root, name)
+    archive = place[0] if isinstance(place, tuple) else place
     return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
 
 

@@ -8,7 +8,7 @@ import os
 import shlex
 from pathlib import Path
 
-from ..data.folder import open_folder
+from ..data.folder import DatasetFolder, open_folder
 from ..data.manifest import FORMAT_NAME, MANIFEST, is_built
 from ..data.remote_folder import (
     HubAddress,
@@ -30,7 +30,7 @@ _RELEASE_PARTS = ("Images", "PairAnnotations", "Images.zip", "PairAnnotations.zi
 
 
 def find_data(
-    data_dir: str | Path | None = None, revision: str | None = None, *, option: str | None = None
+    data_dir: str | os.PathLike[str] | None = None, revision: str | None = None, *, option: str | None = None
 ) -> Path | None:
     """The built folder that `resolve_data` would give, or None where it would have to build or download one first.
 
@@ -66,7 +66,7 @@ def find_data(
 
 
 def resolve_data(
-    data_dir: str | Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     *,
     revision: str | None = None,
     rebuild: bool = False,
@@ -106,13 +106,29 @@ def resolve_data(
     target = cached_folder(MINI) if mini else cached_folder(revision=revision)
     if not mini and is_published(HUB_RELEASE, revision):
         return open_folder(fetch_folder(HubAddress(HUB_RELEASE, revision), images=images, force=rebuild)).path
-    options = BuildOptions(revision=revision, overwrite=rebuild)
+    options = BuildOptions(revision=revision, overwrite=rebuild, preview=False)
     return _build_cached(MINI if mini else HUB_RELEASE, target, options, option)
 
 
-def _chosen(data_dir: str | Path | None, revision: str | None) -> str | Path | None:
+def dataset_folder(data: DatasetFolder | str | os.PathLike[str] | None = None) -> DatasetFolder:
+    """The opened dataset folder that `data` names: a folder, a benchmark, "mini", a Hub id, or an opened folder itself.
+
+    Raises:
+        UsageError: `data` is none of these.
+        DataNotFoundError, HubError, DatasetFolderError: as `resolve_data`, which also says where None looks.
+    """
+    if isinstance(data, DatasetFolder):
+        return data
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise UsageError(
+            f'data must be a folder, the name of a benchmark, "mini" or a DatasetFolder, got {type(data).__name__}.'
+        )
+    return open_folder(resolve_data(data))
+
+
+def _chosen(data_dir: str | os.PathLike[str] | None, revision: str | None) -> str | Path | None:
     """`data_dir`; where nothing is asked for, a built folder called "soco" in the working directory."""
-    data_dir = _soco_by_name(data_dir)
+    data_dir = _soco_by_name(None if data_dir is None else os.fspath(data_dir))
     here = Path(LOCAL_FOLDER).absolute()
     if data_dir is not None or revision is not None or not is_built(here):
         return data_dir
@@ -206,12 +222,12 @@ def _no_data(reason: str, option: str | None) -> str:
             f"The download from the Hub ({HUB_RELEASE}) failed: {reason}"
         )
     return (
-        "No SOCO data found. There are three ways to get it:\n"
-        '  1. Name it: load_dataset("soco", CONFIG, data_dir=DIR), or SOCO_HOME=DIR in the environment, with a folder '
-        'made by `soco build`; data_dir="mini" is the small built-in set and needs nothing.\n'
-        f"  2. Build it once from a release you have: `soco build RELEASE` puts it into {cached_folder()}.\n"
-        f'  3. Let it be downloaded from the Hub ({HUB_RELEASE}) and built; a published one is data_dir="ORG/NAME". '
-        f"That failed now: {reason}"
+        f"No SOCO data found. This makes it, once: soco build {HUB_RELEASE} --out {LOCAL_FOLDER}\n"
+        f'  load_dataset("soco", CONFIG) then finds the folder {LOCAL_FOLDER}/ here (or name any built folder: '
+        f"data_dir=DIR, SOCO_HOME=DIR).\n"
+        f"  From a release that you have: soco build RELEASE --out {LOCAL_FOLDER}. The small built-in set needs "
+        f'nothing: data_dir="mini".\n'
+        f"  The download from the Hub ({HUB_RELEASE}) failed now: {reason}"
     )
 
 
@@ -252,11 +268,11 @@ def _near(path: Path) -> str:
     return ""
 
 
-def data_names(data: str | Path | None) -> list[str]:
+def data_names(data: str | os.PathLike[str] | None) -> list[str]:
     """What `--data` names: a path that exists is one name, whatever it holds; else names are separated by commas."""
     if data is None or local_path(data).exists():
-        return [] if data is None else [str(data)]
-    names = [name.strip() for name in str(data).split(",")]
+        return [] if data is None else [os.fspath(data)]
+    names = [name.strip() for name in os.fspath(data).split(",")]
     if not all(names):
         raise UsageError(f"--data takes folders or benchmarks separated by commas; got {data!r}.")
     return list(dict.fromkeys(names))

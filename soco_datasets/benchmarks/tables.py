@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..data.queries import pair_queries
+from ..data.pair_table import PairTable
 from ..data.release_types import PairRecord, Release
 from ..data.schema import TableSpec
 
@@ -45,30 +45,7 @@ def keypoint_rows(release: Release) -> Iterator[Row]:
         }
 
 
-def pair_row(spec: TableSpec, pair: PairRecord, sizes: Mapping[str, tuple[int, int]]) -> Row:
-    """One row of a pair config; `sizes` are (width, height) of each image."""
-    assert spec.kind is not None, spec.name
-    groups = None if pair.groups is None else [(group.concept, group.source, group.target) for group in pair.groups]
-    queries = pair_queries(
-        spec.kind, pair.source.image_points(), pair.target.image_points(), overlap=pair.overlap, groups=groups
-    )
-    return {
-        "pair_id": pair.pair_id,
-        "pair_group": pair.group,
-        "source_image_id": pair.source.image_id,
-        "target_image_id": pair.target.image_id,
-        "source_category": pair.source.category,
-        "target_category": pair.target.category,
-        "source_size": list(sizes[pair.source.image_id]),
-        "target_size": list(sizes[pair.target.image_id]),
-        "source_bbox": _list(pair.source.bbox),
-        "target_bbox": _list(pair.target.bbox),
-        **queries.columns(),
-        **pair.attributes,
-    }
-
-
-def pairs_of(release: Release, spec: TableSpec, split: str) -> list[PairRecord]:
+def pairs_of(release: Release, spec: TableSpec, split: str) -> PairTable | list[PairRecord]:
     """The pairs of one split of a pair config: the list "<pairs>_<split>", else the list "<pairs>"."""
     return release.pairs.get(f"{spec.pairs}_{split}") or release.pairs.get(spec.pairs, [])
 

@@ -32,26 +32,31 @@ class _Tasks(Mapping[str, Task]):
 TASKS: Mapping[str, Task] = _Tasks()
 
 
-def get_tasks(names: Iterable[str] | None = None, benchmark: Benchmark | None = None) -> tuple[Task, ...]:
+def get_tasks(
+    names: str | Task | Iterable[str | Task] | None = None, benchmark: Benchmark | None = None
+) -> tuple[Task, ...]:
     """The tasks of these names, each once, in the order given.
 
     Args:
-        names: task names, or their titles in tables ("SOC", "Cross-SOC"), in any case; None = all of the benchmark.
+        names: task names, also as tables print them ("SOC", "Cross-SOC"), in any case, as a list or separated by
+            commas; a `Task` stays what it is. None = all of the benchmark.
         benchmark: whose tasks; None = SOCO's without names, those of all registered benchmarks with names.
 
     Raises:
         UsageError: an unknown name (the closest are named), or no name at all.
 
-    >>> [task.title for task in get_tasks(["soc", "cross_soc"])]
+    >>> [task.title for task in get_tasks("soc, Cross-SOC")]
     ['SOC', 'Cross-SOC']
     """
     if names is None:
         return (get_benchmark(SOCO) if benchmark is None else benchmark).tasks
     known = TASKS if benchmark is None else {task.name: task for task in benchmark.tasks}
-    wanted = [task_name(name, known.values()) for name in ([names] if isinstance(names, str) else names)]
+    listed = [names] if isinstance(names, str | Task) else list(names)
+    wanted = [part for one in listed for part in (one.split(",") if isinstance(one, str) else [one])]
     if not wanted:
         raise UsageError(f"No task given. Known: {', '.join(known)}.")
-    return tuple(known[name] for name in dict.fromkeys(wanted))
+    found = (one if isinstance(one, Task) else known[task_name(one, known.values())] for one in wanted)
+    return tuple(dict.fromkeys(found))
 
 
 def task_name(text: str, tasks: Iterable[Task]) -> str:

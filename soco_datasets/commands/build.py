@@ -84,6 +84,9 @@ class FolderOptions:
     ] = None
     format: Annotated[Literal["arrow", "parquet"], Option(metavar="NAME", help="arrow or parquet")] = "arrow"
     max_shard_size: Annotated[str, Option(metavar="SIZE", help="data in one shard, such as 500MB or 1GiB")] = "500MB"
+    preview: Annotated[
+        bool, Option("--preview/--no-preview", help="add drawn pairs for the Hub's viewer, no part of the content hash")
+    ] = True
     overwrite: Annotated[bool, Option(help="replace --out when it is not empty")] = False
 
 
@@ -115,6 +118,7 @@ def _options(read: SourceOptions, pairs: PairOptions, output: FolderOptions) -> 
         strict=read.strict,
         skip_bad=read.skip_bad,
         overwrite=output.overwrite,
+        preview=output.preview,
         test_pairs=pairs.test_pairs,
         min_shared=pairs.min_shared,
         seed=pairs.seed,

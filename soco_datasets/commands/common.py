@@ -32,10 +32,9 @@ DataArgument = Annotated[
     Argument(metavar="DIR", help="a built folder, or mini", show_default=_FOUND, autocompletion=complete_data),
 ]
 JsonFlag = Annotated[bool, Option("--json", help="print JSON instead of a table", rich_help_panel="Output")]
+FullFlag = Annotated[bool, Option("--full", help="print all reductions and thresholds", rich_help_panel="Output")]
 RequiredOut = Annotated[Path, Option("--out", metavar="DIR", help="folder to make", rich_help_panel="Output")]
-OverwriteFlag = Annotated[
-    bool, Option("--overwrite", help="replace --out when it is not empty", rich_help_panel="Output")
-]
+OverwriteFlag = Annotated[bool, Option("--overwrite", help="replace what is at --out", rich_help_panel="Output")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from . import EVALUATE
-from .common import JsonFlag
+from .common import FullFlag, JsonFlag
 from .options import command
 
 _SIGNS = {1: "+", -1: "-", 0: "", None: ""}
@@ -40,24 +40,28 @@ class ComparisonOptions:
 def run(
     options: ComparisonOptions,
     out: Annotated[Path | None, Option(metavar="FILE", help="write the comparison here as JSON")] = None,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare them."""
     import json
 
     from ..records.compare import compare_predictions, read_side
+    from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
+    from ..utils.text import clean_lines
 
     if _are_answers(options):
         comparison, shown = _compare_answers(options)
     else:
         sides = read_side(options.a), read_side(options.b)
         comparison = compare_predictions(*sides, resamples=options.resamples, seed=options.seed)
-        shown = _table(comparison, options)
+        shown = _table(comparison, options, full)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
+        check_not_record(out, (options.a, options.b))
         atomic_write(out, text)
-    print(text if as_json else shown, end="")
+    print(text if as_json else clean_lines(shown), end="")
 
 
 def _are_answers(options: ComparisonOptions) -> bool:
@@ -86,18 +90,23 @@ def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str]:
     return comparison, heading + format_answer_comparison(comparison)
 
 
-def _table(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
-    """The comparison in percent, aligned: a row per task, reduction and threshold, and the requested parts below it."""
+def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool) -> str:
+    """The comparison in percent, aligned: a row per task, and the requested parts below it.
+
+    At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
+    """
     from ..reporting.terminal_tables import align, difference_note
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
     rows = [["task", "part", "A", "B", "B - A", level, "sign", "pairs"]]
-    rows += _rows(comparison["tasks"], parts)
+    rows += _rows(comparison["tasks"], parts, full)
+    same = "A and B are the same result.\n" if options.a.samefile(options.b) else ""
     heading = (
         f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
         f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
-        f"seed {comparison['seed']}\n{difference_note(comparison)}\n"
+        f"seed {comparison['seed']}\n{difference_note(comparison)}"
+        f"{same}\n"
     )
     not_shared = [
         f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"
@@ -107,12 +116,16 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
     return heading + align(rows) + "".join(not_shared)
 
 
-def _rows(tasks: Mapping[str, Any], parts: list[str]) -> Iterator[list[str]]:
+def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[list[str]]:
     from ..benchmarks.tasks import TASKS
 
     for task, by_reduction in tasks.items():
+        main = "pair" if "pair" in by_reduction else next(iter(by_reduction))
         for reduction, by_alpha in by_reduction.items():
+            first = "0.1" if "0.1" in by_alpha else max(by_alpha, key=float)
             for alpha, breakdown in by_alpha.items():
+                if not full and (reduction, alpha) != (main, first):
+                    continue
                 title = f"{TASKS[task].title if task in TASKS else task} {reduction} @{alpha}"
                 yield [title, "overall", *_cells(breakdown["overall"])]
                 for part in parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typer import Argument, Option
 
 from ..errors import UsageError
 from . import DOWNSTREAM
-from .engine_options import EngineOptions, open_mapper
+from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
 from .options import command, group
 
@@ -30,7 +29,7 @@ _SplitNames = Annotated[
 
 def add(app: typer.Typer) -> None:
     """Add the command and its own commands."""
-    example = "soco downstream run --model dense_sift --tasks all --data synth --out downstream"
+    example = "soco downstream run --model tiny_dinov2 --tasks all --data synth --out downstream"
     help = "score frozen features on downstream tasks (table r8)"
     parts = group(app, "downstream", help, example, DOWNSTREAM)
     command(parts, run_list, "list", "list the tasks, their data and protocols", "soco downstream list")
@@ -137,29 +136,35 @@ class RecordOptions:
     dry_run: Annotated[bool, Option(help="report what would be read, forwarded and stored")] = False
 
 
-def run_tasks(model: BackboneOptions, what: TaskOptions, output: RecordOptions, engine: EngineOptions) -> None:
+def run_tasks(
+    model: BackboneOptions, what: TaskOptions, output: RecordOptions, engine: DownstreamEngineOptions
+) -> None:
     """Run tasks."""
     from ..downstream.downstream_run import DownstreamRun
+    from ..downstream.side_by_side import downstream_units, report_of, run_units
     from ..downstream.task_registry import select_tasks
 
     tasks = select_tasks(what.tasks)
-    options = _options(model, what, output)
+    options = _options(model, what, output, engine.precision)
     data = _places(what.data, [task.data for task in tasks])
     spec, how = model.spec(), engine.config()
-    with contextlib.ExitStack() as stack:
-        cluster = None
-        if how.engine != "local" and not output.dry_run:
-            cluster = (stack.enter_context(open_mapper(how)), spec)
-        run = DownstreamRun(spec.load(), tasks, data, options, cluster)
-        for name in run.skipped:
-            print(f"left out, since no data is given: {name}", file=sys.stderr)
-        if output.dry_run:
-            _print_plan(run)
-            return
+    run = DownstreamRun(spec.load(), tasks, data, options)
+    for line in (*(f"left out, since no data is given: {name}" for name in run.skipped), *run.warnings):
+        print(line, file=sys.stderr)
+    if output.dry_run:
+        _print_plan(run)
+    elif engine.jobs == 1 and how.engine == "local":
         _print_report(run.run())
+    else:
+        with open_mapper(how, jobs=engine.jobs, device=model.device) as mapper:
+            if engine.jobs == 1:
+                _print_report(run.run((mapper, spec)))
+                return
+            units = downstream_units(spec, tasks, data, options)
+            _print_report(report_of([found for _, found in run_units(units, mapper)]))
 
 
-def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions) -> RunOptions:
+def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions, precision: str) -> RunOptions:
     from ..downstream.downstream_run import RunOptions
 
     return RunOptions(
@@ -174,6 +179,7 @@ def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions) -
         split_names=_two_names(what.split_names),
         pairs=what.pairs,
         checked=not what.unchecked,
+        precision=precision,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -12,9 +13,11 @@ from typer import Option
 if TYPE_CHECKING:
     from ..config import RunConfig
     from ..correspondence.engines import Extractor
+    from ..features.families.base import Backbone
     from ..features.spec import ExtractorSpec
     from ..utils.chunks import Mapper
 
+_PRECISION = "of training heads on a GPU: float32 or bfloat16"
 _ENGINE = "local (this process) or ray (the workers of a cluster)"
 
 
@@ -40,11 +43,21 @@ class EngineOptions:
         return RunConfig(engine=self.engine, address=self.address, cluster_workers=self.ray_workers, **options)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownstreamEngineOptions(EngineOptions):
+    """Where and how downstream tasks are computed."""
+
+    jobs: Annotated[int, Option(help="data sets side by side, each in a process; with ray, on a worker")] = 1
+    precision: Annotated[str, Option(metavar="NAME", help=_PRECISION)] = "float32"
+
+
 @contextlib.contextmanager
 def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
     """The model of a spec, loaded, in this process or on the cluster."""
     if run.engine == "local":
-        yield spec.load()
+        local = spec.load()
+        _hint_dtype(spec, local.backbone)
+        yield local
         return
     from ..distributed.ray_engine import RayExtractor
 
@@ -52,13 +65,31 @@ def open_extractor(spec: ExtractorSpec, run: RunConfig) -> Iterator[Extractor]:
         yield extractor
 
 
+def _hint_dtype(spec: ExtractorSpec, model: Backbone) -> None:
+    """Say at a terminal where a run in float32, by default, would be much faster in another dtype."""
+    from ..features.device import fastest_dtype
+
+    by_default = spec.options.get("dtype") is None and not spec.tf32 and model.dtype == "float32"
+    if by_default and sys.stderr.isatty() and fastest_dtype(model.device) != model.dtype:
+        print(f"{model.device} has matrix units for bf16: --dtype auto is about twice as fast", file=sys.stderr)
+
+
 @contextlib.contextmanager
-def open_mapper(run: RunConfig) -> Iterator[Mapper]:
-    """What applies functions to chunks, in this process or on the cluster."""
+def open_mapper(run: RunConfig, *, jobs: int | None = None, device: str = "cpu") -> Iterator[Mapper]:
+    """What applies functions to chunks: processes of this machine, or the workers of the cluster.
+
+    Args:
+        run: the engine.
+        jobs: processes, for a few long chunks; None = by the cores, for many short ones.
+        device: of the cluster's workers.
+    """
     if run.engine == "local":
-        yield map
+        from ..utils.workers import process_mapper
+
+        with process_mapper(jobs, least=4 if jobs is None else 2) as mapper:
+            yield mapper
         return
     from ..distributed.mapper import ray_mapper
 
-    with ray_mapper(address=run.address, workers=run.cluster_workers) as mapper:
+    with ray_mapper(address=run.address, workers=run.cluster_workers, device=device) as mapper:
         yield mapper

@@ -10,7 +10,7 @@ from typer import Option
 
 from ..utils.files import check_writable
 from . import EVALUATE
-from .common import OutputOptions, open_dataset
+from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
 from .engine_options import EngineOptions, open_extractor
 from .evaluate_options import EvaluationPlan, ProtocolOptions, StorageOptions, configs_with, result_names, write
@@ -51,6 +51,7 @@ def run(
     engine: EngineOptions,
     output: OutputOptions,
     data: _Data = None,
+    full: FullFlag = False,
 ) -> None:
     """Evaluate on one data set, or on several."""
     from ..benchmarks.resolve import data_names
@@ -61,14 +62,14 @@ def run(
     requested_tasks(protocol)
     check_writable(output.out)
     if len(names := data_names(data)) > 1:
-        run_several(plan, names)
+        run_several(plan, names, full=full)
     else:
-        _run_one(plan, open_dataset(data))
+        _run_one(plan, open_dataset(data), full)
 
 
-def _run_one(plan: EvaluationPlan, folder: DatasetFolder) -> None:
+def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
     from ..correspondence.evaluate import evaluate_backbone
-    from ..reporting.terminal_tables import format_metrics_table
+    from ..reporting.terminal_summary import print_summary
 
     how, out = plan.run_config(), plan.output.out
     scoring = plan.protocol.scoring(folder)
@@ -80,7 +81,7 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder) -> None:
             check_probe(plan.qualifiers(), plan.output, extractor.describe(), probe, probe_scoring(scoring))
         evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=plan.protocol.split)
         result, written = evaluation.result, write(out, evaluation, files)
-        print(format_metrics_table(result))
+        print_summary(result, full=full)
         bad = result.counts["bad_images"] if how.skip_bad else 0
         if bad:
             print(f"\nleft out: {result.counts['skipped_pairs']:,} pairs of {bad:,} images that do not decode")

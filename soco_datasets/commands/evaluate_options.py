@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +90,7 @@ class ProtocolOptions:
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
         from ..benchmarks.base import SOCO, benchmark_of
+        from ..correspondence.plausible import check_thresholds
         from ..correspondence.presets import get_preset
 
         own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
@@ -103,6 +105,7 @@ class ProtocolOptions:
             changed["convention"] = self.convention
         if self.alphas is not None:
             changed["alphas"] = numbers("--alphas", self.alphas)
+            check_thresholds(changed["alphas"], "--alphas")
         if self.reductions is not None:
             changed["reductions"] = tuple(self.reductions.split(","))
         return replace(get_preset(self.protocol).scoring, **changed)
@@ -184,17 +187,23 @@ def result_names(
 
 
 def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
-    """Write the record and the predictions, where they were kept; which files these are, as text."""
+    """Write the record and the predictions, where they were kept; which files these are, as text.
+
+    `result_names` has checked what is replaced.
+    """
     from ..records.evaluation import write_evaluation, write_record
 
     if evaluation.predictions is None:
-        record = write_record(out, evaluation.result, names.stem)
+        record = write_record(out, evaluation.result, names.stem, overwrite=True)
         kept = "none of all pairs: soco score, compare, submit need them"
     else:
-        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, names.stem)
+        record, predictions = write_evaluation(
+            out, evaluation.predictions, evaluation.result, names.stem, overwrite=True
+        )
         kept = str(predictions)
     replaced = "\nreplaced     those of an earlier run" if names.replaced else ""
-    return f"record       {record}\npredictions  {kept}{replaced}"
+    following = f"\nnext         soco report {shlex.quote(str(record))}"
+    return f"record       {record}\npredictions  {kept}{replaced}{following}"
 
 
 def configs_with(folder: DatasetFolder, split: str) -> list[str]:

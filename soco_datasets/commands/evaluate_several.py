@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 
-def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
+def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = False) -> None:
     """Evaluate on each, write one record per benchmark into a folder of its own, and print one table of all."""
     from ..correspondence.presets import get_preset
-    from ..correspondence.several import BenchmarkRun, evaluate_several
+    from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
     from ..reporting.benchmark_tables import benchmark_table
-    from ..reporting.terminal_tables import align, format_metrics_table
+    from ..reporting.terminal_summary import print_summary
+    from ..reporting.terminal_tables import align
 
     how, protocol = plan.run_config(), plan.protocol
     folders = [open_dataset(name) for name in names]
@@ -42,7 +43,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
             written = write(out, evaluation, files)
             results.append(evaluation.result)
             counts = evaluation.result.counts
-            print(format_metrics_table(evaluation.result))
+            print_summary(evaluation.result, full=full)
             print(f"images {counts['images']:,}, forwards {counts['forwards']:,}, reused {counts.get('reused', 0):,}")
             if how.skip_bad and counts["bad_images"]:
                 print(
@@ -51,28 +52,6 @@ def run_several(plan: EvaluationPlan, names: Sequence[str]) -> None:
             print(f"{written}\n")
     table = benchmark_table(results)
     print(f"{table.title}\n{align([[column.name for column in table.columns], *table.texts('-')])}{table.note}")
-
-
-def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
-    """The name of each one's folder of results: the benchmark's, where several are of one the data folder's too.
-
-    Raises:
-        UsageError: one folder is named twice.
-    """
-    paths = [folder.path.resolve() for folder in folders]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise UsageError(f"--data names {path} twice.")
-    benchmarks = [folder.benchmark for folder in folders]
-    found: list[str] = []
-    for path, benchmark in zip(paths, benchmarks, strict=True):
-        label = benchmark if benchmarks.count(benchmark) == 1 else f"{benchmark}-{path.name}"
-        number, candidate = 1, label
-        while candidate in found:
-            number += 1
-            candidate = f"{label}-{number}"
-        found.append(candidate)
-    return found
 
 
 def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]:

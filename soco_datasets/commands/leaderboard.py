@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 from typer import Option
@@ -41,9 +42,13 @@ class EntryOptions:
     paper: Annotated[
         bool | None, Option("--paper/--no-paper", help="with the paper's models", show_default="where the data is SOCO")
     ] = None
-    check: Annotated[bool, Option(help="recompute results and report which ones match")] = False
+    unfit: Annotated[
+        bool, Option("--all", help="also show results here that do not fit (another size, other data), unranked")
+    ] = False
+    check: Annotated[bool, Option(help="recompute results and report how far each was verified")] = False
     data: Annotated[
-        str | None, Option(metavar="DIR", help="dataset folder for --check", show_default="an available one")
+        str | None,
+        Option(metavar="DIR", help="dataset folder for --check and --rerun-queue", show_default="an available one"),
     ] = None
 
 
@@ -61,14 +66,57 @@ class RankingOptions:
     csv: Annotated[bool, Option(help="print CSV: a line for each number")] = False
 
 
-def run(options: EntryOptions, ranking: RankingOptions) -> None:
-    """Rank them."""
+@dataclass(frozen=True, kw_only=True)
+class QueueOptions:
+    """Running the submissions of a leaderboard again."""
+
+    PANEL: ClassVar[str] = "Maintainers"
+
+    rerun_queue: Annotated[
+        str | None,
+        Option(metavar="ORG/NAME", help="verify the submissions of this leaderboard and propose what was found"),
+    ] = None
+    rerun: Annotated[str, Option(metavar="N", help="pairs of each submission that are drawn and run again, or all")] = (
+        "40"
+    )
+    journal: Annotated[
+        Path | None, Option(metavar="FILE", help="keeps what is done, so that an interrupted queue resumes")
+    ] = None
+    most: Annotated[int | None, Option(metavar="N", help="at most so many submissions", show_default="all")] = None
+    device: Annotated[str, Option(metavar="NAME", help="cpu, cuda or auto, for the models")] = "cpu"
+
+
+def run(options: EntryOptions, ranking: RankingOptions, queue: QueueOptions) -> None:
+    """Rank them, or run the submissions of a leaderboard again."""
+    if queue.rerun_queue is not None:
+        _rerun(queue, queue.rerun_queue, options.data)
+    else:
+        _rank(options, ranking)
+
+
+def _rerun(queue: QueueOptions, repo: str, data: str | None) -> None:
+    from ..hub.client import check_repo_name
+    from ..hub.rerun_queue import describe_reruns, rerun_queue, rerun_with
+    from ..hub.rerun_request import RerunRequest
+    from ..hub.sources import print_notes
+
+    if queue.most is not None and queue.most < 1:
+        raise UsageError("--most takes a whole number of at least 1.")
+    check_repo_name(repo, "--rerun-queue")
+    request = RerunRequest.of_text(queue.rerun, device=queue.device, announce=lambda text: print_notes([text]))
+    found = rerun_queue(repo, rerun_with(request, data), journal=queue.journal, most=queue.most)
+    print(describe_reruns(found), end="")
+    print_notes(found.remarks)
+
+
+def _rank(options: EntryOptions, ranking: RankingOptions) -> None:
     import os
 
     from ..errors import SocoError
     from ..hub import leaderboard as board
     from ..hub.hosted_leaderboard import BOARD_VARIABLE, dataset_repo_of
     from ..hub.sources import collect, print_notes
+    from ..utils.terminal import print_text
 
     if ranking.json and ranking.csv:
         raise UsageError("--json and --csv exclude one another.")
@@ -83,15 +131,18 @@ def run(options: EntryOptions, ranking: RankingOptions) -> None:
         paper=options.paper,
         check=options.check,
         data=options.data,
+        unranked=options.unfit,
     )
-    print_notes(collected.remarks)
     entries = [e for e in collected.entries if options.source is None or e.source in options.source]
     if not entries:
+        print_notes(collected.remarks)
         raise SocoError("There are no entries to show. Give --dataset-repo ORG/NAME, --local DIR or --paper.")
     if ranking.json or ranking.csv:
         print(_listed(entries, ranking), end="" if ranking.csv else "\n")
     else:
-        print(_tables(entries, ranking), end="")
+        for line, apart in board.text_tables(entries, ranking.task, ranking.supercategory):
+            print_text(line, style="dim" if apart else "")
+    print_notes(collected.remarks)  # below the table, where they are seen
 
 
 def _listed(entries: list[Entry], ranking: RankingOptions) -> str:
@@ -101,20 +152,5 @@ def _listed(entries: list[Entry], ranking: RankingOptions) -> str:
         shown = board.all_standings(entries)
     else:
         tasks = [ranking.task] if ranking.task else board.tasks_in(entries)
-        shown = [s for task in tasks for s in board.standings(entries, task, ranking.supercategory)]
+        shown = [s for task in tasks for s in board.task_standings(entries, task, ranking.supercategory)]
     return board.to_json(shown) if ranking.json else board.leaderboard_csv(shown)
-
-
-def _tables(entries: list[Entry], ranking: RankingOptions) -> str:
-    from ..hub import leaderboard as board
-    from ..records.registry import ranked_types
-    from ..reporting.terminal_tables import align
-
-    available = [ranking.task] if ranking.task else board.tasks_in(entries)
-    tables = []
-    for kind in ranked_types():
-        if tasks := [task for task in available if task in kind.tasks]:
-            sort = kind.main_task if kind.main_task in tasks else tasks[0]
-            rows = board.table_rows(entries, tasks, sort=sort, supercategory=ranking.supercategory)
-            tables.append(f"{kind.heading}, {ranking.supercategory}, ranked by {sort}\n{align(rows)}")
-    return "\n".join(tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -72,6 +73,7 @@ def run_score(
     out: Annotated[
         Path | None, Option(metavar="FILE", help="write the record here as JSON, its answers table beside it")
     ] = None,
+    overwrite: OverwriteFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Score answers."""
@@ -94,8 +96,8 @@ def run_score(
     rows = [row for setting in header.settings for row in read_rows(folder, setting)]
     table = answers_table(header, rows, answers, None if judged is None else judged.letters)
     record = record_from_answers(table, partial=partial, resamples=options.resamples, seed=options.seed)
-    if out is not None:
-        write_lvlm_evaluation(out, table, record)
+    if out is not None and write_lvlm_evaluation(out, table, record, overwrite=overwrite):
+        print(f"replaced {out}", file=sys.stderr)
     print(record.to_json() if as_json else format_scores(record.to_dict()), end="" if as_json else "\n")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..features.spec import ExtractorSpec
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-_DTYPE = "fp32, fp16, bf16, or their long names; tf32 on a GPU"
+_DTYPE = "fp32, fp16, bf16, or their long names; tf32 on a GPU; auto: bf16 where it is fast, else fp32"
 _BUDGET = "memory for feature maps, in evaluate for all but the model, such as 8GB"
 _MODEL = "a name from `soco models`, a Hub id, a folder, a plug-in module:function, or several: 2*dinov2_b14+dift"
 

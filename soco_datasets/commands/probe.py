@@ -114,7 +114,7 @@ def trained_probe(
     from ..correspondence.probe_training import run_probe, write_probe
 
     trained = run_probe(extractor, data, recipe, scoring=scoring, run=run)
-    record, heads = write_probe(out, trained, name)
+    record, heads = write_probe(out, trained, name, overwrite=name is not None)  # a name was checked by `check_probe`
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from . import EVALUATE
-from .common import JsonFlag, open_dataset
+from .common import FullFlag, JsonFlag, OverwriteFlag, open_dataset
 from .options import command
 
 
@@ -25,12 +26,17 @@ def run(
         str | None, Option(metavar="DIR", help="also check the predictions against this dataset folder, row by row")
     ] = None,
     out: Annotated[Path | None, Option(metavar="FILE", help="write the record here as JSON")] = None,
+    overwrite: OverwriteFlag = False,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions."""
+    from ..correspondence.consistency import check_consistency
     from ..records.evaluation import record_from_predictions
     from ..records.predictions import read_predictions
-    from ..reporting.terminal_tables import format_metrics_table
+    from ..records.replacement import check_replaces_record
+    from ..reporting.terminal_summary import print_summary
+    from ..utils.text import clean
 
     table = read_predictions(predictions)
     if data is not None:
@@ -48,6 +54,12 @@ def run(
         except PredictionsError as error:
             raise PredictionsError(f"{predictions}: {error}") from None
     result = record_from_predictions(table)
+    print(clean(check_consistency(table).line), file=sys.stderr)
     if out is not None:
+        if check_replaces_record(out, result, overwrite=overwrite):
+            print(f"replaced {out}", file=sys.stderr)
         result.write(out)
-    print(result.to_json() if as_json else format_metrics_table(result))
+    if as_json:
+        print(result.to_json())
+    else:
+        print_summary(result, full=full)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 from typer import Option
@@ -12,6 +12,7 @@ from typer import Option
 from ..errors import UsageError
 from . import DOWNSTREAM
 from .common import names
+from .engine_options import DownstreamEngineOptions, open_mapper
 from .options import command
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ColumnOptions:
 def run(
     runs: ModelRuns,
     columns: ColumnOptions,
+    engine: DownstreamEngineOptions,
     out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("study"),
 ) -> None:
     """Run the models and correlate."""
@@ -78,7 +80,7 @@ def run(
     check_writable(out)
     tables, subset = list(columns.tables or []), names(columns.subset_models)
     if runs.models:
-        path, dense = _run_models(runs.models, runs, out)
+        path, dense = _run_models(runs.models, runs, engine, out)
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
@@ -90,7 +92,7 @@ def run(
         print(f"wrote  {one}")
 
 
-def _run_models(listed: str, runs: ModelRuns, out: Path) -> tuple[Path, list[str]]:
+def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, out: Path) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
     from ..downstream.downstream_run import RunOptions
@@ -116,16 +118,15 @@ def _run_models(listed: str, runs: ModelRuns, out: Path) -> tuple[Path, list[str
         else:
             benchmarks[name] = resolve_data(place)
 
-    def load(model: str) -> Any:
-        return ExtractorSpec(model, runs.image_size, options={"device": runs.device}).load()
-
     protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
-    downstream = RunOptions(out, protocols, runs.seed, runs.subset)
-    result = run_study(models, StudyOptions(out, benchmarks, data, tasks, downstream, load), print)
-    return _write(out, models, result)
+    downstream = RunOptions(out, protocols, runs.seed, runs.subset, precision=engine.precision)
+    spec = ExtractorSpec("", runs.image_size, options={"device": runs.device})
+    with open_mapper(engine.config(), jobs=engine.jobs, device=runs.device) as mapper:
+        result = run_study(models, StudyOptions(benchmarks, data, tasks, downstream, spec), print, mapper)
+    return _write(out, models, result, list(benchmarks.values()))
 
 
-def _write(out: Path, models: list[StudyModel], result: StudyResult) -> tuple[Path, list[str]]:
+def _write(out: Path, models: list[StudyModel], result: StudyResult, folders: list[Path]) -> tuple[Path, list[str]]:
     from ..downstream.table import downstream_table, format_table, table_csv
     from ..reporting.write_report import write_report
     from ..utils.files import atomic_write
@@ -136,7 +137,7 @@ def _write(out: Path, models: list[StudyModel], result: StudyResult) -> tuple[Pa
     atomic_write(out / "r8.csv", table_csv(table))
     atomic_write(out / "r8.txt", format_table(table))
     print(format_table(table), end="")
-    page = write_report(result.paths, out / "report")[0]
+    page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None)[0]
     print(f"wrote  {out / 'r8.csv'}\nwrote  {page}")
     for one in models:
         if one.doubt:

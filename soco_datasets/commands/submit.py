@@ -36,12 +36,15 @@ def run(
 ) -> None:
     """Submit it, or show what would be sent."""
     from ..hub.hosted_leaderboard import dataset_repo_of
-    from ..hub.submit import describe_submission, plan, submit, summary
+    from ..hub.submit import preview_submission, submit, summary
     from ..reporting.terminal_tables import align
 
     leaderboard = dataset_repo_of(dataset_repo)
     if dry_run:
-        print(describe_submission(plan(result, model_repo, leaderboard, artifacts)), end="")
+        text, missing = preview_submission(result, model_repo, leaderboard, artifacts)
+        print(text, end="")
+        if missing is not None:
+            raise missing
         return
     submission, submitted = submit(
         result, model_repo, leaderboard, artifacts_repo=artifacts, create_model_repo=create_model_repo

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 from typer import Argument, Option
@@ -14,10 +17,47 @@ from .options import command
 
 if TYPE_CHECKING:
     from ..hub.recompute import LeafComparison
-    from ..hub.verify import Verdict
+    from ..hub.verify import FurtherChecks, Verdict
 
 _LISTED = 40
 _WIDE = 44
+
+
+@dataclass(frozen=True, kw_only=True)
+class OriginOptions:
+    """What is checked of where a result comes from, beyond its consistency."""
+
+    PANEL: ClassVar[str] = "Where it comes from"
+    rerun: Annotated[
+        str | None, Option(metavar="N|all", help="forward the images of N drawn pairs again and compare")
+    ] = None
+    seed: Annotated[str, Option(help="what the pairs are drawn with", show_default="a new one, printed")] = ""
+    model: Annotated[
+        str | None,
+        Option(help="the model for --rerun: a folder, Hub id or plug-in", show_default="the one that is stated"),
+    ] = None
+    head: Annotated[Path | None, Option(metavar="FILE", help="the learned head for --rerun, where there is one")] = None
+    device: Annotated[str, Option(help="for --rerun: cpu, auto, cuda, cuda:1")] = "cpu"
+    against: Annotated[
+        list[Path] | None, Option(metavar="PATH", help="name results in PATH that this one repeats; may be repeated")
+    ] = None
+    allow_host: Annotated[
+        list[str] | None, Option(metavar="HOST", help="also take files from https://HOST; may be repeated")
+    ] = None
+
+    def checks(self, what: str) -> FurtherChecks:
+        """What is checked of the result `what`. Raises `UsageError`, `PredictionsError`."""
+        from ..hub.foreign_fetch import AllowedHosts
+        from ..hub.known_results import fingerprints_of
+        from ..hub.rerun_request import RerunRequest
+        from ..hub.verify import FurtherChecks
+
+        request = None
+        if self.rerun is not None:
+            options = {name: getattr(self, name) for name in ("seed", "model", "head", "device")}
+            request = RerunRequest.of_text(self.rerun, announce=_announce, **options)
+        others = fingerprints_of(self.against or (), what)
+        return FurtherChecks(request, others, AllowedHosts(tuple(self.allow_host or ())))
 
 
 def add(app: typer.Typer) -> None:
@@ -51,6 +91,7 @@ def run(
         bool, Option("--all", help="list every value, not only the main ones and what differs")
     ] = False,
     as_json: JsonFlag = False,
+    origin: OriginOptions = OriginOptions(),
 ) -> None:
     """Verify it. Exits with 1 unless everything matches."""
     from ..hub.submissions import verify
@@ -58,19 +99,24 @@ def run(
 
     if data is not None:
         open_dataset(data)  # what is wrong with --data is said in its words, before the work
-    verdict = verify(what, data, dataset_repo)
+    verdict = verify(what, data, dataset_repo, origin.checks(what))
     print(_json(verdict) if as_json else _text(verdict, show_all))
     if not verdict.matches:
-        raise MismatchError(
-            f"MISMATCH: {what} is not what its data and the rules give "
-            f"({len(verdict.mismatches)} value(s), {len(verdict.problems)} other problem(s))."
-        )
+        raise MismatchError(f"MISMATCH: {what} is not what its data and the rules give ({verdict.summary}).")
+    if origin.rerun is not None and verdict.rerun is None:
+        raise MismatchError(f"NOT RERUN: {what} matches its data, but is no PCK result that can be run again.")
     if not verdict.references and not numbers_only:
         raise MismatchError(
             "NOT VERIFIED: the numbers match their data, but nobody checked whether its targets or right answers are "
             "the dataset's: the dataset is not here. Give --data DIR (the built folder, or the published one: hf "
             f"download {dataset_repo or 'ORG/soco'} --repo-type dataset --local-dir DIR), or --numbers-only."
         )
+
+
+def _announce(text: str) -> None:
+    from ..utils.text import clean
+
+    print(clean(text), file=sys.stderr)
 
 
 def _text(verdict: Verdict, whole: bool) -> str:
@@ -89,6 +135,8 @@ def _text(verdict: Verdict, whole: bool) -> str:
         lines.append(f"{agreeing} further values of the record match.\n")
     lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
     lines += [f"note: {clean(note)}\n" for note in verdict.notes]
+    lines += [f"{clean(line)}\n" for line in verdict.origin()]
+    lines.append(f"verified: {clean(verdict.verification().state)}\n")
     compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
     agreeing_end = "match" if verdict.references else "the numbers match their data"
     end = agreeing_end if verdict.matches else "MISMATCH"
@@ -126,6 +174,8 @@ def _json(verdict: Verdict) -> str:
             "mismatches": [vars(check) for check in verdict.mismatches],
             "problems": list(verdict.problems),
             "notes": list(verdict.notes),
+            "verification": verdict.verification().to_dict(),
+            "origin": verdict.origin(),
         },
         indent=2,
     )

@@ -11,22 +11,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from .. import config
 from ..benchmarks.base import SOCO, Task, benchmark_of
+from ..benchmarks.resolve import dataset_folder
+from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
+from ..data.subset import FolderSubset
 from ..errors import UsageError
 from ..features.cache.shared import SharedMaps
 from ..features.extractor import DenseFeatureExtractor
+from ..features.given_model import GivenModel, opened_extractor
 from ..features.transforms import Anchor
 from ..records.evaluation import EvaluationResult, library_versions
 from .engines import Extractor, open_engine
 from .memory_needs import freed_memory_returned, memory_needs
 from .plan import Answers, MatchBlock, Plan, predicted_points
+from .plausible import check_grid, check_thresholds
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
 
@@ -87,12 +93,19 @@ class Evaluation:
     result: EvaluationResult
     predictions: pa.Table | None
 
+    def __repr__(self) -> str:
+        kept = "no predictions" if self.predictions is None else f"{len(self.predictions):,} predictions"
+        return f"Evaluation({self.result!r}, {kept})"
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
 
 @freed_memory_returned()
 def evaluate_backbone(
-    extractor: Extractor,
-    folder: DatasetFolder,
-    tasks: Sequence[Task],
+    extractor: Extractor | GivenModel,
+    folder: DatasetFolder | str | Path,
+    tasks: str | Task | Sequence[str | Task],
     *,
     scoring: ScoringConfig = ScoringConfig(),
     run: RunConfig = RunConfig(),
@@ -110,9 +123,10 @@ def evaluate_backbone(
 
     Args:
         extractor: gives the dense features; knows its image size and batch size. With a
-            `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers.
-        folder: a built dataset folder.
-        tasks: from `tasks.get_tasks`.
+            `distributed.ray_engine.RayExtractor` the workers of a cluster do the work, with the same numbers. Any other
+            model (name, folder, backbone, module, function: see `given_model.opened_extractor`) is used at 800 pixels.
+        folder: a built dataset folder, its path, or a name, see `resolve.dataset_folder`.
+        tasks: names such as "soc" or "soc,cross_soc", or tasks, see `tasks.get_tasks`.
         scoring: how predictions are made and scored.
         run: where and how the work is done.
         split: "test" or another stored split = the released pairs; "all" = every undirected pair of three or more
@@ -132,13 +146,34 @@ def evaluate_backbone(
         DatasetFolderError: the folder lacks a task's config, or an image does not decode.
         ChangedDataError: what is read is not what was built; also with `run.skip_bad`.
         BackboneError: the model gives features that are not finite or of the wrong shape.
-        UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; a memory budget that does not
-            suffice even without feature maps.
+        UsageError: an unknown split; the normalizer "mask", since SOCO has no masks; thresholds above 1 or fewer than
+            4 x 4 cells; a memory budget that does not suffice even without feature maps; all pairs of a subset;
+            something that is no model, folder or task.
     """
+    folder = dataset_folder(folder)
+    tasks = get_tasks(tasks, benchmark_of(folder))
+    if split == "all" and isinstance(folder, FolderSubset):
+        raise UsageError("A subset has no split all: it is drawn from the test pairs. Give its folder instead.")
+    with opened_extractor(extractor, device=run.device) as opened:
+        return _evaluate(opened, folder, tasks, scoring, run, split, shared)
+
+
+def _evaluate(
+    extractor: Extractor,
+    folder: DatasetFolder,
+    tasks: Sequence[Task],
+    scoring: ScoringConfig,
+    run: RunConfig,
+    split: str,
+    shared: SharedMaps | None,
+) -> Evaluation:
+    """`evaluate_backbone` with everything opened."""
     folder.check_intact()
     extractor, scoring = by_benchmark(extractor, folder, scoring)
     model = extractor.describe()
     protocol = protocol_of(model, scoring)
+    check_thresholds(scoring.alphas)
+    check_grid(protocol.features.grid, protocol.features.image_size)
     pairs = split_pairs(folder, tasks, protocol, run, split)
     budget = run.cache.memory_budget
     if budget is not None and isinstance(pairs, ReleasedPairs) and isinstance(extractor, DenseFeatureExtractor):

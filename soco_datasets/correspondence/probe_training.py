@@ -28,7 +28,7 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..records.result_files import result_name
+from ..records.result_files import check_replaced, result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
 from .evaluate import dataset_provenance, protocol_of, supercategories_of
@@ -157,25 +157,30 @@ def _overlapping(data: ProbeData) -> dict[str, int]:
     return {"train_pairs_in_test": number} if number else {}
 
 
-def write_probe(out: str | Path, run: ProbeRun, name: str | None = None) -> tuple[Path, dict[str, Path]]:
+def write_probe(
+    out: str | Path, run: ProbeRun, name: str | None = None, *, overwrite: bool = False
+) -> tuple[Path, dict[str, Path]]:
     """Write the heads and then the record into a folder, named after the model.
 
     Args:
-        out: the folder, made where it is missing; files of an earlier probe of the model are replaced.
+        out: the folder, made where it is missing.
         run: from `run_probe`.
         name: of the files in place of the model's, see `result_files.result_name`.
+        overwrite: replace whatever has the name; else only a probe of the very same run is replaced, and logged.
 
     Returns:
         (`<name>.probe.json`, {variant: `<name>.probe-<variant>.safetensors`}); the latter are heads for
         `soco evaluate --head`.
 
     Raises:
+        UsageError: a probe of another run has the name.
         SocoError: the folder cannot be written.
     """
     stem = name or result_name(run.record.model)
     paths = {variant: local_path(out) / f"{stem}.probe-{variant}.safetensors" for variant in run.heads}
     path = local_path(out) / f"{stem}.probe.json"
     variants = {}
+    check_replaced(path, run.record, overwrite=overwrite)
     with atomic_files(path, *paths.values()) as (new_record, *new_heads):
         for (variant, head), new_head in zip(run.heads.items(), new_heads, strict=True):
             save_head(new_head, head, run.backbone)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..benchmarks.base import Task
 from ..config import RunConfig, ScoringConfig
 from ..data.folder import DatasetFolder
+from ..errors import UsageError
 from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor
 from .engines import Extractor
@@ -62,3 +63,25 @@ def evaluate_several(
         )
         if shared is not None:
             shared.finish(announced[number])
+
+
+def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
+    """The name of each one's folder of results: the benchmark's, where several are of one the data folder's too.
+
+    Raises:
+        UsageError: one folder is named twice.
+    """
+    paths = [folder.path.resolve() for folder in folders]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"The data names {path} twice.")
+    benchmarks = [folder.benchmark for folder in folders]
+    found: list[str] = []
+    for path, benchmark in zip(paths, benchmarks, strict=True):
+        label = benchmark if benchmarks.count(benchmark) == 1 else f"{benchmark}-{path.name}"
+        number, candidate = 1, label
+        while candidate in found:
+            number += 1
+            candidate = f"{label}-{number}"
+        found.append(candidate)
+    return found

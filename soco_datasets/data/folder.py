@@ -6,6 +6,7 @@ Everything here can be pickled and survives a fork: another process opens the sa
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..errors import ChangedDataError, DatasetFolderError, unknown_name
+from ..utils.arrow_streams import check_stream
 from ..utils.files import sha256_file
+from ..utils.parquet_files import check_parquet
 from .image_index import index_rows
 from .images import ImageStore
 from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, manifest_configs, read_manifest
@@ -38,7 +41,7 @@ class DatasetFolder:
         DatasetFolderError: the manifest is damaged or of an unknown version, or a shard is missing or cut short.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().resolve()
         self.manifest = read_manifest(self.path)
         self.specs: Mapping[str, TableSpec] = manifest_configs(self.path, self.manifest)
@@ -54,6 +57,9 @@ class DatasetFolder:
 
     def __reduce__(self) -> tuple[Callable[[str], DatasetFolder], tuple[str]]:
         return open_folder, (str(self.path),)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         return f"DatasetFolder({str(self.path)!r}, content_hash={self.content_hash[:12]!r})"
@@ -184,8 +190,13 @@ _opened: dict[Path, tuple[tuple[int, int], DatasetFolder]] = {}
 _opened_lock = threading.Lock()
 
 
-def open_folder(path: str | Path) -> DatasetFolder:
-    """The `DatasetFolder` at `path`, kept per process until its manifest changes. Raises as `DatasetFolder` does."""
+def open_folder(path: str | os.PathLike[str]) -> DatasetFolder:
+    """The `DatasetFolder` at `path`, kept per process until its manifest changes. Raises as `DatasetFolder` does.
+
+    A folder that is open already is returned as it is. Names ("mini", a benchmark, a Hub id) are for `dataset_folder`.
+    """
+    if isinstance(path, DatasetFolder):
+        return path
     real = Path(path).expanduser().resolve()
     with _opened_lock:
         kept = _opened.get(real)
@@ -230,6 +241,7 @@ def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
         if shard.path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
+            check_parquet(shard.path)
             table = pq.read_table(shard.path, columns=schema.names, partitioning=None)
         else:
             table = _read_stream(shard.path, schema.names)
@@ -244,6 +256,7 @@ def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
 
 def _read_stream(path: Path, columns: list[str]) -> pa.Table:
     """Columns of an Arrow IPC stream, memory-mapped; compressed columns that are not asked for stay compressed."""
+    check_stream(path)
     source = pa.memory_map(str(path))
     schema = pa.ipc.open_stream(source).schema
     wanted = [schema.get_field_index(name) for name in columns if name in schema.names]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DatasetFolderError
+from ..utils.parquet_files import check_parquet
 from .manifest import ShardEntry
 from .schema import CONFIGS
 
@@ -28,6 +29,7 @@ def index_schema() -> pa.Schema:
 def read_index(path: Path) -> pa.Table:
     """The index as a table; raises `DatasetFolderError` where it is damaged."""
     try:
+        check_parquet(path)
         return pq.read_table(path).cast(index_schema())
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} cannot be read ({error}). Publish the folder again.") from error

@@ -15,12 +15,12 @@ from PIL import Image, JpegImagePlugin
 
 from ..errors import ChangedDataError, DatasetFolderError, UsageError
 from .manifest import ShardEntry
+from .release_types import MAX_PIXELS
 from .remote_folder import HubImages, Snapshot
 from .shards import image_digest
 from .uris import image_address
 
 _KEPT_ROW_GROUPS = 4
-MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp")  # entries of PIL's `info` that may state an orientation
 
 
@@ -52,6 +52,9 @@ class ImageStore:
 
     def __reduce__(self) -> tuple[Callable[[], ImageStore], tuple[()]]:
         return self._reopen, ()
+
+    def __repr__(self) -> str:
+        return f"<ImageStore: {len(self):,} images>"
 
     def __len__(self) -> int:
         return len(self._rows)

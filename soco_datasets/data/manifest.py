@@ -14,7 +14,7 @@ from .schema import CONFIGS, TableSpec
 MANIFEST = "manifest.json"
 FORMAT_NAME = "soco-dataset"
 MANIFEST_VERSION = 1
-_LARGEST = 500_000_000  # bytes of a manifest
+_LARGEST = 200_000_000  # bytes of a manifest
 REBUILD = "Build it again with: soco build SOURCE --out DIR"
 
 

@@ -20,6 +20,8 @@ from .manifest import MANIFEST, ShardEntry
 
 _ADDRESS = re.compile(r"(?:hf://datasets/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?/?")
 _SNAPSHOT = re.compile(r"datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
+_MOST_FILES, _MOST_BYTES = 20_000, 500_000_000_000  # of a published folder; SOCO has some 30 files of 1 GB together
+_LARGEST_MANIFEST = 200_000_000  # bytes
 _KEPT = 32  # images that a process keeps: neighboring rows often share one
 
 
@@ -69,6 +71,7 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
 
     Raises:
         DataNotFoundError: the repository holds no published folder.
+        DatasetFolderError: it is far larger than any published folder.
         HubError: it cannot be had: missing, gated, no network; says what to do.
     """
     from huggingface_hub import snapshot_download
@@ -76,12 +79,13 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
     from ..utils.hub_errors import explained
 
     with explained("find a folder, or load a Hub dataset, called", address.repo):
+        _check_size(address)
         path = Path(
             snapshot_download(
                 address.repo,
                 repo_type="dataset",
                 revision=address.revision,
-                ignore_patterns=None if images else "images/*",
+                ignore_patterns=["preview/*", *([] if images else ["images/*"])],
                 force_download=force,
             )
         )
@@ -93,6 +97,31 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
     if not images and not (path / INDEX).is_file():  # published as Parquet: single images cannot be had
         return fetch_folder(address, images=True, force=force)
     return path
+
+
+def _check_size(address: HubAddress) -> None:
+    """Look at what a repository states of its files before any is downloaded; without the Hub the cache is used."""
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        info = HfApi().dataset_info(address.repo, revision=address.revision, files_metadata=True)
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.TransportError, OSError):
+        return  # the download says what is wrong, or takes what is cached
+    sizes = {item.rfilename: item.size or 0 for item in info.siblings or []}
+    problem = ""
+    if len(sizes) > _MOST_FILES:
+        problem = f"{len(sizes):,} files, more than {_MOST_FILES:,}"
+    elif sum(sizes.values()) > _MOST_BYTES:
+        problem = f"{sum(sizes.values()):,} bytes, more than {_MOST_BYTES:,}"
+    elif sizes.get(MANIFEST, 0) > _LARGEST_MANIFEST:
+        problem = f"a {MANIFEST} of {sizes[MANIFEST]:,} bytes, more than {_LARGEST_MANIFEST:,}"
+    if problem:
+        raise DatasetFolderError(
+            f"The Hub dataset {address.repo} has {problem}: it is not downloaded. If you trust it, download it "
+            f"yourself (hf download {address.repo} --repo-type dataset --local-dir DIR) and give DIR."
+        )
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,9 @@ class Taxonomy:
         """Rows of the config `taxonomy`."""
         return [asdict(entry) for entry in self.entries]
 
+    def __repr__(self) -> str:
+        return f"<Taxonomy: {len(self.entries):,} keypoints of {len(self.categories()):,} categories>"
+
     def __len__(self) -> int:
         return len(self.entries)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -17,19 +18,20 @@ _R = TypeVar("_R")
 
 
 @contextlib.contextmanager
-def ray_mapper(*, address: str | None = None, workers: int | None = None) -> Iterator[Mapper]:
+def ray_mapper(*, address: str | None = None, workers: int | None = None, device: str = "cpu") -> Iterator[Mapper]:
     """A mapper for the duration of the block. The chunk of a worker that dies is repeated by another.
 
     Args:
         address: of the cluster, see `cluster.connected`.
-        workers: how many; None = one for each core.
+        workers: how many; None = one for each core, or for each GPU where the device asks for them.
+        device: what the functions compute on: "cpu", "cuda", or "auto" = GPUs where there are any.
 
     Raises:
         UsageError, MissingExtraError, SocoError: as `ray_engine.RayExtractor`.
     """
     with connected(address, workers), contextlib.ExitStack() as stack:
-        spec = cluster_pool_spec(workers, cpus=1)
-        pool = WorkerPool(_start, spec.count)
+        spec = cluster_pool_spec(workers, device=device, cpus=1)
+        pool = WorkerPool(functools.partial(_start, spec.gpus), spec.count)
         stack.callback(pool.close)
 
         def mapper(function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:
@@ -38,10 +40,11 @@ def ray_mapper(*, address: str | None = None, workers: int | None = None) -> Ite
         yield mapper
 
 
-def _start() -> Any:
+def _start(gpus: int) -> Any:
     import ray
 
-    return ray.remote(Caller).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD").remote()
+    actor = ray.remote(Caller)
+    return actor.options(num_cpus=1, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
 
 def _in_order(pool: WorkerPool, function: Callable[[_C], _R], chunks: Iterable[_C]) -> Iterator[_R]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -13,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError
+from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError, unknown_name
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
 from ..utils.files import atomic_file, check_writable
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction
 from .extraction_shards import ShardSource
+from .precision import PRECISIONS
 from .readers.base import DataOptions, DataReader
 from .readers.known_readers import open_data
 from .record import DownstreamResult, identity_of
@@ -50,6 +52,7 @@ class RunOptions:
         memory_budget: bytes that features may take in memory.
         split_names, pairs: see `readers.base.DataOptions`.
         checked: look at a sample of the data before any forward, and stop at errors.
+        precision: of training heads on a GPU, one of `precision.PRECISIONS`; on a CPU it is float32.
     """
 
     out: Path
@@ -63,6 +66,7 @@ class RunOptions:
     split_names: tuple[str, str] | None = None
     pairs: Path | None = None
     checked: bool = True
+    precision: str = "float32"
 
     @property
     def data_options(self) -> DataOptions:
@@ -99,7 +103,7 @@ class Report:
         records: task -> its record.
         paths: task -> file.
         kept: tasks whose finished record was kept.
-        seconds: "extract KIND" or "score TASK" -> wall time.
+        seconds: "extract KIND", "train TASK" (with its validation) or "score TASK" -> wall time.
     """
 
     records: dict[str, DownstreamResult] = field(default_factory=dict)
@@ -117,7 +121,6 @@ class DownstreamRun:
         tasks: Sequence[DownstreamTask],
         data: Mapping[str, str | Path],
         options: RunOptions,
-        cluster: tuple[Mapper, ExtractorSpec] | None = None,
     ) -> None:
         """Open the data and plan; nothing is forwarded.
 
@@ -126,21 +129,24 @@ class DownstreamRun:
             tasks: to run; those whose data is not given are left out.
             data: kind -> place.
             options: see `RunOptions`.
-            cluster: what applies functions on a cluster, and how its workers load the model; heads train here.
 
         Raises:
             UsageError: no task has its data.
             SocoError: data that cannot be read, or that the check finds errors in.
         """
-        self.extractor, self.options, self._cluster = extractor, options, cluster
+        self.extractor, self.options = extractor, options
+        self._cluster: tuple[Mapper, ExtractorSpec] | None = None
+        if options.precision not in PRECISIONS:
+            raise unknown_name("precision", options.precision, PRECISIONS)
         check_writable(options.out)
-        self.folder = options.out / _slug(extractor.describe()["name"])
+        self.folder = options.out / model_file_stem(extractor.describe()["name"])
         self.skipped = [task.name for task in tasks if task.data not in data]
         chosen = [task for task in tasks if task.data in data]
         if not chosen:
             kinds = sorted({task.data for task in tasks})
             raise UsageError(f"No task has its data. Give --data {kinds[0]}=DIR, of: {', '.join(kinds)}; or synth.")
         self._readers: dict[str, DataReader | MissingExtraError] = {}
+        self.warnings: list[str] = []  # about the data, to be printed before the run
         for kind in dict.fromkeys(task.data for task in chosen):
             self._readers[kind] = self._open(kind, data[kind])
         if not options.resume:
@@ -156,6 +162,7 @@ class DownstreamRun:
         except MissingExtraError as error:
             return error
         errors = [str(one) for one in findings if one.severity == "error"]
+        self.warnings += [str(one) for one in findings if one.severity == "warning"]
         if errors:
             shown = "\n  ".join(errors[:10])
             more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""
@@ -207,18 +214,30 @@ class DownstreamRun:
             rows.append({"task": one.task.name, "protocol": one.protocol, "reason": one.reason, "online": forwards})
         return rows
 
-    def run(self) -> Report:
-        """Run all tasks. Raises `SocoError` where one fails; records of finished ones stay."""
-        report = Report()
+    def run(self, cluster: tuple[Mapper, ExtractorSpec] | None = None) -> Report:
+        """Run all tasks.
+
+        Args:
+            cluster: what applies functions on a cluster, and how its workers load the model: extraction and the search
+                of neighbors go by shards, heads train here. None = all in this process.
+
+        Raises:
+            SocoError: a task fails; records of finished ones stay.
+        """
+        report, self._cluster = Report(), cluster
         self.folder.mkdir(parents=True, exist_ok=True)
-        store = self.options.store or self.folder / ".features"
         for kind in self._readers:
             own = [one for one in self.tasks if one.task.data == kind]
             todo = [one for one in own if not self._kept(one, report)]
-            self._run_data(kind, todo, store, report)
-        if self.options.store is None:
-            shutil.rmtree(store, ignore_errors=True)
-        shutil.rmtree(self.folder / ".work", ignore_errors=True)
+            # A folder for each data set: runs on others may be at work beside this one.
+            self._run_data(kind, todo, self.options.store or self.folder / ".features" / kind, report)
+            if self.options.store is None:
+                shutil.rmtree(self.folder / ".features" / kind, ignore_errors=True)
+            for one in own:
+                shutil.rmtree(self._work(one.task), ignore_errors=True)
+        for name in (".features", ".work"):
+            with contextlib.suppress(OSError):  # not empty: another run's
+                (self.folder / name).rmdir()
         return report
 
     def _run_data(self, kind: str, todo: Sequence[PlannedTask], store: Path, report: Report) -> None:
@@ -286,10 +305,23 @@ class DownstreamRun:
             counts=counts,
             workers=self.options.workers,
             mapper=None if self._cluster is None else self._cluster[0],
+<<<<<<< HEAD
             shared=shared,
         )
         run.work.mkdir(parents=True, exist_ok=True)
         return run
+=======
+            precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
+        )
+        run.work.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        outcome = one.job.score(stored, run)
+        report.seconds[f"train {one.task.name}"] = run.seconds.get("train", 0.0)
+        report.seconds[f"score {one.task.name}"] = time.perf_counter() - started - run.seconds.get("train", 0.0)
+        images = sum(len(want.images) for want in {w.images.name: w for w in one.job.wanted()}.values())
+        self._write(one, outcome, {"images": images, "scored": one.job.samples_scored(), **counts}, report)
+        shutil.rmtree(run.work, ignore_errors=True)
+>>>>>>> main
 
     def _fields(self, one: PlannedTask) -> dict[str, Any]:
         task, options = one.task, self.options
@@ -387,5 +419,6 @@ def _stored_bytes(extractor: DenseFeatureExtractor, wanted: Any) -> int:
     return 4 * (maps + len(wanted.images) * len(plan.vectors) * extractor.backbone.channels)
 
 
-def _slug(name: str) -> str:
+def model_file_stem(name: str) -> str:
+    """The name of a model as a file or folder name."""
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "model"

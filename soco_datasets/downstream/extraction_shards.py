@@ -102,7 +102,7 @@ def received(parts: tuple[Any, Any], dtype: str) -> PlannedFeatures:
     """Features of a request as tensors again, in the model's dtype."""
     import torch
 
-    tensors = [None if one is None else torch.from_numpy(one).to(getattr(torch, dtype)) for one in parts]
+    tensors = [None if one is None else torch.tensor(one).to(getattr(torch, dtype)) for one in parts]
     return PlannedFeatures(*tensors)
 
 

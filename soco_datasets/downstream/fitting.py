@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,11 @@ class Fit:
         rate: learning rate of a step.
         epochs: number of epochs.
         validate: (epoch, weights) -> JSON values; None = no validation between epochs.
+<<<<<<< HEAD
         counters: what the loss counts, by name; kept in checkpoints.
+=======
+        mixed: whether the loss may be computed in the run's precision; otherwise it is float32.
+>>>>>>> main
     """
 
     start: Parameters
@@ -41,7 +46,11 @@ class Fit:
     rate: Callable[[int], float]
     epochs: int
     validate: Callable[[int, Parameters], dict[str, Any]] | None = None
+<<<<<<< HEAD
     counters: dict[str, int] = field(default_factory=dict)
+=======
+    mixed: bool = False
+>>>>>>> main
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def fit_head(
         label: of the head's file.
 
     Returns:
-        Weights and {"epochs", "steps", "losses" (per epoch), "skipped_steps", "last", "best", "head"}.
+        Weights and {"epochs", "steps", "losses" (per epoch), "skipped_steps", "precision", "last", "best", "head"}.
 
     Raises:
         SocoError: no step had a finite loss.
@@ -88,8 +97,11 @@ def fit_head(
 
     checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY, counters=fit.counters)
     history = _history_of(checkpoint)
-    recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device)
+    precision = run.precision if fit.mixed else "float32"
+    recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device, precision)
+    started = time.perf_counter()
     result = train(fit.start, fit.loss, recipe, checkpoints=checkpoint, after_epoch=after)
+    run.seconds["train"] = run.seconds.get("train", 0.0) + time.perf_counter() - started
     run.counts["steps"] = run.counts.get("steps", 0) + len(result.losses)
     name = keep_best or next((key for one in result.epochs for key in one), None)
     values = [
@@ -110,6 +122,7 @@ def fit_head(
         "steps": len(result.losses),
         "losses": result.epoch_losses(max(1, steps)),
         "skipped_steps": result.skipped,
+        "precision": precision,
         "last": result.epochs[-1] if result.epochs else {},
         "best": best,
         "head": {"file": head.name, "sha256": sha256_file(head), "numbers": sum(map(torch.numel, parameters.values()))},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from .precision import full_precision
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -14,6 +16,7 @@ _SHIFT = 0.001  # meters, added before the logarithm
 _CLAMP = 1e-4  # of the cosine, away from where acos has no gradient
 
 
+@full_precision
 def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy over the counted pixels of a batch.
 
@@ -26,6 +29,7 @@ def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(2), masks.flatten(1).long(), ignore_index=0)
 
 
+@full_precision
 def pose_loss(logits: Tensor, bins: Tensor) -> Tensor:
     """Sum of the three angles' cross-entropies, each a mean over objects.
 
@@ -43,6 +47,7 @@ def valid_depth_mask(truth: Tensor, max_depth: float = 10.0) -> Tensor:
     return (truth > 0) & (truth <= max_depth)
 
 
+@full_precision
 def silog_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """Scale-invariant loss of the log difference g over all valid pixels: sqrt(mean g^2 - 0.85 (mean g)^2).
 
@@ -56,6 +61,7 @@ def silog_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     return variance.clamp(min=1e-12).sqrt()  # the clamp keeps the gradient finite where the prediction is perfect
 
 
+@full_precision
 def gradient_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """Sum over strides of the mean over images of |difference of the log difference two places apart|.
 
@@ -77,11 +83,13 @@ def gradient_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     return total
 
 
+@full_precision
 def depth_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """10 x silog + 0.5 x gradient, see `silog_loss` and `gradient_loss`."""
     return 10 * silog_loss(prediction, truth) + 0.5 * gradient_loss(prediction, truth)
 
 
+@full_precision
 def normal_angles(prediction: Tensor, truth: Tensor) -> Tensor:
     """(B, H, W) angles in radians between (B, 3, H, W) directions; the cosine is clamped 1e-4 inside [-1, 1]."""
     import torch
@@ -91,6 +99,7 @@ def normal_angles(prediction: Tensor, truth: Tensor) -> Tensor:
     return torch.acos(cosine.clamp(-1 + _CLAMP, 1 - _CLAMP))
 
 
+@full_precision
 def normals_loss(prediction: Tensor, truth: Tensor, valid: Tensor, uncertainty: Tensor | None = None) -> Tensor:
     """Loss of normals over the valid pixels of a batch.
 

@@ -127,6 +127,7 @@ class NyuJob(TaskJob):
             optimizer=OptimizerConfig("adamw", weight_decay=choices["decay"]),
             rate=lambda step: choices["rate"] * quarter_cosine(step, total, choices["warmup_epochs"] * steps),
             epochs=choices["epochs"],
+            mixed=True,
         )
         try:
             return fit_head(fit, run, choices)

@@ -49,7 +49,9 @@ class OnlineFeatures:
                 views = list(pool.map(view, rows))
         else:
             views = [view(row) for row in rows]
-        found = self._extractor.extract_plan([pixels for pixels, _ in views], self._plan)
+        # The precision of a head's training is no matter of the frozen model.
+        with torch.autocast(torch.device(self._extractor.backbone.device).type, enabled=False):
+            found = self._extractor.extract_plan([pixels for pixels, _ in views], self._plan)
         self._run.counts["decodes"] += len(rows)
         self._run.counts["forwards"] += len(rows)
         maps = [one.maps for one in found if one.maps is not None]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import BackboneError, SocoError, UsageError
+from ..errors import UsageError
+from ..features.spec import ExtractorSpec
 from ..records.base import Record
 from ..records.registry import read_record
+from ..utils.chunks import Mapper
 from .base import DownstreamTask
-from .downstream_run import DownstreamRun, RunOptions
-
-if TYPE_CHECKING:
-    from ..features.extractor import DenseFeatureExtractor
+from .downstream_run import RunOptions
+from .record import DownstreamResult
+from .side_by_side import RunUnit, downstream_units, run_units
 
 _TRUE, _FALSE = ("1", "true", "yes", "x"), ("", "0", "false", "no")
 
@@ -43,20 +42,18 @@ class StudyOptions:
     """What is run.
 
     Attributes:
-        out: folder.
         benchmarks: name -> built dataset folder; "soco" is SOC's own.
         data: kind of downstream data -> place.
         tasks: downstream tasks.
-        downstream: their options, without `out` and `resume`.
-        load: name of a model -> its extractor.
+        downstream: their options; `out` is the folder of the whole study.
+        spec: how each model is loaded, whatever its `model` is.
     """
 
-    out: Path
     benchmarks: Mapping[str, Path]
     data: Mapping[str, str | Path]
     tasks: Sequence[DownstreamTask]
     downstream: RunOptions
-    load: Callable[[str], DenseFeatureExtractor]
+    spec: ExtractorSpec
 
 
 def read_models(text: str) -> list[StudyModel]:
@@ -108,72 +105,49 @@ class StudyResult:
     failures: dict[tuple[str, str], str]
 
 
-def run_study(models: Sequence[StudyModel], options: StudyOptions, say: Callable[[str], None]) -> StudyResult:
+def study_units(models: Sequence[StudyModel], options: StudyOptions) -> list[tuple[StudyModel, RunUnit]]:
+    """What is to be done: each model on each benchmark and on each downstream data set, model after model."""
+    units: list[tuple[StudyModel, RunUnit]] = []
+    how = replace(options.downstream, out=options.downstream.out / "downstream", resume=True)
+    for one in models:
+        spec = replace(options.spec, model=one.model)
+        own = [RunUnit(spec, name, str(folder), (), options.downstream) for name, folder in options.benchmarks.items()]
+        units += [(one, unit) for unit in (*own, *downstream_units(spec, options.tasks, options.data, how))]
+    return units
+
+
+def run_study(
+    models: Sequence[StudyModel], options: StudyOptions, say: Callable[[str], None], mapper: Mapper = map
+) -> StudyResult:
     """Run everything that is not done yet; a study that was stopped continues where it was.
 
     Args:
         models: of the study.
         options: what is run.
         say: called with a sentence for each step.
+        mapper: has other processes do it side by side; the builtin `map` = one after the other, here.
     """
     result = StudyResult([], [], {}, {})
-    for one in models:
-        say(f"{one.model}")
-        try:
-            extractor = options.load(one.model)
-        except BackboneError as error:
-            result.failures[one.model, "loading"] = str(error)
-            say(f"  skipped: {error}")
+    units = study_units(models, options)
+    said: set[str] = set()  # a data set's warnings, and a model that does not load, are said once
+    for (model, unit), (_, report) in zip(units, run_units([unit for _, unit in units], mapper), strict=True):
+        label = f"{model.model}, {unit.what}"
+        for warning in report.warnings:
+            if warning not in said:
+                said.add(warning)
+                say(f"{unit.what}: {warning}")
+        if report.error:
+            failed = (model.model, unit.what) if report.model else (model.model, "loading")
+            if failed not in result.failures:
+                say(f"{label}: no result: {report.error}" if report.model else f"{model.model} skipped: {report.error}")
+            result.failures[failed] = report.error
             continue
-        result.names[one.model] = str(extractor.describe()["name"])
-        for name, folder in options.benchmarks.items():
-            work = functools.partial(_correspondence, name, folder, extractor, options)
-            _guarded(result, one.model, name, say, work)
-        if options.data:
-            _guarded(result, one.model, "downstream", say, functools.partial(_downstream, extractor, options))
+        result.names[model.model] = report.model
+        result.paths += report.paths
+        records = [read_record(path) for path in report.paths]
+        result.records += records
+        say(f"{label}: done{' (kept)' if len(report.kept) == len(records) else ''}")
+        for record in records:
+            if isinstance(record, DownstreamResult) and record.reason:
+                say(f"  {record.task}: no result: {record.reason}")
     return result
-
-
-def _guarded(
-    result: StudyResult, model: str, what: str, say: Callable[[str], None], work: Callable[[], list[Path]]
-) -> None:
-    try:
-        paths = work()
-    except SocoError as error:
-        result.failures[model, what] = str(error)
-        say(f"  {what}: no result: {error}")
-        return
-    result.paths += paths
-    result.records += [read_record(path) for path in paths]
-    say(f"  {what}: done")
-
-
-def _correspondence(name: str, folder: Path, extractor: DenseFeatureExtractor, options: StudyOptions) -> list[Path]:
-    from ..benchmarks.base import SOCO, benchmark_of
-    from ..correspondence.evaluate import evaluate_backbone
-    from ..correspondence.presets import get_preset, tasks_for
-    from ..data.folder import open_folder
-    from ..records.evaluation import write_evaluation
-
-    data = open_folder(folder)
-    out = options.out / name
-    model = extractor.describe()
-    stem = re.sub(r"[^\w.-]+", "_", str(model["name"])).strip("._") or "model"
-    path = out / f"{stem}.json"
-    if path.is_file():
-        record = read_record(path)
-        same = record.model.get("weights_hash") == model["weights_hash"]
-        if same and record.dataset["content_hash"] == data.content_hash:
-            return [path]
-    benchmark = benchmark_of(data)
-    preset = get_preset("standard")
-    tasks, _ = tasks_for(preset, data.configs, benchmark)
-    scoring = replace(preset.scoring, **({} if benchmark.name == SOCO else benchmark.scoring))
-    evaluation = evaluate_backbone(extractor, data, tasks, scoring=scoring)
-    assert evaluation.predictions is not None  # of the split `test` they are kept
-    return [write_evaluation(out, evaluation.predictions, evaluation.result)[0]]
-
-
-def _downstream(extractor: DenseFeatureExtractor, options: StudyOptions) -> list[Path]:
-    how = replace(options.downstream, out=options.out / "downstream", resume=True)
-    return list(DownstreamRun(extractor, options.tasks, options.data, how).run().paths.values())

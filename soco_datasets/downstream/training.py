@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import SocoError, UsageError
 from ..utils.foreign import read_json_text
 from .parameters import Parameters, load_parameters, save_parameters, trainable
+from .precision import with_precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +91,7 @@ class TrainingRecipe:
         batches: rows of each batch of an epoch (counted from 0), in order; the same for the same epoch.
         identity: JSON-able description of everything that makes the run; a checkpoint of another one is refused.
         device: where the head is trained.
+        precision: of the loss, see `precision.with_precision`.
     """
 
     optimizer: OptimizerConfig
@@ -98,6 +100,7 @@ class TrainingRecipe:
     batches: Batches
     identity: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def train(
     import torch
 
     weights = trainable(start, recipe.device)
+    loss = with_precision(loss, recipe.precision, recipe.device)
     optimizer = _make_optimizer(weights, recipe.optimizer)
     result = TrainingResult(weights)
     epoch, position = _resume(checkpoints, recipe, weights, optimizer, result) if checkpoints else (0, 0)
@@ -250,6 +254,7 @@ def _make_optimizer(weights: Parameters, config: OptimizerConfig) -> torch.optim
 
 def _identity(recipe: TrainingRecipe) -> str:
     described = {"format": _FORMAT, "optimizer": asdict(recipe.optimizer), "epochs": recipe.epochs}
+    described |= {} if recipe.precision == "float32" else {"precision": recipe.precision}
     return json.dumps({**described, "run": dict(recipe.identity)}, sort_keys=True)
 
 

@@ -18,7 +18,7 @@ from ..errors import (
     unknown_name,
 )
 from .checkpoint import Checkpoint
-from .device import usable_device
+from .device import fastest_dtype, usable_device
 from .families import family_of
 from .families.base import DTYPES, NORMS, Backbone, LoadRequest, Norm, Positions
 from .methods import refuse_method
@@ -42,7 +42,10 @@ __all__ = [
     "preflight",
 ]
 
-AUTO = "auto"  # statistics: those of the recipe
+AUTO = "auto"  # statistics: those of the recipe; dtype: the fastest here
+PACKAGED = {  # models with random weights that come with the package, for tests and documentation
+    "tiny_dinov2": Path(__file__).with_name("packaged") / "tiny_dinov2",
+}
 
 
 class LoadOptions(TypedDict, total=False):
@@ -55,7 +58,8 @@ class LoadOptions(TypedDict, total=False):
         statistics: "auto" = the recipe's, "checkpoint" = the checkpoint's own, a name of `NAMED_STATISTICS`, or "paper"
             = what the paper's evaluation takes for a listed model.
         device: a torch device ("cpu", "cuda", "cuda:1", "mps"), or "auto" = a GPU where there is one.
-        dtype: one of `DTYPES`. Weights are read in float32 and then cast.
+        dtype: one of `DTYPES`, or "auto" = `device.fastest_dtype`, which the record states as `dtype_choice`. Weights
+            are read in float32 and then cast.
         revision: Hub commit, branch or tag; overrides the listed one.
         recipe: one of `recipes.RECIPES`; None = "paper" for a model of the paper, else "checkpoint".
     """
@@ -73,7 +77,7 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
     """Load a frozen backbone. Safetensors only; no code of a checkpoint is ever run.
 
     Args:
-        model: a name of `BACKBONES`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
+        model: a name of `BACKBONES` or `PACKAGED`, a Hub id ("facebook/dinov2-base") or a folder with config.json and
             model.safetensors. A listed name wins over a folder of that name; write "./name" or a `Path` for the folder.
             Only a name without weights on the Hub (iBOT, V-JEPA 2.1) is the folder of that name where there is one.
             Or a plug-in: "module:function", "file.py:function" or the callable itself, see `plugin.load_plugin`.
@@ -107,6 +111,8 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
         preflight_hub(place.hub_id, revision or place.revision)  # before the weights are downloaded, before torch
     _check_torch()
     device = usable_device(options.get("device", "cpu"))
+    if dtype == AUTO:
+        wanted["dtype"] = fastest_dtype(device)
     checkpoint = _open(place, str(model), revision)
     family = family_of(checkpoint.model_type if checkpoint else model_type, str(model))
     request = LoadRequest(
@@ -123,7 +129,7 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
     backbone = family.load(request)
     changed = sorted(key for key, value in wanted.items() if value != recipe.choices()[key].value)
     backbone.recipe = recipe.label + (f", changed: {', '.join(changed)}" if changed and spec else "")
-    backbone.variant = recipe.variant
+    backbone.variant = {**recipe.variant, "dtype_choice": AUTO} if dtype == AUTO else recipe.variant
     backbone.zero_padded = recipe.size.value == "padded" and backbone.fixed_size is None
     return backbone
 
@@ -131,13 +137,14 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
 def _load_plugin(model: str | Callable[..., Any], options: LoadOptions) -> Backbone:
     if options.get("recipe") not in (None, CHECKPOINT):
         raise UsageError(f"{model} is a plug-in, which decides everything itself: leave the recipe out.")
+    dtype = options.get("dtype")
     return load_plugin(
         model,
         layer=-1 if options.get("layer") is None else options["layer"],
         norm=options.get("norm") or "none",
         statistics=options.get("statistics", AUTO),
         device=options.get("device", "cpu"),
-        dtype=options.get("dtype") or DTYPES[0],
+        dtype=DTYPES[0] if dtype in (None, AUTO) else dtype,
         revision=options.get("revision"),
     )
 
@@ -191,7 +198,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if isinstance(model, Path):
         return model.resolve().name, "", model
     spec = listed(model)
-    folder = Path(model).expanduser()
+    folder = PACKAGED.get(model) or Path(model).expanduser()
     if spec is not None:
         own = (
             spec.availability in ("conversion", "plug-in") and folder.is_dir()
@@ -205,7 +212,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if model.count("/") == 1 and not model.endswith("/"):
         return model, "", _Hub(model, None)
     refuse_method(model)
-    error = unknown_name("model", model, (spec.name for spec in BACKBONES), lister="soco models")
+    error = unknown_name("model", model, (*(spec.name for spec in BACKBONES), *PACKAGED), lister="soco models")
     raise UsageError(f"{error} Or give a Hub id (owner/name), an existing folder, or a plug-in (module:function).")
 
 
@@ -254,8 +261,8 @@ def _check_options(layer: int | None, norm: str, statistics: str, dtype: str) ->
         raise unknown_name("norm", norm, NORMS)
     if statistics not in (CHECKPOINT, *NAMED_STATISTICS):
         raise unknown_name("statistics", statistics, (AUTO, CHECKPOINT, PAPER, *NAMED_STATISTICS))
-    if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES)
+    if dtype not in (*DTYPES, AUTO):
+        raise unknown_name("dtype", dtype, (*DTYPES, AUTO))
 
 
 def _check_torch() -> None:

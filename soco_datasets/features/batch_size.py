@@ -96,3 +96,10 @@ class BatchChooser:
             self.size = _MEASURED[len(self._peaks)]
         else:
             self.size, self.is_settled = largest_batch(self._memory.free(), *self._peaks), True
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's memory did not suffice, also where a plug-in's error was wrapped."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)

@@ -30,6 +30,22 @@ def usable_device(device: str) -> str:
     return device
 
 
+def fastest_dtype(device: str) -> str:
+    """The fastest dtype of `families.base.DTYPES` whose effect docs/performance.md states, on a device that is there.
+
+    "bfloat16" where it has matrix units for it: NVIDIA GPUs from Ampere on, x86 processors with AVX512-BF16 or AMX.
+    Else "float32". "float16" is never chosen: some models overflow in it.
+    """
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # absent from some builds of torch
+    found = kind == "cpu" and any(getattr(torch.cpu, test)() for test in tests if hasattr(torch.cpu, test))
+    return "bfloat16" if found else "float32"
+
+
 def _unknown_device(device: str) -> UsageError:
     kind, colon, number = device.lower().partition(":")
     near = [_OTHER_NAMES[kind]] if kind in _OTHER_NAMES else difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.7)

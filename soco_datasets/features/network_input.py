@@ -15,6 +15,8 @@ from .preprocess import Statistics, normalize
 if TYPE_CHECKING:
     import torch
 
+    from .families.base import Backbone
+
 
 def network_input(pixels: NDArray[Any], statistics: Statistics, device: str) -> torch.Tensor:
     """(B, H, W, 3) pixels to the (B, 3, H, W) float32 tensor of `normalize`, on a device.
@@ -55,3 +57,11 @@ def _allow_tf32() -> Callable[[], None]:
 
 
 _tf32_allowed = ProcessSetting(_allow_tf32)
+
+
+def compiled_forward(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The backbone's forward through `torch.compile`, one kernel set a batch size."""
+    import torch
+
+    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(backbone.forward, dynamic=False)
+    return compiled

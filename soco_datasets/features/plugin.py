@@ -3,7 +3,8 @@
 A plug-in is a function, an object with `__call__`, a `torch.nn.Module`, or a class of such (made without arguments),
 that says about itself, as attributes or through the decorator `plugin`:
 
-    stride          pixels between neighboring cells of its map (`patch_size` is taken too); needed
+    stride          pixels between neighboring cells of its map (`patch_size` is taken too); found by one probe image
+                    where nothing is said
     statistics      "imagenet", "clip", "half", (mean, std), or "none" (the default): images in 0..1 as they are
     size_multiple   image sides must be multiples of this; `stride` by default
     image_size      the only image side it can take, if there is only one
@@ -34,6 +35,7 @@ from ..errors import (
 from ..geometry import effective_size
 from .device import usable_device
 from .families.base import DTYPES, Backbone
+from .live_module import ModuleFeatures, is_live_module, state_hash
 from .plugin_source import (
     find_plugin,
     hash_files,
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TRIAL_SIZE = 224
+_SAY_STRIDE = (
+    "A plug-in gives maps (B, C, h, w) and may say how many pixels lie between neighboring cells: "
+    "`function.stride = 16`, or @plugin(stride=16)."
+)
 _USUAL = {"layer": -1, "norm": "none", "dtype": "float32", "revision": None}
 _DECLARED = (
     *("stride", "patch_size", "statistics", "size_multiple", "image_size", "square_only"),
@@ -76,10 +82,13 @@ class PluginBackbone(Backbone):
     Attributes:
         function: (B, 3, H, W) float32 images on `device` -> (B, C, H / patch_size, W / patch_size), floating point.
         source: where it came from, as the user gave it.
+        module: the module that `function` calls, where weights in memory are all there is: their hash is then taken
+            anew whenever the model is described, since they may be trained meanwhile.
     """
 
     function: Callable[[torch.Tensor], torch.Tensor]
     source: str
+    module: torch.nn.Module | None = None
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`.
@@ -106,7 +115,8 @@ class PluginBackbone(Backbone):
 
     def details(self) -> dict[str, Any]:
         """See `Backbone.details`."""
-        return {"plugin": self.source}
+        found: dict[str, Any] = {"plugin": self.source}
+        return found if self.module is None else {**found, "in_memory": True, "weights_hash": state_hash(self.module)}
 
 
 def is_plugin(model: object) -> bool:
@@ -148,17 +158,20 @@ def load_plugin(
             raise UsageError(f"{plugin} is a plug-in, which decides about `{option}` itself: leave it out.")
     if importlib.util.find_spec("torch") is None:
         raise missing_extra("A plug-in", "models", "torch")
-    source, found, files = find_plugin(plugin)
+    source, found, files = find_plugin(plugin.module if isinstance(plugin, ModuleFeatures) else plugin)
+    found = plugin if isinstance(plugin, ModuleFeatures) else found
     function = _instance(found, source)
     device = usable_device(device)
     _to_device(function, device, source)
-    stride = _whole(function, "stride", source, "patch_size")
+    stride = _stride(function, source, device)
     source_hash = hash_files(files)
+    declared_hash = _weights_hash(function, files, source)
+    module = function.module if isinstance(function, ModuleFeatures) and declared_hash is None else None
     backbone = PluginBackbone(
         name=str(getattr(function, "name", None) or own_name(found)),
         family="plugin",
         revision=_optional_text(function, "revision"),
-        weights_hash=_weights_hash(function, files, source) or source_hash,
+        weights_hash=declared_hash or (source_hash if module is None else state_hash(module)),
         config_hash=source_hash,
         statistics=_statistics(function, statistics, source),
         layer=None,
@@ -174,6 +187,7 @@ def load_plugin(
         square_only=_flag(function, "square_only", source),
         function=function,
         source=source,
+        module=module,
     )
     _check_sizes(backbone)
     _try(backbone)
@@ -191,15 +205,13 @@ def _instance(found: Any, source: str) -> Callable[..., Any]:
             f"{source} is {type(found).__name__}, which cannot be called; a plug-in is a function of images "
             "(B, 3, H, W) that gives features (B, C, h, w), or a class of such."
         )
-    function: Callable[..., Any] = found
-    return function
+    function: Any = found
+    return ModuleFeatures(function) if is_live_module(function) else function
 
 
 def _to_device(function: Any, device: str, source: str) -> None:
-    import torch
-
-    if isinstance(function, torch.nn.Module):
-        function.requires_grad_(False).eval()
+    if isinstance(function, ModuleFeatures):
+        function.module.requires_grad_(False).eval()
     if callable(getattr(function, "to", None)):
         try:
             function.to(device)
@@ -230,18 +242,42 @@ def _statistics(function: Any, wanted: str, source: str) -> Statistics:
     return Statistics((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), "plugin")
 
 
-def _whole(function: Any, name: str, source: str, other: str = "", default: int | None = None) -> int:
+def _stride(function: Any, source: str, device: str) -> int:
+    """The declared stride, or how many pixels of a probe image one cell of its map stands for."""
+    import torch
+
+    declared = [getattr(function, name, None) for name in ("stride", "patch_size")]
+    if any(value is not None for value in declared):
+        return _whole(function, "stride", source, "patch_size")
+    side = _whole(function, "image_size", source, default=0) or _whole(
+        function, "size_multiple", source, default=_TRIAL_SIZE
+    )
+    side = side if side >= _TRIAL_SIZE // 2 else effective_size(_TRIAL_SIZE, side)
+    try:
+        with torch.inference_mode():
+            maps = function(torch.zeros(1, 3, side, side, device=device))
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise BackboneError(
+            f"{source} failed on a probe image of {side} x {side} pixels, by which its stride would be found "
+            f"({reason_of(error)}). {_SAY_STRIDE}"
+        ) from error
+    shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else ()
+    if len(shape) != 4 or shape[2] != shape[3] or not shape[2] or side % shape[2]:
+        given = f"of the shape {shape}" if shape else f"a {type(maps).__name__}"
+        raise BackboneError(
+            f"{source} gave {given} for a probe image (1, 3, {side}, {side}), by which its stride would be found; "
+            f"expected a map (1, C, h, h). {_SAY_STRIDE}"
+        )
+    return side // int(shape[2])
+
+
+def _whole(function: Any, name: str, source: str, other: str = "", default: int = 0) -> int:
     """A declared positive whole number, or the default where nothing is declared."""
     value = getattr(function, name, None)
     if value is None and other:
         value = getattr(function, other, None)
-    if value is None and default is not None:
-        return default
     if value is None:
-        raise BackboneError(
-            f"{source} does not say its {name} (pixels between neighboring cells of its map). Set it as an attribute, "
-            f"`function.{name} = 16`, or with the decorator @plugin({name}=16)."
-        )
+        return default
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BackboneError(f"{source} has {name} {value!r}; it must be a positive whole number of pixels.")
     return value

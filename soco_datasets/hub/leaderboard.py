@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..benchmarks.soco.benchmark import BENCHMARK
 from ..errors import unknown_name
 from ..records.base import Record
 from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
+from ..records.verification import Verification
+from ..reporting.terminal_tables import align
 from ..utils.text import clean
+from .model_details import ModelDetails, listed_details
 
-VERIFIED, UNVERIFIED, PROPOSED, MISMATCH, PRINTED = "verified", "not verified", "proposed", "mismatch", "printed"
+PAPER_DATE = "2026-05"  # arXiv 2605.31597
+VERIFIED_BY_HUB, PROPOSED, MISMATCH, PRINTED = "verified by the Hub", "proposed", "mismatch", "from paper"
 SOURCES = ("hub", "local", "paper")
+UNRANKED = "unranked"
+_CLAIMED, _UNKNOWN = Verification(), ModelDetails()
 
 
 @dataclass(frozen=True)
@@ -26,31 +34,48 @@ class Entry:
     Attributes:
         model: its name or repository.
         source: "hub", "local" or "paper".
-        status: "verified" (the Hub says so, or it was computed again here), "not verified", "proposed"
-            (an open pull request), "mismatch" (computed again and found different) or "printed" (in the paper).
         scores: (task, "overall" or supercategory) -> percent.
-        date, url, notes: as stated, "" where nothing is.
+        status: "proposed" (an open pull request), "mismatch" (computed again and found different), "from paper",
+            "verified by the Hub"; "" where `verification` says it all.
+        verification: what was verified, by whom and when.
+        unranked: why it stands apart from the ranking, "" where it does not.
+        details: of the model.
+        date, url, notes: of the result, as stated, "" where nothing is.
     """
 
     model: str
     source: str
-    status: str
     scores: dict[tuple[str, str], float] = field(default_factory=dict)
+    status: str = ""
+    verification: Verification = _CLAIMED
+    unranked: str = ""
+    details: ModelDetails = _UNKNOWN
     date: str = ""
     url: str = ""
     notes: str = ""
+
+    @property
+    def label(self) -> str:
+        """One word or two for a table: whether it is ranked, else how far it was verified."""
+        return UNRANKED if self.unranked else self.status or self.verification.state
+
+    @property
+    def verified(self) -> str:
+        """The same in full: what was verified, by whom, when, on how many images."""
+        parts = [self.status or clean(self.verification), *map(clean, self.verification.findings)]
+        return "; ".join(parts + ([f"{UNRANKED}: {self.unranked}"] if self.unranked else []))
 
 
 @dataclass(frozen=True)
 class Standing:
     """One number of the leaderboard, ranked among those of its task and supercategory; equal values share a rank.
 
-    `value` is in `unit`, the unit of its task.
+    `value` is in `unit`, the unit of its task. An unranked entry has no rank.
     """
 
     task: str
     supercategory: str
-    rank: int
+    rank: int | None
     entry: Entry
     value: float
     unit: str = PERCENT
@@ -67,20 +92,29 @@ class Collected:
 def paper_entries(kinds: Iterable[type[Record]] | None = None) -> list[Entry]:
     """The paper's models, one row per model and kind; None = all kinds."""
     return [
-        Entry(model.model, "paper", PRINTED, dict(model.scores), notes=model.notes)
+        Entry(
+            model.model,
+            "paper",
+            dict(model.scores),
+            PRINTED,
+            details=listed_details(model.model),
+            date=PAPER_DATE,
+            url=BENCHMARK.homepage,
+            notes=model.notes,
+        )
         for kind in (ranked_types() if kinds is None else kinds)
         for model in kind.published()
     ]
 
 
 def standings(entries: Iterable[Entry], task: str, supercategory: str = OVERALL) -> list[Standing]:
-    """The numbers of one task, best first. Entries without that number are left out.
+    """The numbers of one task, best first. Entries without that number and unranked ones are left out.
 
     Raises:
         UsageError: an unknown task or supercategory.
     """
     check_choice(task, supercategory)
-    there = [entry for entry in entries if (task, supercategory) in entry.scores]
+    there = [entry for entry in entries if (task, supercategory) in entry.scores and not entry.unranked]
     ranked = ranked_tasks()[task]
     sign = -1 if ranked.higher_is_better else 1
     there.sort(key=lambda entry: (sign * entry.scores[task, supercategory], entry.model, entry.source))
@@ -93,10 +127,17 @@ def standings(entries: Iterable[Entry], task: str, supercategory: str = OVERALL)
 
 
 def all_standings(entries: Sequence[Entry]) -> list[Standing]:
-    """The numbers of every task and supercategory that there are, in the benchmark's order."""
+    """The numbers of every task and supercategory that there are, in the benchmark's order; unranked ones last."""
     there = {key for entry in entries for key in entry.scores}
     keys = [(task, subset) for task in ranked_tasks() for subset in RANKED_SUBSETS if (task, subset) in there]
-    return [standing for key in keys for standing in standings(entries, *key)]
+    return [standing for key in keys for standing in task_standings(entries, *key)]
+
+
+def task_standings(entries: Sequence[Entry], task: str, supercategory: str = OVERALL) -> list[Standing]:
+    """The numbers of one task, those of unranked entries too. Errors as `standings`."""
+    ranked, key = standings(entries, task, supercategory), (task, supercategory)
+    apart = [entry for rank, entry in in_order(entries, *key) if entry.unranked and key in entry.scores]
+    return ranked + [Standing(*key, None, e, e.scores[key], ranked_tasks()[task].unit) for e in apart]
 
 
 def check_choice(task: str, supercategory: str) -> None:
@@ -113,38 +154,77 @@ def tasks_in(entries: Iterable[Entry]) -> list[str]:
     return [task for task in ranked_tasks() if task in there]
 
 
-def with_status(entry: Entry, status: str) -> Entry:
-    """The entry with another status."""
-    return replace(entry, status=status)
+def in_order(entries: Sequence[Entry], sort: str, supercategory: str = OVERALL) -> list[tuple[int | None, Entry]]:
+    """(rank by `sort`, entry), best first; unranked ones stand among the others and have no rank.
+
+    Entries without that number come last, those that have no number of its kind at all are left out.
+    """
+    alike = record_type_of_task(sort).tasks
+    sign = -1 if ranked_tasks()[sort].higher_is_better else 1
+    rank_of = {id(standing.entry): standing.rank for standing in standings(entries, sort, supercategory)}
+    some = [entry for entry in entries if any((task, supercategory) in entry.scores for task in alike)]
+
+    def place(entry: Entry) -> tuple[float, int, str, str]:
+        value = entry.scores.get((sort, supercategory))
+        order = math.inf if value is None else sign * value
+        return order, rank_of.get(id(entry), len(entries) + 1) or 0, entry.model, entry.source
+
+    return [(rank_of.get(id(entry)), entry) for entry in sorted(some, key=place)]
 
 
 HEAD = ("rank", "model")
 TAIL = ("status", "source", "date")
+TEXT_COLUMNS = ("model", *TAIL)  # of `table_rows`, to be aligned to the left
 
 
 def table_rows(
     entries: Sequence[Entry], tasks: Sequence[str], *, sort: str, supercategory: str = OVERALL
 ) -> list[list[str]]:
-    """Rows of text, a heading first: rank by `sort`, model, a number for each task, status, source, date.
+    """Rows of text, a heading first: rank by `sort` ("-" = none), model, a number for each task, status, source, date.
 
-    Entries without a number for `sort` come last and have no rank; those that have none of its kind are left out.
+    The order is that of `in_order`.
     """
-    alike = [task for task in record_type_of_task(sort).tasks if task in tasks]
-    ranked = standings(entries, sort, supercategory)
-    placed: list[tuple[str, Entry]] = [(str(standing.rank), standing.entry) for standing in ranked]
-    have = {id(entry) for _, entry in placed}
-    rest = [e for e in entries if id(e) not in have and any((task, supercategory) in e.scores for task in alike)]
-    placed += [("-", entry) for entry in sorted(rest, key=lambda e: (e.model, e.source))]
     titles = ranked_tasks()
     rows = [[*HEAD, *(titles[task].title for task in tasks), *TAIL]]
-    for rank, entry in placed:
+    for rank, entry in in_order(entries, sort, supercategory):
         numbers = [entry.scores.get((task, supercategory)) for task in tasks]
         cells = ["-" if number is None else f"{number:.2f}" for number in numbers]
-        rows.append([rank, clean(entry.model), *cells, entry.status, entry.source, clean(entry.date[:10])])
+        shown = "-" if rank is None else str(rank)
+        rows.append([shown, clean(entry.model), *cells, entry.label, entry.source, clean(entry.date[:10])])
     return rows
 
 
-FIELDS = ("task", "supercategory", "rank", "model", "percent", "status", "source", "date", "url", "notes")
+def text_tables(
+    entries: Sequence[Entry], task: str | None = None, supercategory: str = OVERALL
+) -> list[tuple[str, bool]]:
+    """The tables of all kinds of record as lines for a terminal, (line, whether it is of an unranked entry).
+
+    Args:
+        entries: to show.
+        task: rank by it and show it alone; None = every task, ranked by the main one of its kind.
+        supercategory: or "overall".
+    """
+    available = [task] if task else tasks_in(entries)
+    lines: list[tuple[str, bool]] = []
+    for kind in ranked_types():
+        tasks = [name for name in available if name in kind.tasks]
+        if not tasks:
+            continue
+        sort = kind.main_task if kind.main_task in tasks else tasks[0]
+        rows = table_rows(entries, tasks, sort=sort, supercategory=supercategory)
+        left = [place for place, name in enumerate(rows[0]) if name in TEXT_COLUMNS]
+        status = len(rows[0]) - len(TAIL)
+        texts = align(rows, left=left).splitlines()
+        lines += [("", False)] * bool(lines)
+        lines.append((f"{kind.heading}, {supercategory}, ranked by {sort}", False))
+        lines += [(text, row[status] == UNRANKED) for text, row in zip(texts, rows, strict=True)]
+    return lines
+
+
+FIELDS = (
+    *("task", "supercategory", "rank", "model", "percent", "status", "verification", "source", "date", "url", "notes"),
+    *("family", "parameters_million", "patch", "license", "model_url"),
+)
 
 
 def to_records(shown: Iterable[Standing]) -> list[dict[str, Any]]:
@@ -156,11 +236,17 @@ def to_records(shown: Iterable[Standing]) -> list[dict[str, Any]]:
             "rank": s.rank,
             "model": s.entry.model,
             **({"percent": s.value} if s.unit == PERCENT else {"value": s.value, "unit": s.unit}),
-            "status": s.entry.status,
+            "status": s.entry.label,
+            "verification": s.entry.verified,
             "source": s.entry.source,
             "date": s.entry.date,
             "url": s.entry.url,
             "notes": s.entry.notes,
+            "family": s.entry.details.family,
+            "parameters_million": s.entry.details.parameters,
+            "patch": s.entry.details.patch,
+            "license": s.entry.details.license,
+            "model_url": s.entry.details.url,
         }
         for s in shown
     ]

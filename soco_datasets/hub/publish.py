@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..benchmarks.base import benchmarks
 from ..benchmarks.card import render_card
+from ..benchmarks.preview import PREVIEW, SAMPLE
 from ..data.folder import DatasetFolder, open_folder
 from ..data.image_index import INDEX
 from ..data.image_offsets import image_index
@@ -42,7 +43,7 @@ _ALWAYS_THERE = (".gitattributes",)  # made by the Hub
 def _shard_pattern() -> re.Pattern[str]:
     """Files that a build may have made, whichever benchmark's."""
     configs = {name for known in benchmarks().values() for name in known.configs}
-    names = "|".join(map(re.escape, sorted(configs)))
+    names = "|".join(map(re.escape, sorted({*configs, PREVIEW.name})))
     return re.compile(rf"({names})/[a-z0-9_]+-\d{{5}}-of-\d{{5}}\.(arrow|parquet)")
 
 
@@ -115,19 +116,28 @@ def _files(built: DatasetFolder, repo: str) -> dict[str, Content]:
         for config, split in shards
         for shard in built.shards(config, split)
     }
+    manifest = built.manifest
+    if preview := manifest.get("preview"):
+        path = built.path / str(preview["file"])
+        if path.is_file():
+            files[str(preview["file"])] = Content(path, str(preview["sha256"]))
+        else:  # a folder that was downloaded for its data alone
+            manifest = {name: value for name, value in manifest.items() if name != "preview"}
+    if (built.path / SAMPLE).is_file():
+        files[SAMPLE] = Content(built.path / SAMPLE)
     index = image_index(built)
     if index is not None:
         files[INDEX] = Content(index)
     format = built.shards(*shards[0])[0].path.suffix[1:]
     files[MANIFEST] = Content((built.path / MANIFEST).read_bytes())
     files[benchmark.FILE] = Content(benchmark.render_eval_yaml(splits).encode())
-    files[CARD] = Content(render_card(built.manifest, format, repo).encode())
+    files[CARD] = Content(render_card(manifest, format, repo).encode())
     return files
 
 
 def _is_ours(path: str) -> bool:
     """Whether a file of the repository was left there by an earlier publication."""
-    return bool(_shard_pattern().fullmatch(path)) or path in (INDEX, MANIFEST)
+    return bool(_shard_pattern().fullmatch(path)) or path in (INDEX, MANIFEST, SAMPLE)
 
 
 def _ensure_repo(api: HfApi, repo: str, private: bool) -> None:

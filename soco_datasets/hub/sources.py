@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, UsageError
 from ..records.base import Record
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
 from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
+from ..records.verification import Verification
 from ..reporting.probe_records import is_probe
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
@@ -21,20 +25,22 @@ from .hosted_leaderboard import read_board
 from .leaderboard import (
     MISMATCH,
     PROPOSED,
-    UNVERIFIED,
-    VERIFIED,
+    VERIFIED_BY_HUB,
     Collected,
     Entry,
     paper_entries,
-    with_status,
 )
-from .submission import SubmissionError
+from .model_details import ModelDetails, hub_details, listed_details
+from .submission import SubmissionError, pins_of
 from .submissions import Address, entries_of, verify_kind
+from .verifications import Verifications, read_verifications
 from .verify import Verdict, verify_file
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetLeaderboardEntry, EvalResultEntry, HfApi
 
+_MOST_REVISIONS = 20  # of the dataset that are looked at: strangers name them
+_EXPANDED: list[Any] = ["evalResults", "safetensors", "cardData"]  # what the Hub is asked of a model
 _NOT_RECORDS = "not a result record"
 
 
@@ -45,6 +51,7 @@ def collect(
     paper: bool | None = None,
     check: bool = False,
     data: str | None = None,
+    unranked: bool = False,
 ) -> Collected:
     """The entries of all sources.
 
@@ -54,6 +61,7 @@ def collect(
         paper: whether the paper's models are in; None = those of kinds where the data is SOCO and the rules are its.
         check: compute results again, those of the Hub and those here, and say which ones match.
         data: dataset folder for that.
+        unranked: keep the local records that do not fit the leaderboard, apart from the ranking.
 
     Raises:
         UsageError: `local` is not a folder, or the dataset is not a leaderboard.
@@ -73,7 +81,7 @@ def collect(
                 entries.append(_checked_hub(api, entry, dataset_repo, data, remarks) if check else entry)
         remarks += found.remarks
     if local is not None:
-        mine = local_entries(local_path(local), board, check=check, data=data)
+        mine = local_entries(local_path(local), board, check=check, data=data, unranked=unranked)
         entries += mine.entries
         remarks += mine.remarks
     kinds = [
@@ -90,21 +98,29 @@ def collect(
 def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
     """What models say on the Hub about this dataset. Raises `HubError`."""
     remarks: list[str] = []
-    listed = _listed(api, board, remarks)
+    listed = listed_results(api, board, remarks)
+    verified: Verifications = {}
+    same = _SameData(api, board)
+    try:
+        verified = read_verifications(api, board.repo, board.revision)
+    except SubmissionError as error:
+        remarks.append(f"nothing is shown as rerun: {clean(error)}")
     entries: list[Entry] = []
     for model in dict.fromkeys(entry.model_id for entry in listed):
         try:
-            info = retrying("read", lambda model=model: api.model_info(model, expand=["evalResults"]), model, "model")  # type: ignore[misc]  # mypy does not see the default
+            info = retrying("read", partial(api.model_info, model, expand=_EXPANDED), model, "model")
         except (HubError, UsageError) as error:  # the latter for what is not the name of a repository
             remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
         with _one_of_many(model, remarks):
-            entries += _entries_of_model(model, stated, [e for e in listed if e.model_id == model], board, remarks)
+            found = _entries_of_model(model, stated, [e for e in listed if e.model_id == model], same, remarks)
+            details = hub_details(info)
+            entries += [replace(e, details=details, verification=_stored(e, verified)) for e in found]
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _listed(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
+def listed_results(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[DatasetLeaderboardEntry]:
     """The Hub's ranking by the benchmark's first task, and by the first one of each further kind of record.
 
     The client asks for the first task alone, so the others are asked for by name; where the Hub does not give them, the
@@ -153,9 +169,19 @@ def _by_task(api: HfApi, repo: str, task_id: str) -> list[DatasetLeaderboardEntr
 
 
 def local_entries(
-    folder: Path, board: Leaderboard | None, *, check: bool = False, data: str | None = None
+    folder: Path,
+    board: Leaderboard | None,
+    *,
+    check: bool = False,
+    data: str | None = None,
+    unranked: bool = False,
 ) -> Collected:
     """The records of a folder that fit the leaderboard; without one, those that fit SOCO's rules on SOCO.
+
+    Args:
+        folder: of records; remarks name its files without it.
+        board: the leaderboard.
+        check, data, unranked: see `collect`.
 
     Raises:
         UsageError: no such folder.
@@ -165,27 +191,30 @@ def local_entries(
     entries: list[Entry] = []
     remarks: list[str] = []
     for path in sorted(folder.glob("*.json")):
-        with _one_of_many(path, remarks):
-            entries += _local_entry(path, board, check, data, remarks)
+        with _one_of_many(path.name, remarks):
+            found = _local_entry(path, board, unranked, remarks)
+            entries += [_checked_local(path, entry, data, remarks) if check else entry for entry in found]
     return Collected(tuple(entries), tuple(remarks))
 
 
-def _local_entry(
-    path: Path, board: Leaderboard | None, check: bool, data: str | None, remarks: list[str]
-) -> list[Entry]:
+def _local_entry(path: Path, board: Leaderboard | None, unranked: bool, remarks: list[str]) -> list[Entry]:
     """The entry of one record, none where it is left out."""
     if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
         return []
     kind = record_type_of(path)
+    if not kind.tasks:
+        return []
     try:
         record = kind.read(path)
     except PredictionsError as error:
-        remarks.append(f"{path} is left out, {_NOT_RECORDS}: {clean(error)}")
+        told = str(error).replace(str(path), path.name)
+        remarks.append(f"{path.name} is left out, {_NOT_RECORDS}: {clean(told)}")
         return []
     reasons = record.violations(board) if board else _violations_of_soco(record)
     reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
-    if reasons:
-        remarks.append(f"{path} is left out: {clean('; '.join(reasons))}")
+    why = clean("; ".join(reasons))
+    if why and not unranked:
+        remarks.append(f"{path.name} is left out (--all shows it unranked): {why}")
         return []
     rules = board.rules_for(record) if board else kind.rules()
     scores = {
@@ -194,8 +223,23 @@ def _local_entry(
         for subset in RANKED_SUBSETS
         if (value := rules.score(record, task, subset)) is not None
     }
-    entry = Entry(record.model["name"], "local", UNVERIFIED, scores, record.created, str(path))
-    return [with_status(entry, _local_status(path, kind, data, remarks)) if check else entry]
+    if not scores:
+        remarks.append(f"{path.name} is left out: it has no number that this leaderboard shows")
+        return []
+    name = str(record.model["name"])
+    return [
+        Entry(
+            name, "local", scores, unranked=why, details=_local_details(name, record), date=record.created,
+            notes=f"{path.name}: {record.notes(rules)}",
+        )
+    ]  # fmt: skip
+
+
+def _local_details(name: str, record: Record) -> ModelDetails:
+    """The list's facts of a model, else the patch that the record states."""
+    known = listed_details(name)
+    patch = record.model.get("patch_size")
+    return known if known.family or not isinstance(patch, int) else ModelDetails(patch=patch)
 
 
 @contextlib.contextmanager
@@ -223,7 +267,7 @@ def _entries_of_model(
     model: str,
     stated: Sequence[EvalResultEntry],
     listed: Sequence[DatasetLeaderboardEntry],
-    board: Leaderboard,
+    holds_the_same: Callable[[str], bool],
     remarks: list[str],
 ) -> list[Entry]:
     """The results of one model, one for each submission: entries of one have the same source and notes."""
@@ -239,7 +283,7 @@ def _entries_of_model(
                 f"{clean(model)}, {entry.task_id}: left out, {clean(entry.value)[:40]} is in the wrong unit: {unit}"
             )
             continue
-        if entry.dataset_revision not in (None, board.revision):
+        if entry.dataset_revision is not None and not holds_the_same(entry.dataset_revision):
             remarks.append(
                 f"{clean(model)}, {entry.task_id}: of another revision, {clean(entry.dataset_revision)[:12]}"
             )
@@ -250,10 +294,35 @@ def _entries_of_model(
             alike.append(place := {})
         place[key] = value
     return [
-        Entry(model, "hub", _hub_status(url, notes, scores, listed), scores, date, url, notes)
+        Entry(model, "hub", scores, _hub_status(url, notes, scores, listed), date=date, url=url, notes=notes)
         for (date, url, notes), alike in groups.items()
         for scores in alike
     ]
+
+
+class _SameData:
+    """Whether a revision of the dataset repository holds the leaderboard's data: its other files may have changed."""
+
+    def __init__(self, api: HfApi, board: Leaderboard) -> None:
+        self._api, self._board = api, board
+        self._known: dict[str, bool] = {board.revision: True}
+
+    def __call__(self, revision: object) -> bool:
+        name = str(revision)
+        if name not in self._known and len(self._known) < _MOST_REVISIONS and re.fullmatch(r"[0-9a-f]{40}", name):
+            try:
+                found = read_board(self._api, self._board.repo, name).content_hash
+            except (HubError, UsageError):
+                found = ""
+            self._known[name] = found == self._board.content_hash
+        return self._known.get(name, False)
+
+
+def _stored(entry: Entry, verified: Verifications) -> Verification:
+    """What the leaderboard's maintainers have verified of an entry: of its model, its data and its very numbers."""
+    pins = pins_of(entry.notes)
+    found = verified.get((entry.model, pins.data)) if pins else None
+    return found.verification if found and found.covers(entry.model, entry.scores) else Verification()
 
 
 def _hub_status(
@@ -267,8 +336,17 @@ def _hub_status(
         and entry.value in scores.values()
     ]
     if any(entry.verified for entry in same):
-        return VERIFIED
-    return PROPOSED if same and all(entry.pull_request for entry in same) else UNVERIFIED
+        return VERIFIED_BY_HUB
+    return PROPOSED if same and all(entry.pull_request for entry in same) else ""
+
+
+def _checked_local(path: Path, entry: Entry, data: str | None, remarks: list[str]) -> Entry:
+    """The entry with the result of a recomputation."""
+    kind = record_type_of(path)
+    if not Path(kind.data_beside(path.as_posix())).is_file():
+        remarks.append(f"{path.name} cannot be computed again: its {kind.data} are not beside it")
+        return entry
+    return _with_verdict(entry, verify_file(str(path), data), path.name, remarks)
 
 
 def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, remarks: list[str]) -> Entry:
@@ -289,25 +367,20 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
     except Exception as error:  # SocoError, or what a stranger's file raises: this one is not computed again
         place = f"{kind.yaml_file}, {repo_url(entry.model, 'model')}"
         remarks.append(f"{clean(entry.model)} cannot be computed again ({place}): {error}")
-        return with_status(entry, UNVERIFIED)
-    return with_status(entry, _status_of(verdict, entry.model, remarks))
+        return replace(entry, status="", verification=Verification())
+    return _with_verdict(entry, verdict, entry.model, remarks)
 
 
-def _local_status(path: Path, kind: type[Record], data: str | None, remarks: list[str]) -> str:
-    if not Path(kind.data_beside(path.as_posix())).is_file():
-        remarks.append(f"{path} cannot be computed again: its {kind.data} are not beside it")
-        return UNVERIFIED
-    return _status_of(verify_file(str(path), data), str(path), remarks)
-
-
-def _status_of(verdict: Verdict, what: str, remarks: list[str]) -> str:
-    if not verdict.matches:
+def _with_verdict(entry: Entry, verdict: Verdict, what: str, remarks: list[str]) -> Entry:
+    """The entry with what was verified here, unless more was verified before."""
+    if verdict.problems or verdict.mismatches:
         remarks.append(f"{clean(what)} does not match its data; see: soco verify {clean(what)}")
-        return MISMATCH
+        return replace(entry, status=MISMATCH)
     if not verdict.references:
         remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
-        return UNVERIFIED
-    return VERIFIED
+        return entry
+    found = verdict.verification()
+    return entry if entry.verification.strength > found.strength else replace(entry, verification=found)
 
 
 def print_notes(remarks: Sequence[str]) -> None:

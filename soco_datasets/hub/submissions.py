@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -15,16 +17,19 @@ from ..utils.hub_errors import RepoType
 from ..utils.paths import local_path
 from ..utils.text import public_url
 from .client import retrying
-from .downloads import download
+from .downloads import download, largest
+from .foreign_fetch import fetch
 from .hosted_leaderboard import read_board
 from .recompute import ResultFiles
 from .submission import SubmissionError, parse_entries, place_of
 from .verify import (
+    NOTHING_FURTHER,
+    FurtherChecks,
     Verdict,
     check_files,
     check_submission,
+    combined_verdict,
     find_folder,
-    joined,
     stated_content,
     verify_file,
 )
@@ -80,13 +85,19 @@ def parse_address(text: str) -> Address:
     raise UsageError(f"{text} is not an address of a submission. {_FORMS}.")
 
 
-def verify(what: str, data: str | None = None, dataset_repo: str | None = None) -> Verdict:
+def verify(
+    what: str,
+    data: str | None = None,
+    dataset_repo: str | None = None,
+    further: FurtherChecks = NOTHING_FURTHER,
+) -> Verdict:
     """Verify a file here, or something on the Hub.
 
     Args:
         what: see `_FORMS`.
         data: dataset folder or "mini"; None = one that is here and has the right content.
         dataset_repo: the leaderboard's dataset; None = the one that the submission names.
+        further: what is checked beyond numbers and consistency, such as a rerun.
 
     Raises:
         UsageError: no such form, or another leaderboard's submission.
@@ -96,19 +107,37 @@ def verify(what: str, data: str | None = None, dataset_repo: str | None = None) 
     from huggingface_hub import HfApi
 
     if local_path(what).is_file():
-        return verify_file(what, data)
+        return verify_file(what, data, further)
     if local_path(what).is_dir() or (what.endswith((".json", ".parquet")) and "://" not in what):
         raise UsageError(f"{what} is not a file. {_FORMS}.")
+    if "://" in what and urlsplit(what).netloc.lower() in map(str.lower, further.hosts.names):
+        return _verify_elsewhere(what, data, further)
     address, api = parse_address(what), HfApi()
     if address.repo_type == "model":
-        return _verify_model(api, what, address, data, dataset_repo)
+        return _verify_model(api, what, address, (data, dataset_repo), further)
     is_file = address.path.endswith((".json", ".parquet"))
     record = record_beside(address.path) if is_file else f"{address.path}/{RECORD_FILE}"
     here = download(api, address.repo, "dataset", address.revision, record)
     kind = record_type_of(here)
     beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
     result = ResultFiles(kind, here, beside)
-    return check_files(what, result, find_folder(data, stated_content(result)))
+    return check_files(what, result, find_folder(data, stated_content(result)), further)
+
+
+def _verify_elsewhere(what: str, data: str | None, further: FurtherChecks) -> Verdict:
+    """A record with its data beside it on a host that the user allows."""
+    url = urlsplit(what)
+    record = record_beside(url.path)
+    with tempfile.TemporaryDirectory(prefix="soco-verify-") as folder:
+        here = Path(folder) / RECORD_FILE
+        fetch(url._replace(path=record).geturl(), here, largest(RECORD_FILE), further.hosts)
+        kind = record_type_of(here)
+        if not kind.data:
+            raise SubmissionError(f"{what} is a {kind.noun}: it keeps no data that it could be computed again from")
+        beside = Path(folder) / kind.data_file()
+        fetch(url._replace(path=kind.data_beside(record)).geturl(), beside, largest(beside.name), further.hosts)
+        result = ResultFiles(kind, here, beside)
+        return check_files(what, result, find_folder(data, stated_content(result)), further)
 
 
 def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -> list[EvalResultEntry]:
@@ -117,7 +146,9 @@ def entries_of(api: HfApi, kind: type[Record], model_repo: str, revision: str) -
     return parse_entries(path.read_bytes(), f"{kind.yaml_file} of {model_repo} at {revision}")
 
 
-def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dataset_repo: str | None) -> Verdict:
+def _verify_model(
+    api: HfApi, what: str, address: Address, against: tuple[str | None, str | None], further: FurtherChecks
+) -> Verdict:
     """All that a model has submitted, of whatever kind."""
     files = [kind.yaml_file for kind in ranked_types()]
     infos = retrying(
@@ -131,11 +162,17 @@ def _verify_model(api: HfApi, what: str, address: Address, data: str | None, dat
         raise SubmissionError(
             f"{address.repo} at {address.revision} has no {' and no '.join(files)}: there is nothing to compute again"
         )
-    return joined([verify_kind(api, what, kind, address, data, dataset_repo) for kind in there])
+    return combined_verdict([verify_kind(api, what, kind, address, *against, further) for kind in there])
 
 
 def verify_kind(
-    api: HfApi, what: str, kind: type[Record], address: Address, data: str | None, dataset_repo: str | None
+    api: HfApi,
+    what: str,
+    kind: type[Record],
+    address: Address,
+    data: str | None,
+    dataset_repo: str | None,
+    further: FurtherChecks = NOTHING_FURTHER,
 ) -> Verdict:
     """What a model has submitted of one kind. Arguments and errors as `verify`."""
     entries = entries_of(api, kind, address.repo, address.revision)
@@ -152,6 +189,7 @@ def verify_kind(
         model_repo=address.repo,
         board=board,
         folder=find_folder(data, board.content_hash),
+        further=further,
     )
 
 

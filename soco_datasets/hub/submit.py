@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.ranking import RECORD_FILE, Leaderboard
+from ..records.ranking import OVERALL, RECORD_FILE, Leaderboard
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
@@ -183,6 +183,39 @@ def plan(path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: s
         api, me = connect(write=False)
         return prepare(path, model_repo, f"{me}/{ARTIFACTS_NAME}", read_board(api, dataset_repo))
     return prepare(path, model_repo, artifacts_repo, read_board(HfApi(), dataset_repo))
+
+
+def preview_submission(
+    path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: str | None = None
+) -> tuple[str, HubError | None]:
+    """What `submit` would send, as text, and why a part of it is not known.
+
+    Where the Hub cannot be asked, the text is the half that is known here: the files and their checksums, the numbers
+    under SOCO's rules, and what of the record those rules refuse.
+
+    Raises:
+        PredictionsError, SubmissionError, UsageError: as `submit`; nothing is sent in any case.
+    """
+    try:
+        return describe_submission(plan(path, model_repo, dataset_repo, artifacts_repo)), None
+    except HubError as error:
+        return _local_half(local_path(path), model_repo), error
+
+
+def _local_half(path: Path, model_repo: str) -> str:
+    found = check_result(path)
+    result, rules = found.record, found.record.rules()
+    lines = [f"The record is what its {result.data} give. Without the Hub, this much is known:"]
+    for name, file in ((RECORD_FILE, path), (result.data_file(), found.files.data)):
+        lines.append(f"   {name}  {file.stat().st_size:,} bytes  sha256 {sha256_file(file)}")
+    lines.append(f"to the model repository {model_repo}, as a pull request titled {result.title}, {rules.measure}:")
+    for task in result.tasks:
+        value = rules.score(result, task, OVERALL)
+        if value is not None:
+            lines.append(f"   {task}  {value}")
+    reasons = [*rules.violations(result), *result.missing(found.table)[:_LISTED]]
+    lines += [f"   refused under SOCO's rules: {reason}" for reason in reasons]
+    return "\n".join([*lines, ""])
 
 
 def check_names(model_repo: str, dataset_repo: str, artifacts_repo: str | None) -> None:

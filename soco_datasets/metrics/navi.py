@@ -135,27 +135,26 @@ def match_descriptors(
     return nearest, weights
 
 
-def pair_recall(
+def matched_points(
     features: tuple[ArrayLike, ArrayLike],
     points: tuple[ArrayLike, ArrayLike],
     transform: ArrayLike,
     *,
     keep: int = MATCHES_KEPT,
-    thresholds: Sequence[float] = THRESHOLDS,
 ) -> dict[str, Any]:
-    """Match view 0 to view 1 and measure the matches in 3D.
+    """Match view 0 to view 1 and give the most distinct matches in the frame of camera 1.
 
     Args:
         features: two (C, h, w) float maps; resized to the rasters (bicubic, corners not aligned).
         points: two (3, H, W) float rasters of points in meters, each in its camera's frame; z <= 0 or NaN = no point.
         transform: (4, 4), takes points of camera 0 to camera 1.
-        keep: matches of the highest weight that are measured (the earlier point where equal).
-        thresholds: meters; a match is right strictly below.
+        keep: matches of the highest weight (the earlier point where equal).
 
     Returns:
-        {"angle": degrees, "points": [n0, n1], "matches": number measured, "weight_sum", "median_error": meters,
-        "recall": {threshold: share}}. With no point in view 0 or fewer than two in view 1 there is no match, and
-        median and recalls are None.
+        {"angle": degrees, "points": [n0, n1], "weights": (n,), "cells": (n, 2, 2) [row, column] in either raster,
+        "moved": (n, 3) points of view 0 in camera 1, "found": (n, 3) the points of view 1 that they are matched to,
+        "errors": (n,) meters between the two}, the most distinct match first. With no point in view 0 or fewer than two
+        in view 1 there is no match, n = 0.
 
     Raises:
         UsageError: shapes that do not fit.
@@ -168,8 +167,8 @@ def pair_recall(
     clouds = [raster[:, mask].T for raster, mask in zip(rasters, seen, strict=True)]
     result: dict[str, Any] = {"angle": float(rotation_angles(rigid)), "points": [len(cloud) for cloud in clouds]}
     if not len(clouds[0]) or len(clouds[1]) < 2:
-        nothing = {str(one): None for one in thresholds}
-        return {**result, "matches": 0, "weight_sum": 0.0, "median_error": None, "recall": nothing}
+        none = {name: np.empty((0, 3)) for name in ("moved", "found")}
+        return {**result, **none, "weights": np.empty(0), "cells": np.empty((0, 2, 2), int), "errors": np.empty(0)}
     descriptors = [
         resize(np.asarray(values), mask.shape[0], mask.shape[1], "bicubic")[:, mask].T
         for values, mask in zip(features, seen, strict=True)
@@ -177,14 +176,44 @@ def pair_recall(
     nearest, weights = match_descriptors(descriptors[0], descriptors[1])
     kept = np.argsort(-weights, kind="stable")[:keep]
     moved = clouds[0][kept] @ rigid[:3, :3].T + rigid[:3, 3]
-    errors = np.linalg.norm(moved - clouds[1][nearest[kept]], axis=1)
+    found = clouds[1][nearest[kept]]
+    cells = np.stack([np.argwhere(seen[0])[kept], np.argwhere(seen[1])[nearest[kept]]], axis=1)
+    errors = np.linalg.norm(moved - found, axis=1)
+    return {**result, "weights": weights[kept], "cells": cells, "moved": moved, "found": found, "errors": errors}
+
+
+def match_scores(matches: Mapping[str, Any], thresholds: Sequence[float] = THRESHOLDS) -> dict[str, Any]:
+    """What is right of the matches of a pair.
+
+    Args:
+        matches: of `matched_points`.
+        thresholds: meters; a match is right strictly below.
+
+    Returns:
+        {"angle": degrees, "points": [n0, n1], "matches": number measured, "weight_sum", "median_error": meters,
+        "recall": {threshold: share}}; median and recalls are None without a match.
+    """
+    errors = matches["errors"]
     return {
-        **result,
-        "matches": len(kept),
-        "weight_sum": float(weights[kept].sum()),
-        "median_error": float(np.median(errors)),
-        "recall": {str(one): float((errors < one).mean()) for one in thresholds},
+        "angle": matches["angle"],
+        "points": matches["points"],
+        "matches": len(errors),
+        "weight_sum": float(matches["weights"].sum()),
+        "median_error": float(np.median(errors)) if len(errors) else None,
+        "recall": {str(one): float((errors < one).mean()) if len(errors) else None for one in thresholds},
     }
+
+
+def pair_recall(
+    features: tuple[ArrayLike, ArrayLike],
+    points: tuple[ArrayLike, ArrayLike],
+    transform: ArrayLike,
+    *,
+    keep: int = MATCHES_KEPT,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> dict[str, Any]:
+    """`match_scores` of `matched_points`: match view 0 to view 1 and measure the matches in 3D."""
+    return match_scores(matched_points(features, points, transform, keep=keep), thresholds)
 
 
 def bin_means(angles: ArrayLike, values: ArrayLike, edges: Sequence[float] = BIN_EDGES) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ..errors import PredictionsError, SocoError, UsageError
 from ..utils.files import atomic_write
-from ..utils.foreign import is_version
+from ..utils.foreign import ForeignTextError, is_version, read_bounded_bytes
 from ..utils.paths import local_path
 from .fields import Count, Provenance, Shape, parse_json
 from .ranking import OVERALL, RECORD_FILE, Headline, Leaderboard, PublishedScore, RankedTask, Rules
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 
+LARGEST_RECORD = 64_000_000  # bytes of a JSON file; that of the full benchmark has less than 4 MB
 DEFINED: dict[str, type[Record]] = {}  # by kind; `registry.record_types` first imports those of this package
 
 
@@ -166,7 +167,9 @@ class Record(Provenance):
     def read(cls, path: str | Path) -> Self:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(local_path(path).read_bytes())
+            return cls.from_json(read_bounded_bytes(local_path(path), LARGEST_RECORD))
+        except ForeignTextError as error:
+            raise PredictionsError(f"{path}: {error}, so it is not a {cls.noun}") from None
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a {cls.noun} (JSON).") from error
         except SocoError as error:

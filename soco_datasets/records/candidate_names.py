@@ -106,6 +106,20 @@ def random_baseline(
     return {"random_pck": chance[:, inverse], "random_choice": 1 / counts[inverse]}
 
 
+def candidate_points(
+    rows: pa.Table, task: str, annotated: AnnotatedPoints
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """((N,) number of candidates of each row, numbers of annotated points row after row) of one geo task.
+
+    A row whose candidates are not annotated has the count 0. Raises `PredictionsError` where the metadata is damaged.
+    """
+    counts, found = _candidates(rows, _stored(rows).get(task, {}), annotated)
+    owner = np.repeat(np.arange(len(rows)), counts)
+    unknown = np.zeros(len(rows), dtype=bool)
+    unknown[owner[found < 0]] = True
+    return np.where(unknown, 0, counts), found[~unknown[owner]]
+
+
 def _distinct(
     rows: pa.Table,
     exceptions: Exceptions,

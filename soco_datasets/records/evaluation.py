@@ -37,7 +37,9 @@ from .predictions import (
     write_predictions,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
+from .result_files import check_replaced
 from .scores import curves, score_checked
+from .summary import interval_of, summary_html
 from .validation import predictions_sha256
 
 if TYPE_CHECKING:
@@ -176,15 +178,23 @@ class EvaluationResult(Record):
         return PckRules(alpha=alpha, reduction=reduction).score(self, task, subset)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One row per score: task, reduction, alpha, level ("overall", "supercategory", "category"), name, numbers."""
+        """One row per score: task, reduction, alpha, level ("overall", "supercategory", "category"), name, numbers.
+
+        "low" and "high" are the ends of its interval, None where there is none.
+        """
         for task, by_reduction in self.metrics.items():
             for reduction, by_alpha in by_reduction.items():
                 for alpha, breakdown in by_alpha.items():
                     place = {"task": task, "reduction": reduction, "alpha": float(alpha)}
-                    yield {**place, "level": OVERALL, "name": OVERALL, **breakdown[OVERALL]}
+                    groups = [(OVERALL, OVERALL, OVERALL, breakdown[OVERALL])]
                     for level in ("supercategory", "category"):
-                        for name, value in breakdown[f"per_{level}"].items():
-                            yield {**place, "level": level, "name": name, **value}
+                        groups += [(level, name, f"per_{level}", v) for name, v in breakdown[f"per_{level}"].items()]
+                    for level, name, stored, value in groups:
+                        low, high = interval_of(self, task, reduction, alpha, stored, name) or (None, None)
+                        yield {**place, "level": level, "name": name, **value, "low": low, "high": high}
+
+    def _repr_html_(self) -> str:
+        return summary_html(self)
 
     def notes(self, rules: Any) -> str:
         scoring, features = self.protocol.scoring, self.protocol.features
@@ -264,39 +274,53 @@ def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
 
 
 def write_evaluation(
-    out: str | Path, predictions: pa.Table, result: EvaluationResult, name: str | None = None
+    out: str | Path,
+    predictions: pa.Table,
+    result: EvaluationResult,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
     Args:
-        out: the folder, made where it is missing; files of an earlier evaluation of the model are replaced.
+        out: the folder, made where it is missing.
         predictions: see `predictions.SCHEMA`.
         result: `record_from_predictions(predictions)`.
         name: of the files in place of the model's, see `result_files.result_name`.
+        overwrite: replace whatever has the name; else only a result of the very same run is replaced, and logged.
 
     Returns:
         (`<name>.json`, `<name>.predictions.parquet`).
 
     Raises:
         PredictionsError: the predictions are incomplete or malformed; nothing is written.
+        UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
     stem = name or _stem(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
+    check_replaced(record, result, overwrite=overwrite)
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
         write_predictions(new_table, predictions)
         result.write(new_record)
     return record, table
 
 
-def write_record(out: str | Path, result: EvaluationResult, name: str | None = None) -> Path:
+def write_record(
+    out: str | Path, result: EvaluationResult, name: str | None = None, *, overwrite: bool = False
+) -> Path:
     """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
+    Arguments are those of `write_evaluation`.
+
     Raises:
+        UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
     record = local_path(out) / f"{name or _stem(result.model)}.all.json"
+    check_replaced(record, result, overwrite=overwrite)
     result.write(record)
     return record
 

@@ -23,6 +23,7 @@ from ..errors import PredictionsError
 from ..utils import foreign
 
 _SHOWN = 80  # characters of a wrong value in a message
+_LONGEST_NAME = 1000  # characters of what a model or dataset is called
 _FINDINGS = 3  # findings in a message
 _PROTOCOL_ADDED = ("valid_area", "soft_beta", "soft_window")  # absent from older files, which had them at their default
 _WORDS = (
@@ -105,6 +106,8 @@ def _check_protocol(stored: Any) -> Protocol:
 def _check_text(value: Any) -> Any:
     if not isinstance(value, str):  # any string, also one that holds half a character, as JSON may
         raise ValueError("must be a string")
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f"must have at most {_LONGEST_NAME:,} characters, not {len(value):,}")
     return value
 
 

@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import UsageError
-from ..utils.foreign import ForeignTextError, read_json_text
-from .base import DEFINED, Record
+from ..utils.foreign import ForeignTextError, read_json_file
+from .base import DEFINED, LARGEST_RECORD, Record
 from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
 ENTRY_POINTS = "soco_datasets.records"
@@ -78,7 +78,7 @@ def record_type_of_task(task: str) -> type[Record]:
 def record_type_of(path: Path) -> type[Record]:
     """The kind that a file says it is of. The first one where it does not say: its reader reports what is wrong."""
     try:
-        fields = read_json_text(path.read_bytes())
+        fields = read_json_file(path, LARGEST_RECORD)
     except (OSError, ForeignTextError):
         fields = None
     types = record_types()

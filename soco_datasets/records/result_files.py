@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import Protocol
+from ..config import FeatureConfig, Protocol, ScoringConfig
 from ..errors import PredictionsError, UsageError
 from ..utils.paths import local_path
 from .base import Record
-from .evaluation import EvaluationResult
-from .probe import ProbeRecord
 
 _SHOWN = 60
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,24 @@ class PlannedRun:
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_record(cls, record: EvaluationResult | ProbeRecord) -> PlannedRun:
-        """The run that a record is of."""
-        tasks = record.variants if isinstance(record, ProbeRecord) else record.metrics
+    def of_record(cls, record: Any) -> PlannedRun:
+        """The run that an `EvaluationResult` or a `ProbeRecord` is of."""
+        is_probe = hasattr(record, "variants")
         return cls(
             record.model,
             record.protocol,
             str(record.dataset["content_hash"]),
-            tuple(tasks),
+            tuple(record.variants if is_probe else record.metrics),
             str(record.dataset.get("split", "test")),
-            asdict(record.recipe) if isinstance(record, ProbeRecord) else {},
+            asdict(record.recipe) if is_probe else {},
         )
 
     def differences(self, other: PlannedRun) -> list[str]:
         """What differs in `other`, in words: "image_size 140, not 800"."""
         found = []
         own, before = (str(model.get("weights_hash")) for model in (self.model, other.model))
-        if "plugin" not in self.model and own != before:  # the author of a plug-in evaluates it again and again
+        is_file = "plugin" in self.model and "in_memory" not in self.model  # its author evaluates it again and again
+        if not is_file and own != before:
             found.append(f"weights {before[:16]}, not {own[:16]}")
         if self.content_hash != other.content_hash:
             found.append(f"data with the content hash {other.content_hash[:12]}, not {self.content_hash[:12]}")
@@ -82,6 +83,27 @@ def result_name(model: Mapping[str, Any], *qualifiers: str) -> str:
     return ".".join([_plain(model["name"]) or "model", *filter(None, map(_plain, qualifiers))])
 
 
+def qualifiers_of(features: FeatureConfig, scoring: ScoringConfig) -> list[str]:
+    """What names of files say of options that are not at their default: "size140", "layer5", "centered" ...
+
+    >>> qualifiers_of(FeatureConfig(image_size=140), ScoringConfig(convention="centered"))
+    ['size140', 'centered']
+    """
+    usual = FeatureConfig(), ScoringConfig()
+    named = [
+        ("image_size", "size"), ("layer", "layer"), ("norm", "norm-final"), ("statistics", "statistics"), ("dtype", ""),
+        ("convention", ""), ("normalizer", "normalizer-"), ("soft_beta", "beta"), ("soft_window", "window"),
+        ("valid_area", "valid-area"),
+    ]  # fmt: skip
+    found = []
+    for name, label in named:
+        given, default = (next(part for part in pair if hasattr(part, name)) for pair in ((features, scoring), usual))
+        value = getattr(given, name)
+        if value != getattr(default, name):
+            found.append(label if isinstance(value, bool | Mapping) else f"{label}{value}")
+    return found
+
+
 def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *, overwrite: bool = False) -> bool:
     """Refuse, before work is done for it, to replace a result of another run.
 
@@ -98,20 +120,26 @@ def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *,
         UsageError: it holds a result of other weights, data, settings or tasks, or something else.
     """
     path = local_path(record)
-    data = path.with_name(f"{path.stem}.predictions.parquet") if kind is EvaluationResult else path
+    data = path.with_name(f"{path.stem}.{kind.data_file()}") if kind.data else path
     there = next((one for one in (path, data) if one.exists()), None)
     if there is None or overwrite:
         return there is not None
-    fix = "Give another --out, move it, or replace it with --overwrite."
+    fix = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
     try:
         before = kind.read(path)
     except PredictionsError as error:
         raise UsageError(f"{there} is not replaced: it is there without a record of this run ({error}) {fix}") from None
-    assert isinstance(before, EvaluationResult | ProbeRecord)
     differ = planned.differences(PlannedRun.of_record(before))
     if differ:
         raise UsageError(f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {fix}")
     return True
+
+
+def check_replaced(path: Path, record: Record, *, overwrite: bool = False) -> None:
+    """Before a record is written: `check_replaces_own`, which logs where the result of the same run is replaced."""
+    there = check_replaces_own(path, type(record), PlannedRun.of_record(record), overwrite=overwrite)
+    if there and not overwrite:
+        _log.warning("%s: the result of the same run is replaced", path)
 
 
 def _plain(text: object) -> str:

@@ -16,7 +16,7 @@ from ..records.base import Record
 from ..utils.files import atomic_write
 from .downstream_pictures import sample_pictures
 from .page import page_style
-from .style import INK, labels, names_on, new_figure, note, series_color, short
+from .style import INK, heading_of, labels, names_on, new_figure, note, series_color, short
 from .svg import inline_svg
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ def downstream_section(records: Sequence[Record], paths: Sequence[Path]) -> str:
         MissingExtraError: matplotlib is not installed.
     """
     table = downstream_table(records)
-    parts = ['<section id="downstream"><h2>Downstream tasks</h2>', _table(table), _notes(table, records)]
     charts = "".join(f'<figure class="card chart">{chart}</figure>' for chart in _charts(table, records))
+    parts = ['<section id="downstream"><h2>Downstream tasks</h2>', _table(table), _notes(table, records)]
     parts.append(f'<div class="charts">{charts}</div>' if charts else "")
     for record, path in zip(records, paths, strict=True):
         if isinstance(record, DownstreamResult):
             pictures = sample_pictures(path.with_name(f"{path.stem}.samples.npz"), record.task)
             if pictures:
                 title = html.escape(f"{record.model['name']}, {record.task}{record.marks()}")
-                parts.append(f"<h3>{title}</h3><div>{pictures}</div>")
+                parts.append(f"<h3>{title}</h3>{pictures}")
     return "".join([*parts, "</section>"])
 
 
@@ -93,16 +93,25 @@ def _table(table: DownstreamTable) -> str:
 
 
 def _notes(table: DownstreamTable, records: Sequence[Record]) -> str:
+    """What sets numbers apart, what is missing and why, and what is to be said with a task; equal sentences once."""
     titles = {column.key: column.title for column in table.columns}
-    lines = [f"* {model}, {titles[key]}: {mark}" for (model, key), mark in table.marks.items() if mark]
-    lines += [f"{model}, {titles[key]}: no result, {why}" for (model, key), why in table.reasons.items()]
-    lines += [
-        f"{record.model['name']}, {record.task}: {remark}"
-        for record in records
-        if isinstance(record, DownstreamResult)
-        for remark in record.remarks
+    grouped: dict[str, dict[str, list[str]]] = {}
+    for (model, key), mark in table.marks.items():
+        if mark:
+            grouped.setdefault(f"* {mark}", {}).setdefault(model, []).append(titles[key])
+    for (model, key), why in table.reasons.items():
+        grouped.setdefault(f"no result, {why.rstrip('.')}", {}).setdefault(model, []).append(titles[key])
+    lines = [
+        f"{text}: " + "; ".join(f"{model} ({', '.join(names)})" for model, names in models.items())
+        for text, models in grouped.items()
     ]
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in dict.fromkeys(lines))}</ul>" if lines else ""
+    remarks: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if isinstance(record, DownstreamResult):
+            for remark in record.remarks:
+                remarks.setdefault((record.task, remark), []).append(str(record.model["name"]))
+    lines += [f"{task}: {remark} ({', '.join(dict.fromkeys(names))})" for (task, remark), names in remarks.items()]
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def _charts(table: DownstreamTable, records: Sequence[Record]) -> list[str]:
@@ -121,7 +130,7 @@ def _charts(table: DownstreamTable, records: Sequence[Record]) -> list[str]:
                     by_task.setdefault((record.task, title), {})[str(record.model["name"])] = record.details[key]
     for (task, title), models in by_task.items():
         name = f"downstream-classes-{task.replace('_', '-')}"
-        charts.append(inline_svg(_class_chart(models, f"{_title(task)}: {title}"), name, f"{task} by class"))
+        charts.append(inline_svg(_class_chart(models, f"{_title(task)} by class", title), name, f"{task} by class"))
     return charts
 
 
@@ -145,7 +154,7 @@ def _scatter(rows: Mapping[str, Mapping[str, float]], key: str, title: str) -> F
     return figure
 
 
-def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
+def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str, unit: str) -> Figure:
     names = sorted({name for one in models.values() for name, value in one.items() if value is not None})[:_CLASSES]
     figure, ax = new_figure(0.4 + (0.06 + 0.08 * len(models)) * len(names))
     height = 0.8 / len(models)
@@ -154,5 +163,6 @@ def _class_chart(models: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
         ax.barh(places, [values.get(name) or 0.0 for name in names], height=0.9 * height, color=series_color(index))
     names_on(ax, "y", range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
-    labels(ax, f"{title} ({', '.join(short(name, 20) for name in models)})")
+    labels(ax, unit)
+    heading_of(figure, title, list(models))
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -153,3 +154,59 @@ def _analyzed(predictions: pa.Table, task: str, pair_id: str) -> Analyzed:
     if not rows.num_rows:
         raise UsageError(f"The predictions hold no queries of the pair {pair_id!r} in the task {task!r}.")
     return analyze(rows, task)
+
+
+def pair_sides(
+    tables: Mapping[str, pa.Table], task: str, pair_id: str, load: ImageLoader
+) -> list[tuple[str, str, Drawing]]:
+    """One pair in pieces, for a page that places them: the source, then the target under each model.
+
+    Args:
+        tables, task, pair_id, load: as of `draw_models`.
+
+    Returns:
+        (name as given, "" for the source; hits in words; the drawing) of each.
+
+    Raises:
+        UsageError: predictions without such a pair.
+    """
+    rows = {name: _analyzed(table, task, pair_id) for name, table in tables.items()}
+    first = next(iter(rows.values())).rows.to_pylist()
+    size = 8.5 if len(first) <= _SMALL else 5.0
+    photo, scale = fitted(load(first[0]["source_image_id"]), (0.0, 0.0), _HEIGHT, _WIDEST)
+    source = Drawing(*photo.size)
+    source.add(photo)
+    for number, row in enumerate(first, start=1):
+        x, y = row["source_point"]
+        source.add(*_query_mark((x * scale, y * scale), number, size))
+    sides = [("", "", source)]
+    for name, analyzed in rows.items():
+        hits = f"{int((analyzed.kind == 0).sum())} of {len(analyzed.rows)} hits"
+        sides.append((name, hits, _target(analyzed, load(first[0]["target_image_id"]), size)))
+    return sides
+
+
+def annotated_sides(row: Mapping[str, Any], load: ImageLoader) -> list[tuple[str, str, Drawing]]:
+    """The same for a row of a pair config without any predictions: query points and valid targets with their numbers.
+
+    Args:
+        row: with the ids of both images, points and valid targets.
+        load: image_id -> RGB image.
+    """
+    queries = len(row["source_points"])
+    size = 8.5 if queries <= _SMALL else 5.0
+    sides = []
+    for side in ("source", "target"):
+        photo, scale = fitted(load(row[f"{side}_image_id"]), (0.0, 0.0), _HEIGHT, _WIDEST)
+        drawing = Drawing(*photo.size)
+        drawing.add(photo)
+        for number in range(queries):
+            points = [row["source_points"][number]] if side == "source" else row["target_points"][number]
+            for x, y in points:
+                at = (x * scale, y * scale)
+                mark = (
+                    _query_mark(at, number + 1, size) if side == "source" else outcome_mark("hit", at, number + 1, size)
+                )
+                drawing.add(*mark)
+        sides.append(("" if side == "source" else "valid targets", "", drawing))
+    return sides

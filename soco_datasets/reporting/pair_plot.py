@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
+from .given_results import drawn_pair
 from .style import (
     INK,
     MISS_COLOR,
@@ -37,9 +38,12 @@ _QUERY: dict[str, Any] = {**_SPOT, "color": PAPER, "markeredgecolor": INK}
 
 
 def plot_pair(
-    row: Mapping[str, Any],
+    row: Any,
     prediction: ArrayLike | Mapping[str, Sequence[float]] | None = None,
     *,
+    task: str = "soc",
+    pair: str | int = 0,
+    data: Any = None,
     alpha: float = 0.1,
     convention: Convention = "reference",
     size: int | None = None,
@@ -51,9 +55,11 @@ def plot_pair(
     the shapes and colors of the report.
 
     Args:
-        row: a row of a pair config as `load_dataset("soco", ...)` gives it, with its images.
+        row: a row of a pair config as `load_dataset("soco", ...)` gives it, with its images; or one result with
+            predictions (a `Result`, an `Evaluation`, the path of a record), of which one pair is drawn.
         prediction: (Q, 2) predicted points in pixels of the target image, in the order of the row's queries, or
             keypoint name -> point for some of them; None draws the annotation alone.
+        task, pair, data: of a result: which task, `pair_id` or number of the pair, and its dataset if it is elsewhere.
         alpha: radius of a hit, as a fraction of the longest side of the target's box.
         convention, size: how PCK compares points, see `metrics.pck.keypoint_errors`.
         width: of the figure, inches.
@@ -62,6 +68,10 @@ def plot_pair(
         UsageError: the row has no images, or the predictions do not fit its queries.
         MissingExtraError: matplotlib is not installed.
     """
+    if not isinstance(row, Mapping):
+        row, prediction, record = drawn_pair(row, task, pair, data)
+        scoring = record.protocol.scoring
+        convention, size = scoring.convention, record.protocol.features.size
     lacking = [name for name in ("source_image", "target_image", "source_points", "target_points") if name not in row]
     if lacking:
         raise UsageError(

@@ -2,7 +2,8 @@
 
 Each function returns a new `matplotlib.figure.Figure` that shows itself in a notebook and is saved with `savefig`. All
 need the extra `report` (`MissingExtraError` otherwise). Scores are drawn in percent, intervals where the records have
-them. `results` are records of comparable runs, see `records.evaluation.check_comparable`.
+them. `results` are results of comparable runs: records, `Result`s, paths of records, or a list of them, see
+`given_results.as_records`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..records.evaluation import EvaluationResult
+from .given_results import as_records
 from .pair_plot import plot_pair
 from .plots_data import plot_keypoints
 from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
@@ -58,7 +60,7 @@ _BESIDE: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points"}
 
 
 def plot_categories(
-    results: Sequence[EvaluationResult],
+    results: Any,
     task: str = "soc",
     *,
     alpha: float | None = None,
@@ -80,6 +82,7 @@ def plot_categories(
     Raises:
         UsageError: no such task, or no category with a score.
     """
+    results = as_records(results)
     check_task(results, task)
     scored = names_in(results, task, "per_category")
     names = [name for name in scored if categories is None or name in set(categories)]
@@ -131,9 +134,10 @@ def _counts_on(ax: Axes, results: Sequence[EvaluationResult], task: str, part: s
 
 
 def plot_supercategories(
-    results: Sequence[EvaluationResult], task: str = "soc", *, alpha: float | None = None, reduction: str | None = None
+    results: Any, task: str = "soc", *, alpha: float | None = None, reduction: str | None = None
 ) -> Figure:
     """PCK of each supercategory, one bar per model, with intervals. Arguments and errors as `plot_categories`."""
+    results = as_records(results)
     check_task(results, task)
     names = names_in(results, task, "per_supercategory")
     if not names:
@@ -167,8 +171,9 @@ def _bar(ax: Axes, y: float, height: float, scored: Any, index: int) -> None:
     note(ax, end, y, f"{value:.1f}", va="center", fontsize=6, color=MUTED, **_BESIDE)
 
 
-def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, reduction: str | None = None) -> Figure:
+def plot_thresholds(results: Any, task: str = "soc", *, reduction: str | None = None) -> Figure:
     """PCK against the threshold alpha, one line per model, bars for the intervals. Arguments as `plot_categories`."""
+    results = as_records(results)
     check_task(results, task)
     alphas = sorted(results[0].protocol.scoring.alphas)
     how = reduction or main_reduction(results)
@@ -201,7 +206,7 @@ def plot_thresholds(results: Sequence[EvaluationResult], task: str = "soc", *, r
 
 
 def plot_drops(
-    results: Sequence[EvaluationResult],
+    results: Any,
     *,
     tasks: Sequence[str] = DROP,
     alpha: float | None = None,
@@ -212,6 +217,7 @@ def plot_drops(
     Raises:
         UsageError: fewer than two of the tasks have a score.
     """
+    results = as_records(results)
     metric = _metric(results, alpha, reduction)
     table = np.array([[_percent(score_of(r, task, **metric).pck) for task in tasks] for r in results], dtype=float)
     there = ~np.isnan(table).all(axis=0)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown_name
+from ..records.evaluation import EvaluationResult
+from .given_results import as_records
+from .report_tables import anatomy_shares, azimuth_curves, swap_blocks, swapped, swaps_of
+from .score_access import check_task, model_names, task_title
 from .style import (
     LINE,
     OUTCOME_COLORS,
@@ -32,21 +36,29 @@ _LABEL = 22  # characters of a line of a model's name
 
 
 def plot_azimuth(
-    curves: Mapping[str, Sequence[tuple[float, float, float | None]]],
+    results: Any,
     *,
+    task: str = "soc",
     heading: str = "PCK against viewpoint change",
     ylabel: str = "PCK, %",
 ) -> Figure:
     """PCK against the difference of the two views' azimuths, a line a model.
 
     Args:
-        curves: model name -> bins (from, to, fraction or None), degrees of 0..180.
+        results: see `plots`; or model name -> bins (from, to, fraction or None), degrees of 0..180.
+        task: which task.
         heading: above the chart.
         ylabel: what is drawn.
 
     Raises:
-        UsageError: no curve has a value.
+        UsageError: no curve has a value, or no such task.
     """
+    curves: Mapping[str, Sequence[tuple[float, float, float | None]]]
+    if isinstance(results, Mapping):
+        curves = results
+    else:
+        check_task(records := as_records(results), task)
+        curves = azimuth_curves(records, task)
     if not any(value is not None for bins in curves.values() for _, _, value in bins):
         raise UsageError("No pair has known poses in both images, so there is no azimuth curve to draw.")
     figure, ax = new_figure(1.9)
@@ -64,20 +76,33 @@ def plot_azimuth(
     return figure
 
 
-def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest: int = 14) -> Figure:
+def plot_swaps(
+    results: Any,
+    shares: Any = None,
+    *,
+    task: str = "soc",
+    concept: str | None = None,
+    heading: str = "",
+    largest: int = 14,
+) -> Figure:
     """A swap matrix of one concept: which instance (row) is taken for which (column), in percent of the row's queries.
 
     Args:
-        names: the N instances.
-        shares: (N, N) fractions; NaN where a row has no query.
+        results: one result, see `plots`; or the names of N instances, with `shares`.
+        shares: (N, N) fractions; NaN where a row has no query. None = those of the result.
+        task, concept: which matrix of the result; None = the concept with most swaps.
         heading: above the chart.
         largest: with more instances than this, only those with the most swaps are drawn.
 
     Raises:
-        UsageError: the shape does not fit.
+        UsageError: the shape does not fit; several results; no swap in the task, or no such concept.
     """
     from matplotlib.colors import to_rgba
 
+    names: Sequence[str] = results
+    if shares is None:
+        names, shares, found = _swaps_in(results, task, concept)
+        heading = heading or found
     table = np.asarray(shares, dtype=float)
     if not names or table.shape != (len(names), len(names)):
         raise UsageError(f"A swap matrix of {len(names)} instances must be square, got shape {table.shape}.")
@@ -110,22 +135,42 @@ def plot_swaps(names: Sequence[str], shares: Any, *, heading: str = "", largest:
     return figure
 
 
+def _swaps_in(results: Any, task: str, concept: str | None) -> tuple[list[str], np.ndarray, str]:
+    """(instances, shares, concept) of the most swapped instances of a result."""
+    records = as_records(results)
+    if len(records) != 1:
+        raise UsageError(f"A swap matrix shows one result, got {len(records)}.")
+    check_task(records, task)
+    blocks = swap_blocks(swaps_of(records[0], task))
+    if not blocks:
+        raise UsageError(f"No prediction of {task_title(task)} is a swap.")
+    chosen = [block for block in blocks if concept in (None, block[0])]
+    if not chosen:
+        raise unknown_name("concept with swaps", concept, {block[0] for block in blocks})
+    name, points, counts = max(chosen, key=lambda block: swapped(block[2]))
+    totals = counts.sum(axis=1, keepdims=True)
+    return points, np.where(totals > 0, counts / np.maximum(totals, 1), np.nan), name
+
+
 def _cell(column: int, row: int, color: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, linewidth=0)
 
 
-def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Prediction outcomes") -> Figure:
+def plot_anatomy(results: Any, *, task: str | None = None, heading: str = "Prediction outcomes") -> Figure:
     """Stacked bars: the share of hits, near misses, swaps, other parts and background in each row.
 
     Args:
-        rows: label -> class -> fraction; classes as in `records.error_analysis.CLASSES`, absent = 0.
+        results: see `plots`; or label -> class -> fraction, classes as in `records.error_analysis.CLASSES`, absent = 0.
+        task: only this one; None = every task whose errors were analyzed.
         heading: above the chart.
 
     Raises:
         UsageError: no row, or an unknown class.
     """
+    rows: Mapping[str, Mapping[str, float]]
+    rows = results if isinstance(results, Mapping) else _outcome_rows(as_records(results), task)
     unknown = sorted({name for row in rows.values() for name in row} - set(OUTCOME_COLORS))
     if unknown or not rows:
         raise UsageError(f"Give rows of the classes {', '.join(OUTCOME_COLORS)}; got {', '.join(unknown) or 'none'}.")
@@ -147,3 +192,19 @@ def plot_anatomy(rows: Mapping[str, Mapping[str, float]], *, heading: str = "Pre
     labels(ax, "% of queries")
     heading_of(figure, heading, list(OUTCOME_TITLES.values()), list(OUTCOME_COLORS.values()), ["s"] * 5)
     return figure
+
+
+def _outcome_rows(records: Sequence[EvaluationResult], task: str | None) -> dict[str, Mapping[str, float]]:
+    """Label -> class -> fraction: the tasks of one result, or of several the models of each task."""
+    if task is not None:
+        check_task(records, task)
+    shares = {key: found for key, found in anatomy_shares(records).items() if task in (None, key[0])}
+    if not shares:
+        raise UsageError("These results have no error analysis: soft and geo tasks have none, nor has the split all.")
+    tasks = {name for name, _ in shares}
+    several = len(model_names(records)) > 1
+
+    def label(name: str, model: str) -> str:
+        return ", ".join(part for part in ([model] if several else []) + ([task_title(name)] if len(tasks) > 1 else []))
+
+    return {label(name, model) or task_title(name): found for (name, model), found in shares.items()}

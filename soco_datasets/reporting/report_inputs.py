@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ class ReportInputs:
     skipped: list[Path] = field(default_factory=list)
 
 
-def sort_inputs(given: Sequence[str | Path]) -> ReportInputs:
+def sort_inputs(given: Sequence[str | os.PathLike[str]]) -> ReportInputs:
     """The records among some files and folders; of a folder, every record directly in it.
 
     A file that is given by name and is not a record counts as a result, so that its reader reports what is wrong.

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..downstream.table import r8_columns
 from ..errors import UsageError
 from ..metrics.correlation import CorrelationStudy, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
 from ..utils.files import atomic_write
 from .correlation_report import plot_scatters, write_study
-from .style import INK, MUTED, WIDE, heading_of, labels, names_on, new_figure, series_color
+from .style import MUTED, WIDE, heading_of, labels, names_on, new_figure, series_color
 from .svg import picture
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _R9_COLUMNS = {
@@ -27,6 +29,7 @@ _R9_COLUMNS = {
     "tapvid_davis_aj": "Tracking", "nyuv2_normals_rmse": "Normals", "nyuv2_depth_rmse": "Depth",
 }  # fmt: skip
 BASELINE = "imagenet_knn_top1"
+_SUBSET_COLOR = 3  # in the series; all models have the one before, and neither is that of SOC or kNN
 
 
 def write_study_report(
@@ -71,9 +74,7 @@ def _correlated(
         refusals.append(str(error))
         return None
     tasks = []
-    for task in chosen.columns:
-        if task in (predictor, rival):
-            continue
+    for task in _tasks_of(chosen, predictor, rival):
         try:
             correlate(chosen, predictor, rival, tasks=[task], resamples=100)
         except UsageError as error:
@@ -90,10 +91,17 @@ def _correlated(
     return correlate(chosen, predictor, rival, tasks=tasks, resamples=resamples)
 
 
+def _tasks_of(table: ModelTable, *others: str | None) -> list[str]:
+    """The downstream tasks among the columns, in the order of table r8; every column where there is none of them."""
+    known = [column.key for column in r8_columns() if column.key in table.columns]
+    return [name for name in known or table.columns if name not in others]
+
+
 def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) -> Figure:
     """Figure 4: left, r with its interval per task for SOC and kNN; right, their difference for all and the subset."""
     figure, axes = new_figure(0.5 + 0.36 * len(every.tasks), WIDE, rows=1, columns=2, squeeze=False)
     left, right = axes[0]
+    titles = {column.key: column.title for column in r8_columns()} | {"soc": "SOC", BASELINE: "ImageNet kNN"}
     names = [every.x, *([every.baseline] if every.baseline else [])]
     for place, task in enumerate(every.tasks):
         for index, found in enumerate([task.x, task.baseline][: len(names)]):
@@ -101,31 +109,33 @@ def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) 
                 y = place + (index - (len(names) - 1) / 2) * 0.3
                 left.plot([found.low, found.high], [y, y], color=series_color(index), linewidth=2)
                 left.plot(found.r, y, "o", color=series_color(index), markersize=5)
-        _difference(right, place, task, 0)
         same = next((one for one in subset.tasks if one.task == task.task), None) if subset else None
-        if same is not None:
-            _difference(right, place, same, 1)
-    titles = [f"{task.task} ({len(task.x.models)} models)" for task in every.tasks]
-    for ax, ticks in ((left, titles), (right, [""] * len(titles))):
+        for index, one in enumerate((task, same)):
+            if one is not None:
+                _difference(right, place + 0.3 * (index - 0.5), one, _SUBSET_COLOR - 1 + index)
+    ticks = [f"{titles.get(task.task, task.task)} ({len(task.x.models)} models)" for task in every.tasks]
+    for ax, shown in ((left, ticks), (right, [""] * len(ticks))):
         ax.axvline(0, color=MUTED, linewidth=0.8)
-        names_on(ax, "y", range(len(titles)), ticks)
-        ax.set_ylim(len(titles) - 0.45, -0.55)
+        names_on(ax, "y", range(len(ticks)), shown)
+        ax.set_ylim(len(ticks) - 0.45, -0.55)
         ax.grid(axis="y", visible=False)
     left.set_xlim(-1.02, 1.02)
     labels(left, f"Pearson's r, {100 * every.level:g} % interval ({every.resamples:,} resamples)")
     labels(right, "|r| of SOC minus |r| of kNN")
-    right.set_title("all models (blue), dense SSL (second color)" if subset else "all models", fontsize=6.5, color=INK)
-    heading_of(figure, "What predicts the tasks", names)
+    sets = [f"all {len(every.models)} models", *([f"dense SSL ({len(subset.models)})"] if subset else [])]
+    for index, name in enumerate(sets):
+        right.plot([], [], "o-", color=series_color(_SUBSET_COLOR - 1 + index), linewidth=1.5, markersize=4, label=name)
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=6.5, borderaxespad=0.2)
+    heading_of(figure, "What predicts the tasks", [titles.get(name, name) for name in names])
     return figure
 
 
-def _difference(ax: object, place: int, task: TaskCorrelation, index: int) -> None:
+def _difference(ax: Axes, y: float, task: TaskCorrelation, color: int) -> None:
     if task.difference is None:
         return
-    y = place + 0.3 * (index - 0.5)
     found = task.difference
-    ax.plot([found.strength_low, found.strength_high], [y, y], color=series_color(index), linewidth=2)  # type: ignore[attr-defined]
-    ax.plot(found.strength, y, "o", color=series_color(index), markersize=5)  # type: ignore[attr-defined]
+    ax.plot([found.strength_low, found.strength_high], [y, y], color=series_color(color), linewidth=2)
+    ax.plot(found.strength, y, "o", color=series_color(color), markersize=5)
 
 
 def published_r9() -> dict[str, dict[str, float]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from ..features.model_list import listed
 from ..records.evaluation import EvaluationResult
+from ..utils.text import clean
 
 _GAP = "  "
 
@@ -29,7 +30,8 @@ def format_metrics_table(
         column per reduction and threshold, then the pairs with a query and the keypoints behind the row.
     """
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
-    head = f"{result.model['name']} on {data}: PCK in percent, convention {result.protocol.scoring.convention}"
+    convention = result.protocol.scoring.convention
+    head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
     blocks = [_block(head, "task", _task_rows(result), result)]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
@@ -70,14 +72,21 @@ def display_width(text: str) -> int:
     )
 
 
-def align(rows: Sequence[Sequence[str]], right: bool = True) -> str:
-    """Rows of equal length as text; the first column to the left, the others to the right or (`right` false) left."""
+def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
+    """Rows of equal length as text. Control characters of cells are replaced.
+
+    Args:
+        rows: of cells.
+        right: whether columns are aligned to the right; the first never is.
+        left: columns that are aligned to the left all the same.
+    """
+    rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
             " " * (width - display_width(cell)) + cell
-            if right and index
+            if right and index and index not in left
             else cell + " " * (width - display_width(cell))
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -11,10 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from .. import __version__
-from ..benchmarks.base import SOCO, find_benchmark
-from ..benchmarks.resolve import MINI, data_names, find_data, resolve_data
+from ..benchmarks.resolve import data_names, resolve_data
 from ..data.folder import DatasetFolder, open_folder
-from ..errors import DataNotFoundError, DatasetFolderError, UsageError
+from ..errors import UsageError
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult, check_comparable
 from ..records.probe import ProbeRecord
@@ -27,8 +27,8 @@ from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
 from .export import format_cell, write_tables
 from .gallery import GALLERY_KINDS, galleries
+from .given_results import dataset_of
 from .page import Kinds, PageParts, page_style, page_template, render_page
-from .paper_match import benchmark_name
 from .photographs import Photographs
 from .plots_data import keypoint_counts, keypoint_table
 from .probe_records import find_probes, is_probe
@@ -43,7 +43,11 @@ _PAIRS = 4  # of a kind, fewer where many models share the page
 _VIEWS = 200  # of sources and targets on a page
 
 
-def write_report(records: Sequence[str | Path], out: str | Path, data: str | Path | None = None) -> list[Path]:
+def write_report(
+    records: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    data: DatasetFolder | str | Path | None = None,
+) -> list[Path]:
     """Write `report.html`, `tables/` and `figures/` into a folder; what an earlier report wrote there is replaced.
 
     Records of several benchmarks give one table of them all, and each benchmark a page in a folder of its own. Two
@@ -71,7 +75,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given, target = sort_inputs(records), local_path(out)
+    given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
     for path in given.skipped:
         print(f"soco report: {path} is not a record and is left out", file=sys.stderr)
     command = shlex.join(["soco", "report", *map(str, records), *(("--data", str(data)) if data is not None else ())])
@@ -94,7 +98,7 @@ def write_report(records: Sequence[str | Path], out: str | Path, data: str | Pat
     return written
 
 
-def _write_results(given: ReportInputs, out: Path, data: str | Path | None, command: str) -> list[Path]:
+def _write_results(given: ReportInputs, out: Path, data: DatasetFolder | str | Path | None, command: str) -> list[Path]:
     results = [EvaluationResult.read(path) for path in given.results]
     groups = group_by_benchmark(results)
     if len(groups) == 1:
@@ -113,7 +117,7 @@ def _plain_page(heading: str, command: str) -> str:
 
 
 def _write_one(
-    given: Sequence[Path], paths: Sequence[Path], out: Path, data: str | Path | None, command: str
+    given: Sequence[Path], paths: Sequence[Path], out: Path, data: DatasetFolder | str | Path | None, command: str
 ) -> list[Path]:
     """The page of one benchmark: `given` are all paths, `paths` those of result records."""
     results = [EvaluationResult.read(path) for path in paths]
@@ -121,7 +125,7 @@ def _write_one(
     order = ranking(results)
     results, paths = [results[i] for i in order], [paths[i] for i in order]
     probes, probe_notes = find_probes(paths, results, [path for path in given if is_probe(path)])
-    folder = _dataset_of(results[0], data)
+    folder = dataset_of(results[0], data)
     predictions, missing = _predictions(paths, results)
     found, photographs, notes = _galleries(results, predictions, folder)
     notes += [] if folder is None else missing
@@ -143,7 +147,7 @@ def _write_several(
     results: Sequence[EvaluationResult],
     groups: Mapping[str, Sequence[int]],
     out: Path,
-    data: str | Path | None,
+    data: DatasetFolder | str | Path | None,
     command: str,
 ) -> list[Path]:
     """The table of all benchmarks, and a page each."""
@@ -167,41 +171,13 @@ def _write_several(
     return [target, *write_tables([table], out / "tables"), *written]
 
 
-def _data_with(hashes: Collection[str], data: str | Path | None) -> Path | None:
+def _data_with(hashes: Collection[str], data: DatasetFolder | str | Path | None) -> Path | None:
     """Of the data sets named by the user the one with this content hash, None where there is none."""
     for name in data_names(data):
         folder = open_folder(resolve_data(name))
         if folder.content_hash in hashes:
             return folder.path
     return None
-
-
-def _dataset_of(result: EvaluationResult, data: str | Path | None) -> DatasetFolder | None:
-    """The dataset of the records; None where none is available."""
-    wanted = result.dataset["content_hash"]
-    if data is not None:
-        folder = open_folder(resolve_data(data))
-        if folder.content_hash != wanted:
-            raise UsageError(
-                f"{folder.path} is not the dataset of these results: its content hash is "
-                f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
-                "folder they were evaluated on, or leave --data out."
-            )
-        return folder
-    for place in (None, MINI, *benchmark_places(result)):
-        try:
-            path = find_data(place)
-        except (DataNotFoundError, DatasetFolderError):
-            continue  # a broken default is no reason to refuse a report that can do without pictures
-        if path is not None and open_folder(path).content_hash == wanted:
-            return open_folder(path)
-    return None
-
-
-def benchmark_places(result: EvaluationResult) -> list[str]:
-    """The name by which the data of a record of another benchmark than SOCO is found."""
-    benchmark = find_benchmark(benchmark_name(result))
-    return [] if benchmark is None or benchmark.name == SOCO else [benchmark.name]
 
 
 def _predictions(records: Sequence[Path], results: Sequence[EvaluationResult]) -> tuple[dict[int, pa.Table], list[str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 DEEPEST = 64  # levels of mappings and lists; those of this package have fewer than 15
+_MOST_VALUES = 20_000_000  # entries of lists and mappings of one text
 _DIGITS = 400  # characters of a number that are looked at
 _SHOWN = 80  # characters of a wrong value in a message
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -77,6 +78,8 @@ def read_json_text(
         hooks |= {"parse_constant": _refuse_number, "parse_float": float if huge else _finite}
     try:
         decoded = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+        if decoded.count(",") + decoded.count("[") + decoded.count("{") > _MOST_VALUES:
+            raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
         found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
             raise ForeignTextError("holds an escape such as \\ud800, which is no character by itself")
@@ -98,11 +101,16 @@ def read_json_file(path: Path, most: int, **options: Any) -> Any:
         ForeignTextError: larger, or as `read_json_text`.
         OSError: it cannot be read.
     """
+    return read_json_text(read_bounded_bytes(path, most), **options)
+
+
+def read_bounded_bytes(path: Path, most: int) -> bytes:
+    """The content of a file. Raises `ForeignTextError` where it has more than `most` bytes, `OSError`."""
     with open(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ForeignTextError(f"larger than {most:,} bytes")
-    return read_json_text(data, **options)
+    return data
 
 
 def check_yaml(text: str | bytes) -> None:

@@ -26,6 +26,22 @@ class BoundsError(ValueError):
     """A file that unpacks to more than it may. The message says to what."""
 
 
+def most_unpacked(size: int) -> int:
+    """Bytes that a file of `size` bytes may unpack to."""
+    return max(_LEAST, _TIMES * size)
+
+
+def check_parquet(path: Path) -> None:
+    """Check what the footer of a Parquet file states of its rows and sizes, before it is read as a whole.
+
+    Raises:
+        BoundsError: more rows or bytes than a file of its size may hold.
+        pyarrow.ArrowException, OSError: not a whole Parquet file.
+    """
+    with pq.ParquetFile(path.absolute()) as file:
+        _check_footer(file.metadata, most_unpacked(path.stat().st_size))
+
+
 def read_bounded(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
     """A Parquet file with the columns that it has of `columns`, in its own order; page checksums are verified.
 
@@ -75,7 +91,7 @@ def read_checked(
 
 def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
     size = path.stat().st_size
-    most = max(_LEAST, _TIMES * size)
+    most = most_unpacked(size)
     with pq.ParquetFile(path.absolute()) as file:
         metadata = file.metadata
         wanted = None if columns is None else set(columns)
@@ -87,10 +103,7 @@ def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
             and (wanted is None or leaf.partition(".")[0] in wanted)
         ]
         names = [name for name in file.schema_arrow.names if wanted is None or name in wanted]
-        # not of each column: pyarrow aborts the process where the footer of one is damaged
-        unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-        _check(metadata.num_rows * _ROW, most, f"{metadata.num_rows:,} rows")
-        _check(unpacked, most, f"{unpacked:,} bytes once it is unpacked")
+        _check_footer(metadata, most)
     with pq.ParquetFile(path.absolute(), page_checksum_verification=True, read_dictionary=texts) as file:
         parts, total = [], 0
         for group in range(file.num_row_groups):
@@ -101,6 +114,13 @@ def _read(path: Path, columns: Iterable[str] | None) -> pa.Table:
         whole = pa.concat_tables(parts) if parts else file.read(columns=names)
         whole = pa.table([_plain(column) for column in whole.columns], names=whole.column_names)
         return whole.replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _check_footer(metadata: pq.FileMetaData, most: int) -> None:
+    # not of each column: pyarrow aborts the process where the footer of one is damaged
+    unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    _check(metadata.num_rows * _ROW, most, f"{metadata.num_rows:,} rows")
+    _check(unpacked, most, f"{unpacked:,} bytes once it is unpacked")
 
 
 def _check(number: int, most: int, shown: str) -> None:

@@ -112,7 +112,7 @@ def test_what_a_release_brings_nothing_for_is_not_in_the_folder(release: Path, t
     out = build_dataset(str(release), tmp_path / "out").path
     names = get_dataset_config_names(str(out))
     assert set(CONFIGS) - set(names) == {"annotations"}
-    for name in names:
+    for name in (name for name in names if name != "preview"):
         loaded = load_dataset(str(out), name, cache_dir=str(tmp_path / "hf"))
         assert set(loaded) == ({"train"} if name in ("soc_probe", "cc_probe") else set(CONFIGS[name].splits))
         assert all(len(split) for split in loaded.values())
@@ -342,7 +342,7 @@ def test_names_outside_ascii_meet_in_nfc(release: Path, tmp_path: Path) -> None:
 
 @needs_photographs
 def test_the_real_sample_comes_out_barely_larger_than_its_jpegs(tmp_path: Path) -> None:
-    result = build_dataset(str(REAL_SAMPLE), tmp_path / "out", options=BuildOptions(strict=True))
+    result = build_dataset(str(REAL_SAMPLE), tmp_path / "out", options=BuildOptions(strict=True, preview=False))
     jpegs = sum(path.stat().st_size for path in (REAL_SAMPLE / "Images").rglob("*.JPEG"))
     built = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert result.manifest["counts"]["image_bytes"] == jpegs

@@ -25,7 +25,7 @@ def seen(
     category: str, keypoint: str, number: int | None = None, concept: str | None = None, **fields: Any
 ) -> Observation:
     concept_id = {"wheel": 1, "mirror": 2, "paw": 3}.get(concept or "")
-    values = {"concept_id": concept_id, "kind": None, "shared": None, "file": f"{category}.json", **fields}
+    values = {"concept_id": concept_id, "kind": None, "shared": None, "files": [f"{category}.json"], **fields}
     return Observation(category=category, keypoint=keypoint, keypoint_id=number, concept=concept, **values)
 
 
@@ -133,7 +133,7 @@ def test_a_contradiction_names_both_files_and_values(
     changed: dict[str, Any], rule: str, values: tuple[str, str]
 ) -> None:
     fields = {"keypoint_id": 1, "concept": "mirror", "concept_id": 2, "kind": "functional", "shared": True} | changed
-    _, findings = build([*OBSERVED, Observation("car", "left_mirror", file="other.json", **fields)])
+    _, findings = build([*OBSERVED, Observation("car", "left_mirror", files=["other.json"], **fields)])
     (error,) = findings.of("error")
     assert (error.rule, error.file, error.field) == (rule, "other.json", "left_mirror")
     for piece in ("'left_mirror'", "'car'", "car.json", "other.json", *values):
@@ -143,9 +143,9 @@ def test_a_contradiction_names_both_files_and_values(
 
 def test_every_file_that_contradicts_the_most_is_named() -> None:
     """Whichever comes first."""
-    odd = [seen("car", "left_mirror", 1, "wheel", concept_id=1, file=f"odd{n}.json") for n in (1, 2)]
-    odd.append(seen("car", "left_mirror", 1, "door", concept_id=12, file="odd3.json"))
-    usual = [seen("car", "left_mirror", 1, "mirror", concept_id=2, file="a.json", more=["b.json", "c.json"])]
+    odd = [seen("car", "left_mirror", 1, "wheel", concept_id=1, files=[f"odd{n}.json"]) for n in (1, 2)]
+    odd.append(seen("car", "left_mirror", 1, "door", concept_id=12, files=["odd3.json"]))
+    usual = [seen("car", "left_mirror", 1, "mirror", concept_id=2, files=["a.json", "b.json", "c.json"])]
     for observed in (odd + usual, usual + odd):
         taxonomy, findings = build(observed)
         assert sorted(error.file for error in findings.of("error")) == ["odd1.json", "odd2.json", "odd3.json"]
@@ -160,7 +160,7 @@ def test_two_values_of_shared_are_only_noted() -> None:
 
 
 def test_two_names_with_one_id_are_an_error() -> None:
-    _, findings = build([*OBSERVED, seen("bus", "right_mirror", 1, "mirror", file="other.json")])
+    _, findings = build([*OBSERVED, seen("bus", "right_mirror", 1, "mirror", files=["other.json"])])
     (error,) = findings.of("error")
     assert (error.rule, error.file) == ("doubled_id", "other.json")
     assert "'left_mirror' here" in error.message or "'right_mirror' here" in error.message
@@ -191,7 +191,7 @@ def test_concept_ids_and_names_fill_each_other() -> None:
 
 
 def test_a_keypoint_without_category_or_name_is_an_error() -> None:
-    taxonomy, findings = build([*OBSERVED, seen("", "nose", file="x.json"), seen("ox", "", file="y.json")])
+    taxonomy, findings = build([*OBSERVED, seen("", "nose", files=["x.json"]), seen("ox", "", files=["y.json"])])
     assert [(error.file, error.rule) for error in findings.of("error")] == [
         ("x.json", "no_category"),
         ("y.json", "no_name"),
@@ -322,7 +322,7 @@ def observations_of(root: Path) -> list[Observation]:
         pair = json.loads(path.read_text(encoding="utf-8"))
         for side in ("src", "trg"):
             for point in pair[f"{side}_keypoints"]:
-                fields = {"keypoint_id": point["id"], "concept": point["concept_name"], "file": path.name}
+                fields = {"keypoint_id": point["id"], "concept": point["concept_name"], "files": [path.name]}
                 fields |= {name: point[name] for name in ("concept_id", "kind", "shared")}
                 found.append(Observation(pair[f"{side}_category"], point["name"], **fields))
     return found

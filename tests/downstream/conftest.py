@@ -1,12 +1,14 @@
-"""Synthetic data of each kind, made once per session."""
+"""Synthetic data of each kind, made once for all processes of a test run."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 torch = pytest.importorskip("torch")
 
@@ -21,9 +23,17 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def synthetic() -> Callable[[str], Path]:
     """kind -> its folder; no test may change it."""
     from soco_datasets.downstream.synthetic_data import synthesize
 
-    root = tmp_path_factory.mktemp("synthetic")
-    return cache(lambda kind: synthesize(kind, root / kind)[kind])
+    root = Path(os.environ["SOCO_TESTS_SHARED"], "downstream")
+    root.mkdir(exist_ok=True)
+
+    def make(kind: str) -> Path:
+        with FileLock(root / f"{kind}.lock"):
+            if not (root / kind / "synthetic.json").is_file():
+                synthesize(kind, root / kind)
+        return root / kind
+
+    return cache(make)

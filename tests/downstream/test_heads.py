@@ -10,6 +10,8 @@ import pytest
 
 from soco_datasets.downstream import losses
 from soco_datasets.downstream.heads import cuboids, dpt, linear, pyramid, roi_align
+from soco_datasets.downstream.precision import PRECISIONS, with_precision
+from soco_datasets.downstream.training import OptimizerConfig, TrainingRecipe, train
 from soco_datasets.errors import UsageError
 
 torch = pytest.importorskip("torch")
@@ -129,3 +131,57 @@ def test_normals_decoder_sizes_and_number_of_maps() -> None:
     for function in (dpt.dpt_forward, pyramid.pyramid_forward):
         with pytest.raises(UsageError, match="4 layers"):
             function(parameters, maps[:3])
+
+
+def _segmentation() -> tuple[Any, Any]:
+    features = torch.randn(2, 24, 7, 5, generator=generator())
+    masks = torch.randint(0, 11, (2, 20, 20), generator=generator())
+    start = linear.init_segmentation(24, 11, generator())
+    return start, lambda w: losses.segmentation_loss(linear.segmentation_logits(w, features, (20, 20)), masks)
+
+
+def _pose() -> tuple[Any, Any]:
+    vectors, bins = torch.randn(6, 24, generator=generator()), torch.randint(0, 40, (6, 3), generator=generator())
+    return linear.init_pose(24, 40, generator()), lambda w: losses.pose_loss(linear.pose_logits(w, vectors), bins)
+
+
+def _depth() -> tuple[Any, Any]:
+    maps = [torch.randn(1, 8, 4, 4, generator=generator()) for _ in range(4)]
+    truth = torch.rand(1, 64, 64, generator=generator()) * 12
+    start = dpt.init_dpt([8] * 4, 32, generator(), 8)
+    return start, lambda w: losses.depth_loss(dpt.predicted_depth(w, maps, (64, 64)), truth)
+
+
+def _normals() -> tuple[Any, Any]:
+    maps = [torch.randn(1, 8, 4, 4, generator=generator()) for _ in range(4)]
+    truth = torch.randn(1, 3, 64, 64, generator=generator())
+    start = dpt.init_dpt([8] * 4, dpt.NORMAL_OUTPUTS, generator(), 8)
+
+    def loss(weights: Any) -> Any:
+        found, uncertainty = dpt.predicted_normals(weights, maps, (64, 64))
+        return losses.normals_loss(found, truth, torch.ones(1, 64, 64, dtype=torch.bool), uncertainty)
+
+    return start, loss
+
+
+@pytest.mark.parametrize("head", [_segmentation, _pose, _depth, _normals])
+def test_heads_train_in_bfloat16_to_nearly_the_same(head: Any) -> None:
+    """On a CPU, whose autocast is that of a GPU; the option of the command line is for GPUs."""
+    start, loss = head()
+    results = []
+    for precision in PRECISIONS:
+        recipe = TrainingRecipe(
+            OptimizerConfig("sgd"), lambda _: 0.01, 4, lambda _: [np.arange(1)], device="cpu", precision=precision
+        )
+        results.append(train(start, lambda weights, _: loss(weights), recipe))
+    exact, mixed = results
+    assert mixed.skipped == 0
+    assert all(value.dtype == torch.float32 for value in mixed.parameters.values())
+    assert mixed.losses != exact.losses, "nothing was computed in bfloat16"
+    assert np.allclose(mixed.losses, exact.losses, rtol=0.03)
+    assert mixed.losses[-1] < mixed.losses[0]
+
+
+def test_unknown_precisions_are_refused() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'bfloat16'"):
+        with_precision(abs, "bfloat", "cpu")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from helpers.shared_builds import built_mini
 
 from soco_datasets.cli import main
 from soco_datasets.downstream.study import read_models
+from soco_datasets.downstream.task_registry import downstream_tasks
 from soco_datasets.errors import UsageError
 
 pytest.importorskip("matplotlib")
@@ -70,7 +73,7 @@ def test_two_models_run_and_are_told_to_be_too_few(
     command += ["--tasks", "imagenet_knn", "--protocol", "tiny", "--device", "cpu", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "skipped: " in said
+    assert said.count("such-model-here.py:features skipped: ") == 1
     assert "nobody knows" in said
     assert "column" in said  # there is no column soc, so no correlation
     first = (tmp_path / "out" / "downstream" / "one" / "imagenet_knn.tiny.json").read_bytes()
@@ -90,3 +93,70 @@ def test_lists_of_models(tmp_path: Path) -> None:
             read_models(str(tmp_path / "models.csv"))
     with pytest.raises(UsageError, match="one twice: a"):
         read_models("a,a")
+
+
+def other_dinov2(folder: Path) -> Path:
+    """A second model of four blocks: the packaged one with the signs of a layer turned."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    from soco_datasets.features.backbones import PACKAGED
+
+    shutil.copytree(PACKAGED["tiny_dinov2"], folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.1.mlp.fc1.weight"] *= -1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.slow
+def test_two_tiny_models_fill_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("scipy")
+    models = f"tiny_dinov2,{other_dinov2(tmp_path / 'other_dinov2')},dense_sift"
+    command = ["study", "--models", models, "--data", f"soco={built_mini()}", "--data", "synth", "--subset", "4"]
+    command += ["--image-size", "112", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    rows = {row["model"]: row for row in csv.DictReader((tmp_path / "out" / "r8.csv").open())}
+    columns = {task.column.key for task in downstream_tasks().values() if task.column}
+    own = {task.own_column.key for task in downstream_tasks().values() if task.own_column}
+    assert (len(columns), own) == (7, {"ap3d_given_boxes", "ap3d_own_detector"})
+    assert set(rows["tiny_dinov2"]) == {"model", "soc", *columns, *own}  # and not r8's AP3D
+    for name in ("tiny_dinov2", "other_dinov2"):
+        assert all(rows[name].values()), rows[name]
+    assert rows["tiny_dinov2"] != {**rows["other_dinov2"], "model": "tiny_dinov2"}
+    five = {"imagenet_knn_top1", "ade20k_miou", "navi_recall", "tapvid_davis_aj"}
+    assert {name for name, value in rows["dense_sift"].items() if value} == {"model", "soc", *five}
+    assert "nyu_depth: no result: dense_sift (dense_sift) does not give four layers" in said
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    for text in ("Downstream tasks", "published (table r8)", "degrees apart", "within 2 cm", "matches in space",
+                 "true and predicted depth", "true and predicted normals", "tracks (solid)", "SOC against NAVI"):  # fmt: skip
+        assert text in page, text
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json")}
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("(kept)") == 3 * 7
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json")} == before
+
+
+@pytest.mark.slow
+def test_jobs_give_the_records_of_one_process(
+    synthetic: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [f"--data={kind}={synthetic(kind)}" for kind in ("imagenet", "ade20k", "imagenet3d")]
+    command = ["study", "--models", "tiny_dinov2,dense_sift", *data, "--protocol", "tiny", "--subset", "6"]
+    for jobs in ("1", "2"):
+        assert main([*command, "--device", "cpu", "--jobs", jobs, "--out", str(tmp_path / jobs)]) == 0
+    assert "imagenet3d_pose: no result" in capsys.readouterr().out
+    common = ["downstream", "run", "--model", "tiny_dinov2", *data, "--protocol", "tiny", "--subset", "6"]
+    assert main([*common, "--jobs", "2", "--out", str(tmp_path / "run")]) == 0
+    for path in sorted((tmp_path / "1" / "downstream").rglob("*.json")):
+        place = path.relative_to(tmp_path / "1" / "downstream")
+        others = [tmp_path / "2" / "downstream" / place]
+        others += [tmp_path / "run" / place] if place.parts[0] == "tiny_dinov2" else []
+        for other in others:
+            mine, theirs = (json.loads(one.read_text()) for one in (path, other))
+            assert {**theirs, "created": ""} == {**mine, "created": ""}, place
+    assert not list(tmp_path.rglob(".work"))
+    assert not list(tmp_path.rglob(".features"))
+    assert main([*common, "--jobs", "0", "--out", str(tmp_path / "none")]) == 2

@@ -136,6 +136,10 @@ def test_true_and_constant_points_in_navi(synthetic: Synthetic, tmp_path: Path) 
     true = score("navi", synthetic("navi"), tmp_path, truth=True)
     assert value(true) > 99
     assert {name for name, one in true.metrics.items() if one["count"]} >= {"recall_2cm_0_30", "recall_2cm_30_60"}
+    with np.load(tmp_path / "truth" / "navi.samples.npz") as samples:
+        for name in {name.rpartition("/")[0] for name in samples.files}:
+            assert np.linalg.norm(samples[f"{name}/moved"] - samples[f"{name}/found"], axis=1).mean() < 0.01
+            assert samples[f"{name}/cells"].shape[1:] == (2, 2)
     assert value(score("navi", synthetic("navi"), tmp_path, truth=False)) < 20
 
 

@@ -124,6 +124,13 @@ class TestWhatItSays:
         fixed = DenseFeatureExtractor(load_plugin(made(means, image_size=64)), 800)
         assert (fixed.size, fixed.grid, fixed.requested_size) == (64, 4, 800)
 
+    def test_a_stride_that_is_not_said_is_found(self) -> None:
+        backbone = load_plugin(made(means, stride=None))
+        assert (backbone.patch_size, backbone.size_multiple) == (16, 16)
+        for function in (lambda images: images[:, :, :3, :5], lambda images: images.flatten(2), lambda images: 1 / 0):
+            with pytest.raises(BackboneError, match=r"probe image.*@plugin\(stride=16\)"):
+                load_plugin(made(function, stride=None))
+
     def test_square_images_only(self) -> None:
         """Evaluations show it nothing else, and the self-check then asks for nothing else."""
 
@@ -161,7 +168,6 @@ class TestWhatItSays:
     @pytest.mark.parametrize(
         ("attributes", "text"),
         [
-            ({"stride": None}, r"does not say its stride .*@plugin\(stride=16\)"),
             ({"stride": 16.0}, r"stride 16\.0; it must be a positive whole number"),
             ({"stride": 0}, "stride 0"),
             ({"stride": True}, "stride True"),

@@ -148,6 +148,12 @@ def info(call: Call, type: str, id: str) -> Answer:
     return revision_info(call, type, id, "main")
 
 
+@route("GET", rf"{API}/auth-check")
+def auth_check(call: Call, type: str, id: str) -> Answer:
+    call.repo(type, id, files=True)
+    return as_json({})
+
+
 @route("GET", rf"{API}/revision/(?P<revision>[^/]+)")
 def revision_info(call: Call, type: str, id: str, revision: str) -> Answer:
     repo = call.repo(type, id)

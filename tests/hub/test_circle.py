@@ -52,9 +52,9 @@ def test_the_whole_circle(tmp_path: Path, built_mini: Path) -> None:
         here, there = sorted(json.loads(ranked.stdout), key=lambda row: row["source"], reverse=True)
         assert (here["source"], here["status"], there["source"], there["status"]) == (
             "local",
-            "verified",
+            "consistent",
             "hub",
-            "verified",
+            "consistent",
         )
         pck = json.loads(record.read_text())["metrics"]["soc"]["pair"]["0.1"]["overall"]["pck"]
         assert here["percent"] == there["percent"] == round(100 * pck, 4)
@@ -65,11 +65,18 @@ def test_the_whole_circle(tmp_path: Path, built_mini: Path) -> None:
         files = ("verify", there["url"], "--data", downloaded)
         assert run_soco(hub, tmp_path, *files, home="other").stdout.rstrip().endswith("match")
 
+        queue = ("leaderboard", "--rerun-queue", "lab/soco", "--data", downloaded, "--rerun", "5")
+        assert "lab/sift: rerun (" in run_soco(hub, tmp_path, *queue, token=ALICE, home="maintainer").stdout
+        hub.repo("dataset", "lab/soco").merge(1)
+        (entry,) = json.loads(run_soco(hub, tmp_path, *board, home="reader").stdout)
+        assert entry["status"] == "rerun"
+        assert "5 pairs) by alice on " in entry["verification"]
+
         boast(hub)
         boasting = run_soco(hub, tmp_path, *board, "--check", "--data", downloaded, home="reader")
         assert [(row["percent"], row["status"]) for row in json.loads(boasting.stdout)] == [
-            (99.0, "not verified"),
-            (there["percent"], "verified"),
+            (99.0, "claimed"),
+            (there["percent"], "rerun"),
         ]
         assert "not those of that file" in boasting.stderr
 

@@ -25,6 +25,7 @@ from soco_datasets.hub.leaderboard import (
     standings,
     table_rows,
     tasks_in,
+    text_tables,
     to_json,
 )
 from soco_datasets.hub.sources import local_entries
@@ -82,10 +83,10 @@ def test_one_table_of_all_three_sources(hub: LoopbackHub, tmp_path: Path, built_
     table, questions = shown.stdout.split("\n\n")
     lines = {line.split()[1]: line.split() for line in table.splitlines()[2:]}
     assert len(lines) == 40 + 1 + 2
-    assert lines["lab/good"] == ["1", "lab/good", "99.00", "98.50", "-", "not", "verified", "hub"]
+    assert lines["lab/good"] == ["1", "lab/good", "99.00", "98.50", "-", "claimed", "hub"]
     assert lines["lab/proposed"][4:] == ["-", "proposed", "hub"]
     assert lines["mine"][-2:] == ["local", "2026-01-31"]
-    assert lines["dinov2_l14"][3:] == ["62.40", "56.94", "printed", "paper"]
+    assert lines["dinov2_l14"][3:] == ["62.40", "56.94", "from", "paper", "paper", "2026-05"]
     ranks = [int(line.split()[0]) for line in table.splitlines()[2:]]
     assert ranks == sorted(ranks)
     assert questions.startswith("circular accuracy in percent, overall, ranked by lvlm_vis\n")
@@ -134,8 +135,23 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     assert not any("probe" in remark for remark in alone.remarks)
     assert alone.entries == ()
     assert "evaluated on mini, not on SOCO" in alone.remarks[0]
+    (apart,) = local_entries(tmp_path, None, unranked=True).entries
+    assert apart.label == "unranked"
+    assert "evaluated on mini" in apart.verified
+    paper = paper_entries([EvaluationResult])
+    rows = table_rows([*paper, apart], ["cc", "soc"], sort="soc")
+    (place,) = [number for number, row in enumerate(rows) if row[1] == "mini"]
+    assert rows[place][0] == "-"
+    assert rows[:place] + rows[place + 1 :] == table_rows(paper, ["cc", "soc"], sort="soc")
+    assert float(rows[place][3]) >= float(rows[place + 1][3])  # it stands where its number puts it
+    assert (all_standings([apart])[0].rank, standings([apart], "soc")) == (None, [])
+    assert str(tmp_path) not in str((alone, apart))
+    lines = text_tables([*paper, apart], "soc")
+    assert [line.split()[1] for line, unranked in lines if unranked] == ["mini"]
+    starts = {line.index(line.split()[1]) for line, _ in lines[1:]}
+    assert len(starts) == 1  # names begin in one column
     with_board = local_entries(tmp_path, published(built_mini), check=True, data=str(built_mini))
-    assert [entry.status for entry in with_board.entries] == ["verified"]
+    assert [entry.label for entry in with_board.entries] == ["claimed"]
     assert with_board.remarks == ()
 
 
@@ -151,13 +167,13 @@ def test_an_altered_local_result_is_marked(built_mini: Path, tmp_path: Path) -> 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=12))
 def test_ranks_are_one_plus_the_number_of_better_ones(values: list[float]) -> None:
-    entries = [Entry(f"m{place}", "hub", "not verified", {("soc", "overall"): v}) for place, v in enumerate(values)]
+    entries = [Entry(f"m{place}", "hub", {("soc", "overall"): v}) for place, v in enumerate(values)]
     for standing in standings(entries, "soc"):
         assert standing.rank == 1 + sum(value > standing.value for value in values)
 
 
 def test_names_and_notes_stay_data() -> None:
-    evil = Entry(EVIL, "hub", "not verified", {("soc", "overall"): 50.0}, date=EVIL, notes=f"={EVIL}")
+    evil = Entry(EVIL, "hub", {("soc", "overall"): 50.0}, date=EVIL, notes=f"={EVIL}")
     rows = table_rows([evil], ["soc"], sort="soc")
     assert not any(char in "".join(rows[1]) for char in "\u202e\x1b\n")
     (line,) = csv.DictReader(io.StringIO(leaderboard_csv(all_standings([evil]))))
@@ -168,8 +184,8 @@ def test_names_and_notes_stay_data() -> None:
 
 def test_entries_without_the_ranked_task_come_last() -> None:
     entries = [
-        Entry("only cc", "hub", "not verified", {("cc", "overall"): 90.0}),
-        Entry("both", "hub", "not verified", {("cc", "overall"): 10.0, ("soc", "overall"): 5.0}),
+        Entry("only cc", "hub", {("cc", "overall"): 90.0}),
+        Entry("both", "hub", {("cc", "overall"): 10.0, ("soc", "overall"): 5.0}),
     ]
     rows = table_rows(entries, tasks_in(entries), sort="soc")
     assert [row[:4] for row in rows[1:]] == [["1", "both", "10.00", "5.00"], ["-", "only cc", "90.00", "-"]]

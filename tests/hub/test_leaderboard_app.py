@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.data.folder import open_folder
-from soco_datasets.hub.drop_chart import spread
+from soco_datasets.hub.drop_chart import plot_entry_drops, spread
 from soco_datasets.hub.leaderboard import Collected, Entry, paper_entries
+from soco_datasets.records.verification import Verification
 
 pytest.importorskip("matplotlib", reason="the charts need matplotlib")
 
@@ -34,6 +36,7 @@ EVIL = "evil<img src=x onerror=\"window.pwned=1;alert('pwned')\"><script>window.
 MODELS = (
     "[...document.querySelectorAll('[data-testid^=cell-][data-testid$=\"-1\"]')].map(cell => cell.innerText.trim())"
 )
+DARK, INK = "document.body", "#1f2430"  # what gradio marks as dark; the color of text in the light
 _START = 120.0  # seconds; importing gradio on a busy machine
 
 
@@ -50,9 +53,8 @@ needs_gradio = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def views() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("leaderboard_views", APP / "views.py")
+def load_module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"leaderboard_{name}", APP / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -60,41 +62,136 @@ def views() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def views() -> ModuleType:
+    return load_module("views")
+
+
+@pytest.fixture(scope="module")
+def pair_views() -> ModuleType:
+    return load_module("pair_views")
+
+
+def shown(table: dict) -> list[list[object]]:
+    return table["table"]["data"]
+
+
 def test_the_table_is_filtered_and_ranked(views: ModuleType) -> None:
-    mine = Entry("mine", "local", "verified", {("soc", "overall"): 61.0, ("cc", "overall"): 2.0})
-    collected = Collected((*paper_entries(), mine))
-    heading, rows = views.ranking(collected, "soc", "overall", ["local", "paper"], "")
-    assert heading[:4] == ["rank", "model", "CC", "SOC"]
-    assert len(rows) == 41
-    assert [row[1] for row in rows[:4]] == ["dinov2_l14", "dinov3_vitl16", "mine", "dinov2_b14"]
-    assert rows[2][:4] == [3, "mine", 2.0, 61.0]
-    _, found = views.ranking(collected, "soc", "overall", ["local", "paper"], "MIN")
-    assert [row[:2] for row in found] == [[3, "mine"]]
-    _, of_local = views.ranking(collected, "cc", "overall", ["local"], "")
-    assert [row[0] for row in of_local] == [1]
-    assert views.ranking(collected, "cc", "animals", ["local"], "")[1] == []
-    assert views.ranking(collected, "lvlm_vis", "overall", ["paper"], "")[0][2:5] == [
-        "LVLM Vis.",
-        "LVLM Vis.+Desc.",
-        "LVLM Desc.",
-    ]
-
-
-def test_numbers_sort_by_value_and_show_two_decimals(views: ModuleType) -> None:
-    table = views.as_table(*views.ranking(Collected(tuple(paper_entries())), "soc", "overall", ["paper"], ""))
-    assert table["data"][0][:4] == [1, "dinov2_l14", 80.68, 62.4]
-    assert table["metadata"]["display_value"][0][:4] == ["1", "dinov2_l14", "80.68", "62.40"]
-
-
-def test_the_chart_is_drawn_where_there_is_something_to_draw(views: ModuleType) -> None:
-    collected = Collected(
-        (*paper_entries(), Entry(EVIL, "hub", "not verified", {("cc", "overall"): 5.0, ("soc", "overall"): 3.0}))
+    mine = Entry("mine", "local", {("soc", "overall"): 61.0, ("cc", "overall"): 2.0})
+    apart = Entry(
+        "small", "local", {("soc", "overall"): 99.0, ("cc", "overall"): 99.0}, unranked="the image size is 140"
     )
+    collected = Collected((*paper_entries(), mine, apart))
+    table = views.ranking(collected, "soc", "overall", ["local", "paper"], "")
+    assert table["table"]["headers"][:4] == ["rank", "model", "CC", "SOC"]
+    rows = shown(table)
+    assert len(rows) == 42
+    assert [row[1] for row in rows[:5]] == ["small", "dinov2_l14", "dinov3_vitl16", "mine", "dinov2_b14"]
+    assert rows[0][:4] == ["", "small", 99.0, 99.0]
+    assert rows[3][:4] == [3, "mine", 2.0, 61.0]
+    assert table["table"]["metadata"]["display_value"][1][:4] == ["1", "dinov2_l14", "80.68", "62.40"]
+    styles = table["table"]["metadata"]["styling"]
+    assert "italic" in styles[0][3]
+    assert [[place for place, style in enumerate(row) if "700" in style] for row in styles[:4]] == [
+        [],
+        [2, 3, 4],
+        [],
+        [],
+    ]
+    assert [row[:2] for row in shown(views.ranking(collected, "soc", "overall", ["local", "paper"], "MIN"))] == [
+        [3, "mine"]
+    ]
+    assert [row[0] for row in shown(views.ranking(collected, "cc", "overall", ["local"], ""))] == ["", 1]
+    assert shown(views.ranking(collected, "cc", "animals", ["local"], "")) == []
+    questions = views.ranking(collected, "lvlm_vis", "overall", ["paper"], "")
+    assert questions["table"]["headers"][2:5] == ["LVLM Vis.", "LVLM Vis.+Desc.", "LVLM Desc."]
+
+
+def test_columns_are_chosen_and_facts_come_from_the_list(views: ModuleType) -> None:
+    collected = Collected(tuple(paper_entries()))
+    chosen = ["SOC", "family", "size (M)", "patch", "license", "published", "links"]
+    table = views.ranking(collected, "soc", "overall", ["paper"], "dinov2_b14", chosen)
+    assert table["table"]["headers"] == ["rank", "model", *chosen]
+    row = shown(table)[0]
+    assert row[1:8] == ["dinov2_b14", 60.43, "dinov2", 87, 14, "Apache-2.0", "2026-05"]
+    assert 'href="https://huggingface.co/facebook/dinov2-base"' in row[8]
+    assert set(chosen) <= set(views.column_choices(collected))
+    evil = Entry(EVIL, "hub", {("soc", "overall"): 1.0}, url=f"javascript:{EVIL}", notes=EVIL)
+    assert shown(views.ranking(Collected((evil,)), "soc", "overall", ["hub"], "", ["links"]))[0][-1] == ""
+    assert "<img" not in views.details(Collected((evil,)), EVIL)
+
+
+def test_how_far_a_result_was_verified_is_stated(views: ModuleType) -> None:
+    rerun = Verification("rerun", by="ada", when="2026-11-30T10:00:00+00:00", images=36, pairs=40)
+    entries = (
+        Entry("a", "hub", {("soc", "overall"): 5.0}, verification=rerun),
+        Entry("b", "hub", {("soc", "overall"): 4.0}),
+        Entry("c", "local", {("soc", "overall"): 3.0}, unranked="the image size is 140"),
+    )
+    rows = shown(views.ranking(Collected(entries), "soc", "overall", ["hub", "local"], "", ["verified"]))
+    assert [row[-1] for row in rows] == ["rerun (36 images, 40 pairs) by ada on 2026-11-30", "claimed", "unranked"]
+    assert "the image size is 140" in views.details(Collected(entries), "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/srv/a b/results/x.json is left out", "/srv/a b"),
+        ("'/work/data/results/x.json': cannot be read", "/work"),
+        (r"C:\Users\ada\results\x.json", "Users"),
+    ],
+)
+def test_a_path_is_cut_to_its_last_name(views: ModuleType, text: str, expected: str) -> None:
+    assert expected not in views.public(text)
+    assert "x.json" in views.public(text)
+    assert (
+        views.public("see https://huggingface.co/lab/model and 3/4") == "see https://huggingface.co/lab/model and 3/4"
+    )
+
+
+def test_charts_follow_the_page_and_say_why_there_is_none(views: ModuleType) -> None:
+    bad = Entry(EVIL, "hub", {("cc", "overall"): 5.0, ("soc", "overall"): 3.0})
+    apart = Entry("dinov2_b14", "local", dict(bad.scores), unranked="x")
+    collected = Collected((*paper_entries(), bad, apart))
     names = views.chart_choices(collected)
     assert names[0] == "dinov2_l14"
-    assert names[-1] == EVIL
-    assert views.chart(collected, [*names[:8], EVIL], "overall").width > 500
-    assert views.chart(collected, [], "overall") is None
+    assert names[-2:] == [EVIL, "dinov2_b14 (unranked)"]
+    drawn = [
+        views.drop_chart(collected, [*names[:8], EVIL], "overall"),
+        views.size_chart(collected, "soc", "overall", names[:8]),
+        views.subsets_chart(collected, "soc", views.subset_choices(collected)),
+    ]
+    for markup in drawn:
+        assert markup.count("<svg") == 2
+        assert "var(--ink)" in markup
+        assert "<img" not in markup
+        assert "dinov2_b14" in markup
+    assert "no model here has them" in views.drop_chart(collected, [], "overall")
+    assert "No model here has that score" in views.size_chart(Collected(()), "soc", "overall", [])
+    sheet = views.style_sheet()
+    assert sheet.count("--ink:") == 2
+    assert ".dark .soco-chart" in sheet
+
+
+def test_axes_fit_the_data() -> None:
+    entries = [entry for entry in paper_entries() if entry.model in ("dinov2_b14", "dinov2_l14")]
+    low, high = plot_entry_drops(entries).axes[0].get_ylim()
+    values = [entry.scores[task, "overall"] for entry in entries for task in ("cc", "soc", "cross_soc")]
+    assert min(values) - 6 < low < min(values)
+    assert max(values) < high < max(values) + 6
+
+
+def test_downstream_results_stand_beside_the_papers(views: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOCO_LEADERBOARD", raising=False)
+    monkeypatch.delenv("SOCO_LEADERBOARD_RESULTS", raising=False)
+    board = views.Board()
+    table = views.downstream_rows(board.downstream)
+    assert {"dinov2_b14", "clip_b16"} <= {row[0] for row in table["data"]}
+    knn = table["headers"].index("kNN %")
+    best = max(range(len(table["data"])), key=lambda row: table["data"][row][knn])
+    assert "700" in table["metadata"]["styling"][best][knn]
+    key = views.downstream_choices(board.downstream)[0][1]
+    assert "dinov2_b14" in views.downstream_chart(board, key, ["dinov2_b14"])
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=12))
@@ -105,20 +202,26 @@ def test_names_in_the_chart_keep_apart_and_in_order(values: list[float]) -> None
     assert sum(heights) == pytest.approx(sum(values))  # moved up as much as down
 
 
-def test_pairs_are_drawn_with_and_without_matches(views: ModuleType, built_mini: Path, tmp_path: Path) -> None:
+def test_pairs_are_drawn_under_two_models(pair_views: ModuleType, built_mini: Path, tmp_path: Path) -> None:
     make_result(built_mini, tmp_path, name="mine", resamples=0)
-    pairs = views.Pairs(open_folder(built_mini), tmp_path)
-    (result,) = pairs.predictions
-    assert result == "mine (mine.json)"
+    make_result(built_mini, tmp_path, name=EVIL, seed=1, tasks=("cc", "soc"), resamples=0)
+    pairs = pair_views.Pairs(open_folder(built_mini), tmp_path)
+    mine = "mine (mine.json)"
+    (other,) = set(pairs.predictions) - {mine}
     category = pairs.categories("soc")[0]
-    drawn, told = pairs.draw("soc", category, 10**6, result)
-    plain, same = pairs.draw("soc", category, 10**6, views.ANNOTATION)
+    both, told = pairs.draw("soc", category, 10**6, [mine, other])
+    alone, same = pairs.draw("soc", category, 10**6, [pair_views.ANNOTATION, pair_views.NOBODY])
+    last = len(pairs.numbers("soc", category))
     assert told == same
-    assert pairs.draw("soc", category, None, result)[1].startswith("pair 1 of ")  # the number was deleted
-    assert told.startswith(f"pair {len(pairs.numbers('soc', category))} of ")
-    assert drawn.size == plain.size
-    assert drawn.tobytes() != plain.tobytes()
-    assert pairs.draw("soc", "no such category", 1, result) == (None, "no pair of this category")
+    assert told.startswith(f"pair {last} of ")
+    assert (both.count("<figure"), alone.count("<figure")) == (3, 2)
+    assert both.index('class="key"') < both.index("<figure")  # the legend stands above
+    assert "<img" not in both
+    assert "hits" in both
+    assert "valid target, with the number" in alone
+    assert pairs.draw("cross_soc", pairs.categories("cross_soc")[0], None, [mine, other])[0].count("<figure") == 2
+    assert (pairs.step("soc", category, last, 1), pairs.step("soc", category, None, -1)) == (1, last)
+    assert pairs.draw("soc", "no such category", 1, [mine]) == ("", "no pair of this category")
 
 
 @pytest.fixture(scope="module")
@@ -191,23 +294,34 @@ def test_the_page_in_a_real_browser(served: str, tmp_path: Path) -> None:
                 assert page.run(MODELS) == [EVIL]  # as text, whole
         assert page.run("document.querySelector('[data-testid=cell-0-3]').innerText.trim()") == "97.00"
         page.press("[data-testid=cell-0-1]")
-        page.wait_for("[...document.querySelectorAll('textarea')].some(t => t.value.includes('javascript:evil<img'))")
-        page.screenshot(tmp_path / "ranking.png")
-
-        page.click("tab", "Drop from task to task")
-        page.wait_for("[...document.images].some(i => i.alt == 'the drop' && i.offsetParent && i.naturalWidth > 500)")
-        page.screenshot(tmp_path / "drop.png")
-
-        page.click("tab", "Pairs and matches")
+        page.wait_for("document.querySelector('.soco-details')?.innerText.includes('javascript:evil<img')")
+        for tab in ("Score and size", "Score drop", "Supercategories", "Downstream"):
+            page.click("tab", tab)
+            page.wait_for(
+                "[...document.querySelectorAll('.soco-chart svg')].some(e => e.getBoundingClientRect().width > 500)"
+            )
+        page.click("tab", "Pairs")
         page.wait_for(
-            "[...document.images].some(i => i.alt == 'source and target' && i.offsetParent && i.naturalWidth > 500)"
+            "[...document.querySelectorAll('.soco-pair image')].some(i => i.getBoundingClientRect().width > 100)"
         )
         page.wait_for("[...document.querySelectorAll('textarea')].some(t => t.value.startsWith('pair 1 of'))")
-        page.click("button", "next pair")
+        page.click("button", "Next")
         page.wait_for("[...document.querySelectorAll('textarea')].some(t => t.value.startsWith('pair 2 of'))")
-        page.screenshot(tmp_path / "pairs.png")
+        page.click("button", "Previous")
+        page.wait_for("[...document.querySelectorAll('textarea')].some(t => t.value.startsWith('pair 1 of'))")
+        page.run(f"{DARK}.classList.toggle('dark')")
+        assert (
+            page.run("getComputedStyle(document.querySelector('.soco-chart')).getPropertyValue('--ink').trim()") != INK
+        )
 
         assert page.run("window.pwned === undefined")
         assert page.run('document.querySelectorAll(\'img[src="x"], a[href^="javascript"]\').length') == 0
         assert page.dialogs == []
         assert [url for url in page.requests if not url.startswith((served, "data:", "blob:"))] == []
+        # no path of the machine that serves the page, in what is shown, asked for or configured
+        served_text = page.run(
+            "document.documentElement.outerHTML + [...document.querySelectorAll('textarea')].map(t => t.value)"
+        )
+        config = page.run("fetch('config').then(answer => answer.text())")
+        for place in (str(tmp_path.parents[1]), str(APP.parents[1]), tempfile.gettempdir() + "/"):
+            assert place not in served_text + config + " ".join(page.requests)

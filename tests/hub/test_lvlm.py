@@ -99,7 +99,7 @@ def test_from_dry_run_to_a_verified_place_on_the_leaderboard(
     model.merge(1)
     ranked = run_soco(hub, tmp_path, "leaderboard", *data, "--check", "--task", "lvlm_vis", "--json", home="reader")
     (place,) = json.loads(ranked.stdout)
-    assert (place["model"], place["status"], place["percent"]) == (MODEL, "verified", entries["lvlm_vis"]["value"])
+    assert (place["model"], place["status"], place["percent"]) == (MODEL, "recomputed", entries["lvlm_vis"]["value"])
     assert "verify" not in ranked.stderr
 
     name = next(name for name in files if name.endswith(".parquet"))
@@ -318,7 +318,7 @@ def test_local_records_are_ranked_with_their_supercategories(built_mini: Path, r
     found = local_entries(tmp_path, published(built_mini), check=True, data=str(built_mini))
     assert found.remarks == ()
     (entry,) = found.entries
-    assert (entry.model, entry.status, entry.date) == (MODEL, "verified", CREATED)
+    assert (entry.model, entry.label, entry.date) == (MODEL, "recomputed", CREATED)
     assert ("lvlm_desc", "animals") in entry.scores
     (remark,) = local_entries(tmp_path, None).remarks
     assert "evaluated on mini, not on SOCO" in remark

@@ -66,7 +66,8 @@ def test_the_card_is_valid_and_complete(hub: LoopbackHub, tmp_path: Path, folder
     card = files["README.md"].decode()
     metadata = front_matter(card)
     stored = {name.split("/")[0] for name in files if "/" in name}
-    assert [config["config_name"] for config in metadata["configs"]] == [name for name in CONFIGS if name in stored]
+    listed = [name for name in ("preview", *CONFIGS) if name in stored]
+    assert [config["config_name"] for config in metadata["configs"]] == listed
     assert metadata["license"] == "cc-by-4.0"
     assert {info["config_name"] for info in metadata["dataset_info"]} == stored
     assert f'load_dataset("{REPO}"' in card

@@ -94,7 +94,7 @@ except FileNotFoundError as error:
 """
     environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "SOCO_CACHE": tmp_path / "none"}
     out = run_python(code, **environment)
-    assert "three ways" in out
+    assert "soco build GenIntelLab/SOCO --out soco" in out
     assert "GenIntelLab/SOCO from the Hub" in out
     assert len(out.splitlines()) == 4
 
@@ -130,7 +130,7 @@ def test_revision_is_for_the_hub_release_only(folder: Path, monkeypatch: pytest.
     shards = json.loads((cached / "manifest.json").read_text())["shards"]
     write_manifest(cached, shards, source={"kind": "hub", "id": "GenIntelLab/SOCO", "revision": "abc123"})
     assert resolve_data(revision="abc123") == cached
-    with pytest.raises(DataNotFoundError, match="three ways"):
+    with pytest.raises(DataNotFoundError, match="soco build GenIntelLab/SOCO --out soco"):
         resolve_data(revision="other")
     with pytest.raises(UsageError, match="data_dir is set too"):
         resolve_data(folder, revision="abc123")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_the_command_compares_records_and_predictions_alike(results, capsys, tmp
 
 def test_the_table_has_a_row_per_score(results, capsys):
     sides = [str(record) for record, _ in results]
-    assert main(["compare", *sides, "--resamples", "50", "--seed", "3"]) == 0
+    assert main(["compare", *sides, "--resamples", "50", "--seed", "3", "--full"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f"A model 0 ({sides[0]})", f"B model 1 ({sides[1]})"]
     assert "50 resamples of the images, seed 3" in lines[2]
@@ -171,8 +172,27 @@ def test_the_table_has_a_row_per_score(results, capsys):
     (row,) = [row for row in rows if row.startswith("SOC pair @0.1 ")]
     for number in (f"{100 * value['a']:.2f}", f"{100 * value['difference']:+.2f}", str(value["pairs"])):
         assert number in row.split()
-    assert main(["compare", *sides, "--resamples", "5", "--per-category", "--per-supercategory"]) == 0
+    parts = ["--resamples", "5", "--per-category", "--per-supercategory"]
+    assert main(["compare", *sides, *parts, "--full"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5 + 2 * 3 * 3 * (1 + 2 + 3)
+    assert main(["compare", *sides, *parts]) == 0
+    short = capsys.readouterr().out.splitlines()
+    assert len(short) == 5 + 2 * (1 + 2 + 3)
+    assert all(" pair @0.1 " in line for line in short[5:])
+    assert main(["compare", sides[0], sides[0], "--resamples", "5"]) == 0
+    assert "A and B are the same result." in capsys.readouterr().out
+
+
+def test_a_comparison_is_never_written_over_a_result(results, capsys, tmp_path):
+    sides = [str(record) for record, _ in results]
+    before = Path(sides[0]).read_bytes()
+    assert main(["compare", *sides, "--resamples", "5", "--out", sides[0]]) == 2
+    assert "is one of the files that are read" in capsys.readouterr().err
+    other = tmp_path / "other.json"
+    other.write_bytes(before)
+    assert main(["compare", *sides, "--resamples", "5", "--out", str(other)]) == 2
+    assert "holds a result record" in capsys.readouterr().err
+    assert other.read_bytes() == Path(sides[0]).read_bytes() == before
 
 
 def test_a_task_that_only_one_side_has_is_told(results, capsys, tmp_path):

@@ -5,42 +5,42 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
+import numpy as np
+
 from ...data.diagnostics import BuildReport
+from ...data.pair_table import PairTable, ViewedFiles
 from ...data.release_types import (
     AnnotatedKeypoint,
     Box,
+    FileList,
     ImageRecord,
     ImageView,
-    PairRecord,
 )
 from ...data.taxonomy import Taxonomy
 
 _K = TypeVar("_K")
 
 
-def distinct_views(pairs: Iterable[PairRecord]) -> list[tuple[ImageView, list[str]]]:
-    """Every view object with the files that show it. Equal clean views are one object (see PairFileReader), so going by
-    identity avoids hashing 120,000 views of twenty points each."""
-    files: dict[int, tuple[ImageView, list[str]]] = {}
-    for pair in pairs:
-        for view in (pair.source, pair.target):
-            files.setdefault(id(view), (view, []))[1].append(pair.file)
-    return list(files.values())
-
-
-def merge_views(pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], findings: BuildReport) -> None:
+def merge_views(viewed: Iterable[ViewedFiles], images: Mapping[str, ImageRecord], findings: BuildReport) -> None:
     """Gather each image's box and visible keypoints from the views of its pairs into `images`.
 
     Files that contradict the majority (another box, another position of a keypoint) are errors by name. A box that is
     missing or null in some files is filled in from the others.
     """
-    seen: dict[str, dict[ImageView, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for view, files in distinct_views(pairs):
-        seen[view.image_id][view].extend(files)
-    for image_id, views in seen.items():
+    seen: dict[str, dict[ImageView, list[FileList]]] = defaultdict(lambda: defaultdict(list))
+    for item in viewed:
+        seen[item.view.image_id][item.view].append(item.files)
+    for image_id, shown in seen.items():
         record = images[image_id]
+        if len(shown) == 1:  # all files say the same: nothing to settle, no file to be named
+            (view,) = shown
+            record.bbox = view.bbox
+            record.points = tuple({point.name: point for point in view.points}.values())
+            continue
+        views = {view: list(chain.from_iterable(parts)) for view, parts in shown.items()}
         record.bbox = _settle_box(image_id, views, findings)
         record.points = _settle_points(image_id, views, findings)
 
@@ -62,8 +62,6 @@ def _settle_points(
         for point in view.points:
             if point.name not in union or (union[point.name].bare and not point.bare):
                 union[point.name] = point
-    if len(views) == 1:
-        return tuple(union.values())
     for name in union:
         positions: dict[tuple[float, float], list[str]] = defaultdict(list)
         for view, files in views.items():
@@ -105,28 +103,24 @@ def _plain(value: object) -> str:
 
 
 def fill_pairs(
-    pairs: Iterable[PairRecord], images: Mapping[str, ImageRecord], taxonomy: Taxonomy, findings: BuildReport
-) -> None:
-    """Give every pair's views the settled box, and bare points the concept the rest of the release gives them."""
-    completed: dict[
-        int, tuple[ImageView, ImageView]
-    ] = {}  # by identity; holding the view keeps its id from being reused
-
-    def complete(view: ImageView, file: str) -> ImageView:
+    pairs: PairTable, images: Mapping[str, ImageRecord], taxonomy: Taxonomy, findings: BuildReport
+) -> PairTable:
+    """The pairs with the settled box in every view, and bare points with the concept the rest of the release gives."""
+    views = list(pairs.views)
+    lacking = np.zeros(len(views), dtype=np.bool_)
+    for number in np.unique(pairs.sides).tolist():
+        view = views[number]
         box = images[view.image_id].bbox
-        if view.bbox_given and view.bbox is None and box is not None:
-            message = f"the box of {view.image_id} is null here but given in other files: theirs is taken"
-            findings.repair(file, "bndbox", "missing_box", message, "make the files agree")
-        if id(view) not in completed:
-            points = tuple(_with_concept(point, view.category, taxonomy) for point in view.points)
-            completed[id(view)] = (view, replace(view, bbox=box, bbox_given=True, points=points))
-        return completed[id(view)][1]
-
-    for pair in pairs:
-        pair.source = complete(pair.source, pair.file)
-        pair.target = complete(pair.target, pair.file)
+        lacking[number] = view.bbox_given and view.bbox is None and box is not None
+        points = tuple(_with_concept(point, view.category, taxonomy) for point in view.points)
+        views[number] = replace(view, bbox=box, bbox_given=True, points=points)
+    for row, side in np.argwhere(lacking[pairs.sides]).tolist():
+        image_id = views[pairs.sides[row, side]].image_id
+        message = f"the box of {image_id} is null here but given in other files: theirs is taken"
+        findings.repair(pairs.files[row], "bndbox", "missing_box", message, "make the files agree")
     for record in images.values():
         record.points = tuple(_with_concept(point, record.category, taxonomy) for point in record.points)
+    return replace(pairs, views=views)
 
 
 def _with_concept(point: AnnotatedKeypoint, category: str, taxonomy: Taxonomy) -> AnnotatedKeypoint:
@@ -138,28 +132,29 @@ def _with_concept(point: AnnotatedKeypoint, category: str, taxonomy: Taxonomy) -
     )
 
 
-def deduplicate_pairs(pairs: list[PairRecord], findings: BuildReport) -> list[PairRecord]:
+def deduplicate_pairs(pairs: PairTable, findings: BuildReport) -> PairTable:
     """Each (source, target) of a subset once: equal doubles are left out (a repair), unequal ones are errors."""
-    first: dict[tuple[str, str, str], PairRecord] = {}
-    kept = []
-    for pair in pairs:
-        key = (pair.subset, pair.source.image_id, pair.target.image_id)
-        other = first.setdefault(key, pair)
-        if other is pair:
-            kept.append(pair)
-            continue
-        if (pair.source, pair.target, pair.overlap, pair.groups) == (
-            other.source,
-            other.target,
-            other.overlap,
-            other.groups,
-        ):
-            message = f"the same pair as {other.file}: left out"
-            findings.repair(pair.file, "", "doubled_pair", message, "remove one of them")
+    codes: dict[str, int] = {}
+    image = np.array([codes.setdefault(view.image_id, len(codes)) for view in pairs.views], dtype=np.int64)
+    source, target = image[pairs.sides].reshape(-1, 2).T
+    key = (pairs.list_codes * len(codes) + source) * len(codes) + target
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    kept = first[inverse] == np.arange(len(pairs))
+    for number in np.flatnonzero(~kept).tolist():
+        other, pair = (pairs.take(np.array([place])) for place in (first[inverse[number]], number))
+        file, other_file = pair.files[0], other.files[0]
+        if _content(pair) == _content(other):
+            message = f"the same pair as {other_file}: left out"
+            findings.repair(file, "", "doubled_pair", message, "remove one of them")
         else:
-            message = f"the same pair as {other.file}, but annotated differently"
-            findings.error(pair.file, "", "doubled_pair", message, "keep the right one and remove the other")
-    return kept
+            message = f"the same pair as {other_file}, but annotated differently"
+            findings.error(file, "", "doubled_pair", message, "keep the right one and remove the other")
+    return pairs if kept.all() else pairs.take(np.flatnonzero(kept))
+
+
+def _content(pair: PairTable) -> tuple[object, ...]:
+    (record,) = pair.records()
+    return record.source, record.target, record.overlap, record.groups
 
 
 def compare_annotations(

@@ -20,6 +20,7 @@ from ...data.json_values import (
     missing_field,
     nfc,
 )
+from ...data.pair_table import PairTable, PairTableBuilder
 from ...data.release_types import (
     ConceptGroup,
     ImageRecord,
@@ -38,6 +39,11 @@ _SUBSET_DIRECTORIES = {
 }
 
 
+_LISTS = ((b"src_keypoints", b"trg_"), (b"trg_keypoints", b"semantic_overlap"))  # and the field that follows each
+_LIST_FIELDS = ("src_imsize", "trg_imsize", "src_bndbox", "trg_bndbox", "semantic_overlap", "concept_matches")
+_LARGE = 2**63
+
+
 def subset_of(path: str) -> tuple[str, str] | None:
     """("intra", category directory) and so on for a path below PairAnnotations, None where the layout has no such."""
     parts = path.split("/")[1:]
@@ -50,17 +56,48 @@ class PairsRead:
     """Some pair files once read.
 
     Attributes:
-        pairs, findings: in the order of the files.
-        views: those that pairs share, by what their files say of them.
+        table: the pairs in the order of the files; `files` and `views` are left to the caller.
+        files: place of each pair's file among those that were read.
+        views: of the table, by what files say of them; None for one that this reader has given before.
+        findings: in the order of the files.
     """
 
-    pairs: list[PairRecord]
+    table: PairTable
+    files: list[int]
+    views: list[tuple[bytes, ImageView | None]]
     findings: BuildReport
-    views: dict[bytes, ImageView]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What a pair file says of one image.
+
+    Attributes:
+        view: that.
+        key: of its text, the same for the same words in any file.
+        unshared: something was found in it: it is looked at anew in every file, so that each is named itself.
+        names: of its points.
+    """
+
+    view: ImageView
+    key: bytes
+    unshared: bool
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _CutOut:
+    """The text of a list of keypoints that stands for the list, see `PairFileReader._read_plain`."""
+
+    text: bytes
 
 
 class PairFileReader:
-    """Reads pair files against the images of the release; equal views of an image are read once and shared."""
+    """Reads pair files against the images of the release; equal views of an image are read once and shared.
+
+    An image is shown by some twenty files in the same words, which are nine tenths of a file: they are recognized by
+    their bytes and not parsed again.
+    """
 
     def __init__(self, images: Mapping[str, ImageRecord], image_files: Mapping[tuple[str, str], str]) -> None:
         """`image_files` maps (category, file name) to image_id."""
@@ -69,19 +106,26 @@ class PairFileReader:
         self._categories_of: dict[str, list[str]] = {}
         for category, name in image_files:
             self._categories_of.setdefault(name, []).append(category)
-        self._views: dict[bytes, ImageView] = {}
         self._by_plain_name: dict[tuple[str, str], str] | None = None
+        self._sides: dict[bytes, _Side] = {}  # by key
+        self._cut_out: dict[tuple[bytes, str, str], _Side | None] = {}  # by digest, image, size and box
+        self._given: set[bytes] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process has to give all views anew."""
+        return {**self.__dict__, "_sides": {}, "_cut_out": {}, "_given": set()}
 
     def read_all(self, files: ReleaseFiles) -> PairsRead:
-        """Read files one after the other; views are shared among these.
+        """Read files one after the other; views are shared among these and with earlier calls.
 
         Raises:
             DataNotFoundError: none of the files can be seen from this machine.
         """
         files.check_reachable()
-        self._views = {}
-        pairs, findings = [], BuildReport()
-        for path in files.names:
+        findings, builder = BuildReport(), PairTableBuilder()
+        numbers: list[int] = []
+        keys: dict[int, bytes] = {}
+        for number, path in enumerate(files.names):
             if not is_json(path):
                 findings.note(path, "", "extra_file", "not a pair file: left out")
                 continue
@@ -91,28 +135,64 @@ class PairFileReader:
                 # damaged archive members raise many kinds of error
                 findings.error(path, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
                 continue
-            pair = self.read(path, raw, findings)
-            if pair is not None:
-                pairs.append(pair)
-        return PairsRead(pairs, findings, self._views)
+            found = self._read(path, raw, findings)
+            if found is not None:
+                pair, sides = found
+                builder.add(pair, (sides[0].unshared, sides[1].unshared))
+                numbers.append(number)
+                keys |= {id(side.view): side.key for side in sides}
+        views = [(keys[id(view)], view) for view in builder.views]
+        given = [(key, None if key in self._given else view) for key, view in views]
+        self._given |= {key for key, _ in views}
+        return PairsRead(replace(builder.table(), views=[], files=[], ids=None), numbers, given, findings)
 
-    def read(self, file: str, raw: bytes, findings: BuildReport) -> PairRecord | None:
-        """One file to a record; None when it has an error (recorded in `findings`)."""
+    def _read(self, file: str, raw: bytes, findings: BuildReport) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
+        """One file to a record and its sides; None when it has an error (recorded in `findings`)."""
         placed = subset_of(file)
         if placed is None:
             message = "not in intra/, cross/ or trainsplits/{train,test}/: left out"
             findings.repair(file, "", "misplaced_file", message, "move it, or remove it")
             return None
-        subset, directory = placed
+        found = self._read_plain(file, *placed, raw)
+        if found is not None:
+            return found
         own = BuildReport()
         try:
-            record = self._parse(file, subset, directory, load_json(file, raw, own), own)
+            found = self._parse(file, *placed, load_json(file, raw, own), own)
         except BadFileError:
-            record = None
+            found = None
         findings.extend(own)
-        return None if own.of("error") else record
+        return None if own.of("error") else found
 
-    def _parse(self, file: str, subset: str, directory: str, data: Any, findings: BuildReport) -> PairRecord:
+    def _read_plain(
+        self, file: str, subset: str, directory: str, raw: bytes
+    ) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
+        """As `_read`, for a file with nothing to report in the usual layout; None for any other.
+
+        Such a file is read without the strict parser of `data.json_values`: what that one refuses or mends is ruled out
+        by counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
+        lists and objects may be there. The two lists of keypoints are cut out and recognized by their bytes.
+        """
+        places = [_list_place(raw, field, following) for field, following in _LISTS]
+        if places[0] is None or places[1] is None or places[0].stop > places[1].start:
+            return None
+        first, second = places[0], places[1]
+        rest = b"".join((raw[: first.start], b"0", raw[first.stop : second.start], b"0", raw[second.stop :]))
+        own = BuildReport()
+        try:
+            data = json.loads(rest.decode())
+            if not isinstance(data, dict) or not _is_plain(rest, data):
+                return None
+            for (field, _), place in zip(_LISTS, places, strict=True):
+                data[field.decode()] = _CutOut(raw[place])  # type: ignore[index]
+            found = self._parse(file, subset, directory, data, own)
+        except (ValueError, RecursionError, BadFileError):
+            return None
+        return None if len(own) else found
+
+    def _parse(
+        self, file: str, subset: str, directory: str, data: Any, findings: BuildReport
+    ) -> tuple[PairRecord, tuple[_Side, _Side]]:
         if not isinstance(data, dict):
             findings.error(file, "", "not_object", f"a pair must be a JSON object, this is a {type(data).__name__}")
             raise BadFileError
@@ -128,42 +208,86 @@ class PairFileReader:
         target = self._side(file, "trg", subset, directory, data, findings)
         if source is None or target is None:
             raise BadFileError
-        _check_place(file, subset, directory, source, target, findings)
-        if source.image_id == target.image_id:
+        _check_place(file, subset, directory, source.view, target.view, findings)
+        if source.view.image_id == target.view.image_id:
             findings.note(file, "trg_image", "self_pair", "source and target are the same image")
         overlap = self._overlap(file, data, source, target, findings)
         groups = self._groups(file, data, source, target, findings)
-        source, target = _with_concepts(source, groups, 0), _with_concepts(target, groups, 1)
-        return PairRecord(
+        source, target = self._told(source, groups, 0), self._told(target, groups, 1)
+        record = PairRecord(
             pair_id=file.removeprefix("PairAnnotations/")[: -len(".json")],
             subset=subset,
             group=directory,
-            source=source,
-            target=target,
+            source=source.view,
+            target=target.view,
             overlap=overlap,
             groups=groups,
             file=file,
         )
+        return record, (source, target)
 
     # One side of the pair ---------------------------------------------------------------------------------------
 
     def _side(
         self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: BuildReport
-    ) -> ImageView | None:
+    ) -> _Side | None:
         image = self._image(file, side, subset, directory, data, findings)
         if image is None:
             return None
         stated = [data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox", "keypoints")]
+        if not isinstance(stated[2], _CutOut):
+            return self._side_of(file, side, image, data, stated, findings)
+        text = stated[2].text
+        place = hashlib.sha256(text).digest(), image.image_id, repr(stated[:2])
+        if place not in self._cut_out:
+            points = json.loads(text.decode())
+            known = None
+            if _are_plain_points(text, points):
+                given = {**data, f"{side}_keypoints": points}
+                known = self._side_of(file, side, image, given, [*stated[:2], points], BuildReport())
+            self._cut_out[place] = known if known is not None and not known.unshared else None
+        known = self._cut_out[place]
+        if known is None:
+            raise BadFileError  # something is to be reported of it: the file is read again, by the strict parser
+        return known
+
+    def _side_of(
+        self,
+        file: str,
+        side: str,
+        image: ImageRecord,
+        data: Mapping[str, Any],
+        stated: list[Any],
+        findings: BuildReport,
+    ) -> _Side | None:
         text = f"{image.image_id}\0{json.dumps(stated)}"
         key = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
-        view = self._views.get(key)
+        known = self._sides.get(key)
+        if known is not None and not known.unshared:
+            return known
+        own = BuildReport()
+        view = read_view(file, f"{side}_", data, image, own)
+        findings.extend(own)
         if view is None:
-            own = BuildReport()
-            view = read_view(file, f"{side}_", data, image, own)
-            if not len(own) and view is not None:
-                self._views[key] = view  # only clean views are shared, so that each bad file is named itself
-            findings.extend(own)
-        return view
+            return None
+        if known is None:
+            known = _Side(view, key, len(own) > 0, frozenset(point.name for point in view.points))
+            self._sides[key] = known
+        return known
+
+    def _told(self, side: _Side, groups: tuple[ConceptGroup, ...] | None, number: int) -> _Side:
+        """A side whose points without a concept field have the concept of the pair's matches that list them, if any."""
+        if not side.unshared or not any(point.bare for point in side.view.points):
+            return side
+        told: dict[str, str] = {}
+        for group in groups or ():
+            for name in (group.source, group.target)[number]:
+                told.setdefault(name, group.concept)
+        points = tuple(replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in side.view.points)
+        concepts = json.dumps([point.concept for point in points]).encode()
+        key = hashlib.blake2b(side.key + concepts, digest_size=16).digest()
+        view = replace(side.view, points=points)
+        return self._sides.setdefault(key, _Side(view, key, True, side.names))
 
     def _image(
         self, file: str, side: str, subset: str, directory: str, data: Mapping[str, Any], findings: BuildReport
@@ -215,7 +339,7 @@ class PairFileReader:
     # Matches ----------------------------------------------------------------------------------------------------
 
     def _overlap(
-        self, file: str, data: Mapping[str, Any], source: ImageView, target: ImageView, findings: BuildReport
+        self, file: str, data: Mapping[str, Any], source: _Side, target: _Side, findings: BuildReport
     ) -> tuple[str, ...] | None:
         field = "semantic_overlap"
         names = data.get(field)
@@ -223,10 +347,12 @@ class PairFileReader:
             message = "missing: derived from the names that both views have"
             findings.repair(file, field, "missing_overlap", message, "list the names, [] for none")
             return None
+        if _are_shown(names, source.names) and _are_shown(names, target.names) and len(set(names)) == len(names):
+            return tuple(names)
         if not _is_name_list(names):
             missing_field(file, field, names, "a list of keypoint names", findings)
             raise BadFileError
-        both = {p.name for p in source.points} & {p.name for p in target.points}
+        both = source.names & target.names
         unknown = [name for name in names if nfc(name) not in both]
         if unknown:
             message = f"{first_names(unknown)} not visible in both views: skipped"
@@ -239,7 +365,7 @@ class PairFileReader:
         return tuple(dict.fromkeys(known))
 
     def _groups(
-        self, file: str, data: Mapping[str, Any], source: ImageView, target: ImageView, findings: BuildReport
+        self, file: str, data: Mapping[str, Any], source: _Side, target: _Side, findings: BuildReport
     ) -> tuple[ConceptGroup, ...] | None:
         field = "concept_matches"
         groups = data.get(field)
@@ -250,10 +376,12 @@ class PairFileReader:
         if not isinstance(groups, list):
             missing_field(file, field, groups, "a list of groups", findings)
             raise BadFileError
-        known_source = {p.name for p in source.points}
-        known_target = {p.name for p in target.points}
         result = []
         for number, group in enumerate(groups):
+            if _is_usual(group, source, target):
+                names = tuple(group["src_keypoints"]), tuple(group["trg_keypoints"])
+                result.append(ConceptGroup(nfc(group["concept_name"]), *names))
+                continue
             where = f"{field}[{number}]"
             sides = (group.get("src_keypoints"), group.get("trg_keypoints")) if isinstance(group, dict) else (None,)
             if not all(_is_name_list(names) for names in sides) or not isinstance(group.get("concept_name"), str):
@@ -262,15 +390,15 @@ class PairFileReader:
                 raise BadFileError
             names_source = [nfc(name) for name in group["src_keypoints"]]
             names_target = [nfc(name) for name in group["trg_keypoints"]]
-            unknown = [n for n in names_source if n not in known_source]
-            unknown += [n for n in names_target if n not in known_target]
+            unknown = [n for n in names_source if n not in source.names]
+            unknown += [n for n in names_target if n not in target.names]
             if unknown:
                 message = f"{first_names(unknown)} not visible in that view: skipped"
                 findings.repair(file, where, "unknown_match", message, "remove the names, or add the points")
             kept = ConceptGroup(
                 nfc(group["concept_name"]),
-                tuple(n for n in names_source if n in known_source),
-                tuple(n for n in names_target if n in known_target),
+                tuple(n for n in names_source if n in source.names),
+                tuple(n for n in names_target if n in target.names),
             )
             if kept.source and kept.target:
                 result.append(kept)
@@ -297,16 +425,74 @@ def _check_place(
         findings.repair(file, "trg_category", "other_folder", message, "move it to the folder of its target")
 
 
-def _with_concepts(view: ImageView, groups: tuple[ConceptGroup, ...] | None, side: int) -> ImageView:
-    """A view whose points without a concept field have the concept of the pair's matches that list them, if any."""
-    if not any(point.bare for point in view.points):
-        return view
-    told: dict[str, str] = {}
-    for group in groups or ():
-        for name in (group.source, group.target)[side]:
-            told.setdefault(name, group.concept)
-    points = tuple(replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in view.points)
-    return replace(view, points=points)
+def _list_place(raw: bytes, field: bytes, following: bytes) -> slice | None:
+    """Where the list of a field is in a file that has one named `following...` after it; None where that is not so."""
+    start = raw.find(b'"%s":' % field)
+    end = raw.find(b'"%s' % following, start)
+    if start < 1 or end < 0 or raw[start - 1] == ord("\\"):
+        return None
+    start += len(field) + 3
+    return slice(start, raw.rfind(b"]", start, end) + 1)
+
+
+def _is_plain(text: bytes, data: dict[str, Any]) -> bool:
+    """Whether the text of a pair without its keypoints has every field once, and the usual lists and objects only."""
+    groups = data.get("concept_matches")
+    groups = groups if isinstance(groups, list) else []
+    if not all(isinstance(group, dict) for group in groups):
+        return False
+    lists = sum(isinstance(data.get(name), list) for name in _LIST_FIELDS)
+    fields = len(data) + sum(map(len, groups))
+    return (
+        not _is_unusual(text)
+        and text.count(b'":') == fields
+        and text.count(b"[") == lists + 2 * len(groups)
+        and text.count(b"{") == 1 + len(groups)
+        and all(type(data.get(field.decode())) is int for field, _ in _LISTS)
+        and abs(_as_number(data.get("pair_id"))) < _LARGE
+    )
+
+
+def _is_unusual(text: bytes) -> bool:
+    """Whether text may hold what the strict parser refuses, or a blank before a colon, which hides a field."""
+    refused = b"\\u" in text or b"NaN" in text or b"Infinity" in text
+    return refused or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
+
+
+def _as_number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _are_plain_points(text: bytes, points: Any) -> bool:
+    """Likewise for the text of a list of keypoints."""
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        return False
+    return (
+        not _is_unusual(text)
+        and text.count(b'":') == sum(map(len, points))
+        and text.count(b"[") == 1 + sum(isinstance(point.get("pos"), list) for point in points)
+        and text.count(b"{") == len(points)
+    )
+
+
+def _is_usual(group: Any, source: _Side, target: _Side) -> bool:
+    """Whether a concept group has all it needs and lists points of both views."""
+    return (
+        type(group) is dict
+        and type(group.get("concept_name")) is str
+        and _are_shown(group.get("src_keypoints"), source.names)
+        and _are_shown(group.get("trg_keypoints"), target.names)
+        and group["src_keypoints"] != []
+        and group["trg_keypoints"] != []
+    )
+
+
+def _are_shown(names: Any, shown: frozenset[str]) -> bool:
+    """Whether something is a list of names of a view, as they are spelled there."""
+    try:
+        return type(names) is list and shown.issuperset(names)
+    except TypeError:  # something in it that is no name
+        return False
 
 
 def _is_name_list(value: object) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
 from ...data.diagnostics import BuildReport
+from ...data.pair_table import PairTable, joined_tables
 from ...data.release_types import (
     PAIR_SUBSETS,
     ImageRecord,
     ImageView,
-    PairRecord,
     Release,
 )
 from ...data.taxonomy import Taxonomy
@@ -20,14 +25,13 @@ from .descriptions import build_descriptions
 from .merge import (
     compare_annotations,
     deduplicate_pairs,
-    distinct_views,
     fill_pairs,
     merge_views,
 )
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
 from .side_files import SideFiles, read_side_files
-from .taxonomy_build import Observation, build_taxonomy
+from .taxonomy_build import build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
 
@@ -40,24 +44,22 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     while True:
         found = BuildReport()
         usable, taxonomy = _merge_files(pairs, images, side, found)
-        kept = [pair for pair in pairs if pair.file not in found.blamed]
+        kept = [number for number, file in enumerate(pairs.files) if file not in found.blamed]
         views = {name: (file, view) for name, (file, view) in side.views.items() if file not in found.blamed}
         if len(kept) == len(pairs) and len(views) == len(side.views):
             break
         # errors between files: what they name goes, and what the others say is settled again without it
         findings.extend(found.of("error"))
         findings.blame(found.blamed)
-        pairs, side.views = kept, views
+        pairs, side.views = pairs.take(np.array(kept, dtype=np.int64)), views
     findings.extend(found)
     findings.blame(found.blamed)
-    pairs = usable
-    fill_pairs(pairs, images, taxonomy, findings)
-    paired = _paired(pairs)
-    _note_leftovers(images, paired, taxonomy, findings)
+    pairs = fill_pairs(usable, images, taxonomy, findings)
+    _note_leftovers(images, _paired(pairs), taxonomy, findings)
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
         images=images,
-        pairs={subset: [pair for pair in pairs if pair.subset == subset] for subset in PAIR_SUBSETS},
+        pairs={subset: _of_list(pairs, subset) for subset in PAIR_SUBSETS},
         taxonomy=taxonomy,
         read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
@@ -67,46 +69,56 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
 
 
 def _merge_files(
-    pairs: list[PairRecord], images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport
-) -> tuple[list[PairRecord], Taxonomy]:
+    pairs: PairTable, images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport
+) -> tuple[PairTable, Taxonomy]:
     """What all files say together: the pairs without doubles, and the taxonomy; settles box and points of `images`."""
     for record in images.values():
         record.bbox, record.points = None, ()
     pairs = deduplicate_pairs(pairs, findings)
-    merge_views(pairs, images, findings)
+    viewed = pairs.viewed()
+    merge_views(viewed, images, findings)
     paired = _paired(pairs)
     compare_annotations(side.views, images, paired, findings)
-    observations: list[Observation] = []
-    for view, view_files in distinct_views(pairs):
-        observations += view.observations(view_files)
-    for image_id, (file, view) in side.views.items():
-        if image_id not in paired:
-            observations += view.observations([file])
+    observations = chain.from_iterable(
+        chain(
+            (item.view.observations(item.files) for item in viewed),
+            (view.observations([file]) for image_id, (file, view) in side.views.items() if image_id not in paired),
+        )
+    )
     return pairs, build_taxonomy(observations, side.taxonomy, findings)
 
 
-def _paired(pairs: list[PairRecord]) -> set[str]:
-    return {view.image_id for pair in pairs for view in (pair.source, pair.target)}
+def _paired(pairs: PairTable) -> set[str]:
+    return {pairs.views[number].image_id for number in np.unique(pairs.sides).tolist()}
+
+
+def _of_list(pairs: PairTable, subset: str) -> PairTable:
+    code = pairs.lists.index(subset) if subset in pairs.lists else -1
+    return pairs.take(np.flatnonzero(pairs.list_codes == code))
 
 
 def _read_pairs(
     files: ReleaseFiles, images: dict[str, ImageRecord], findings: BuildReport, mapper: Mapper
-) -> list[PairRecord]:
+) -> PairTable:
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
-    parts = [files.part(names) for names in chunks_of(paths, _CHUNK)]
-    pairs: list[PairRecord] = []
-    views: dict[bytes, ImageView] = {}
-    for read in progress(
-        mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=len(parts), unit="part"
+    parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
+    total = -(-len(paths) // _CHUNK)
+    tables: list[PairTable] = []
+    known: dict[bytes, int] = {}
+    views: list[ImageView] = []
+    numbers = []
+    for place, read in enumerate(
+        progress(mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=total, unit="part")
     ):
-        shared = {id(view): views.setdefault(key, view) for key, view in read.views.items()}
-        for pair in read.pairs:
-            pair.source = shared.get(id(pair.source), pair.source)
-            pair.target = shared.get(id(pair.target), pair.target)
-        pairs += read.pairs
+        for key, view in read.views:
+            if view is not None and key not in known:
+                known[key] = len(views)
+                views.append(view)
+        numbers.append(np.array([known[key] for key, _ in read.views], dtype=np.int32))
+        tables.append(replace(read.table, files=[paths[place * _CHUNK + number] for number in read.files]))
         findings.extend(read.findings)
-    return pairs
+    return joined_tables(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
 
 
 def _note_leftovers(

@@ -8,16 +8,18 @@ are links, encrypted or doubled are refused by name.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import not_
 from pathlib import Path, PurePosixPath
 
 from ...data.diagnostics import BuildReport
 from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
-from ..release_files import ReleaseFiles
+from ..release_files import Below, ReleaseFiles
 
 HUB_RELEASE = "GenIntelLab/SOCO"
 FOLDERS = ("Images", "KeypointAnnotations", "PairAnnotations", "Metadata")
@@ -172,32 +174,48 @@ def _add_archive(files: ReleaseFiles, archive: zipfile.ZipFile, path: Path, find
 
 
 def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: BuildReport) -> None:
-    inside = _own_folders(root)
-
-    def unreadable(error: OSError) -> None:
-        place = Path(error.filename).relative_to(root).as_posix()
-        findings.error(place, "", "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
-
-    for directory, folders, names in os.walk(root / folder, onerror=unreadable):
-        for name in (*folders, *names):
-            path = Path(directory, name)
-            relative = path.relative_to(root).as_posix()
+    inside, below = _own_folders(root), Below(str(root))
+    waiting = [folder]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            with os.scandir(root / directory) as found:
+                entries = list(found)
+        except OSError as error:
+            findings.error(directory, "", "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
+            continue
+        is_folder = [_holds(entry.is_dir) for entry in entries]
+        entries = [*itertools.compress(entries, is_folder), *itertools.compress(entries, map(not_, is_folder))]
+        folders, those = [], sum(is_folder)
+        for number, entry in enumerate(entries):
+            relative = f"{directory}/{entry.name}"
+            is_link, leads_to_folder = entry.is_symlink(), number < those
+            if leads_to_folder and not is_link:
+                folders.append(relative)
             if _JUNK.search(relative):
                 continue
-            is_link = path.is_symlink()
-            target = Path(os.path.realpath(path))  # resolve() raises where a link leads to itself
-            if is_link and not any(target.is_relative_to(own) for own in inside):
+            target = Path(os.path.realpath(entry.path)) if is_link else None  # resolve() raises where it loops
+            if target is not None and not any(target.is_relative_to(own) for own in inside):
                 message = f"a link that leads outside the release ({target})"
                 findings.error(relative, "", "member_outside", message, "put what it leads to in its place")
-            elif path.is_dir():
+            elif leads_to_folder:
                 if is_link:
                     message = "a link to a folder, which is not followed"
                     findings.error(relative, "", "member_link", message, "put the folder itself in its place")
-            elif not path.is_file():
+            elif not _holds(entry.is_file):
                 message = "no regular file (a broken link, a pipe or a device)"
                 findings.error(relative, "", "no_file", message, "put the file itself in its place, or remove it")
             else:
-                files.add(relative, path, findings)
+                files.add(relative, below, findings)
+        waiting += reversed(folders)
+
+
+def _holds(test: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; an entry that cannot be looked at, such as a link to itself, is of none."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def _own_folders(root: Path) -> list[Path]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, TypeVar, overload
+
+import numpy as np
 
 from ...data.diagnostics import BuildReport
-from ...data.release_types import Observation
+from ...data.release_types import FileList, Observation
 from ...data.taxonomy import KeypointEntry, Taxonomy
 from .categories import find_category
 from .metadata import (
@@ -86,34 +89,61 @@ def _gather(
     seen: dict[tuple[str, str], _Seen] = {}
     concepts: dict[tuple[int, str], Files] = {}
     for item in observations:
-        files = [(item.file,), item.more]
         key = (item.category, item.keypoint)
         values = seen.get(key)
         if values is None:
             if not item.category or not item.keypoint:
                 what = "category" if not item.category else "name"
                 findings.error(
-                    item.file, item.keypoint or "", f"no_{what}", f"a keypoint without {what}.", f"give it its {what}"
+                    item.files[0],
+                    item.keypoint or "",
+                    f"no_{what}",
+                    f"a keypoint without {what}.",
+                    f"give it its {what}",
                 )
                 continue
             values = seen[key] = {name: {} for name in STATED}
             values[""] = {None: []}
-        values[""][None] += files
+        values[""][None].append(item.files)
         for name in STATED:
             value = getattr(item, name)
             if value is not None:
-                values[name].setdefault(value, []).extend(files)
+                values[name].setdefault(value, []).append(item.files)
         if item.no_concept:
-            values["concept"].setdefault(None, []).extend(files)
+            values["concept"].setdefault(None, []).append(item.files)
         if item.concept_id is not None and item.concept is not None:
-            concepts.setdefault((item.concept_id, item.concept), []).extend(files)
+            concepts.setdefault((item.concept_id, item.concept), []).append(item.files)
     return seen, concepts
 
 
-def _by_files(values: Mapping[_K, Files]) -> list[tuple[_K, list[str]]]:
+class _Distinct(Sequence[str]):
+    """The files of some parts, each once; they are counted by their numbers and named only where a message does."""
+
+    def __init__(self, parts: Files) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        numbers = [part.numbers for part in self._parts if isinstance(part, FileList)]
+        others = (part for part in self._parts if not isinstance(part, FileList))  # of other folders
+        counted = len(np.unique(np.concatenate(numbers))) if numbers else 0
+        return counted + len(set(itertools.chain.from_iterable(others)))
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        return self._parts[0][0] if place == 0 else self._names[place]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(itertools.chain.from_iterable(self._parts)))
+
+
+def _by_files(values: Mapping[_K, Files]) -> list[tuple[_K, Sequence[str]]]:
     """Each value with its files, that of most files first."""
-    flat = [(value, list(dict.fromkeys(itertools.chain.from_iterable(files)))) for value, files in values.items()]
-    return sorted(flat, key=lambda item: -len(item[1]))
+    found = [(value, _Distinct(files)) for value, files in values.items()]
+    return sorted(found, key=lambda item: -len(item[1]))
 
 
 def _each_file(files: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -128,7 +158,9 @@ def _resolve(key: tuple[str, str], values: _Seen, findings: BuildReport) -> dict
     category, keypoint = key
     resolved: dict[str, Any] = {}
     for name in STATED:
-        ranked = _by_files(values[name]) if len(values[name]) > 1 else [(value, [""]) for value in values[name]]
+        ranked: list[tuple[Any, Sequence[str]]] = (
+            _by_files(values[name]) if len(values[name]) > 1 else [(v, [""]) for v in values[name]]
+        )
         resolved[name] = ranked[0][0] if ranked else None
         if name == "concept_id" and any(values["concept"]):
             continue  # ids of named concepts are checked once for all keypoints

@@ -5,6 +5,7 @@ Pair files say it of two images, each field with a prefix, KeypointAnnotations o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ from ...data.release_types import (
 
 # Annotators click a little outside the image now and then; further out the point cannot belong to it.
 FAR_OUTSIDE = 0.25  # of the image's longer side
+_NUMBERS = (int, float)
+_LARGE = 2**63
 
 
 # Fields of a keypoint that no score depends on, and whether a value is of the right kind.
@@ -105,6 +108,10 @@ def _read_points(
     points: dict[str, AnnotatedKeypoint] = {}
     doubled, bare, long, outside, odd = [], [], [], [], []
     for number, item in enumerate(items):
+        usual = _usual_point(item, image.width, image.height)
+        if usual is not None and usual.name not in points:
+            points[usual.name] = usual
+            continue
         where = f"{field}[{number}]"
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name:
@@ -137,7 +144,7 @@ def _read_points(
             bare.append(name)
         odd += [f"{field_name} of {name}" for field_name, fits in _FITS.items() if not fits(item.get(field_name))]
         points[name] = AnnotatedKeypoint(
-            name=name,
+            name=sys.intern(name),  # the names and concepts of all images are the same few
             x=x,
             y=y,
             keypoint_id=as_int(item.get("id")),
@@ -168,5 +175,26 @@ def _read_points(
     return tuple(points.values())
 
 
+def _usual_point(item: object, width: int, height: int) -> AnnotatedKeypoint | None:
+    """A keypoint of which there is nothing to report, inside the image; None for any other."""
+    if type(item) is not dict or "concept_name" not in item:
+        return None
+    get = item.get
+    name, position, concept, kind, shared = get("name"), get("pos"), get("concept_name"), get("kind"), get("shared")
+    number, concept_number = get("id"), get("concept_id")
+    if type(name) is not str or not name or type(position) is not list or len(position) != 2:
+        return None
+    x, y = position
+    if type(x) not in _NUMBERS or type(y) not in _NUMBERS or not (0 <= x <= width and 0 <= y <= height):
+        return None
+    if type(number) is not int or type(concept_number) is not int or type(shared) is not bool:
+        return None
+    if type(concept) is not str or type(kind) is not str or abs(number) >= _LARGE or abs(concept_number) >= _LARGE:
+        return None
+    name = sys.intern(nfc(name))
+    concept, kind = _text(concept), _text(kind)
+    return AnnotatedKeypoint(name, float(x), float(y), number, concept_number, concept, kind, shared, False)
+
+
 def _text(value: object) -> str | None:
-    return nfc(value) if isinstance(value, str) and value else None
+    return sys.intern(nfc(value)) if isinstance(value, str) and value else None

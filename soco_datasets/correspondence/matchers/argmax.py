@@ -14,6 +14,7 @@ class Argmax(Matcher):
     """See the module."""
 
     name = "argmax"
+    gives_best = True
 
     def match(self, scores: TargetScores, candidates: CandidateQueries | None) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Matcher.match`."""

@@ -62,6 +62,7 @@ class Matcher(ABC):
         name: the name by which a `Task` asks for it.
         needs_candidates: whether queries choose among candidate points of the dataset; else all cells are searched.
         is_subcell: whether positions are float32 and may be between cells; else they are int64 cells.
+        gives_best: whether its similarity is that of the best valid cell of the map, wherever its positions are.
 
     Args:
         scoring: options of the evaluation.
@@ -70,6 +71,7 @@ class Matcher(ABC):
     name: ClassVar[str]
     needs_candidates: ClassVar[bool] = False
     is_subcell: ClassVar[bool] = False
+    gives_best: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "name" in vars(cls):
@@ -91,6 +93,14 @@ class Matcher(ABC):
         Returns:
             ((N, 2) [column, row], (N,) float32 similarity there), N = G with candidates, else Q.
         """
+
+    def reach(self) -> int | None:
+        """How far from the best cell the positions may be, in cells on each axis: 0 = that cell, or a candidate.
+
+        None = anywhere on the map; so it is for a matcher of subcell positions that does not say more. What is checked
+        of predictions of others follows from this, see `consistency`.
+        """
+        return None if self.is_subcell else 0
 
     def values_per_query(self, cells: int) -> int:
         """Numbers of 4 bytes that `match` takes per query on maps of so many cells, beside the similarities."""

@@ -23,12 +23,17 @@ class SoftArgmax(Matcher):
 
     name = "soft"
     is_subcell = True
+    gives_best = True
 
     def match(self, scores: TargetScores, candidates: CandidateQueries | None) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Matcher.match`."""
         cells, similarity = scores.best
         beta, window = self.scoring.soft_beta, self.scoring.soft_window
         return soft_argmax(scores.values, cells, beta=beta, window=window, valid=scores.valid), similarity
+
+    def reach(self) -> int | None:
+        """The window; None where it is the whole map."""
+        return self.scoring.soft_window if self.scoring.soft_window > 0 else None
 
     def values_per_query(self, cells: int) -> int:
         """See `Matcher.values_per_query`."""

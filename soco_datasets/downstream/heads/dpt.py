@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ..parameters import Parameters, draw_layer
+from ..precision import full_precision
 from .linear import upsampled
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def dpt_forward(parameters: Mapping[str, Tensor], maps: Sequence[Tensor]) -> Ten
     return upsampled(fine, (8 * height, 8 * width))
 
 
+@full_precision
 def depth_from_bins(logits: Tensor) -> Tensor:
     """(B, H, W) depth in meters of (B, bins, H, W) outputs: the mean of evenly spaced depths, weighted ReLU + 0.1."""
     import torch

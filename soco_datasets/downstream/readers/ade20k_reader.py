@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import DatasetFolderError
-from .base import DataReader, Finding, ImageSet, Pairing, decode, image_size, pair_by_name, picture_findings
+from .base import Finding, ImageSet, Pairing, decode, image_size, pair_by_name, picture_findings
+from .hub_rows import ParquetReader
 from .rows import ParquetRows
 
 CLASSES = 151  # label 0 included
 _SPLITS = {"train": "training", "val": "validation"}
 
 
-class Ade20kReader(DataReader):
+class Ade20kReader(ParquetReader):
     """Images and masks by split, matched by name."""
 
     kind: ClassVar[str] = "ade20k"
     title: ClassVar[str] = "ADE20K SceneParsing"
     expected: ClassVar[dict[str, int]] = {"train": 20_210, "val": 2_000}
+    hub_splits: ClassVar[Mapping[str, str | None]] = {"train": "train", "val": "validation"}
+    hub_config: ClassVar[str] = "scene_parsing"
 
     def open(self) -> None:
         self._pairs: dict[str, Pairing] = {}
@@ -39,15 +42,19 @@ class Ade20kReader(DataReader):
                 self._pairs[split] = pair_by_name(pictures, masks, ("image", "mask"))
         elif files := sorted(self.root.rglob("*.parquet")):
             self.layout = "Parquet"
-            for split in _SPLITS:
-                own = [path for path in files if path.name.startswith(split) or path.parent.name.startswith(split)]
-                self._rows[split] = ParquetRows(own)
-                self._pairs[split] = Pairing([str(row) for row in range(len(self._rows[split]))])
+            own = {split: [one for one in files if _is_of(one, split)] for split in _SPLITS}
+            self.take_rows({split: ParquetRows(paths) for split, paths in own.items()})
         else:
             raise DatasetFolderError(
                 f"{self.root} is not the SceneParsing release: no images/training and annotations/training "
                 "(ADEChallengeData2016), no Parquet files. The full ADE20K with RGB masks is another data set."
             )
+
+    def take_rows(self, rows: Mapping[str, ParquetRows]) -> None:
+        self._files, self._rows, self._pairs = {}, dict(rows), {}
+        for split, own in rows.items():
+            own.require("image", "annotation")
+            self._pairs[split] = Pairing([str(row) for row in range(len(own))])
 
     def counts(self) -> dict[str, int]:
         return {split: len(pairing.both) for split, pairing in self._pairs.items()}
@@ -61,13 +68,17 @@ class Ade20kReader(DataReader):
             return self._rows[split].image_bytes(int(stem), ("image", "annotation")[kind])
         return self._files[split][kind][stem]
 
+    def where(self, split: str, stem: str, kind: int = 0) -> str:
+        """The image (0) or the mask (1) of a pair, for messages."""
+        return self._rows[split].where(int(stem)) if split in self._rows else str(self._files[split][kind][stem])
+
     def image_set(self, split: str) -> ImageSet:
         """The images of a split."""
         stems = self.stems(split)
         return ImageSet(
             split,
             tuple(stems),
-            lambda number: decode(self._source(split, stems[number], 0), stems[number]),
+            lambda number: decode(self._source(split, stems[number], 0), self.where(split, stems[number])),
             self.fingerprint,
         )
 
@@ -81,14 +92,24 @@ class Ade20kReader(DataReader):
                 image.load()
                 if image.mode not in ("L", "P"):
                     raise DatasetFolderError(
-                        f"The mask of {stem} has mode {image.mode}, not 8-bit labels: RGB masks are those of the full "
-                        "ADE20K, another data set."
+                        f"{self.where(split, stem, 1)} has mode {image.mode}, not 8-bit labels: RGB masks are those of "
+                        "the full ADE20K, another data set."
                     )
                 return np.array(image)
         except (OSError, SyntaxError) as error:
             if isinstance(error, DatasetFolderError):
                 raise
-            raise DatasetFolderError(f"The mask of {stem} cannot be decoded ({error}). Copy it again.") from error
+            name = self.where(split, stem, 1)
+            raise DatasetFolderError(f"The mask {name} cannot be decoded ({error}). Copy it again.") from error
+
+    def class_names(self) -> dict[int, str]:
+        """Label -> name of the release's objectInfo150.txt; empty where that file is not there."""
+        places = (self.root / "objectInfo150.txt", self.root / "ADEChallengeData2016" / "objectInfo150.txt")
+        path = next((one for one in places if one.is_file()), None)
+        if path is None:
+            return {}
+        rows = [line.split("\t") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return {int(row[0]): row[-1].split(",")[0].strip() for row in rows if row[0].strip().isdecimal()}
 
     def inspect(self, sampled: Callable[[Sequence[Any]], Sequence[Any]]) -> Iterable[Finding]:
         for split, pairing in self._pairs.items():
@@ -99,30 +120,36 @@ class Ade20kReader(DataReader):
                 yield from self._inspect_pair(split, stem)
 
     def _inspect_pair(self, split: str, stem: str) -> Iterable[Finding]:
-        source = self._source(split, stem, 0)
-        found = picture_findings(source, stem)
-        yield from found
+        name, of_mask = self.where(split, stem), self.where(split, stem, 1)
         try:
+            source = self._source(split, stem, 0)
+            found = picture_findings(source, name)
+            yield from found
             mask = self.mask(split, stem)
         except DatasetFolderError as error:
-            yield Finding("error", stem, str(error))
+            yield Finding("error", of_mask, str(error))
             return
         if int(mask.max()) >= CLASSES:
-            yield Finding("error", stem, f"the mask holds {int(mask.max())}; labels are 0 to 150.", "see objectInfo150")
+            problem = f"the mask holds {int(mask.max())}; labels are 0 to 150."
+            yield Finding("error", of_mask, problem, "see objectInfo150")
         if not mask.any():
-            yield Finding("warning", stem, "the mask holds no counted pixel.")
+            yield Finding("warning", of_mask, "the mask holds no counted pixel.")
         if any(one.severity == "error" for one in found):
             return
         width, height = image_size(source)
         if mask.shape == (width, height) and width != height:
             problem = f"the mask is {mask.shape[1]}x{mask.shape[0]}, the image {width}x{height}: swapped sides."
-            yield Finding("error", stem, problem, "transpose the mask, or turn the image")
+            yield Finding("error", of_mask, problem, "transpose the mask, or turn the image")
         elif mask.shape != (height, width):
             problem = f"the mask is {mask.shape[1]}x{mask.shape[0]}, the image {width}x{height}."
-            yield Finding("error", stem, problem, "copy both again")
+            yield Finding("error", of_mask, problem, "copy both again")
 
 
 def _stems(folder: Path, suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".png")) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes}
+
+
+def _is_of(path: Path, split: str) -> bool:
+    return path.name.startswith(split) or path.parent.name.startswith(split)

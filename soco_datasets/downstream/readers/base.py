@@ -104,8 +104,12 @@ class DataReader(ABC):
         expected: what is counted -> the complete set's number.
         root: folder or file.
         layout: which of the layouts was found.
+        hub: id and revision of a copy on the Hub; None for local files.
+        not_on_hub: why no Hub id can be given, and what to do.
     """
 
+    hub: Mapping[str, str] | None = None
+    not_on_hub: ClassVar[str] = "it is read from local files only: download it"
     kind: ClassVar[str] = ""
     title: ClassVar[str] = ""
     expected: ClassVar[Mapping[str, int]] = {}
@@ -185,6 +189,7 @@ class DataReader(ABC):
             "found": self.counts(),
             "expected": dict(self.expected_counts()),
             **({"synthetic": made["version"]} if made else {}),
+            **({"hub": dict(self.hub)} if self.hub else {}),
         }
 
 

@@ -44,6 +44,9 @@ class ImageNet3dReader(DataReader):
     kind: ClassVar[str] = "imagenet3d"
     title: ClassVar[str] = "ImageNet3D"
     expected: ClassVar[dict[str, int]] = {"classes": 200}
+    not_on_hub: ClassVar[str] = (
+        "its repository holds one archive (gated); download it, run `soco downstream prepare imagenet3d`"
+    )
 
     def open(self) -> None:
         self._broken: list[Finding] = []
@@ -116,10 +119,11 @@ class ImageNet3dReader(DataReader):
             if not objects:
                 yield Finding("error", f"{self.root}/{split}", "no object.", "process again")
                 continue
-            largest = float(np.abs([one.angles for one in objects]).max())
-            if largest > 2 * math.pi + 0.1:
-                problem = f"angles reach {largest:.1f}: degrees instead of radians."
-                yield Finding("error", f"{self.root}/{split}", problem, "angles are in radians")
+            degrees = [one for one in objects if max(map(abs, one.angles)) > 2 * math.pi + 0.1]
+            if degrees:
+                largest = max(map(abs, degrees[0].angles))
+                problem = f"angles reach {largest:.1f} ({len(degrees)} such objects): degrees instead of radians."
+                yield Finding("error", f"{self.root}/{split} {degrees[0].name}", problem, "angles are in radians")
             unknown = sorted({one.category for one in objects} - classes)
             if unknown:
                 yield Finding("warning", f"{self.root}/{split}/{unknown[0]}", "a class without training objects.")

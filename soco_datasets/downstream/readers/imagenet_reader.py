@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from PIL import Image
 
 from ...errors import DatasetFolderError, UsageError
-from .base import DataReader, Finding, ImageSet, decode, picture_findings
-from .rows import ParquetRows, TarMembers, hub_parquet
+from .base import Finding, ImageSet, decode, picture_findings
+from .hub_rows import ParquetReader
+from .rows import ParquetRows, TarMembers
 
 _PICTURES = (".jpeg", ".jpg", ".png")
 _VAL_NAMES = ("val", "validation")
 
 
-class ImageNetReader(DataReader):
+class ImageNetReader(ParquetReader):
     """Images with class numbers 0..999, the rank of their wnid in sorted order.
 
     Attributes:
@@ -28,6 +29,7 @@ class ImageNetReader(DataReader):
     kind: ClassVar[str] = "imagenet"
     title: ClassVar[str] = "ImageNet-1k"
     expected: ClassVar[dict[str, int]] = {"train": 1_281_167, "val": 50_000, "classes": 1000}
+    hub_splits: ClassVar[Mapping[str, str | None]] = {"train": "train", "val": "validation"}
 
     def open(self) -> None:
         self.classes: list[str] = []
@@ -99,12 +101,18 @@ class ImageNetReader(DataReader):
 
     def _open_parquet(self, train: str, val: str) -> None:
         self.layout = "Parquet"
-        for split, name in (("train", train), ("val", val)):
-            self._take_rows(split, ParquetRows(self._found(name, ".parquet")))
+        self.take_rows(
+            {split: ParquetRows(self._found(name, ".parquet")) for split, name in (("train", train), ("val", val))}
+        )
 
-    def _take_rows(self, split: str, rows: ParquetRows) -> None:
-        labels = rows.column("label")
-        self._items[split] = [(f"{split}/{row}", int(label), (rows, row)) for row, label in enumerate(labels)]
+    def take_rows(self, rows: Mapping[str, ParquetRows]) -> None:
+        self.classes, self._items = [], {}
+        for split, own in rows.items():
+            own.require("image", "label")
+            labels = own.column("label")
+            self._items[split] = [
+                (f"{split}/{row}", -1 if label is None else int(label), (own, row)) for row, label in enumerate(labels)
+            ]
         self._read = lambda place: place[0].image_bytes(place[1])
 
     def _open_tars(self, train: str, val: str) -> None:
@@ -115,8 +123,7 @@ class ImageNetReader(DataReader):
                 image = next((parts[one] for one in ("jpg", "jpeg", "png", "webp") if one in parts), None)
                 if image is None:
                     raise DatasetFolderError(f"{key} of the tars has no image; it has {', '.join(sorted(parts))}.")
-                label = int(TarMembers.read(parts["cls"])) if "cls" in parts else -1
-                items.append((key, label, image))
+                items.append((key, _class_number(key, parts), image))
             self._items[split] = items
         self._read = TarMembers.read
 
@@ -130,7 +137,7 @@ class ImageNetReader(DataReader):
 
     def image(self, place: Any, name: str) -> Image.Image:
         """A decoded image by its place."""
-        return decode(self._read(place), name)
+        return decode(self._read(place), _where(place, name))
 
     def image_set(self, split: str) -> ImageSet:
         """The images of a split."""
@@ -144,15 +151,19 @@ class ImageNetReader(DataReader):
         for split, items in self._items.items():
             if not items:
                 yield Finding("error", f"{self.root} {split}", "no image.", "copy the split")
-            unknown = [key for key, label, _ in items if label < 0]
+            unknown = [_where(place, key) for key, label, place in items if label < 0]
             if unknown:
                 problem = f"{len(unknown)} images have no known class (labels of test images are -1)."
                 yield Finding("error", unknown[0], problem, "remove them, or add the class to the training split")
-            foreign = sorted({label for _, label, _ in items if label >= 0} - known)
+            foreign = [(_where(place, key), label) for key, label, place in items if label >= 0 and label not in known]
             if foreign:
-                yield Finding("error", f"{self.root} {split}", f"class {foreign[0]} has no training image.", "add it")
+                problem = f"class {foreign[0][1]} has no training image ({len(foreign)} such images)."
+                yield Finding("error", foreign[0][0], problem, "add the class, or remove them")
             for key, _, place in sampled(items):
-                yield from picture_findings(self._read(place), key)
+                try:
+                    yield from picture_findings(self._read(place), _where(place, key))
+                except DatasetFolderError as error:
+                    yield Finding("error", _where(place, key), str(error))
         if self.layout.startswith(("class", "Kaggle")):
             counts = Counter(label for _, label, _ in self._items["train"])
             empty = [self.classes[label] for label in range(len(self.classes)) if not counts[label]]
@@ -160,21 +171,20 @@ class ImageNetReader(DataReader):
                 yield Finding("error", f"train/{empty[0]}", f"{len(empty)} class folders hold no image.", "copy them")
 
 
-class HubImageNetReader(ImageNetReader):
-    """A copy of ImageNet on the Hub in Parquet, columns `image` and `label`, read where it is."""
+def _class_number(key: str, parts: Mapping[str, Any]) -> int:
+    """The class of a sample of a tar; -1 where it has none."""
+    text = TarMembers.read(parts["cls"]).strip() if "cls" in parts else b"-1"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise DatasetFolderError(f"{key}.cls holds {text[:20]!r}, which is no class number.") from error
 
-    def __init__(self, repo: str, options: Any = None) -> None:
-        from .base import DataOptions
 
-        name, _, revision = repo.partition("@")
-        self.options, self.root, self.layout = options or DataOptions(), Path(repo), f"Hub {name}"
-        train, val = self.options.split_names or ("train", "validation")
-        self.classes, self._items, commits = [], {}, set()
-        for split, theirs in (("train", train), ("val", val)):
-            rows, commit = hub_parquet(name, theirs, revision=revision or None)
-            self._take_rows(split, rows)
-            commits.add(commit)
-        self._fingerprint = "".join(sorted(commits))
+def _where(place: Any, key: str) -> str:
+    """An image for messages: its path, its row, or its key in a tar."""
+    if isinstance(place, Path):
+        return str(place)
+    return place[0].where(place[1]) if isinstance(place[0], ParquetRows) else key
 
 
 def _devkit_wnids(root: Path) -> dict[str, str]:

@@ -9,8 +9,9 @@ from ...errors import UsageError, unknown_name
 from .ade20k_reader import Ade20kReader
 from .base import DataOptions, DataReader
 from .davis_reader import DavisReader
+from .hub_rows import ParquetReader
 from .imagenet3d_reader import ImageNet3dReader
-from .imagenet_reader import HubImageNetReader, ImageNetReader
+from .imagenet_reader import ImageNetReader
 from .navi_reader import NaviReader
 from .nyu_reader import NyuReader
 from .omni3d_reader import Omni3dReader
@@ -26,7 +27,7 @@ def open_data(kind: str, place: str | Path, options: DataOptions | None = None) 
 
     Args:
         kind: one of `READERS`.
-        place: folder or file; for "imagenet" also a Hub id, "ORG/NAME" or "ORG/NAME@REVISION".
+        place: folder or file; for data sets with copies in Parquet also a Hub id, "ORG/NAME" or "ORG/NAME@REVISION".
         options: see `DataOptions`.
 
     Raises:
@@ -35,12 +36,13 @@ def open_data(kind: str, place: str | Path, options: DataOptions | None = None) 
     """
     if kind not in READERS:
         raise unknown_name("data set", kind, READERS)
-    is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", str(place)) and not Path(place).exists()
-    if is_hub_id and kind == "imagenet":
-        return HubImageNetReader(str(place), options)
-    if is_hub_id and len(Path(place).parts) == 2 and not Path(place).parent.exists():
+    reader, path = READERS[kind], Path(place)
+    is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", str(place)) and not path.exists()
+    if not is_hub_id or path.parent.is_dir():
+        return reader(path, options)
+    if not issubclass(reader, ParquetReader):
         raise UsageError(
-            f"{place} does not exist here, and {READERS[kind].title} is read from local files only: "
-            f"download it and give --data {kind}=DIR."
+            f"{place} does not exist here, and {reader.title} has no Hub id: {reader.not_on_hub} "
+            f"and give --data {kind}=DIR."
         )
-    return READERS[kind](Path(place), options)
+    return reader.from_hub(str(place), options)

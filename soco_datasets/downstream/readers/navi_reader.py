@@ -70,6 +70,7 @@ class NaviReader(DataReader):
     kind: ClassVar[str] = "navi"
     title: ClassVar[str] = "NAVI"
     expected: ClassVar[dict[str, int]] = {"objects": 36, "wild images": 2_298}
+    not_on_hub: ClassVar[str] = "it is published as an archive; download and unpack it"
 
     def open(self) -> None:
         nested = next((one for one in sorted(self.root.glob("navi_v1*")) if one.is_dir()), None)
@@ -181,16 +182,16 @@ def _image(name: str, folder: Path, entry: dict[str, Any]) -> NaviImage:
 
 
 def _inspect_image(image: NaviImage) -> Iterable[Finding]:
-    path = image.file("images", ".jpg")
+    path, depth_file = image.file("images", ".jpg"), image.file("depth", ".png")
     if not path.is_file():
         yield Finding("error", str(path), "the image is missing.", "copy it, or remove its annotation")
         return
     found = picture_findings(path, turned=True)
     yield from found
     try:
-        codes = _codes(image.file("depth", ".png"))
+        codes = _codes(depth_file)
     except DatasetFolderError as error:
-        yield Finding("error", image.key, str(error))
+        yield Finding("error", str(depth_file), str(error))
         return
     if any(one.severity == "error" for one in found):
         return
@@ -198,16 +199,16 @@ def _inspect_image(image: NaviImage) -> Iterable[Finding]:
     ratio, wanted = height / width, image.size[0] / image.size[1]
     if abs(ratio / wanted - 1) > 0.02 and abs(ratio * wanted - 1) < 0.02:
         problem = f"the image is {width}x{height}, its annotation says {image.size[1]}x{image.size[0]}: swapped sides."
-        yield Finding("error", image.key, problem, "keep the EXIF orientation of the original")
+        yield Finding("error", str(path), problem, "keep the EXIF orientation of the original")
     elif abs(ratio / wanted - 1) > 0.02:
-        yield Finding("error", image.key, f"the image is {width}x{height}, its annotation says another shape.")
+        yield Finding("error", str(path), f"the image is {width}x{height}, its annotation says another shape.")
     elif abs(codes.shape[0] / codes.shape[1] / wanted - 1) > 0.02:
-        yield Finding("error", image.key, f"the depth is {codes.shape[1]}x{codes.shape[0]}, another shape.")
+        yield Finding("error", str(depth_file), f"the depth is {codes.shape[1]}x{codes.shape[0]}, another shape.")
     depth = depth_from_codes(codes)
     if not (depth > 0).any():
-        yield Finding("error", image.key, "the depth is empty.", "copy the depth file again")
+        yield Finding("error", str(depth_file), "the depth is empty.", "copy the depth file again")
         return
     middle, distance = float(np.median(depth[depth > 0])), float(image.translation[2])
     if distance > 0 and not 0.2 < middle / distance < 5:
         problem = f"the median depth is {middle:.3g} m, the camera is {distance:.3g} m away: wrong units."
-        yield Finding("error", image.key, problem, "depth is coded as 655350 / millimeters, t is in millimeters")
+        yield Finding("error", str(depth_file), problem, "depth is coded as 655350 / millimeters, t is in millimeters")

@@ -46,6 +46,10 @@ class NyuReader(DataReader):
     kind: ClassVar[str] = "nyu"
     title: ClassVar[str] = "NYUv2"
     expected: ClassVar[dict[str, int]] = {"train": 30_816, "test": 654}
+    not_on_hub: ClassVar[str] = (
+        "the Hub's NYU data comes from another preparation (FastDepth) without normals; download the files named in "
+        "docs/downstream/nyu_depth.md"
+    )
 
     def open(self) -> None:
         self._train = sorted((self.root / "nyu_geonet").glob("*.mat"))
@@ -54,6 +58,7 @@ class NyuReader(DataReader):
         pickle = next(iter(sorted(self.root.rglob("nyuv2_snorm_all.pkl"))), None)
         mat = next(iter(sorted(self.root.rglob("nyu_depth_v2_labeled.mat"))), None)
         self._arrays: dict[str, Any] = {}
+        self._file = pickle or mat
         if pickle is not None:
             self.layout = "pickle"
             self._open_pickle(pickle)
@@ -138,7 +143,7 @@ class NyuReader(DataReader):
                 yield Finding("error", f"{self.root} {split}", "no sample.", "training files go into nyu_geonet/*.mat")
             angles = []
             for item in sampled(items):
-                name = str(item) if isinstance(item, Path) else f"test {item}"
+                name = str(item) if isinstance(item, Path) else f"{self._file} image {item}"
                 try:
                     sample = self._sample(split, item)
                 except SocoError as error:

@@ -40,6 +40,7 @@ class Omni3dReader(DataReader):
     kind: ClassVar[str] = "omni3d"
     title: ClassVar[str] = "Omni3D ARKitScenes"
     expected: ClassVar[dict[str, int]] = {"classes": 14}
+    not_on_hub: ClassVar[str] = "images and JSON files are published apart; download both"
 
     def open(self) -> None:
         self.images: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -61,12 +62,16 @@ class Omni3dReader(DataReader):
         content = read_omni3d(path)
         self.categories |= {one["name"]: one["id"] for one in content["categories"]}
         images = {image["id"]: image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            count = len(content["images"]) - len(images)
+            self._broken.append(Finding("error", str(path), f"{count} images have the id of another.", "copy it again"))
         self.images[split] |= images
         for image in images:
             self.boxes[split][image], self.sources[split][image] = [], []
         for row, annotation in enumerate(content["annotations"]):
             name, where = annotation.get("category_name"), f"{path.name} annotation {row}"
             if annotation.get("image_id") not in images:
+<<<<<<< HEAD
                 self._broken.append(Finding("error", where, "its image is unknown."))
             elif name not in self.categories:
                 self._broken.append(Finding("warning", where, f"unknown class {name!r}; it is dropped."))
@@ -78,6 +83,14 @@ class Omni3dReader(DataReader):
             elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
                 self.boxes[split][annotation["image_id"]].append(annotation)
                 self.sources[split][annotation["image_id"]].append(where)
+=======
+                self._broken.append(Finding("error", f"{path} annotation {row}", "its image is unknown."))
+            elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
+                self.boxes[split][annotation["image_id"]].append({**annotation, "row": f"{path} annotation {row}"})
+            elif name not in self.categories:
+                problem = f"unknown class {name!r}; it is dropped."
+                self._broken.append(Finding("warning", f"{path} annotation {row}", problem))
+>>>>>>> main
 
     def counts(self) -> dict[str, int]:
         names = {one["category_name"] for boxes in self.boxes.values() for own in boxes.values() for one in own}
@@ -117,9 +130,15 @@ class Omni3dReader(DataReader):
         for split in self.images:
             for image in sampled(sorted(self.images[split])):
                 yield from self._inspect_image(self.images[split][image])
+<<<<<<< HEAD
             for image, boxes in self.boxes[split].items():
                 for box, where in zip(boxes, self.sources[split][image], strict=True):
                     yield from inspect_box(box, where)
+=======
+            for boxes in self.boxes[split].values():
+                for box in boxes:
+                    yield from inspect_box(box, box["row"])
+>>>>>>> main
 
     def _inspect_image(self, entry: Mapping[str, Any]) -> Iterable[Finding]:
         path = self.root / entry["file_path"]
@@ -174,6 +193,9 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
         yield Finding("error", where, f"a side of {dimensions.max():.0f} m: wrong units.", "dimensions are in meters")
     if center.shape != (3,) or not np.isfinite(center).all():
         yield Finding("error", where, "the center is not finite.")
+    elif float(np.abs(center).max()) > 1000 and center[2] < 1e8:  # beyond that it is Omni3D's mark of a lost center
+        problem = f"the center is {np.abs(center).max():.0f} m away: wrong units."
+        yield Finding("error", where, problem, "center_cam is in meters")
     elif center[2] <= 0:
         yield Finding("warning", where, "the box is behind the camera, which its annotation does not say.")
     if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):

@@ -1,4 +1,4 @@
-"""Bytes of images in Parquet files, local or on the Hub, and in WebDataset tars, read where they are."""
+"""Rows of Parquet files, local or on the Hub, and members of WebDataset tars, read where they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DatasetFolderError, SocoError, UsageError
+from ...errors import DatasetFolderError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,11 +32,14 @@ class ParquetRows:
         import pyarrow.parquet as pq
 
         self._files, self._groups, self._starts = [], [], [0]
+        self._first_rows: list[int] = []
+        self._labels = [str(path) for path in files]
         for path in files:
             try:
                 file = pq.ParquetFile(path if open_file is None else open_file(str(path)))
             except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
                 raise DatasetFolderError(f"{path} is not a whole Parquet file ({error}). Copy it again.") from error
+            self._first_rows.append(self._starts[-1])
             for group in range(file.num_row_groups):
                 self._groups.append((file, group))
                 self._starts.append(self._starts[-1] + file.metadata.row_group(group).num_rows)
@@ -47,10 +50,24 @@ class ParquetRows:
     def __len__(self) -> int:
         return self._starts[-1]
 
+    def require(self, *columns: str) -> None:
+        """Raise `DatasetFolderError` where a file lacks one of some columns."""
+        for label, file in zip(self._labels, self._files, strict=True):
+            lacks = [name for name in columns if name not in file.schema_arrow.names]
+            if lacks:
+                has = ", ".join(file.schema_arrow.names)
+                raise DatasetFolderError(f"{label} has no column {', '.join(map(repr, lacks))}; it has {has}.")
+
+    def where(self, row: int) -> str:
+        """File and row in it, for messages."""
+        import bisect
+
+        file = bisect.bisect_right(self._first_rows, row) - 1
+        return f"{self._labels[file]} row {row - self._first_rows[file]}"
+
     def column(self, name: str) -> list[Any]:
         """A whole column as Python values."""
-        if name not in self.names:
-            raise DatasetFolderError(f"The Parquet files have no column {name!r}; they have {', '.join(self.names)}.")
+        self.require(name)
         return [value for file in self._files for value in file.read(columns=[name])[name].to_pylist()]
 
     def value(self, row: int, name: str) -> Any:
@@ -70,7 +87,7 @@ class ParquetRows:
         value = self.value(row, name)
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
-            raise DatasetFolderError(f"Row {row} of the Parquet files has no bytes in its column {name!r}.")
+            raise DatasetFolderError(f"{self.where(row)} has no bytes in its column {name!r}.")
         return data
 
 
@@ -107,43 +124,3 @@ class TarMembers:
         if len(data) != size:
             raise DatasetFolderError(f"{path} ends before its member at {offset}. Copy it again.")
         return data
-
-
-def hub_parquet(repo: str, split: str, config: str = "", revision: str | None = None) -> tuple[ParquetRows, str]:
-    """The rows of a split of a Hub data set, streamed, and the commit they are of.
-
-    Args:
-        repo: "ORG/NAME".
-        split: "train" or "validation".
-        config: of the data set, part of the paths.
-        revision: commit, tag or branch.
-
-    Raises:
-        UsageError: a gated set without access, a set that is only a loading script, no such set or split.
-    """
-    from huggingface_hub import HfApi, HfFileSystem
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-
-    try:
-        info = HfApi().dataset_info(repo, revision=revision)
-        names = [file.rfilename for file in info.siblings or []]
-    except GatedRepoError as error:
-        raise UsageError(
-            f"{repo} is gated: accept its terms on its page on the Hub, then log in with `hf auth login`."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise UsageError(f"The Hub has no data set {repo}, or it is private and you are not logged in.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise SocoError(f"The Hub cannot be asked for {repo}: {error}") from error
-    parquet = sorted(name for name in names if name.endswith(".parquet") and config in name)
-    chosen = [name for name in parquet if Path(name).name.startswith(split) or f"/{split}/" in f"/{name}"]
-    if not parquet:
-        script = any(name.endswith(".py") for name in names)
-        why = "is only a loading script, which `datasets` 4 and later refuses" if script else "has no Parquet files"
-        raise UsageError(f"{repo} {why}. Give its branch refs/convert/parquet as ORG/NAME@REVISION, or a local copy.")
-    if not chosen:
-        raise UsageError(f"{repo} has no Parquet files of a split {split!r}. Name the splits with --split-names.")
-    files = HfFileSystem()
-    at = info.sha or revision or "main"
-    rows = ParquetRows([f"datasets/{repo}@{at}/{name}" for name in chosen], lambda path: files.open(path, "rb"))
-    return rows, str(at)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 _SIDE, _RASTER = 448, 100
+_SHOWN = 320  # pixels of a sample's picture for the report
 _VIEW = InputTransform((Resize(_SIDE, _SIDE, "bilinear"), PadToMultiple()))
 _MIRRORED = InputTransform((Resize(_SIDE, _SIDE, "bilinear"), Mirror(), PadToMultiple()))
 _RECIPE = {"epochs": 30, "batch": 64, "rate": 0.01, "drop_after": 20, "momentum": 0.9, "decay": 1e-4, "seed": 400}
@@ -125,6 +126,7 @@ class _SegmentationJob(TaskJob):
                 choices["rate"] * step_decay(step // -(-count // choices["batch"]), (choices["drop_after"],))
             ),
             epochs=choices["epochs"],
+            mixed=True,
             validate=validate,
         )
         trained = fit_head(fit, run, choices, keep_best="miou" if choices["epoch"] == "best" else None)
@@ -208,7 +210,10 @@ class _SegmentationJob(TaskJob):
                 labels = predicted_labels(logits, self._choices["rule"])[0]
                 full += confusion_table(truth, labels, CLASSES)
                 if image < run.samples:
-                    samples |= {f"{stem}/true": truth, f"{stem}/predicted": labels.astype(np.uint8)}
+                    picture = self._wanted[0].images.load(image)
+                    picture.thumbnail((_SHOWN, _SHOWN))
+                    samples |= {f"{stem}/pixels": np.asarray(picture), f"{stem}/true": truth}
+                    samples[f"{stem}/predicted"] = labels.astype(np.uint8)
         value, classes = mean_iou(table, self._choices["rule"])
         images = len(self._stems["val"])
         share, pixels = pixel_accuracy(table)
@@ -219,7 +224,9 @@ class _SegmentationJob(TaskJob):
         }
         best = training["best"]
         metrics["miou_best_epoch"] = measured_number(best["value"], images, "share")
-        per_class = {str(label): float(iou) for label, iou in enumerate(class_iou(table)) if not np.isnan(iou)}
+        known = self._data.class_names()
+        names = [f"{known[label]} ({label})" if label in known else str(label) for label in range(CLASSES)]
+        per_class = {name: float(iou) for name, iou in zip(names, class_iou(table), strict=True) if not np.isnan(iou)}
         notes = [f"{classes} of 150 classes in the mean; best epoch {best['epoch']} of {self._choices['epochs']}"]
         return Outcome(metrics, {}, training, {"per_class_iou": per_class, "classes": classes}, samples, notes)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _VIEW = InputTransform((Resize(224, 224), PadToMultiple()))
 _MIRRORED = InputTransform((Resize(224, 224), Mirror(), PadToMultiple()))
+_SHOWN = 256  # pixels of a sample for the report
 _RECIPE = {"bins": 40, "epochs": 10, "batch": 128, "rate": 0.01, "last_rate": 1e-5, "momentum": 0.9, "seed": 0}
 _METRICS = {
     "acc_pi6": ("below_30_degrees", "share"),
@@ -87,7 +88,8 @@ class _PoseJob(TaskJob):
             return FeatureRequest(view, layers, dense=False, pooling="auto")
 
         self._wanted = [Wanted(train, request(view)) for view in (_VIEW, _MIRRORED)]
-        self._wanted.append(Wanted(data.image_set("val"), request(_VIEW)))
+        self._queries = data.image_set("val")
+        self._wanted.append(Wanted(self._queries, request(_VIEW)))
 
     def wanted(self) -> Sequence[Wanted]:
         return self._wanted
@@ -125,6 +127,7 @@ class _PoseJob(TaskJob):
             optimizer=OptimizerConfig("sgd", choices["momentum"]),
             rate=lambda step: half_cosine(step, total, choices["rate"], choices["last_rate"]),
             epochs=choices["epochs"],
+            mixed=True,
         )
         trained = fit_head(fit, run, choices)
         with torch.no_grad():
@@ -141,6 +144,10 @@ class _PoseJob(TaskJob):
         mean = by_class["mean_over_classes"]["below_30_degrees"]
         metrics["acc_pi6_mean_over_classes"] = measured_number(mean, by_class["classes"], "share")
         per_class = {name: one["below_30_degrees"] for name, one in by_class["per_class"].items()}
-        samples = {"predicted": found[: run.samples], "true": truth[: run.samples]}
-        details = {"per_class_acc_pi6": per_class, "samples": [one.name for one in objects[: run.samples]]}
+        samples: dict[str, Any] = {}
+        for place in np.linspace(0, len(objects) - 1, min(run.samples, len(objects))).astype(int):
+            name = objects[place].name
+            pixels = np.asarray(self._queries.load(int(place)).resize((_SHOWN, _SHOWN)))
+            samples |= {f"{name}/pixels": pixels, f"{name}/predicted": found[place], f"{name}/true": truth[place]}
+        details = {"per_class_acc_pi6": per_class}
         return Outcome(metrics, {}, training, details, samples)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...errors import DatasetFolderError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import InputTransform, PadToMultiple
-from ...metrics.navi import pair_recall, recall_summary, rotation_angles
+from ...metrics.navi import BIN_EDGES, match_scores, matched_points, recall_summary, rotation_angles
 from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..readers.base import DataReader
 from ..readers.navi_reader import NaviImage, NaviReader
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 _SEED = 8
+_SHOWN, _PER_SAMPLE = 60, 6  # matches of a sample, and its arrays
 _OFFICIAL = Path("custom_splits", "pairwise_pixel_correspondences", "pairs-wild_set.txt")
 Pair = tuple[NaviImage, NaviImage]
 
@@ -72,18 +73,37 @@ class _NaviJob(TaskJob):
         maps = stored[0]
         assert maps is not None
         results, rows = [], []
+        samples: dict[str, Any] = {}
         for one, two in self._pairs:
             features = tuple(maps.maps(self._place[image.key])[0].float().cpu().numpy() for image in (one, two))
             points = (self._data.view(one).points, self._data.view(two).points)
-            found = pair_recall((features[0], features[1]), points, rigid_transform(one, two))
-            results.append(found)
-            rows.append([one.key, two.key, f"{found['angle']:.4f}"])
+            matches = matched_points((features[0], features[1]), points, rigid_transform(one, two))
+            results.append(match_scores(matches))
+            rows.append([one.key, two.key, f"{matches['angle']:.4f}"])
+            in_bin = BIN_EDGES[1] <= matches["angle"] < BIN_EDGES[2]
+            if in_bin and len(matches["errors"]) and len(samples) < _PER_SAMPLE * run.samples:
+                samples |= self._sample((one, two), matches, points[1])
         text = "".join(",".join(row) + "\n" for row in [["first", "second", "angle"], *rows])
         (run.out / f"{run.stem}.pairs.csv").write_text(text, encoding="utf-8")
-        return _outcome(results, hashlib.sha256(text.encode()).hexdigest())
+        return _outcome(results, hashlib.sha256(text.encode()).hexdigest(), samples)
+
+    def _sample(self, pair: Pair, matches: Mapping[str, Any], second: NDArray[np.float64]) -> dict[str, Any]:
+        """Both views at half size, some matches, and the points of the second view, for a picture."""
+        name = f"{pair[0].key} - {pair[1].stem}"
+        chosen = np.linspace(0, len(matches["errors"]) - 1, min(_SHOWN, len(matches["errors"]))).astype(int)
+        seen = second[:, second[2] > 0].T
+        views = [self._data.view(image).pixels[::2, ::2] for image in pair]
+        return {
+            f"{name}/first": views[0],
+            f"{name}/second": views[1],
+            f"{name}/cells": matches["cells"][chosen].astype(np.int16),
+            f"{name}/moved": matches["moved"][chosen].astype(np.float32),
+            f"{name}/found": matches["found"][chosen].astype(np.float32),
+            f"{name}/cloud": seen[:: max(1, len(seen) // 1500)].astype(np.float32),
+        }
 
 
-def _outcome(results: list[dict[str, Any]], pairs_hash: str) -> Outcome:
+def _outcome(results: list[dict[str, Any]], pairs_hash: str, samples: dict[str, Any]) -> Outcome:
     summary = recall_summary(results)
     metrics = {}
     for threshold, name in (("0.02", "2cm"), ("0.01", "1cm"), ("0.05", "5cm")):
@@ -97,7 +117,7 @@ def _outcome(results: list[dict[str, Any]], pairs_hash: str) -> Outcome:
     left = {"pairs without points": summary["pairs_left_out"]} if summary["pairs_left_out"] else {}
     note = "r8's column is almost certainly the bin of 30 to 60 degrees (its head says so; the text says 90 to 120)"
     details = {"pairs_sha256": pairs_hash, "pairs": [{k: one[k] for k in ("angle", "matches")} for one in results]}
-    return Outcome(metrics, left, details=details, notes=[note])
+    return Outcome(metrics, left, details=details, samples=samples, notes=[note])
 
 
 def rigid_transform(one: NaviImage, two: NaviImage) -> NDArray[np.float64]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from ...features.requests import FeatureRequest, PlannedFeatures
 from ...features.transforms import InputTransform, PadToMultiple, Resize, RoundDown
-from ...metrics.tracking import first_queries, mean_over_videos, video_scores
+from ...metrics.tracking import RASTER, first_queries, mean_over_videos, video_scores
 from ...utils.files import atomic_write
 from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
-from ..readers.base import DataReader
+from ..readers.base import DataReader, ImageSet
 from ..readers.davis_reader import DavisReader
 from ..zero_shot_tracking import zero_shot_tracks
 
@@ -49,7 +49,7 @@ class _TrackingJob(TaskJob):
         small = (Resize(raster, raster, "linear_point"), RoundDown()) if raster else ()
         transform = InputTransform((*small, Resize(_SIDE, _SIDE, "linear_point"), PadToMultiple()))
         self._images = data.image_set()
-        self._sink = _VideoSink(data, self._images.identity, work)
+        self._sink = _VideoSink(data, self._images, work)
         self._request = FeatureRequest(transform, last_layer(backbone), dense=True)
 
     def wanted(self) -> Sequence[Wanted]:
@@ -63,7 +63,7 @@ class _TrackingJob(TaskJob):
             for name, one in means.items()
         }
         left = sum(score["delta_avg"] is None for score in scores)
-        samples = dict(list(self._sink.samples.items())[: 3 * run.samples])
+        samples = dict(list(self._sink.samples.items())[: 4 * run.samples])
         return Outcome(
             metrics,
             {"videos without a visible point after their queries": left} if left else {},
@@ -76,8 +76,9 @@ class _TrackingJob(TaskJob):
 class _VideoSink:
     """Collects the maps of one video at a time, scores it when it is whole, and keeps its scores."""
 
-    def __init__(self, data: DavisReader, identity: str, work: Path) -> None:
-        self._data, self._file = data, work / "videos.json"
+    def __init__(self, data: DavisReader, images: ImageSet, work: Path) -> None:
+        self._data, self._images, self._file = data, images, work / "videos.json"
+        identity = images.identity
         self.names = [video.name for video in data.videos]
         self.scores: dict[str, Any] = {}
         self.samples: dict[str, Any] = {}
@@ -102,6 +103,8 @@ class _VideoSink:
         tracks = first_queries(video.points, video.occluded)
         found = zero_shot_tracks(maps, tracks.queries)
         self.scores[video.name] = video_scores(tracks, found)
+        middle = self._images.load(index - frame + len(video.frames) // 2).resize((RASTER, RASTER))
+        self.samples[f"{video.name}/pixels"] = np.asarray(middle)
         self.samples[f"{video.name}/predicted"] = found.astype(np.float32)[:16]
         self.samples[f"{video.name}/true"] = tracks.points[:16]
         self.samples[f"{video.name}/occluded"] = tracks.occluded[:16]

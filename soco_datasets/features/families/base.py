@@ -139,6 +139,17 @@ class Backbone(ABC):
     zero_padded: bool = False
     variant: Mapping[str, str] = field(default_factory=dict)
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Backbone.__repr__  # type: ignore[method-assign]  # else `dataclass` writes one of all fields
+
+    def __repr__(self) -> str:
+        layer = "" if self.layer is None else f", layer {self.layer} of {self.num_layers}"
+        kind = type(self).__name__
+        where = f"{self.dtype} on {self.device}"
+        return f"{kind}({self.name!r}{layer}, {self.channels} channels, patch {self.patch_size}, {where})"
+
     @property
     def depth(self) -> int:
         """How many layers of one shape `layer_outputs` can give; 0 for a model that gives its own layer only."""

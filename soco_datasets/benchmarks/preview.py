@@ -1,0 +1,135 @@
+"""The config `preview` of a dataset folder: a few pairs drawn into their pictures, for people who look at the data set.
+
+It is made from the tables of the folder, is no part of the content hash, and nothing is evaluated on it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Image, List, Value
+from PIL import Image as Pictures
+
+from ..data.folder import DatasetFolder
+from ..data.pair_marks import Side, draw_pair_side
+from ..data.schema import TableSpec
+from ..data.shards import Format, WrittenShard, write_shards
+
+MOST_PAIRS = 50
+MOST_BYTES = 20_000_000  # of all pictures together
+SAMPLE = "sample.jpg"  # in the folder and on the Hub: one pair side by side, shown on the card
+_LOOKED_AT = 20  # pairs of a group among which one is chosen
+_QUERIES = 8  # the number of queries that shows best
+_SIDE = 512  # pixels of the longest side of a picture
+_QUALITY = 88
+_GAP = 12  # pixels between the pictures of the sample
+
+PREVIEW = TableSpec(
+    "preview",
+    Features(
+        {
+            "pair_id": Value("string"),
+            "config": Value("string"),
+            "source": Image(),
+            "target": Image(),
+            "source_category": Value("string"),
+            "target_category": Value("string"),
+            "keypoints": List(Value("string")),  # in the order of the numbers in the pictures
+        }
+    ),
+    ("test",),
+    None,
+    "",
+    "a pair to look at: numbered query points in the source, the valid targets in the target",
+)
+
+
+def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS) -> WrittenShard | None:
+    """Write the config `preview` and the sample picture into a folder whose other tables are written.
+
+    Args:
+        folder: with its manifest.
+        format: of the shard.
+        pairs: at most so many, and at most `MOST_PAIRS`.
+
+    Returns:
+        The shard, None where the folder has no pairs with one target to show.
+    """
+    rows = list(_rows(folder, min(pairs, MOST_PAIRS)))
+    if not rows:
+        return None
+    (shard,) = write_shards(folder.path, PREVIEW, "test", rows, format, 2 * MOST_BYTES)
+    _write_sample(folder.path / SAMPLE, rows[0])
+    return shard
+
+
+def _rows(folder: DatasetFolder, pairs: int) -> Iterator[dict[str, Any]]:
+    total = 0
+    for config, row in _spread(_candidates(folder), pairs):
+        drawn = {"source": _drawn(folder, row, "source"), "target": _drawn(folder, row, "target")}
+        total += sum(map(len, drawn.values()))
+        if total > MOST_BYTES:
+            return
+        yield {
+            **{name: row[name] for name in ("pair_id", "source_category", "target_category", "keypoints")},
+            **{side: {"bytes": data, "path": f"{side}.jpg"} for side, data in drawn.items()},
+            "config": config,
+        }
+
+
+def _candidates(folder: DatasetFolder) -> list[tuple[str, dict[str, Any]]]:
+    """(config, row) of one pair per config and group, of every test config whose queries have one target."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for config in folder.configs:
+        spec = folder.specs[config]
+        if spec.kind != "soc" or spec.pairs == "probe" or "test" not in folder.splits(config):
+            continue
+        table = folder.table(config, "test")
+        groups: dict[str, list[int]] = {}
+        for place, (group, queries) in enumerate(
+            zip(table["pair_group"].to_pylist(), table["keypoints"].to_pylist(), strict=True)
+        ):
+            there = groups.setdefault(group, [])
+            if queries and len(there) < _LOOKED_AT:
+                there.append(place)
+        for group in sorted(name for name, there in groups.items() if there):
+            rows = [table.slice(place, 1).to_pylist()[0] for place in groups[group]]
+            found.append((config, min(rows, key=lambda row: abs(len(row["keypoints"]) - _QUERIES))))
+    return found
+
+
+def _spread(found: Sequence[tuple[str, dict[str, Any]]], most: int) -> list[tuple[str, dict[str, Any]]]:
+    """At most so many of them, evenly over all."""
+    number = min(most, len(found))
+    return [found[place * len(found) // number] for place in range(number)]
+
+
+def _drawn(folder: DatasetFolder, row: dict[str, Any], side: Side) -> bytes:
+    """The JPEG of one side of a pair with its marks."""
+    image = folder.images.decode(row[f"{side}_image_id"]).convert("RGB")
+    width, height = image.size
+    scale = _SIDE / max(image.size)
+    image = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Pictures.Resampling.BICUBIC)
+    places = [[point] for point in row["source_points"]] if side == "source" else row["target_points"]
+    marked = [[(x * image.width / width, y * image.height / height) for x, y in points] for points in places]
+    buffer = io.BytesIO()
+    draw_pair_side(image, marked, side).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def _write_sample(path: Path, row: dict[str, Any]) -> None:
+    opened = [Pictures.open(io.BytesIO(row[side]["bytes"])) for side in ("source", "target")]
+    height = min(picture.height for picture in opened)
+    pictures = [
+        picture.resize((round(picture.width * height / picture.height), height), Pictures.Resampling.LANCZOS)
+        for picture in opened
+    ]
+    sheet = Pictures.new("RGB", (sum(picture.width for picture in pictures) + _GAP, height), (255, 255, 255))
+    left = 0
+    for picture in pictures:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + _GAP
+    sheet.save(path, "JPEG", quality=_QUALITY, subsampling=0)

@@ -1,0 +1,147 @@
+"""Where predictions are on the patch grid of their protocol, and the best that this grid allows. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ..config import Protocol
+from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_cells, unit_to_pixels
+from ..records.predictions import HEADER_KEY, read_header, task_rows
+from ..records.scores import score_checked
+from ..records.validation import points_array, sizes_array
+
+_MOST_MERGED = 4  # patches on a side that a model may want in multiples, which zero padding fills up to
+TOLERANCE = 1e-3  # cells: float32 keeps a position on a grid of 1,000 cells to 1e-4
+
+
+def positions_on_grid(
+    points: NDArray[np.float64], sizes: NDArray[np.float64], protocol: Protocol
+) -> NDArray[np.float64]:
+    """(N, 2) float64 [column, row] of predicted points (N, 2), pixels of images of `sizes` (N, 2) [width, height].
+
+    Whole numbers where they are cells. The protocol must state a grid.
+    """
+    grid = protocol.features.grid
+    assert grid is not None
+    unit = protocol.to_square(points, sizes) / sizes.max(axis=1, keepdims=True, initial=1)
+    return unit_to_cells(unit, grid, protocol.scoring.convention)
+
+
+def target_positions(
+    points: NDArray[np.float64], sizes: NDArray[np.float64], protocol: Protocol
+) -> NDArray[np.float64]:
+    """(N, 2) float64 [column, row] of annotated points, as the scores see them. Arguments as above."""
+    grid = protocol.features.grid
+    assert grid is not None
+    sides = sizes.max(axis=1, initial=1)
+    square = protocol.to_square(points, sizes)
+    unit = keypoints_to_unit(square, sides, protocol.features.size, protocol.point_convention)
+    return unit_to_cells(unit, grid, protocol.scoring.convention)
+
+
+def cells_to_points(cells: NDArray[np.float64], sizes: NDArray[np.float64], protocol: Protocol) -> NDArray[np.float64]:
+    """(N, 2) float64 pixels of cells (N, 2), the inverse of `positions_on_grid`."""
+    grid = protocol.features.grid
+    assert grid is not None
+    unit = cells_to_unit(cells[:, 0], cells[:, 1], grid, protocol.scoring.convention)
+    shift = protocol.to_square(np.zeros((len(cells), 2)), sizes)
+    return unit_to_pixels(unit, sizes.max(axis=1, initial=1)) - shift
+
+
+@dataclass(frozen=True)
+class BestPositions:
+    """What is the best that each of N predictions could be.
+
+    Attributes:
+        cells: (N, 2) the position nearest to any valid target.
+        apart: (N,) how far the prediction is from the nearest of such positions, in cells (the larger of both axes).
+    """
+
+    cells: NDArray[np.float64]
+    apart: NDArray[np.float64]
+
+
+def best_positions(rows: pa.Table, protocol: Protocol, subcell: bool = False) -> BestPositions:
+    """The best positions for N rows of a predictions table; `subcell`: they may be between cells."""
+    grid = protocol.features.grid
+    assert grid is not None
+    sizes = sizes_array(rows["target_size"])
+    counts = pc.list_value_length(rows["target_points"]).to_numpy()
+    owner = np.repeat(np.arange(len(rows)), counts)
+    exact = target_positions(points_array(rows["target_points"]), sizes[owner], protocol)
+    cells = np.clip(exact if subcell else np.rint(exact), 0, grid - 1)
+    predicted = positions_on_grid(points_array(rows["prediction"]), sizes, protocol)
+    if not len(rows):
+        return BestPositions(cells, np.zeros(0))
+    starts = np.cumsum(counts) - counts
+    order = np.lexsort((np.hypot(*(cells - exact).T), owner))
+    apart = np.maximum(*np.abs(cells - predicted[owner]).T)
+    return BestPositions(cells[order[starts]], np.minimum.reduceat(apart, starts))
+
+
+def best_possible(table: pa.Table, exact_tasks: frozenset[str] = frozenset()) -> dict[str, dict[str, float | None]]:
+    """The PCK that no predictions on the stated grid can exceed, from the valid targets in a checked predictions table.
+
+    Args:
+        table: whose protocol states a grid.
+        exact_tasks: those whose positions may be between cells.
+
+    Returns:
+        task -> alpha -> fraction under the first of the protocol's reductions, None where nothing is scored.
+    """
+    header = read_header(table)
+    protocol, parts = header.protocol, []
+    for task in header.tasks:
+        rows = task_rows(table, task)
+        best = best_positions(rows, protocol, task in exact_tasks).cells
+        parts.append(with_predictions(rows, cells_to_points(best, sizes_array(rows["target_size"]), protocol)))
+    metadata = {HEADER_KEY: table.schema.metadata[HEADER_KEY]}  # without annotations no baselines are computed
+    scores = score_checked(pa.concat_tables(parts).replace_schema_metadata(metadata))
+    reduction = protocol.scoring.reductions[0]
+    return {
+        task: {alpha: found["overall"]["pck"] for alpha, found in by[reduction].items()} for task, by in scores.items()
+    }
+
+
+def with_predictions(rows: pa.Table, points: NDArray[np.float64]) -> pa.Table:
+    """Rows of a predictions table with other predicted points (N, 2)."""
+    place = rows.column_names.index("prediction")
+    flat = pa.array(np.ascontiguousarray(points, dtype=np.float64).reshape(-1))
+    return rows.set_column(place, rows.schema.field("prediction"), pa.FixedSizeListArray.from_arrays(flat, 2))
+
+
+def grid_problem(model: Mapping[str, Any], grid: int, size: int | None) -> str | None:
+    """What is wrong with the stated grid: that of the model's patches in its network size, None where nothing is.
+
+    Compositions have the grid of their finest part or the one they state, times their upsampling.
+    """
+    expected = _expected_grid(model)
+    stated = model.get("effective_size")
+    if stated is not None and size is not None and stated != size:
+        return f"the protocol states a size of {size} px, the model {stated}"
+    if expected is not None and expected != grid:
+        return f"the model's patches make a grid of {expected} cells, the protocol states {grid}"
+    return None
+
+
+def _expected_grid(model: Mapping[str, Any]) -> int | None:
+    parts = model.get("parts")
+    if isinstance(parts, list) and parts:
+        grids = [_expected_grid(part) if isinstance(part, dict) else None for part in parts]
+        composition, upsampling = model.get("composition") or {}, model.get("upsampling") or {}
+        whole = composition.get("grid") or (None if None in grids else max(grid for grid in grids if grid is not None))
+        return None if whole is None else whole * upsampling.get("factor", 1)
+    patch, size = model.get("patch_size"), model.get("effective_size")
+    if not isinstance(patch, int) or not isinstance(size, int) or patch < 1 or size < 1:
+        return None
+    if "zero_padding" not in model:
+        return size // patch
+    least, stated = -(-size // patch), model.get("grid")
+    return stated if isinstance(stated, int) and least <= stated < least + _MOST_MERGED else least

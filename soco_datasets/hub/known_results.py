@@ -1,0 +1,47 @@
+"""Sketches of the predictions of other results, to name submissions that repeat them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import PredictionsError, UsageError
+from ..records.fingerprint import Fingerprint
+from ..records.predictions import read_predictions
+from ..utils.paths import local_path
+
+_ENDING = "predictions.parquet"
+
+
+def fingerprints_of(places: Iterable[str | Path], own: str | Path | None = None) -> tuple[Fingerprint, ...]:
+    """The sketches of predictions files, and of all predictions in folders and the folders below them.
+
+    Args:
+        places: files and folders.
+        own: the result that is verified, which may be in one of these folders.
+
+    Raises:
+        UsageError: a place that is not there, or a folder without predictions.
+        PredictionsError: a file that is named and cannot be read.
+    """
+    found = []
+    skipped = None if own is None else local_path(own).resolve()
+    for place in map(local_path, places):
+        if not place.exists():
+            raise UsageError(f"{place} does not exist: give predictions (*.{_ENDING}) or a folder of results.")
+        files = sorted(place.rglob(f"*{_ENDING}")) if place.is_dir() else [place]
+        if not files:
+            raise UsageError(f"{place} holds no predictions (*.{_ENDING}).")
+        for file in files:
+            if skipped is not None and file.resolve() in (skipped, _data_of(skipped)):
+                continue
+            try:
+                found.append(Fingerprint.of(read_predictions(file)))
+            except PredictionsError:
+                if not place.is_dir():
+                    raise
+    return tuple(found)
+
+
+def _data_of(record: Path) -> Path:
+    return record.with_name(f"{record.name.removesuffix('.json')}.{_ENDING}")

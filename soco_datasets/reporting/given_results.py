@@ -1,0 +1,154 @@
+"""Results as people give them to charts (records, `Result`s, evaluations, paths, lists of them), and what they need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..benchmarks.base import SOCO, find_benchmark
+from ..benchmarks.resolve import MINI, dataset_folder, find_data
+from ..data.folder import DatasetFolder, open_folder
+from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
+from ..records.compare import read_side
+from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.predictions import task_rows
+from ..utils.foreign import ForeignTextError, read_json_text
+from ..utils.paths import local_path
+from .paper_match import benchmark_name
+
+
+def as_records(results: Any) -> list[EvaluationResult]:
+    """The records of what was given.
+
+    Args:
+        results: an `EvaluationResult`; anything that holds one as `record` or `result`, such as a `Result`
+            or an `Evaluation`; the path of a record, or of a folder with records; or several of these.
+
+    Raises:
+        UsageError: none of these, or records that are not comparable.
+        PredictionsError: a file that is not a record.
+    """
+    records = list(_records(results))
+    checked = isinstance(results, list | tuple) and all(isinstance(one, EvaluationResult) for one in results)
+    if not checked:  # a list of records is the caller's own choice
+        check_comparable(records, sizes=True)
+    return records
+
+
+def _records(given: Any) -> Iterable[EvaluationResult]:
+    if isinstance(given, str | os.PathLike):
+        path = local_path(given)
+        files = [one for one in sorted(path.glob("*.json")) if _is_result(one)] if path.is_dir() else [path]
+        if not files:
+            raise UsageError(f"There is no result record in the folder {path}.")
+        return [EvaluationResult.read(one) for one in files]
+    if isinstance(given, EvaluationResult):
+        return [given]
+    for attribute in ("record", "result"):
+        if isinstance(held := getattr(given, attribute, None), EvaluationResult):
+            return [held]
+    if isinstance(given, Iterable):
+        return [record for one in given for record in _records(one)]
+    raise UsageError(f"Give a result, its record or its path, or a list of them; got {type(given).__name__}.")
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        fields = read_json_text(path.read_bytes())
+    except (OSError, ForeignTextError):
+        return False
+    return isinstance(fields, Mapping) and EvaluationResult.matches(fields)
+
+
+def predictions_of(result: Any) -> pa.Table:
+    """The predictions of one result: of a record's path, a `Result` or an `Evaluation`.
+
+    Raises:
+        UsageError: there are none; a record alone has none.
+        PredictionsError: those beside the record cannot be read.
+    """
+    if isinstance(result, str | os.PathLike):
+        return read_side(os.fspath(result))
+    for attribute in ("table", "predictions"):
+        if isinstance(held := getattr(result, attribute, None), pa.Table):
+            return held
+    raise UsageError(
+        "A pair is drawn from predictions: give a Result, an Evaluation, or the path of a record beside them."
+    )
+
+
+def drawn_pair(
+    result: Any, task: str, pair: str | int, data: DatasetFolder | str | Path | None = None
+) -> tuple[dict[str, Any], np.ndarray, EvaluationResult]:
+    """(row of the pair with its images, (Q, 2) predicted pixels, record) of one pair of a result.
+
+    Args:
+        result: see `predictions_of`.
+        task: which task.
+        pair: its `pair_id`, or its number in the predictions.
+        data: the dataset; None = that of the result, where it can be found.
+
+    Raises:
+        UsageError: no such task or pair, or no dataset.
+    """
+    [record] = as_records(result)
+    if task not in record.metrics:
+        raise unknown_name("task of this result", task, record.metrics)
+    rows = task_rows(predictions_of(result), task)
+    ids = pc.unique(rows["pair_id"]).to_pylist()
+    if isinstance(pair, int) and not -len(ids) <= pair < len(ids):
+        raise UsageError(f"The result has {len(ids)} pairs of {task}, so there is no number {pair}.")
+    chosen = ids[pair] if isinstance(pair, int) else pair
+    if chosen not in ids:
+        raise unknown_name(f"pair of {task}", chosen, ids)
+    own = rows.filter(pc.equal(rows["pair_id"], chosen)).to_pylist()
+    folder = dataset_of(record, data if data is not None else getattr(result, "data", None))
+    if folder is None:
+        raise UsageError(f"The images of {record.dataset['id']} are not available: give data=FOLDER.")
+    first = own[0]
+    row = {
+        **{name: first[name] for name in ("source_image_id", "target_image_id", "target_size", "target_bbox")},
+        "keypoints": [one["keypoint"] for one in own],
+        "source_points": [one["source_point"] for one in own],
+        "target_points": [one["target_points"] for one in own],
+        **{f"{side}_image": folder.images.decode(first[f"{side}_image_id"]) for side in ("source", "target")},
+    }
+    return row, np.array([one["prediction"] for one in own]), record
+
+
+def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None = None) -> DatasetFolder | None:
+    """The dataset of a record: `data`, or what is found without a name; None where none is available.
+
+    Raises:
+        UsageError: `data` is another dataset.
+    """
+    wanted = result.dataset["content_hash"]
+    if data is not None:
+        folder = dataset_folder(data)
+        if folder.content_hash != wanted:
+            raise UsageError(
+                f"{folder.path} is not the dataset of these results: its content hash is "
+                f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
+                "folder they were evaluated on, or leave --data out."
+            )
+        return folder
+    for place in (None, MINI, *benchmark_places(result)):
+        try:
+            path = find_data(place)
+        except (DataNotFoundError, DatasetFolderError):
+            continue  # a broken default is no reason to refuse a report that can do without pictures
+        if path is not None and open_folder(path).content_hash == wanted:
+            return open_folder(path)
+    return None
+
+
+def benchmark_places(result: EvaluationResult) -> list[str]:
+    """The name by which the data of a record of another benchmark than SOCO is found."""
+    benchmark = find_benchmark(benchmark_name(result))
+    return [] if benchmark is None or benchmark.name == SOCO else [benchmark.name]
