@@ -92,12 +92,9 @@ class TaskRun:
         workers: decoding threads.
         samples: how many sample predictions to keep for the report.
         mapper: applies functions to shards on a cluster; None = in this process.
-<<<<<<< HEAD
         shared: batches that tasks scored side by side take together; None = the task is scored alone.
-=======
         precision: of training heads, see `precision.PRECISIONS`.
         seconds: "train" is added to.
->>>>>>> main
     """
 
     extractor: DenseFeatureExtractor
@@ -110,12 +107,9 @@ class TaskRun:
     workers: int | None = None
     samples: int = 4
     mapper: Mapper | None = None
-<<<<<<< HEAD
     shared: SharedBatches | None = None
-=======
     precision: str = "float32"
     seconds: dict[str, float] = field(default_factory=dict)
->>>>>>> main
 
 
 @dataclass

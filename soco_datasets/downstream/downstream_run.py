@@ -19,7 +19,7 @@ from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
 from ..utils.files import atomic_file, check_writable
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
-from .extraction import Extraction
+from .extraction import Extraction, distinct_wants, stored_bytes
 from .extraction_shards import ShardSource
 from .precision import PRECISIONS
 from .readers.base import DataOptions, DataReader
@@ -204,7 +204,7 @@ class DownstreamRun:
             own = [one for one in self.tasks if one.task.data == kind and one.job is not None]
             wanted = [want for one in own if one.job for want in one.job.wanted()]
             planned = Extraction(self.extractor, None).planned(wanted)
-            stored = sum(_stored_bytes(self.extractor, want) for want in _distinct(wanted, self.extractor))
+            stored = sum(stored_bytes(self.extractor, want) for want in distinct_wants(wanted, self.extractor))
             rows.append({"data": kind, **planned, "stored": stored})
         drawn: set[Any] = set()
         for one in self.tasks:
@@ -282,12 +282,15 @@ class DownstreamRun:
         started = time.perf_counter()
         work = {one.stem: partial(_job(one).score, stored, runs[one.stem]) for one, stored in group}
         found = {stem: one() for stem, one in work.items()} if shared is None else run_together(work, shared)
+        seconds = time.perf_counter() - started
         counts = {name: 0 for run in runs.values() for name in run.counts}
         for name in counts:  # what was forwarded for one was forwarded for all
             counts[name] = sum(run.counts.get(name, 0) for run in runs.values())
             counts[name] -= (len(runs) - 1) * extracted.get(name, 0)
         for one, _ in group:
-            report.seconds[f"score {one.task.name}"] = (time.perf_counter() - started) / len(group)
+            trained = runs[one.stem].seconds.get("train", 0.0)
+            report.seconds[f"train {one.task.name}"] = trained / len(group)  # side by side
+            report.seconds[f"score {one.task.name}"] = (seconds - trained) / len(group)
             steps = {name: runs[one.stem].counts[name] for name in ("steps",) if name in runs[one.stem].counts}
             images = sum(len(want.images) for want in {w.images.name: w for w in _job(one).wanted()}.values())
             scored = {"images": images, "scored": _job(one).samples_scored()}
@@ -305,23 +308,11 @@ class DownstreamRun:
             counts=counts,
             workers=self.options.workers,
             mapper=None if self._cluster is None else self._cluster[0],
-<<<<<<< HEAD
+            precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
             shared=shared,
         )
         run.work.mkdir(parents=True, exist_ok=True)
         return run
-=======
-            precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
-        )
-        run.work.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        outcome = one.job.score(stored, run)
-        report.seconds[f"train {one.task.name}"] = run.seconds.get("train", 0.0)
-        report.seconds[f"score {one.task.name}"] = time.perf_counter() - started - run.seconds.get("train", 0.0)
-        images = sum(len(want.images) for want in {w.images.name: w for w in one.job.wanted()}.values())
-        self._write(one, outcome, {"images": images, "scored": one.job.samples_scored(), **counts}, report)
-        shutil.rmtree(run.work, ignore_errors=True)
->>>>>>> main
 
     def _fields(self, one: PlannedTask) -> dict[str, Any]:
         task, options = one.task, self.options
@@ -395,28 +386,6 @@ def _side_by_side(ready: Sequence[Any]) -> list[list[Any]]:
 def _nothing(outcome: Outcome, headline: str) -> str:
     value = outcome.metrics.get(headline, {"value": None})["value"]
     return "" if value is not None else "nothing to score"
-
-
-def _distinct(wanted: Sequence[Any], extractor: DenseFeatureExtractor) -> list[Any]:
-    """Wants that are stored, equal ones once."""
-    found = {
-        (one.images.name, merge_requests([one.request], extractor.backbone)[0]): one
-        for one in wanted
-        if one.sink is None
-    }
-    return list(found.values())
-
-
-def _stored_bytes(extractor: DenseFeatureExtractor, wanted: Any) -> int:
-    import math
-
-    plan = merge_requests([wanted.request], extractor.backbone)[0][0]
-    maps = 0
-    if plan.maps:
-        sizes = [wanted.images.size(i) for i in range(len(wanted.images))] if wanted.images.size else [_ANY_SIZE]
-        maps = sum(math.prod(extractor.map_shape(plan, size)) for size in sizes)
-        maps *= 1 if wanted.images.size else len(wanted.images)
-    return 4 * (maps + len(wanted.images) * len(plan.vectors) * extractor.backbone.channels)
 
 
 def model_file_stem(name: str) -> str:

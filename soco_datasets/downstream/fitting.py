@@ -32,11 +32,8 @@ class Fit:
         rate: learning rate of a step.
         epochs: number of epochs.
         validate: (epoch, weights) -> JSON values; None = no validation between epochs.
-<<<<<<< HEAD
         counters: what the loss counts, by name; kept in checkpoints.
-=======
         mixed: whether the loss may be computed in the run's precision; otherwise it is float32.
->>>>>>> main
     """
 
     start: Parameters
@@ -46,11 +43,8 @@ class Fit:
     rate: Callable[[int], float]
     epochs: int
     validate: Callable[[int, Parameters], dict[str, Any]] | None = None
-<<<<<<< HEAD
     counters: dict[str, int] = field(default_factory=dict)
-=======
     mixed: bool = False
->>>>>>> main
 
 
 @dataclass(frozen=True)

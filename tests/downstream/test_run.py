@@ -69,7 +69,6 @@ def test_two_tasks_on_the_same_images_share_their_forwards(synthetic: Synthetic,
     assert alone.records["nyu_normals"].training == together.training
 
 
-<<<<<<< HEAD
 def test_two_tasks_that_draw_the_same_views_share_their_forwards(
     synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,13 +86,8 @@ def test_two_tasks_that_draw_the_same_views_share_their_forwards(
         assert (other.metrics, other.training) == (record.metrics, record.training)
 
 
-def test_results_do_not_depend_on_workers_and_batches(
-    synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path
-) -> None:
-=======
 @pytest.mark.slow
 def test_results_do_not_depend_on_workers_and_batches(synthetic: Synthetic, tmp_path: Path) -> None:
->>>>>>> main
     from soco_datasets.features.spec import ExtractorSpec
 
     names = "imagenet_knn,ade20k_linear,navi,tapvid_davis,imagenet3d_pose"

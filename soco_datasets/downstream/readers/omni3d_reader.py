@@ -33,7 +33,6 @@ class Omni3dReader(DataReader):
     Attributes:
         images: split -> image id -> its entry.
         boxes: split -> image id -> annotations of the classes that are evaluated.
-        sources: split -> image id -> file and row of each of these annotations.
         categories: name -> id.
     """
 
@@ -45,7 +44,6 @@ class Omni3dReader(DataReader):
     def open(self) -> None:
         self.images: dict[str, dict[Any, dict[str, Any]]] = {}
         self.boxes: dict[str, dict[Any, list[dict[str, Any]]]] = {}
-        self.sources: dict[str, dict[Any, list[str]]] = {}
         self.categories: dict[str, int] = {}
         self._broken: list[Finding] = []
         self.layout = "Omni3D JSON"
@@ -54,7 +52,7 @@ class Omni3dReader(DataReader):
             paths = [path for name in names for path in (folder / name, folder / f"Omni3D_{name}") if path.is_file()]
             if not paths:
                 raise DatasetFolderError(f"{folder} holds none of {', '.join(names)} of Omni3D.")
-            self.images[split], self.boxes[split], self.sources[split] = {}, {}, {}
+            self.images[split], self.boxes[split] = {}, {}
             for path in paths:
                 self._read(split, path)
 
@@ -67,30 +65,19 @@ class Omni3dReader(DataReader):
             self._broken.append(Finding("error", str(path), f"{count} images have the id of another.", "copy it again"))
         self.images[split] |= images
         for image in images:
-            self.boxes[split][image], self.sources[split][image] = [], []
+            self.boxes[split][image] = []
         for row, annotation in enumerate(content["annotations"]):
-            name, where = annotation.get("category_name"), f"{path.name} annotation {row}"
+            name, where = annotation.get("category_name"), f"{path} annotation {row}"
             if annotation.get("image_id") not in images:
-<<<<<<< HEAD
                 self._broken.append(Finding("error", where, "its image is unknown."))
             elif name not in self.categories:
                 self._broken.append(Finding("warning", where, f"unknown class {name!r}; it is dropped."))
             elif annotation.get("category_id") != self.categories[name]:
-                problem = (
-                    f"category_id {annotation.get('category_id')!r} is not that of {name!r}, {self.categories[name]}."
-                )
+                given, known = annotation.get("category_id"), self.categories[name]
+                problem = f"category_id {given!r} is not that of {name!r}, {known}."
                 self._broken.append(Finding("error", where, problem, "are these ids of another kind or data set?"))
             elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
-                self.boxes[split][annotation["image_id"]].append(annotation)
-                self.sources[split][annotation["image_id"]].append(where)
-=======
-                self._broken.append(Finding("error", f"{path} annotation {row}", "its image is unknown."))
-            elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
-                self.boxes[split][annotation["image_id"]].append({**annotation, "row": f"{path} annotation {row}"})
-            elif name not in self.categories:
-                problem = f"unknown class {name!r}; it is dropped."
-                self._broken.append(Finding("warning", f"{path} annotation {row}", problem))
->>>>>>> main
+                self.boxes[split][annotation["image_id"]].append({**annotation, "row": where})
 
     def counts(self) -> dict[str, int]:
         names = {one["category_name"] for boxes in self.boxes.values() for own in boxes.values() for one in own}
@@ -130,15 +117,9 @@ class Omni3dReader(DataReader):
         for split in self.images:
             for image in sampled(sorted(self.images[split])):
                 yield from self._inspect_image(self.images[split][image])
-<<<<<<< HEAD
-            for image, boxes in self.boxes[split].items():
-                for box, where in zip(boxes, self.sources[split][image], strict=True):
-                    yield from inspect_box(box, where)
-=======
             for boxes in self.boxes[split].values():
                 for box in boxes:
                     yield from inspect_box(box, box["row"])
->>>>>>> main
 
     def _inspect_image(self, entry: Mapping[str, Any]) -> Iterable[Finding]:
         path = self.root / entry["file_path"]
