@@ -116,7 +116,7 @@ def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, o
         elif name in READERS:
             data[name] = place
         else:
-            benchmarks[name] = resolve_data(place)
+            benchmarks[name] = resolve_data(place, option=f"--data {name}=")
 
     protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
     downstream = RunOptions(out, protocols, runs.seed, runs.subset, precision=engine.precision)

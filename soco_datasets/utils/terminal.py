@@ -10,6 +10,7 @@ import enum
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
@@ -84,3 +85,29 @@ def print_text(text: object, *, style: str = "", stream: TextIO | None = None, e
         console(stream).print(clean_lines(text), style=style, soft_wrap=True, end=end)
     else:
         print(clean_lines(text), file=stream, end=end)
+
+
+def print_pieces(pieces: Iterable[tuple[str, str]], *, stream: TextIO | None = None) -> None:
+    """Print one line of (text, `rich` style) pieces as `print_text` prints a text; styles only on a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if is_terminal(stream):
+        from rich.text import Text
+
+        line = Text.assemble(*((clean_lines(text), style) for text, style in pieces))
+        line.rstrip()
+        console(stream).print(line, soft_wrap=True)
+    else:
+        print("".join(clean_lines(text) for text, _ in pieces).rstrip(), file=stream)
+
+
+def print_details(*lines: str) -> None:
+    """What only `--verbose` shows: lines on stderr."""
+    if verbosity() is Verbosity.VERBOSE:
+        for line in lines:
+            print_text(line, style="dim", stream=sys.stderr)
+
+
+def print_note(text: object) -> None:
+    """A note on stderr: hidden by `--quiet`."""
+    if verbosity() is not Verbosity.QUIET:
+        print_text(text, stream=sys.stderr)
