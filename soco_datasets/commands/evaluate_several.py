@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..utils.terminal import print_note
 from .common import open_dataset
 from .engine_options import open_extractor
 from .evaluate_options import EvaluationPlan, ProtocolOptions, configs_with, result_names, write
@@ -75,5 +75,5 @@ def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]
             f"{', '.join(task.name for task in benchmark.tasks if task.config in stored)}."
         )
     if names:
-        print(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}", file=sys.stderr)
+        print_note(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}")
     return available

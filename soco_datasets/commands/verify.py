@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Argument, Option
 
+from ..utils.terminal import print_note
 from . import PUBLISH
 from .common import JsonFlag, open_dataset
 from .completion import complete_data
@@ -116,7 +116,7 @@ def run(
 def _announce(text: str) -> None:
     from ..utils.text import clean
 
-    print(clean(text), file=sys.stderr)
+    print_note(clean(text))
 
 
 def _text(verdict: Verdict, whole: bool) -> str:

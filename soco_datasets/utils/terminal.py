@@ -100,13 +100,6 @@ def print_pieces(pieces: Iterable[tuple[str, str]], *, stream: TextIO | None = N
         print("".join(clean_lines(text) for text, _ in pieces).rstrip(), file=stream)
 
 
-def print_details(*lines: str) -> None:
-    """What only `--verbose` shows: lines on stderr."""
-    if verbosity() is Verbosity.VERBOSE:
-        for line in lines:
-            print_text(line, style="dim", stream=sys.stderr)
-
-
 def print_note(text: object) -> None:
     """A note on stderr: hidden by `--quiet`."""
     if verbosity() is not Verbosity.QUIET:
