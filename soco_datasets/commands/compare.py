@@ -52,8 +52,7 @@ def run(
     from ..records.compare import compare_predictions, read_side
     from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
-    from ..utils.terminal import print_text, terminal_width
-    from ..utils.text_table import filled
+    from ..utils.terminal import filled, print_text, terminal_width
 
     if _are_answers(options):
         comparison, heading, table = _compare_answers(options)

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
-from ..utils.terminal import print_note
+from ..utils.terminal import print_note, terminal_width
 from . import DOWNSTREAM
 from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
@@ -276,7 +276,7 @@ def run_table(
     from ..utils.files import atomic_write
 
     table = downstream_table(find_records(records))
-    print(format_table(table, not no_published), end="")
+    print(format_table(table, not no_published, terminal_width()), end="")
     if csv is not None:
         atomic_write(csv, table_csv(table))
         print(f"wrote  {csv}")

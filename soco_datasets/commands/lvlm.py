@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 from typer import Argument, Option
 
-from ..utils.terminal import print_note
+from ..utils.terminal import print_note, terminal_width
 from . import LANGUAGE, lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
 from .common import DataOption, JsonFlag, OverwriteFlag, RequiredOut, names, open_dataset
 from .lvlm_options import MarkerOptions, PartialFlag
@@ -98,7 +98,9 @@ def run_score(
     record = record_from_answers(table, partial=partial, resamples=options.resamples, seed=options.seed)
     if out is not None and write_lvlm_evaluation(out, table, record, overwrite=overwrite):
         print_note(f"replaced {out}")
-    print(record.to_json() if as_json else format_scores(record.to_dict()), end="" if as_json else "\n")
+    print(
+        record.to_json() if as_json else format_scores(record.to_dict(), terminal_width()), end="" if as_json else "\n"
+    )
 
 
 def _workbooks(

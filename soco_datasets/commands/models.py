@@ -10,8 +10,8 @@ import typer
 from typer import Argument, Option
 
 from ..errors import SocoError, UsageError, unknown_name
-from ..utils.terminal import print_text, terminal_width
-from ..utils.text_table import BAD, BEST, GOOD, filled
+from ..utils.terminal import filled, print_text, terminal_width
+from ..utils.text_table import BAD, BEST, GOOD
 from . import EVALUATE
 from .common import JsonFlag
 from .completion import complete_models

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.soco.paper import headline
 from ..features.model_list import ID_CHECKED, BackboneSpec
 from ..features.recipes import CHECKPOINT, RECIPES, recipe_of
-from ..utils.text_table import BAD, DIM, GOOD, TextTable, filled
+from ..utils.terminal import filled
+from ..utils.text_table import BAD, DIM, GOOD, TextTable
 
 if TYPE_CHECKING:
     from ..features.selfcheck.check_model import SelfCheckReport
 
 _TASKS = {"cc": "CC", "soc": "SOC", "cross_soc": "Cross-SOC"}
 _ACCESS = {"nothing": "open", "licence": "gated", "conversion": "convert", "plug-in": "plug-in"}
-_STATUS_STYLES = {"pass": GOOD, "fail": BAD, "skipped": DIM}
+_STATUS_STYLES = {"pass": GOOD, "fail": BAD, "skipped": DIM, "info": ""}
 # Which columns go first when the terminal is too narrow for all.
 _EXPENDABLE = ("licence", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
 
@@ -88,7 +89,9 @@ def _format_recipes(spec: BackboneSpec, width: int | None) -> str:
 def selfcheck_table(report: SelfCheckReport) -> TextTable:
     """The findings of a self-check, one a line."""
     rows = [[check.status, check.name, check.detail] for check in report.checks]
-    styles = {(row, 0): _STATUS_STYLES[check.status] for row, check in enumerate(report.checks)}
+    styles: dict[tuple[int, int | None], str] = {
+        (row, 0): _STATUS_STYLES[check.status] for row, check in enumerate(report.checks)
+    }
     return TextTable(rows, left=None, prose=True, styles=styles)
 
 
@@ -103,7 +106,7 @@ def selfcheck_heading(report: SelfCheckReport) -> str:
 
 def selfcheck_verdict(report: SelfCheckReport) -> str:
     """What the findings add up to."""
-    counts = {status: sum(check.status == status for check in report.checks) for status in _STATUS_STYLES}
+    counts = {status: sum(check.status == status for check in report.checks) for status in ("pass", "fail", "skipped")}
     total = ", ".join(f"{count} {status}" for status, count in counts.items())
     return f"{'passed' if report.passed else 'FAILED'}: {total}"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ..config import alpha_key
 from ..records.evaluation import EvaluationResult
-from ..utils.terminal import print_text, terminal_width
-from ..utils.text_table import BEST, TextTable, filled
+from ..utils.terminal import filled, print_text, terminal_width
+from ..utils.text_table import BEST, TextTable
 from .paper_match import comparability_line, differences_from_paper, paper_percent
 from .score_access import main_alpha, main_reduction, score_of, task_title
 from .terminal_tables import format_percent, metrics_table, recipe_note

@@ -10,6 +10,7 @@ import enum
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
@@ -19,6 +20,7 @@ from .text import clean_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
+_LEAST = 20  # columns that prose is filled to at least
 _UNLIMITED = 1 << 16  # columns of a console that wraps nothing
 
 
@@ -100,7 +102,25 @@ def print_pieces(pieces: Iterable[tuple[str, str]], *, stream: TextIO | None = N
         print("".join(clean_lines(text) for text, _ in pieces).rstrip(), file=stream)
 
 
+def filled(text: str, width: int | None, indent: str = "") -> str:
+    """Prose in lines of at most `width` columns, or as it is for None; words are never broken.
+
+    Args:
+        text: lines of prose.
+        width: columns.
+        indent: of the lines after the first of each line of `text`.
+    """
+    if width is None:
+        return text
+    wide = max(width, _LEAST)
+    return "\n".join(
+        textwrap.fill(line, wide, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
+
+
 def print_note(text: object) -> None:
-    """A note on stderr: hidden by `--quiet`."""
+    """A note on stderr, filled to the width of a terminal; hidden by `--quiet`."""
     if verbosity() is not Verbosity.QUIET:
-        print_text(text, stream=sys.stderr)
+        width = terminal_width(sys.stderr) if is_terminal(sys.stderr) else None
+        print_text(filled(str(text), width), stream=sys.stderr)

@@ -7,17 +7,15 @@ column of prose.
 
 from __future__ import annotations
 
-import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .terminal import print_pieces, terminal_width
+from .terminal import filled, print_pieces, terminal_width
 from .text import clean
 
 GOOD, BAD, BEST, DIM = "green", "dark_orange", "bold", "dim"
 _GAP = "  "
-_LEAST = 20  # columns that prose is filled to at least
 
 Line = list[tuple[str, str]]  # pieces of (text, style)
 
@@ -49,7 +47,9 @@ class TextTable:
             width: columns of the terminal; None = any number.
         """
         shown, hidden = self._without_expendable(width)
-        lines = [line for number, part in enumerate(shown._parts(width)) for line in ([[]] * bool(number) + part)]
+        lines: list[Line] = []
+        for part in shown._parts(width):
+            lines += [[], *part] if lines else part
         if hidden:
             also = f" (see {self.hint})" if self.hint else ""
             note = f"Hidden (terminal too narrow): {', '.join(hidden)}{also}."
@@ -133,23 +133,6 @@ def display_width(text: str) -> int:
     """
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
-def filled(text: str, width: int | None, indent: str = "") -> str:
-    """Prose in lines of at most `width` columns, or as it is for None; words are never broken.
-
-    Args:
-        text: lines of prose.
-        width: columns.
-        indent: of the lines after the first of each line of `text`.
-    """
-    if width is None:
-        return text
-    wide = max(width, _LEAST)
-    return "\n".join(
-        textwrap.fill(line, wide, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        for line in text.split("\n")
     )
 
 
