@@ -16,7 +16,7 @@ from .options import command
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Benchmark
-    from ..benchmarks.published import PublishedScore
+    from ..benchmarks.published import PaperScore
 
 
 def add(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def run(
         _published(scores).print()
 
 
-def _published(scores: Sequence[PublishedScore]) -> TextTable:
+def _published(scores: Sequence[PaperScore]) -> TextTable:
     rows = [["published", "task", "reduction", "alpha", "by", "percent", "source"]]
     for score in scores:
         alpha = "" if score.alpha is None else f"{score.alpha:g}"

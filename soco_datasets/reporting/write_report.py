@@ -138,7 +138,7 @@ def _write_one(
     target = out / "report.html"
     atomic_write(target, render_page(results, parts))
     every = charts.all()
-    drawn = write_figures(progress(every, "figures", total=len(every)), out / "figures")
+    drawn = write_figures(progress(every, "Drawing figures", total=len(every), unit="figure"), out / "figures")
     return [target, *write_tables(tables, out / "tables"), *drawn]
 
 
