@@ -175,7 +175,7 @@ def run_baseline(
         described |= {"convention": options.convention, "backbone": extractor.describe()}
     place = out / Path(model.model).name
     if check_letters(place, described, folder.content_hash, settings, overwrite=overwrite):
-        print(f"replacing the answers in {place}", file=sys.stderr)
+        print_note(f"replacing the answers in {place}")
     if extractor is None:
         letters = guess(rows, model.model, options.seed)
     else:

@@ -97,7 +97,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         ('{"key": "1", "outcome": "answered", "response": "A", "input_tokens": "x"}', "input_tokens is 'x'"),
         ('{"key": "1", "outcome": "answered", "response": "A", "cost": -1}', "cost is -1, below 0"),
         ('{"key": "1", "outcome": "failed", "reason": ["no"]}', "reason is"),
-    ],  # fmt: skip
+    ],
 )
 def test_damage_in_the_middle_is_an_error(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "a.jsonl"
