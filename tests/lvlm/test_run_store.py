@@ -36,6 +36,7 @@ def test_answers_survive_and_failures_are_asked_again(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)  # files are written to disk, on any machine
 @given(st.data())
 def test_a_file_cut_anywhere_keeps_every_whole_line(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "whole.jsonl"
