@@ -415,9 +415,9 @@ def test_pointing_at_an_endpoint_that_knows_the_points(place: Place, tmp_path: P
             assert "match" in place.run("verify", str(path)).splitlines()[-1]
         before = path.read_bytes()
         requests = len(server.requests)
-        assert "not the questions" in place.run(*run, "--limit", "1", "--out", tmp_path, expect=2)
+        assert "not the questions" in place.run(*run, *subset, "--limit", "1", "--out", tmp_path, expect=2)
         assert (len(server.requests), path.read_bytes()) == (requests, before)
-        place.run(*run, "--limit", "1", "--out", tmp_path, "--overwrite")
+        place.run(*run, *subset, "--limit", "1", "--out", tmp_path, "--overwrite")
         assert "a chosen part is not verified" in place.run("verify", str(path), expect=1)
 
 
