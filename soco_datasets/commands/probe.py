@@ -86,7 +86,8 @@ def check_probe(
     from ..correspondence.evaluate import protocol_of
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.result_files import result_name
 
     name = result_name(model, *qualifiers)
     planned = PlannedRun(

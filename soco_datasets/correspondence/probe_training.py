@@ -28,7 +28,8 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..records.result_files import check_replaced, result_name
+from ..records.replacement import check_replaced
+from ..records.result_files import result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
 from .evaluate import dataset_provenance, protocol_of, supercategories_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -37,7 +36,8 @@ from .predictions import (
     write_predictions,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .result_files import check_replaced
+from .replacement import check_replaced
+from .result_files import result_name
 from .scores import curves, score_checked
 from .summary import interval_of, summary_html
 from .validation import predictions_sha256
@@ -298,7 +298,7 @@ def write_evaluation(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or _stem(result.model)
+    stem = name or result_name(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
     check_replaced(record, result, overwrite=overwrite)
@@ -319,15 +319,10 @@ def write_record(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{name or _stem(result.model)}.all.json"
+    record = local_path(out) / f"{name or result_name(result.model)}.all.json"
     check_replaced(record, result, overwrite=overwrite)
     result.write(record)
     return record
-
-
-def _stem(model: Mapping[str, Any]) -> str:
-    """The name of a model as that of a file."""
-    return re.sub(r"[^\w.-]+", "_", model["name"]).strip("._") or "model"
 
 
 def library_versions() -> dict[str, str]:
