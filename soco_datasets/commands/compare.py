@@ -95,7 +95,8 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
 
     At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
     """
-    from ..reporting.terminal_tables import align, difference_note
+    from ..reporting.terminal_tables import difference_note
+    from ..utils.text_tables import align
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
@@ -117,7 +118,7 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[list[str]]:
-    from ..benchmarks.tasks import TASKS
+    from ..benchmarks.tasks import task_title
 
     for task, by_reduction in tasks.items():
         main = "pair" if "pair" in by_reduction else next(iter(by_reduction))
@@ -126,7 +127,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
             for alpha, breakdown in by_alpha.items():
                 if not full and (reduction, alpha) != (main, first):
                     continue
-                title = f"{TASKS[task].title if task in TASKS else task} {reduction} @{alpha}"
+                title = f"{task_title(task)} {reduction} @{alpha}"
                 yield [title, "overall", *_cells(breakdown["overall"])]
                 for part in parts:
                     for name, value in breakdown[part].items():
@@ -134,7 +135,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
 
 
 def _cells(value: Mapping[str, Any]) -> list[str]:
-    from ..reporting.terminal_tables import format_percent
+    from ..utils.text_tables import format_percent
 
     ends = value["interval"]
     interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"

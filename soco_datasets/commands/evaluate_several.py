@@ -16,7 +16,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
     from ..reporting.benchmark_tables import benchmark_table
     from ..reporting.terminal_summary import print_summary
-    from ..reporting.terminal_tables import align
+    from ..utils.text_tables import align
 
     how, protocol = plan.run_config(), plan.protocol
     folders = [open_dataset(name) for name in names]

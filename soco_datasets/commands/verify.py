@@ -120,8 +120,8 @@ def _announce(text: str) -> None:
 
 
 def _text(verdict: Verdict, whole: bool) -> str:
-    from ..reporting.terminal_tables import align
     from ..utils.text import clean
+    from ..utils.text_tables import align
 
     main = [check for check in verdict.checks if whole or _is_main(check)]
     others = [check for check in verdict.checks if not (whole or _is_main(check))]

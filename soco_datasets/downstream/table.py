@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..records.base import Record
 from ..records.registry import record_type_of
+from ..utils.text_tables import align
 from .base import TableColumn
 from .record import DownstreamResult
 from .task_registry import downstream_tasks
@@ -136,15 +137,7 @@ def format_table(table: DownstreamTable, published: bool = True) -> str:
         lines.append(["published (r8)"] + [""] * len(shown))
         for model, row in published_r8().items():
             lines.append([model, *(f"{row[c.key]:.{c.decimals}f}" if c.key in row else "" for c in shown)])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    text = [_line(line, widths) for line in lines]
-    return "\n".join([*text, *([""] if notes else []), *notes]) + "\n"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """A row of text, the first cell to the left, the others to the right."""
-    padded = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
+    return align(lines) + "".join(f"{line}\n" for line in [*([""] if notes else []), *notes])
 
 
 def table_csv(table: DownstreamTable, published: bool = False) -> str:

@@ -16,8 +16,8 @@ from ..records.base import Record
 from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
 from ..records.verification import Verification
-from ..reporting.terminal_tables import align
 from ..utils.text import clean
+from ..utils.text_tables import align
 from .model_details import ModelDetails, listed_details
 
 PAPER_DATE = "2026-05"  # arXiv 2605.31597

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from .. import __version__
 from ..benchmarks.soco.benchmark import BENCHMARK
 from ..benchmarks.task_pairs import task_pairs
-from ..benchmarks.tasks import TASKS, get_tasks
+from ..benchmarks.tasks import get_tasks, task_title
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..utils.files import atomic_files
@@ -170,8 +170,7 @@ class EvaluationResult(Record):
     @property
     def headline(self) -> Headline:
         name = self.main_task if self.main_task in self.metrics else next(iter(self.metrics))
-        title = TASKS[name].title if name in TASKS else name
-        return Headline(f"{title} PCK@{self.main_metric()[1]:g}", self.score(name))
+        return Headline(f"{task_title(name)} PCK@{self.main_metric()[1]:g}", self.score(name))
 
     def score(self, task: str, subset: str = OVERALL) -> float | None:
         reduction, alpha = self.main_metric()

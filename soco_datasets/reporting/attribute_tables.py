@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..benchmarks.base import benchmark_of
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..data.folder import DatasetFolder
 from ..metrics.aggregation import aggregate
@@ -16,7 +17,7 @@ from ..records.predictions import read_header, task_rows
 from ..records.scores import row_errors
 from ..records.validation import pair_groups
 from .export import Cell, Column, ReportTable
-from .score_access import main_alpha, main_reduction, model_names, task_title, tasks_of
+from .score_access import main_alpha, main_reduction, model_names, tasks_of
 
 
 def attribute_table(

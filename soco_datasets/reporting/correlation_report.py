@@ -10,29 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
+from ..utils.colors import INK, LINE, MUTED
 from ..utils.files import atomic_write
+from ..utils.text_tables import align
 from .export import (
     Cell,
     Column,
     ReportTable,
     write_tables,
 )
-from .style import (
-    INK,
-    LINE,
-    MUTED,
-    WIDTH,
-    heading_of,
-    labels,
-    names_on,
-    new_figure,
-    note,
-    series_color,
-    short,
-    whisker,
-)
+from .style import WIDTH, heading_of, labels, names_on, new_figure, note, series_color, short, whisker
 from .svg import picture
-from .terminal_tables import align
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

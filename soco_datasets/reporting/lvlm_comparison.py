@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .terminal_tables import align
+from ..utils.text_tables import align
 
 
 def format_answer_comparison(comparison: Mapping[str, Any]) -> str:

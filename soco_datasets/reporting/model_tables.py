@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.soco.paper import headline
 from ..features.model_list import ID_CHECKED, BackboneSpec
 from ..features.recipes import CHECKPOINT, RECIPES, recipe_of
-from .terminal_tables import align, display_width
+from ..utils.text_tables import align, display_width
 
 if TYPE_CHECKING:
     from ..features.selfcheck.check_model import SelfCheckReport

@@ -15,9 +15,10 @@ from ..downstream.table import r8_columns
 from ..errors import UsageError
 from ..metrics.correlation import CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
+from ..utils.colors import MUTED
 from ..utils.files import atomic_write
 from .correlation_report import plot_scatters, write_study
-from .style import MUTED, WIDE, heading_of, labels, names_on, new_figure, series_color
+from .style import WIDE, heading_of, labels, names_on, new_figure, series_color
 from .svg import picture
 
 if TYPE_CHECKING:

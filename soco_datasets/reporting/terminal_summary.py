@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..records.evaluation import EvaluationResult
 from ..utils.terminal import print_text
+from ..utils.text_tables import align, format_percent
 from .paper_match import comparability_line, differences_from_paper, paper_percent
-from .score_access import main_alpha, main_reduction, score_of, task_title
-from .terminal_tables import align, format_metrics_table, format_percent, recipe_note
+from .score_access import main_alpha, main_reduction, score_of
+from .terminal_tables import format_metrics_table, recipe_note
 
 _MOST_ALPHAS = 4  # columns of thresholds beside the first; --full shows all
 _NOTE_STYLE = "yellow"
