@@ -19,7 +19,7 @@ def result_name(model: Mapping[str, Any], *qualifiers: str) -> str:
 
 
 def qualifiers_of(features: FeatureConfig, scoring: ScoringConfig) -> list[str]:
-    """What names of files say of options that are not at their default: "size140", "layer5", "centered" ...
+    """The parts of a file name that state options which are not at their default: "size140", "layer5", "centered" ...
 
     >>> qualifiers_of(FeatureConfig(image_size=140), ScoringConfig(convention="centered"))
     ['size140', 'centered']

@@ -147,7 +147,7 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
     if isinstance(error, RepositoryNotFoundError):
         return _not_found(repo, repo_type, status)
     by_status = {
-        400: f"the Hub refuses what was sent.{saying} Mend that and run the command again.",
+        400: f"the Hub refuses what was sent.{saying} Fix that and run the command again.",
         401: f"the Hub does not accept the token (expired or revoked?). {LOGIN} ({_settings()}).",
         402: f"the account's plan does not allow it.{saying} Free some storage, or publish without --private.",
         403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} to send anything "

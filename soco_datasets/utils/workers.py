@@ -130,7 +130,7 @@ def _result(future: Future[tuple[bool, Any]]) -> Any:
 
 
 def _killed(message: str) -> SocoError:
-    """What loky says of workers that ended, such as "... {EXIT(0), SIGKILL(-9)}", in our words."""
+    """loky's message on workers that ended, such as "... {EXIT(0), SIGKILL(-9)}", in our words."""
     ended = [code for code in map(int, re.findall(r"\((-?\d+)\)", message)) if code and code != -signal.SIGTERM]
     code = ended[0] if ended else -signal.SIGTERM
     reason = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

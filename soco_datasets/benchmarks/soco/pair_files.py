@@ -158,8 +158,8 @@ class PairFileReader:
     ) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
         """As `_read`, for a file with nothing to report in the usual layout; None for any other.
 
-        Such a file is read without the strict parser of `data.json_values`: what that one refuses or mends is ruled out
-        by counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
+        Such a file is read without the strict parser of `data.json_values`: what it refuses or repairs is ruled out by
+        counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
         lists and objects may be there. The two lists of keypoints are cut out and recognized by their bytes.
         """
         places = [_list_place(raw, field, following) for field, following in _LISTS]
