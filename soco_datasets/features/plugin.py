@@ -333,7 +333,7 @@ def _check_maps(maps: Any, pixels: torch.Tensor, cells: tuple[int, int], backbon
     if shape[2:] != cells:
         raise BackboneError(
             f"{name} says stride {backbone.patch_size}, so {given} its map should have {rows}x{columns} cells, but it "
-            f"has {shape[2]}x{shape[3]}. Mend its stride, its size_multiple or its map."
+            f"has {shape[2]}x{shape[3]}. Fix its stride, its size_multiple or its map."
         )
     if _dtype_name(maps) not in DTYPES:
         raise BackboneError(f"{name} gave {_dtype_name(maps)} {given}; expected {', '.join(DTYPES)}.")

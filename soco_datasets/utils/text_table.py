@@ -136,7 +136,7 @@ def display_width(text: str) -> int:
     )
 
 
-def best_cells(
+def best_in_columns(
     rows: Sequence[Sequence[str]], columns: Iterable[int], lowest: Collection[int] = ()
 ) -> list[tuple[int, int]]:
     """(row, column) of the best number of each column, all of several equal ones.
@@ -160,3 +160,23 @@ def _number(cell: str) -> float | None:
         return float(cell.rstrip("*").replace(",", ""))
     except ValueError:
         return None
+
+
+def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
+    """Rows of equal length as text of whatever width. Control characters of cells are replaced.
+
+    Args:
+        rows: of cells.
+        right: whether columns are aligned to the right; the first never is.
+        left: columns that are aligned to the left all the same.
+    """
+    return TextTable(list(rows), left=left if right else None).text()
+
+
+def format_percent(pck: float | None) -> str:
+    """A fraction as percent with two decimals, "-" for None.
+
+    >>> format_percent(0.12345), format_percent(None)
+    ('12.35', '-')
+    """
+    return "-" if pck is None else f"{100 * pck:.2f}"

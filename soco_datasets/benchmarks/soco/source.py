@@ -1,4 +1,4 @@
-"""A release as a flat set of named files, wherever it lies: extracted tree, zips, a Hub repository, "mini".
+"""A release as a flat set of named files, wherever it is stored: extracted tree, zips, a Hub repository, "mini".
 
 Names are "Images/<category>/<file>", "PairAnnotations/..." and so on, with "/" and
 in Unicode NFC (archives made on macOS hold NFD). Nothing is ever extracted to disk; archive members that point outside,
