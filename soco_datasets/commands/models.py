@@ -110,4 +110,4 @@ def _check(model: str, options: CheckOptions, as_json: bool) -> None:
         print()
     if not report.passed:
         failed = ", ".join(check.name for check in report.checks if check.status == "fail")
-        raise SocoError(f"{report.model} failed: {failed}. docs/backbones.md says what each check means.")
+        raise SocoError(f"{report.model} failed: {failed}. docs/howto/backbones.md says what each check means.")

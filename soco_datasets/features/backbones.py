@@ -221,7 +221,7 @@ def _place(spec: BackboneSpec) -> _Hub | None:
     if spec.availability == "plug-in":
         raise BackboneError(
             f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: a "
-            "function that gives its maps, and --model module:function; see docs/plugins.md, which has an example."
+            "function that gives its maps, and --model module:function; see docs/howto/plugins.md, which has an example."
         )
     if spec.availability == "conversion":
         raise BackboneError(

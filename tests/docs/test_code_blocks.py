@@ -23,7 +23,7 @@ import pytest
 from helpers.shared_builds import built_mini
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/api.md", "docs/report.md")
+PAGES = ("README.md", "docs/reference/api.md", "docs/howto/report.md")
 _BLOCK = re.compile(
     r"^(?:<!-- not executed: *(?P<reason>[^\n]*?) *-->\n+)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
     re.M | re.S,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Omni3dCuboids(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_cuboids"
     title = "AP3D on given 2D boxes"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Omni3dDetect(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_detect"
     title = "AP3D of a detector on frozen features"
