@@ -1,4 +1,4 @@
-"""The documentation site: `sphinx-build -W -b html docs build/docs` (extra `docs`); the reference pages are made first."""
+"""The documentation site: `sphinx-build -W -b html docs build/docs` (extra `docs`). Makes the reference pages first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-import soco_datasets  # noqa: E402
 from make_reference import write_pages  # noqa: E402
+
+import soco_datasets  # noqa: E402
 
 write_pages()
 
@@ -26,7 +27,9 @@ myst_heading_anchors = 4
 
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+add_module_names = False
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True

@@ -1,8 +1,8 @@
 """Write the generated reference pages of the documentation: python tools/make_reference.py [DIR]
 
-DIR is `docs/reference/generated` by default, which git ignores; `docs/conf.py` runs this before each build. The pages are
-the Python API (public names, for autodoc), the command line (from the help of each command), the result records (from the
-JSON schemas of their pydantic classes) and the tables (from `data.schema` and `records.predictions`).
+DIR is `docs/reference/generated` by default, which git ignores; `docs/conf.py` runs this before each build. The pages
+are the Python API (public names, for autodoc), the command line (from the help of each command), the result records
+(from the JSON schemas of their pydantic classes) and the tables (from `data.schema` and `records.predictions`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "reference" / "generated"
@@ -27,7 +27,14 @@ API_GROUPS = {
     "Options": ("FeatureConfig", "ScoringConfig", "RunConfig", "CachePolicy", "Protocol"),
     "Models": ("load_backbone", "DenseFeatureExtractor", "evaluate_backbone"),
     "Load data": ("load_dataset", "load_metric", "expand_pairs", "register", "unregister"),
-    "Folders and tables": ("build_dataset", "dataset_folder", "open_folder", "resolve_data", "DatasetFolder", "Taxonomy"),
+    "Folders and tables": (
+        "build_dataset",
+        "dataset_folder",
+        "open_folder",
+        "resolve_data",
+        "DatasetFolder",
+        "Taxonomy",
+    ),
     "Pairs": ("PairIndex", "pair_queries"),
     "Errors": ("SocoError",),
 }
@@ -42,7 +49,7 @@ def cell(text: object) -> str:
 
 def code(text: object) -> str:
     """A cell in code type."""
-    return f"`` {str(text).replace('|', chr(92) + '|')} ``" if "`" in str(text) else f"`{str(text)}`".replace("|", r"\|")
+    return f"`` {str(text).replace('|', chr(92) + '|')} ``" if "`" in str(text) else f"`{text!s}`".replace("|", r"\|")
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -59,14 +66,21 @@ def api_page() -> str:
     listed = {name for names in API_GROUPS.values() for name in names} | set(CONSTANTS)
     if missing := set(soco_datasets.__all__) ^ listed:
         sys.exit(f"tools/make_reference.py: API_GROUPS and soco_datasets.__all__ differ in {sorted(missing)}")
-    parts = ["# Python API", "All public names, from their docstrings. [The Python interface](../api.md) shows them in use."]
+    parts = [
+        "# Python API",
+        "All public names, from their docstrings. [The Python interface](../api.md) shows them in use.",
+    ]
     for title, names in API_GROUPS.items():
         parts.append(f"## {title}")
         for name in names:
             value = getattr(soco_datasets, name)
-            kind = "autoclass" if inspect.isclass(value) else "autofunction"
-            options = "\n:members:" if kind == "autoclass" and name != "SocoError" else ""
-            parts.append(f"```{{eval-rst}}\n.. {kind}:: {value.__module__}.{name}{options.replace(chr(10), chr(10) + '   ')}\n```")
+            directive = "autoclass" if inspect.isclass(value) else "autofunction"
+            shown = f"{value.__module__}.{name}"
+            if inspect.isfunction(value) and get_overloads(value):  # one signature instead of each overload
+                parameters = inspect.signature(value).parameters.values()
+                shown += str(inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in parameters]))
+            members = "\n   :members:" if directive == "autoclass" and name != "SocoError" else ""
+            parts.append(f"```{{eval-rst}}\n.. {directive}:: {shown}{members}\n```")
     return "\n\n".join(parts) + "\n"
 
 
@@ -92,7 +106,11 @@ def helps() -> Iterator[tuple[tuple[str, ...], str]]:
 def command_section(path: tuple[str, ...], text: str) -> str:
     """One command: what it does, usage, example, and a table for each panel of options."""
     usage, about, *blocks = text.strip("\n").split("\n\n")
-    parts = [f"{'#' * (len(path) + 1)} `soco {' '.join(path)}`", about, f"```text\n{usage.removeprefix('usage: ')}\n```"]
+    parts = [
+        f"{'#' * (len(path) + 1)} `soco {' '.join(path)}`",
+        about,
+        f"```text\n{usage.removeprefix('usage: ')}\n```",
+    ]
     for block in blocks:
         title, _, lines = block.partition(":\n")
         if title == "example":
@@ -100,7 +118,10 @@ def command_section(path: tuple[str, ...], text: str) -> str:
             parts.append(f"Example:\n\n```bash\n{example}\n```")
             continue
         rows = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in lines.splitlines()]
-        parts.append(f"**{title}**\n\n" + table(("name", "meaning"), ((code(row[0]), cell(row[-1]) if row[1:] else "") for row in rows)))
+        parts.append(
+            f"**{title}**\n\n"
+            + table(("name", "meaning"), ((code(row[0]), cell(row[-1]) if row[1:] else "") for row in rows))
+        )
     return "\n\n".join(parts)
 
 
@@ -108,8 +129,8 @@ def cli_page() -> str:
     """Every command, from its own help."""
     parts = [
         "# Command line",
-        "Made from `soco COMMAND --help`. Exit codes: 0 when the work was done, 1 when it was not, 2 for wrong use, 130 when "
-        "interrupted. Results go to standard output and files, messages to standard error.",
+        "Made from `soco COMMAND --help`. Exit codes: 0 when the work was done, 1 when it was not, 2 for wrong use, 130 "
+        "when interrupted. Results go to standard output and files, messages to standard error.",
     ]
     return "\n\n".join([*parts, *(command_section(path, text) for path, text in helps())]) + "\n"
 
@@ -139,9 +160,12 @@ def attribute_docs(record: type) -> dict[str, str]:
     """Field -> what the `Attributes:` sections of a class and its bases say of it."""
     found: dict[str, str] = {}
     for one in reversed(record.__mro__):
-        section = (inspect.getdoc(one) or "" if one is not object else "").partition("Attributes:\n")[2].partition("\n\n")[0]
+        section = (
+            (inspect.getdoc(one) or "" if one is not object else "").partition("Attributes:\n")[2].partition("\n\n")[0]
+        )
         for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {5,}.*)*)", section, re.MULTILINE):
-            found.update({name.strip(): text for name in names.split(",")})
+            if not text.startswith("see `fields.Provenance`"):  # whose own section has been read before
+                found.update({name.strip(): text for name in names.split(",")})
     return found
 
 
@@ -161,18 +185,25 @@ def records_page() -> str:
 
     parts = [
         "# Result records",
-        "A result record is one JSON file. Every number in it is a fraction, never percent; what could not be scored is null, "
-        "with a count of 0. `soco verify` and `soco score` compute a record again from the predictions beside it. These "
-        "tables are made from the pydantic classes that read and write the files.",
+        "A result record is one JSON file. Every number in it is a fraction, never percent; what could not be scored is "
+        "null, with a count of 0. `soco verify` and `soco score` compute a record again from the predictions beside it. "
+        "These tables are made from the pydantic classes that read and write the files.",
     ]
     for record in record_types():
         schema = record.model_json_schema()
         about = (inspect.getdoc(record) or "").partition("\n")[0]
-        parts += [f"## {record.noun.capitalize()} (`{record.kind}`)", f"{about} Version {record.version} of its JSON. Class: `{record.__module__}.{record.__name__}`."]
+        parts += [
+            f"## {record.noun.capitalize()} (`{record.kind}`)",
+            f"{about} Version {record.version} of its JSON. Class: `{record.__module__}.{record.__name__}`.",
+        ]
         parts.append(fields_table(schema, attribute_docs(record)))
         for name, inner in schema.get("$defs", {}).items():
             if inner.get("properties"):
-                parts += [f"### `{name.lstrip('_')}` of {record.kind} records", " ".join(str(inner.get("description", "")).partition("\n\n")[0].split()), fields_table(inner, {})]
+                parts += [
+                    f"### `{name.lstrip('_')}` of {record.kind} records",
+                    " ".join(str(inner.get("description", "")).partition("\n\n")[0].split()),
+                    fields_table(inner, {}),
+                ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -183,7 +214,9 @@ def column_notes(path: Path) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            columns = re.findall(r'^\s*(?:_field\()?"(\w+)".*?  # (.*)$', "\n".join(lines[node.lineno - 1 : node.end_lineno]), re.M)
+            columns = re.findall(
+                r'^\s*(?:_field\()?"(\w+)".*?  # (.*)$', "\n".join(lines[node.lineno - 1 : node.end_lineno]), re.M
+            )
             found[node.targets[0].id] = dict(columns)
     return found
 
@@ -204,20 +237,37 @@ def tables_page() -> str:
     notes = column_notes(Path(schema.__file__))
     named = {id(value): name for name, value in vars(schema).items() if isinstance(value, schema.Features)}
     frames = (schema.__doc__ or "").partition("\n\n")[2].replace("<", r"\<")
-    parts = ["# Tables", "The tables of a built folder (configs of `load_dataset`) and of a predictions file, made from the code.", frames]
+    parts = [
+        "# Tables",
+        "The tables of a built folder (configs of `load_dataset`) and of a predictions file, made from the code.",
+        frames,
+    ]
     shown: dict[int, str] = {}
     for name, spec in schema.CONFIGS.items():
-        parts += [f"## `{name}`", f"One row: {spec.about}. Splits: {', '.join(spec.splits)}" + (", `all` (derived, never stored)." if spec.has_all else ".")]
+        parts += [
+            f"## `{name}`",
+            f"One row: {spec.about}. Splits: {', '.join(spec.splits)}"
+            + (", `all` (derived, never stored)." if spec.has_all else "."),
+        ]
         if first := shown.get(id(spec.features)):
             parts.append(f"Columns: those of [`{first}`](#{first.replace('_', '-')}).")
             continue
         shown[id(spec.features)] = name
-        about = {**notes.get("PAIRS", {}), **notes.get(named[id(spec.features)], {})} if spec.is_pairs else notes.get(named[id(spec.features)], {})
-        rows = ((code(column), cell(type_name(kind)), cell(about.get(column, ""))) for column, kind in spec.features.items())
+        about = (
+            {**notes.get("PAIRS", {}), **notes.get(named[id(spec.features)], {})}
+            if spec.is_pairs
+            else notes.get(named[id(spec.features)], {})
+        )
+        rows = (
+            (code(column), cell(type_name(kind)), cell(about.get(column, ""))) for column, kind in spec.features.items()
+        )
         parts.append(table(("column", "type", "meaning"), rows))
     about = column_notes(Path(predictions.__file__))["PREDICTIONS_SCHEMA"]
     parts += ["## Predictions (`<model>.predictions.parquet`)", (predictions.__doc__ or "")]
-    rows = ((code(field.name), cell(field.type), "yes" if field.nullable else "no", cell(about.get(field.name, ""))) for field in predictions.PREDICTIONS_SCHEMA)
+    rows = (
+        (code(field.name), cell(field.type), "yes" if field.nullable else "no", cell(about.get(field.name, "")))
+        for field in predictions.PREDICTIONS_SCHEMA
+    )
     parts.append(table(("column", "type", "may be null", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
 

@@ -84,5 +84,6 @@ def refuse_method(name: str) -> None:
     nearest = f" Without its learned part, --model {method.nearest} comes closest." if method.nearest else ""
     raise BackboneError(
         f"{name} ({method.label} in table r4) is not loaded by name: {method.parts}. Get it from {method.source} and "
-        f"bring it as a plug-in, --model module:function; docs/reference/recipes.md and docs/howto/plugins.md show how.{nearest}"
+        "bring it as a plug-in, --model module:function; docs/reference/recipes.md and docs/howto/plugins.md show how."
+        f"{nearest}"
     )

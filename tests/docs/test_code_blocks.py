@@ -134,8 +134,12 @@ def test_blocks_are_found_with_their_line_and_their_reason() -> None:
         Block("bash", "b\n", 8, "needs a GPU"),
         Block("python", "c\n\nd\n", 12, ""),
     ]
-    for wrong in ("<!-- not executed: -->\n```python\na\n```\n", "```console\nsoco x\n```\n", "```\nsoco info x\n```\n"):
-        with pytest.raises(AssertionError, match="reason|language"):
+    for wrong in (
+        "<!-- not executed: -->\n```python\na\n```\n",
+        "```console\nsoco x\n```\n",
+        "```\nsoco info x\n```\n",
+    ):
+        with pytest.raises(AssertionError, match=r"reason|language"):
             blocks_of(wrong)
 
 

@@ -48,4 +48,6 @@ def test_the_stored_notebook_is_small_and_complete() -> None:
     stored = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in stored.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert not [one for cell in code for one in cell.outputs if one.output_type == "error" or one.get("name") == "stderr"]
+    assert not [
+        one for cell in code for one in cell.outputs if one.output_type == "error" or one.get("name") == "stderr"
+    ]
