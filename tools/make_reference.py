@@ -129,8 +129,8 @@ def cli_page() -> str:
     """Every command, from its own help."""
     parts = [
         "# Command line",
-        "Made from `soco COMMAND --help`. Exit codes: 0 when the work was done, 1 when it was not, 2 for wrong use, 130 "
-        "when interrupted. Results go to standard output and files, messages to standard error.",
+        "Made from `soco COMMAND --help`. Exit codes: 0 when the work was done, 1 when it was not, 2 for wrong use, "
+        "130 when interrupted. Results go to standard output and files, messages to standard error.",
     ]
     return "\n\n".join([*parts, *(command_section(path, text) for path, text in helps())]) + "\n"
 
@@ -185,9 +185,9 @@ def records_page() -> str:
 
     parts = [
         "# Result records",
-        "A result record is one JSON file. Every number in it is a fraction, never percent; what could not be scored is "
-        "null, with a count of 0. `soco verify` and `soco score` compute a record again from the predictions beside it. "
-        "These tables are made from the pydantic classes that read and write the files.",
+        "A result record is one JSON file. Every number in it is a fraction, never percent; what could not be scored "
+        "is null, with a count of 0. `soco verify` and `soco score` compute a record again from the predictions beside "
+        "it. These tables are made from the pydantic classes that read and write the files.",
     ]
     for record in record_types():
         schema = record.model_json_schema()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from typer import Option
 
 from ..utils.files import check_writable
+from ..utils.terminal import print_note
 from . import EVALUATE
 from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
@@ -111,5 +111,5 @@ def requested_tasks(protocol: ProtocolOptions, folder: DatasetFolder | None = No
     if absent:
         names = ", ".join(task.name for task in absent)
         configs = ", ".join(dict.fromkeys(task.config for task in absent))
-        print(f"left out, since {folder.path} has no {configs}: {names}", file=sys.stderr)
+        print_note(f"left out, since {folder.path} has no {configs}: {names}")
     return available

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..utils.terminal import filled, print_note, print_text, terminal_width
 from .common import open_dataset
 from .engine_options import open_extractor
 from .evaluate_options import EvaluationPlan, ProtocolOptions, configs_with, result_names, write
@@ -23,7 +23,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
     from ..reporting.benchmark_tables import benchmark_table
     from ..reporting.terminal_summary import print_summary
-    from ..reporting.terminal_tables import align
+    from ..utils.text_table import BEST, TextTable
 
     how, protocol = plan.run_config(), plan.protocol
     folders = [open_dataset(name) for name in names]
@@ -51,7 +51,10 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
                 )
             print(f"{written}\n")
     table = benchmark_table(results)
-    print(f"{table.title}\n{align([[column.name for column in table.columns], *table.texts('-')])}{table.note}")
+    rows = [[column.name for column in table.columns], *table.texts("-")]
+    print_text(table.title, style=BEST)
+    TextTable(rows).print()
+    print_text(filled(table.note, terminal_width()), end="")
 
 
 def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]:
@@ -75,5 +78,5 @@ def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]
             f"{', '.join(task.name for task in benchmark.tasks if task.config in stored)}."
         )
     if names:
-        print(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}", file=sys.stderr)
+        print_note(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}")
     return available
