@@ -1,4 +1,4 @@
-"""Any model as a backbone: the user's own callable `images -> (B, C, h, w)`, see docs/plugins.md.
+"""Any model as a backbone: the user's own callable `images -> (B, C, h, w)`, see docs/howto/plugins.md.
 
 A plug-in is a function, an object with `__call__`, a `torch.nn.Module`, or a class of such (made without arguments),
 that says about itself, as attributes or through the decorator `plugin`:

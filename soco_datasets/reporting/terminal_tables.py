@@ -48,7 +48,7 @@ def recipe_note(model: Mapping[str, Any]) -> str:
     recipe = model.get("recipe", "unknown")  # records from before name none
     if spec is None or not spec.paper_statistics or recipe == "paper":
         return ""
-    return f"recipe: {recipe}, not the paper's (see docs/recipes.md)\n"
+    return f"recipe: {recipe}, not the paper's (see docs/reference/recipes.md)\n"
 
 
 def difference_note(comparison: Mapping[str, Any]) -> str:
