@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import CachePolicy, Protocol, RunConfig
-from ..correspondence.local_engine import LocalEngine
+from ..correspondence.local_engine import LocalEngine, gpu_room
 from ..correspondence.plan import MatchResult, Plan
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
@@ -224,9 +224,7 @@ def room_for_maps(budget: int | None, device: str, per_machine: int) -> dict[str
         "gpu_budget": 0,
     }
     if device.startswith("cuda"):
-        import torch
-
-        free = torch.cuda.mem_get_info(torch.device(device))[0] // 2
+        free = gpu_room(device)
         room["gpu_budget"] = free if budget is None else min(free, budget)
     return room
 
