@@ -173,7 +173,7 @@ class HeadBackbone(DerivedBackbone):
 
 
 def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) -> None:
-    """Write a head file, whole or not at all.
+    """Write a head file, whole or not at all; the same head gives the same bytes.
 
     Args:
         path: the file, usually `*.safetensors`.
@@ -181,7 +181,7 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         backbone: the backbone whose features it was trained on; kept in the file, so that another one is refused.
             Without it, `head.backbone` is kept.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     trained = backbone_identity(backbone) if backbone is not None else head.backbone
     metadata = {
@@ -199,7 +199,17 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
     if trained is not None:
         metadata["backbone"] = json.dumps(trained, sort_keys=True)
     with atomic_file(local_path(path)) as temporary:
-        save_file(_tensors(head), temporary, metadata=metadata)
+        temporary.write_bytes(_in_order(save(_tensors(head), metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes them as they come out of a hash table."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def load_head(path: str | Path) -> Head:

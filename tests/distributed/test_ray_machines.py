@@ -87,11 +87,11 @@ def two(cluster: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def gated(tmp_path: Path) -> Path:
+def gated(tmp_path: Path) -> str:
     """A model that counts the forwards of each machine and waits where a gate is."""
     file = tmp_path / "gated.py"
     file.write_text(_GATED)
-    return file
+    return f"{file}:features"
 
 
 def begin(cluster: Any, *words: str) -> subprocess.Popen[str]:
@@ -106,9 +106,9 @@ def finish(running: subprocess.Popen[str]) -> str:
     return output
 
 
-def evaluate(model: str | Path, out: Path, data: str | Path = "mini") -> list[str]:
+def evaluate(model: str, out: Path, data: str | Path = "mini") -> list[str]:
     options = ["--image-size", str(SIZE), "--device", "cpu", "--tasks", "soc,soc_soft,cross_cc"]
-    return ["evaluate", "--model", f"{model}", "--data", f"{data}", "--out", f"{out}", *options]
+    return ["evaluate", "--model", model, "--data", f"{data}", "--out", f"{out}", *options]
 
 
 def record(out: Path, pattern: str = "*.json") -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_the_linear_probe_is_trained_here_on_features_from_there(cluster: Any, t
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_machine_whose_raylet_is_killed_costs_its_shares(two: Any, gated: Path, tmp_path: Path) -> None:
+def test_a_machine_whose_raylet_is_killed_costs_its_shares(two: Any, gated: str, tmp_path: Path) -> None:
     lost = two.machines[1]
     (tmp_path / f"gate-{lost.name}").touch()
     running = begin(two, *evaluate(gated, tmp_path / "cluster"))
@@ -178,7 +178,7 @@ def test_a_machine_whose_raylet_is_killed_costs_its_shares(two: Any, gated: Path
     assert counts["forwards"] == IMAGES + counts["redone"]
 
 
-def test_a_machine_that_stops_for_a_while_does_less(two: Any, gated: Path, tmp_path: Path) -> None:
+def test_a_machine_that_stops_for_a_while_does_less(two: Any, gated: str, tmp_path: Path) -> None:
     first, slow = two.machines[:2]
     gate = tmp_path / f"gate-{slow.name}"
     gate.touch()
@@ -194,7 +194,7 @@ def test_a_machine_that_stops_for_a_while_does_less(two: Any, gated: Path, tmp_p
     assert counts["forwards"] == IMAGES + counts["redone"]
 
 
-def test_a_machine_that_joins_late_takes_part(two: Any, gated: Path, tmp_path: Path) -> None:
+def test_a_machine_that_joins_late_takes_part(two: Any, gated: str, tmp_path: Path) -> None:
     first, late = two.machines[0], two.machines[2]
     gate = tmp_path / f"gate-{first.name}"
     gate.touch()
