@@ -44,9 +44,9 @@ class Machine:
         self._environment = {**os.environ, **environment}
         self._holder: subprocess.Popen[bytes] | None = None
         if isolated:
-            script = f"hostname {name}; ip link set lo up; echo; exec sleep infinity"
+            script = f"hostname {name}; ip link set lo up; echo; exec cat"  # ends when this process does, however
             command = ["unshare", *_NAMESPACES, "sh", "-c", script]
-            self._holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+            self._holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             assert self._holder.stdout is not None
             self._holder.stdout.readline()  # it is up
 
@@ -162,9 +162,9 @@ class RayMachines:
     def join(self, number: int, environment: Mapping[str, str] | None = None) -> None:
         """Start the Ray node of a machine; of the first, the cluster. Its workers find its name in `MACHINE`."""
         machine = self.machines[number]
-        where = ("--address", self.address)
+        where = ["--address", self.address]
         if number == 0:
-            where = ("--head", "--port", str(_PORT), "--include-dashboard=false", "--temp-dir", str(self._place))
+            where = ["--head", "--port", str(_PORT), "--include-dashboard=false", "--temp-dir", str(self._place)]
         options = ("--node-ip-address", machine.address, "--num-cpus", str(self._cpus[number]))
         store = ("--object-store-memory", str(_OBJECT_STORE))
         machine.run(

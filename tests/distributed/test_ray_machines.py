@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -275,3 +276,10 @@ def test_a_cluster_whose_token_is_missing_says_so(two: Any, tmp_path: Path) -> N
     assert done.returncode == 1
     assert "wants a token" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_benchmark_prints_what_two_nodes_cost() -> None:
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "bench_ray.py"), "--small", "--nodes", "2"]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"2 nodes / one node +[\d.]+x, predictions the same: yes", done.stdout)
