@@ -167,9 +167,8 @@ class RayMachines:
             where = ["--head", "--port", str(_PORT), "--include-dashboard=false", "--temp-dir", str(self._place)]
         options = ("--node-ip-address", machine.address, "--num-cpus", str(self._cpus[number]))
         store = ("--object-store-memory", str(_OBJECT_STORE))
-        machine.run(
-            sys.executable, "-m", "ray.scripts.scripts", "start", *where, *options, *store, environment=environment
-        )
+        ray = (sys.executable, "-m", "ray.scripts.scripts", "start")
+        machine.run(*ray, *where, *options, *store, environment={"MACHINE": machine.name, **(environment or {})})
 
     def close(self) -> None:
         """End all machines; safe to call twice."""

@@ -306,7 +306,11 @@ def write_predictions(path: str | Path, table: pa.Table) -> None:
         PredictionsError: the table is incomplete or malformed; nothing is written.
         SocoError: the place cannot be written.
     """
-    table = check_predictions(table)
+    write_checked(path, check_predictions(table))
+
+
+def write_checked(path: str | Path, table: pa.Table) -> None:
+    """`write_predictions` of what `check_predictions` gave."""
     with atomic_file(local_path(path)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
