@@ -174,7 +174,7 @@ class HeadBackbone(DerivedBackbone):
 
 
 def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) -> None:
-    """Write a head file, whole or not at all.
+    """Write a head file, whole or not at all; the same head gives the same bytes.
 
     Args:
         path: the file, usually `*.safetensors`.

@@ -35,7 +35,7 @@ from .predictions import (
     check_predictions,
     read_header,
     read_predictions,
-    write_predictions,
+    write_checked,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
 from .replacement import check_replaced
@@ -321,7 +321,7 @@ def write_evaluation(
     predictions = check_predictions(predictions)  # before a folder is made
     check_replaced(record, result, overwrite=overwrite)
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
-        write_predictions(new_table, predictions)
+        write_checked(new_table, predictions)
         result.write(new_record)
     return record, table
 
