@@ -1,4 +1,4 @@
-"""Errors for people: what is wrong, where, and how to mend it.
+"""Errors for people: what is wrong, where, and how to fix it.
 
 Every error a user can cause derives from `SocoError`; the command line prints its message without a traceback and
 exits with `exit_code`. Leaves also subclass the builtin a library user would catch (`ValueError`, `FileNotFoundError`).

@@ -82,7 +82,7 @@ def read_json_text(
             raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
         found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
-            raise ForeignTextError("holds an escape such as \\ud800, which is no character by itself")
+            raise ForeignTextError("holds an escape such as \\ud800, which is not a character by itself")
     except ForeignTextError:
         raise
     except RecursionError:
