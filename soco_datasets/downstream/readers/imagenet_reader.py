@@ -49,8 +49,8 @@ class ImageNetReader(ParquetReader):
             self._open_tars(train, val)
         else:
             raise DatasetFolderError(
-                f"{self.root} is not a layout of ImageNet: it needs {train}/<wnid>/*.JPEG, ILSVRC/Data/CLS-LOC, Parquet "
-                f"files or tars of {train} and {val}. Other names of the splits go into --split-names."
+                f"{self.root} is not a layout of ImageNet: it needs {train}/<wnid>/*.JPEG, ILSVRC/Data/CLS-LOC, "
+                f"Parquet files or tars of {train} and {val}. Other names of the splits go into --split-names."
             )
 
     def _found(self, split: str, suffix: str) -> list[Path]:
