@@ -142,7 +142,8 @@ def test_data_is_asked_for_in_the_words_of_the_command_line(
     )
     assert main(["info", "soco-dat"]) == 1
     assert capsys.readouterr().err.startswith("soco info: soco-dat: no such folder. Did you mean soco-data?")
-    assert main(["lvlm", "score", "nofile", "--data", "elsewhere"]) == 1
+    (tmp_path / "answers.jsonl").touch()
+    assert main(["lvlm", "score", "answers.jsonl", "--data", "elsewhere"]) == 1
     assert capsys.readouterr().err.startswith("soco lvlm score: --data elsewhere: no such folder. Give")
     done = subprocess.run(
         [*PROGRAM, "lvlm", "report", "answers"],
