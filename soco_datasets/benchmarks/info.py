@@ -93,12 +93,9 @@ def describe_folder(folder: DatasetFolder, all_pairs: bool = True, width: int | 
     remarks = [*benchmark.remarks(folder), *(f"Note: {note}" for note in (*benchmark.notes, *manifest_notes(manifest)))]
     lines += [filled(f"  {remark}", width, "  ") for remark in remarks]
     title = benchmark.title
-    verdict = (
-        f"All counts agree with the real {title}."
-        if not differing
-        else (
-            f"{differing} count(s) differ{differs if narrow else ''} from the real {title}: scores on this data are not {title} scores."
-        )
-    )
+    marked = differs if narrow else ""
+    verdict = f"{differing} count(s) differ{marked} from the real {title}: scores on this data are not {title} scores."
+    if not differing:
+        verdict = f"All counts agree with the real {title}."
     lines.append(filled(f"  {verdict}", width, "  "))
     return "\n".join(lines)

@@ -227,6 +227,9 @@ def _check_values(table: pa.Table) -> None:
     named = pc.list_value_length(table["target_keypoints"]).to_numpy()
     _refuse(table, (number < 1) | (number != named), "without one point for each of at least one target keypoint")
     owner = np.repeat(np.arange(len(table)), number)
+    for name in ("target_points", "target_keypoints"):  # a null among them would be dropped, and shift all that follow
+        holes = whole_array(table[name]).flatten().is_null().to_numpy(zero_copy_only=False)
+        _refuse(table, np.bincount(owner[holes], minlength=len(table)) > 0, f"with a null among its {name}")
     bad = np.zeros(len(table), dtype=bool)
     bad[owner[_not_finite(table["target_points"])]] = True
     _refuse(table, bad, "with a target point that is not finite")

@@ -135,7 +135,7 @@ class NyuReader(DataReader):
         items = self.items(split)
         keys = tuple(item.name if isinstance(item, Path) else str(item) for item in items)
         load = lambda number: Image.fromarray(self._sample(split, items[number]).pixels)  # noqa: E731
-        return ImageSet(split, keys, load, self.fingerprint)
+        return ImageSet(split, keys, load, self.fingerprint, lambda _: (HEIGHT, HEIGHT))
 
     def inspect(self, sampled: Callable[[Sequence[Any]], Sequence[Any]]) -> Iterable[Finding]:
         for split, items in (("train", self._train), ("test", self._test)):
