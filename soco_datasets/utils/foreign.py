@@ -36,6 +36,18 @@ class ForeignTextError(ValueError):
         self.problem, self.line = problem, line
 
 
+class NotJsonError(ForeignTextError):
+    """Text that is no JSON at all.
+
+    Attributes:
+        sentence: what it is, to follow a file's name: "not valid JSON (line 2, column 1: ...)".
+    """
+
+    def __init__(self, problem: str, sentence: str) -> None:
+        super().__init__(problem)
+        self.sentence = sentence
+
+
 def read_json_text(
     text: str | bytes,
     *,
@@ -89,9 +101,9 @@ def read_json_text(
         raise ForeignTextError("nested far too deeply") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        raise ForeignTextError(f"not valid JSON ({place})") from None
+        raise NotJsonError(str(error), f"not valid JSON ({place})") from None
     except UnicodeDecodeError as error:
-        raise ForeignTextError(f"not a text (byte {error.start} is not {error.encoding})") from None
+        raise NotJsonError(str(error), f"not a text (byte {error.start} is not {error.encoding})") from None
     except ValueError as error:
         raise ForeignTextError(str(error)) from None
     if decoded.count("[") + decoded.count("{") > deepest:
