@@ -203,7 +203,7 @@ class Release:
     taxonomy: Taxonomy
     read_file: Callable[[str], bytes]
     descriptions: list[dict[str, object]] = field(default_factory=list)
-    side_files: list[tuple[str, str]] = field(default_factory=list)
+    side_files: Sequence[tuple[str, str]] = ()
     supercategories: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 

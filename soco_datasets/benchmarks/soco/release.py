@@ -30,7 +30,7 @@ from .merge import (
 )
 from .metadata import METADATA_FILE
 from .pair_files import PairFileReader
-from .side_files import SideFiles, read_side_files
+from .side_files import SideFiles, SideTexts, read_side_files
 from .taxonomy_build import build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -40,7 +40,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
     images = read_images(files, findings, mapper)
     side = read_side_files(files, images, findings)
-    pairs = _read_pairs(files, images, findings, mapper)
+    pairs = _read_pairs(files, images, side, findings, mapper)
     while True:
         found = BuildReport()
         usable, taxonomy = _merge_files(pairs, images, side, found)
@@ -63,7 +63,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
         taxonomy=taxonomy,
         read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
-        side_files=side.texts,
+        side_files=SideTexts(side.names, files.read),
         supercategories=_supercategories(images),
     )
 
@@ -98,7 +98,7 @@ def _of_list(pairs: PairTable, subset: str) -> PairTable:
 
 
 def _read_pairs(
-    files: ReleaseFiles, images: dict[str, ImageRecord], findings: BuildReport, mapper: Mapper
+    files: ReleaseFiles, images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport, mapper: Mapper
 ) -> PairTable:
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
@@ -114,7 +114,8 @@ def _read_pairs(
         for key, view in read.views:
             if view is not None and key not in known:
                 known[key] = len(views)
-                views.append(view)
+                _, other = side.views.get(view.image_id, ("", None))
+                views.append(other if other == view else view)  # one object for both
         numbers.append(np.array([known[key] for key, _ in read.views], dtype=np.int32))
         tables.append(replace(read.table, files=[paths[place * _CHUNK + number] for number in read.files]))
         findings.extend(read.findings)
