@@ -62,7 +62,9 @@ def pair_lists(draw: st.DrawFn) -> list[PairRecord]:
 @given(pair_lists(), st.sampled_from(sorted(KINDS)))
 def test_rows_of_a_table_are_those_of_each_pair(records: list[PairRecord], config: str) -> None:
     table = PairTable.of(records)
-    encoder = PairEncoder(CONFIGS[config], ViewColumns(table.views, {f"car/{number}": (100, 80) for number in range(4)}))
+    encoder = PairEncoder(
+        CONFIGS[config], ViewColumns(table.views, {f"car/{number}": (100, 80) for number in range(4)})
+    )
     encoded = encoder(table)
     rows: list[dict[str, Any]] = encoded.batch.to_pylist()
     for row, record in zip(rows, records, strict=True):

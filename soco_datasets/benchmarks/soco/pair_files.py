@@ -51,6 +51,7 @@ def _refuse(constant: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)  # of NaN and infinity
 
+
 def subset_of(path: str) -> tuple[str, str] | None:
     """("intra", category directory) and so on for a path below PairAnnotations, None where the layout has no such."""
     parts = path.split("/")[1:]
