@@ -1,4 +1,4 @@
-"""What `import soco_datasets` costs beyond `import datasets`, and `soco evaluate` beyond its imports, in fresh interpreters.
+"""What `import soco_datasets` costs beyond `import datasets`, and `soco evaluate` beyond its own imports.
 
     python benchmarks/bench_import.py [--runs 7]
 
