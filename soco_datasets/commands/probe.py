@@ -102,7 +102,8 @@ def check_probe(
     from ..correspondence.evaluate import protocol_of
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.result_files import result_name
 
     name = result_name(model, *qualifiers)
     planned = PlannedRun(
@@ -139,6 +140,7 @@ def trained_probe(
 def format_probe(record: ProbeRecord) -> str:
     """The scores on the test split as a table for the terminal, and what selected each epoch below it."""
     from ..config import alpha_key
+    from ..utils.text_table import format_percent
 
     alpha = alpha_key(
         record.recipe.alpha
@@ -166,18 +168,16 @@ def format_probe(record: ProbeRecord) -> str:
         )
         for epoch in result["epochs"]:
             loss = "-" if epoch["loss"] is None else f"{epoch['loss']:.4f}"
-            soc, cc = (_percent(epoch["selection"][task]) for task in ("soc", "cc"))
+            soc, cc = (format_percent(epoch["selection"][task]) for task in ("soc", "cc"))
             mark = "  selected" if epoch["number"] == result["selected_epoch"] else ""
             lines.append(f"  epoch {epoch['number']}: loss {loss}, SOC {soc}, CC {cc}{mark}")
     return "\n".join(lines)
 
 
 def _scores(metrics: dict[str, Any], alpha: str) -> str:
+    from ..utils.text_table import format_percent
+
     tasks = ("soc_probe", "cc_probe")
-    by_category = [_percent(metrics[task]["keypoint"][alpha]["overall"]["pck"]) for task in tasks]
-    pooled = [_percent(metrics[task]["pooled"][alpha]["pck"]) for task in tasks]
+    by_category = [format_percent(metrics[task]["keypoint"][alpha]["overall"]["pck"]) for task in tasks]
+    pooled = [format_percent(metrics[task]["pooled"][alpha]["pck"]) for task in tasks]
     return f"{by_category[0]:>8}{by_category[1]:>8}{pooled[0]:>12}{pooled[1]:>11}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

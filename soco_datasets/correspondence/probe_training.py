@@ -28,7 +28,8 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..records.result_files import check_replaced, result_name
+from ..records.replacement import check_replaced
+from ..records.result_files import result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
 from .engines import RemoteExtractor
@@ -134,13 +135,7 @@ def run_probe(
         recipe=recipe,
         versions=library_versions(),
         device=model["device"],
-        counts={
-            "images": len(image_ids),
-            **counts,
-            "train_pairs": len(data.train),
-            "test_pairs": len(data.test),
-            **_overlapping(data),
-        },
+        counts={"images": len(image_ids), **counts, **_counts(data)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         before={"test": before},
         variants={name: _result(variant, data, recipe) for name, variant in trained.items()},
@@ -168,11 +163,12 @@ def _provenance(data: ProbeData) -> dict[str, Any]:
     return found
 
 
-def _overlapping(data: ProbeData) -> dict[str, int]:
-    """How many train pairs are test pairs too; nothing where there are none."""
+def _counts(data: ProbeData) -> dict[str, int]:
+    """Of pairs: for training, for the test and, where there are any, in both."""
     known = set(data.test.pair_keys())
-    number = sum(key in known for key in data.train.pair_keys())
-    return {"train_pairs_in_test": number} if number else {}
+    both = sum(key in known for key in data.train.pair_keys())
+    counts = {"train_pairs": len(data.train), "test_pairs": len(data.test)}
+    return counts | ({"train_pairs_in_test": both} if both else {})
 
 
 def write_probe(

@@ -10,7 +10,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .queries import ImagePoints
 from .taxonomy import Taxonomy
 
 Box = tuple[float, float, float, float]
@@ -94,13 +93,6 @@ class ImageView:
     @property
     def category(self) -> str:
         return self.image_id.partition("/")[0]
-
-    def image_points(self) -> ImagePoints:
-        return ImagePoints(
-            tuple(point.name for point in self.points),
-            tuple(point.concept for point in self.points),
-            tuple((point.x, point.y) for point in self.points),
-        )
 
     def observations(self, files: Sequence[str]) -> Iterator[Observation]:
         for p in self.points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,14 +138,19 @@ def write_batches(
         return _open_writer(parts[-1].path, schema, format, compress=not holds_images)
 
     writer, size = start(), 0
-    for batch in (piece for whole in batches for piece in _pieces(whole, max_shard_size)):
-        if size and size + batch.nbytes > max_shard_size:
+    try:
+        for batch in (piece for whole in batches for piece in _pieces(whole, max_shard_size)):
+            if size and size + batch.nbytes > max_shard_size:
+                writer.close()
+                writer, size = start(), 0
+            writer.write_batch(batch)
+            size += batch.nbytes
+            parts[-1].add(batch, holds_images)
+        writer.close()
+    except BaseException:  # the file is closed at once, even while somebody keeps the error
+        with contextlib.suppress(Exception):
             writer.close()
-            writer, size = start(), 0
-        writer.write_batch(batch)
-        size += batch.nbytes
-        parts[-1].add(batch, holds_images)
-    writer.close()
+        raise
     return [_finish(root, spec.name, split, (number, len(parts)), part, format) for number, part in enumerate(parts)]
 
 
@@ -195,8 +201,10 @@ class _StreamWriter:
         self._stream.write_batch(batch)
 
     def close(self) -> None:
-        self._stream.close()
-        self._sink.close()
+        try:
+            self._stream.close()
+        finally:
+            self._sink.close()
 
 
 def _finish(root: Path, config: str, split: str, place: tuple[int, int], part: _Part, format: Format) -> WrittenShard:

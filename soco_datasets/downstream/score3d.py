@@ -234,7 +234,8 @@ def write_scores(scores: Scores3d, model: str, out: Path) -> Path:
             "predictions_sha256": scores.files["predictions"],
         },
         remarks=[
-            "scored from predictions that were not made by this toolkit; exact IoU3D, see docs/downstream/omni3d.md"
+            "scored from predictions that were not made by this toolkit; exact IoU3D, "
+            "see docs/howto/downstream/omni3d.md"
         ],
         foreign=True,
         seed=0,

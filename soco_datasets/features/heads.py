@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
-from ..utils.files import atomic_file, sha256_file
+from ..utils.files import sha256_file
 from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
+from ..utils.tensor_files import write_tensors
 from .derived import (
     Cells,
     DerivedBackbone,
@@ -181,8 +182,6 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         backbone: the backbone whose features it was trained on; kept in the file, so that another one is refused.
             Without it, `head.backbone` is kept.
     """
-    from safetensors.torch import save
-
     trained = backbone_identity(backbone) if backbone is not None else head.backbone
     metadata = {
         **head.metadata,
@@ -198,18 +197,7 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         metadata["activation"] = head.activation
     if trained is not None:
         metadata["backbone"] = json.dumps(trained, sort_keys=True)
-    with atomic_file(local_path(path)) as temporary:
-        temporary.write_bytes(_in_order(save(_tensors(head), metadata)))
-
-
-def _in_order(data: bytes) -> bytes:
-    """A safetensors file with its metadata sorted: the library writes them as they come out of a hash table."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
-    return len(text).to_bytes(8, "little") + text + data[start:]
+    write_tensors(local_path(path), _tensors(head), metadata)
 
 
 def load_head(path: str | Path) -> Head:

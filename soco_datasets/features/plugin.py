@@ -1,4 +1,4 @@
-"""Any model as a backbone: the user's own callable `images -> (B, C, h, w)`, see docs/plugins.md.
+"""Any model as a backbone: the user's own callable `images -> (B, C, h, w)`, see docs/howto/plugins.md.
 
 A plug-in is a function, an object with `__call__`, a `torch.nn.Module`, or a class of such (made without arguments),
 that says about itself, as attributes or through the decorator `plugin`:
@@ -333,7 +333,7 @@ def _check_maps(maps: Any, pixels: torch.Tensor, cells: tuple[int, int], backbon
     if shape[2:] != cells:
         raise BackboneError(
             f"{name} says stride {backbone.patch_size}, so {given} its map should have {rows}x{columns} cells, but it "
-            f"has {shape[2]}x{shape[3]}. Mend its stride, its size_multiple or its map."
+            f"has {shape[2]}x{shape[3]}. Fix its stride, its size_multiple or its map."
         )
     if _dtype_name(maps) not in DTYPES:
         raise BackboneError(f"{name} gave {_dtype_name(maps)} {given}; expected {', '.join(DTYPES)}.")

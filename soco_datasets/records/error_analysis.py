@@ -59,7 +59,7 @@ from .predictions import read_annotated_images, read_header, task_rows
 from .validation import (
     boxes_array,
     codes,
-    first_rows,
+    pair_groups,
     points_array,
     sizes_array,
     target_numbers,
@@ -234,17 +234,11 @@ def _point_errors(
 
 def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
     """`aggregate` with the share of the queries in each mask beside the (unused) scores, at one nominal threshold."""
-    pair = codes(rows, ("pair_id",))
-    first = rows.take(pa.array(first_rows(pair)))
     whole = aggregate(
         np.zeros(len(rows), dtype=np.float32),
-        pair,
-        first["pair_group"].to_pylist(),
+        *pair_groups(rows, header, task),
         alphas=[1.0],
         reductions=header.protocol.scoring.reductions,
-        target_images=first["target_image_id"].to_pylist(),
-        total_pairs=header.tasks[task].pairs,
-        supercategories=header.supercategories,
         beside=masks,
     )
     return {reduction: by_alpha[alpha_key(1.0)] for reduction, by_alpha in whole.items()}

@@ -136,7 +136,7 @@ def test_check_of_a_plug_in(capsys: pytest.CaptureFixture[str], tmp_path: Path, 
     found, out, err = run(capsys, "--check", f"{plugin}:features")
     assert found == code
     assert ("FAILED" in out) == (code == 1)
-    assert ("failed: locality. docs/backbones.md" in err) == (code == 1)
+    assert ("failed: locality. docs/howto/backbones.md" in err) == (code == 1)
 
 
 def test_check_of_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

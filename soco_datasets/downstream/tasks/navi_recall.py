@@ -29,7 +29,7 @@ Pair = tuple[NaviImage, NaviImage]
 
 
 class Navi(DownstreamTask):
-    """See docs/downstream/navi.md."""
+    """See docs/howto/downstream/navi.md."""
 
     name = "navi"
     title = "NAVI recall at 2 cm, 30-60 degrees"
