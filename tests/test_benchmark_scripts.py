@@ -26,7 +26,7 @@ PRINTED = {
     ),
     "bench_matching": (r"copy [\d.]+ GB/s", r"[\d.]+ % of the memory limit, [\d.]+x the bare product"),
     "gpu_budget": (
-        r"16 cores decode\nH100 SXM: 989 TFLOP/s bf16, 3.35 TB/s, 64 GB/s to the host; 45% of the first",
+        r"16 cores decode\nH100 SXM: 989 TFLOP/s bf16, 3.35 TB/s, 64 GB/s link; 45% of its FLOP/s",
         r"forward, keep +ViT-B/14, bf16 +0.5 +15.1 +0.03\n",  # 16 images of 945 GFLOP, nothing measured
         r"all, the loop side by side +[\d.]+\nexpected [\d.]+ s of 30 s; after the last forward [\d.]+ s",
     ),

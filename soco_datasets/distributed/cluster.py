@@ -89,7 +89,7 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
     except AuthenticationError as error:
         raise SocoError(
             f"The Ray cluster at {address} wants a token that this process does not have: copy ~/.ray/auth_token from "
-            "the cluster's first machine to the same place here, or set RAY_AUTH_TOKEN. See docs/distributed.md."
+            "the cluster's first machine to the same place here, or set RAY_AUTH_TOKEN. See docs/howto/distributed.md."
         ) from error
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # which one depends on the version
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
