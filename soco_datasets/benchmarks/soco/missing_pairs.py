@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ...data.checked_release import Release
 from ...data.pairs import PairIndex, draw_pairs
-from ...data.release_types import ImageRecord, ImageView, PairRecord, Release
+from ...data.release_types import ImageRecord, ImageView, PairRecord
 from ..base import BuildOptions
 
 

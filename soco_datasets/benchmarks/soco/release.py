@@ -8,13 +8,13 @@ from itertools import chain
 
 import numpy as np
 
+from ...data.checked_release import Release
 from ...data.diagnostics import BuildReport
 from ...data.pair_table import PairTable, joined_tables
 from ...data.release_types import (
     PAIR_SUBSETS,
     ImageRecord,
     ImageView,
-    Release,
 )
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError, unknown_name
+from ..checked_release import Release
 from ..pairs import PairIndex
-from ..release_types import Release
 from .prompts import DEFAULT_TEMPLATE, PromptTemplate
 
 SETTINGS = ("vis", "vis_desc", "desc")
