@@ -30,7 +30,7 @@ def format_metrics_table(
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
     convention = result.protocol.scoring.convention
     head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
-    blocks = [f"{head}\n{metrics_table(result).text()}"]
+    blocks = [f"{head}\n{full_table(result).text()}"]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
         (per_category, "per_category", "category"),
@@ -113,7 +113,7 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     }
 
 
-def metrics_table(result: EvaluationResult) -> TextTable:
+def full_table(result: EvaluationResult) -> TextTable:
     """The scores of each task at all reductions and thresholds, as `format_metrics_table` has them."""
     return _block("task", _task_rows(result), result)
 

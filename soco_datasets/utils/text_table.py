@@ -136,7 +136,7 @@ def display_width(text: str) -> int:
     )
 
 
-def best_cells(
+def best_in_columns(
     rows: Sequence[Sequence[str]], columns: Iterable[int], lowest: Collection[int] = ()
 ) -> list[tuple[int, int]]:
     """(row, column) of the best number of each column, all of several equal ones.
