@@ -19,7 +19,7 @@ import soco_datasets
 from soco_datasets.cli import main
 from soco_datasets.errors import DataNotFoundError
 from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
-from soco_datasets.utils.text_table import BEST, DIM, GOOD, TextTable, best_cells
+from soco_datasets.utils.text_table import BEST, DIM, GOOD, TextTable, best_in_columns
 
 ROWS = [
     ["model", "score", "spread", "note"],
@@ -56,7 +56,7 @@ def test_a_table_leaves_columns_out_or_continues_below(width: int) -> None:
 
 
 def test_styles_follow_their_cells() -> None:
-    assert best_cells(ROWS, [1, 2], lowest=[2]) == [(2, 1), (1, 2)]
+    assert best_in_columns(ROWS, [1, 2], lowest=[2]) == [(2, 1), (1, 2)]
     styles = {(2, 1): BEST, (2, 3): GOOD, (1, None): DIM}
     lines = TextTable(ROWS, expendable=("spread",), styles=styles).lines(38)
     assert ("2.00", BEST) in lines[2]
