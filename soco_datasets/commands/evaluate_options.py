@@ -15,7 +15,7 @@ from ..errors import unknown_name
 from .common import OutputOptions, numbers
 from .completion import complete_protocols, complete_tasks
 from .engine_options import EngineOptions
-from .model_options import BackboneOptions, qualified
+from .model_options import BackboneOptions
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Task
@@ -80,13 +80,10 @@ class ProtocolOptions:
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "centered" ..."""
-        return qualified(
-            ("", self.convention, None),
-            ("normalizer-", self.normalizer, "bbox"),
-            ("beta", self.soft_beta, 0.02),
-            ("window", self.soft_window, 7),
-            ("valid-area", "" if self.valid_area else None, None),
-        )
+        from ..config import FeatureConfig
+        from ..records.result_files import qualifiers_of
+
+        return qualifiers_of(FeatureConfig(), self.scoring())
 
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""

@@ -13,7 +13,7 @@ from typer import Option
 from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
-from .model_options import BackboneOptions, qualified
+from .model_options import BackboneOptions
 from .options import command
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class TrainingOptions:
 
 def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions, data: DataOption = None) -> None:
     """Train and test a probe."""
-    from ..config import CachePolicy, RunConfig, ScoringConfig
+    from ..config import CachePolicy, FeatureConfig, RunConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
     from ..features.linear_probe import ProbeRecipe
+    from ..records.result_files import qualifiers_of
 
     recipe = ProbeRecipe(
         epochs=training.epochs,
@@ -69,7 +70,7 @@ def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions
     variants = training.variants.split(",")
     pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
     extractor = model.load()
-    qualifiers = [*model.qualifiers(), *qualified(("", training.convention, None))]
+    qualifiers = [*model.qualifiers(), *qualifiers_of(FeatureConfig(), scoring)]
     name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
     print(trained_probe(extractor, pairs, output.out, recipe, scoring=scoring, run=how, name=name))
 
