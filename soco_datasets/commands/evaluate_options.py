@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from ..config import RunConfig, ScoringConfig
     from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
+    from ..correspondence.several import BenchmarkRun
     from ..data.folder import DatasetFolder
 
 _PRESET = "the protocol's"
@@ -158,29 +158,24 @@ class ResultNames(NamedTuple):
     replaced: bool
 
 
-def result_names(
-    plan: EvaluationPlan, out: Path, extractor: Extractor, what: tuple[DatasetFolder, Sequence[Task], ScoringConfig]
-) -> ResultNames:
+def result_names(plan: EvaluationPlan, out: Path, extractor: Extractor, run: BenchmarkRun) -> ResultNames:
     """How the results in `out` will be called. Raises `UsageError` where those of another run have the name.
 
     Args:
         plan: the options.
         out: folder of the results.
         extractor: of the model.
-        what: the data, the tasks and how they are scored.
+        run: the data, the tasks and how they are scored.
     """
-    from ..correspondence.evaluate import by_benchmark, protocol_of
+    from ..correspondence.several import planned_run
     from ..records.evaluation import EvaluationResult
-    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.replacement import check_replaces_own
     from ..records.result_files import result_name
 
-    folder, tasks, scoring = what
-    used, scoring = by_benchmark(extractor, folder, scoring)
-    model, split = used.describe(), plan.protocol.split
-    kept = "" if split in ("test", "all") else split
-    stem = result_name(model, *plan.qualifiers(), kept)
-    planned = PlannedRun(model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], split)
-    record = out / (f"{stem}.all.json" if split == "all" else f"{stem}.json")
+    planned = planned_run(extractor, run)
+    kept = "" if run.split in ("test", "all") else run.split
+    stem = result_name(planned.model, *plan.qualifiers(), kept)
+    record = out / (f"{stem}.all.json" if run.split == "all" else f"{stem}.json")
     return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=plan.output.overwrite))
 
 
