@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import alpha_key
 from ..records.summary import table_html
-from ..utils.text_tables import format_percent
+from ..utils.text_table import format_percent
 
 if TYPE_CHECKING:
     import pandas as pd

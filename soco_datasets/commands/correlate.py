@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
+from ..utils.terminal import terminal_width
 from . import EVALUATE
 from .common import JsonFlag
 from .options import command
@@ -62,7 +63,7 @@ def run(
     if as_json:
         print(json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
-    print(format_study(study), end="")
+    print(format_study(study, terminal_width()), end="")
     for path in written:
         print(f"wrote  {path}")
 

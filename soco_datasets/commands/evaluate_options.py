@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from typer import Option
 
 from ..errors import unknown_name
+from ..utils.terminal import print_note
 from .common import OutputOptions, numbers
 from .completion import complete_protocols, complete_tasks
 from .engine_options import EngineOptions
@@ -215,7 +215,7 @@ def requested_tasks(
     stored = _configs_with(folder, protocol.split)
     tasks, note = choose_tasks(folder, preset, protocol.tasks, stored=stored, several=several)
     if note:
-        print(note, file=sys.stderr)
+        print_note(note)
     return tasks
 
 

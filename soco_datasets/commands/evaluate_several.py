@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..utils.terminal import filled, print_text, terminal_width
 from .common import open_dataset
 from .engine_options import open_extractor
 from .evaluate_options import EvaluationPlan, requested_tasks, result_names, write
@@ -16,7 +17,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
     from ..reporting.benchmark_tables import benchmark_table
     from ..reporting.terminal_summary import print_summary
-    from ..utils.text_tables import align
+    from ..utils.text_table import BEST, TextTable
 
     how, protocol = plan.run_config(), plan.protocol
     folders = [open_dataset(name) for name in names]
@@ -42,4 +43,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
                 )
             print(f"{written}\n")
     table = benchmark_table(results)
-    print(f"{table.title}\n{align([[column.name for column in table.columns], *table.texts('-')])}{table.note}")
+    rows = [[column.name for column in table.columns], *table.texts("-")]
+    print_text(table.title, style=BEST)
+    TextTable(rows).print()
+    print_text(filled(table.note, terminal_width()), end="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 from typer import Argument, Option
 
+from ..utils.terminal import print_note, terminal_width
 from . import LANGUAGE, lvlm_judge, lvlm_markers, lvlm_point, lvlm_report, lvlm_run
 from .common import DataOption, JsonFlag, OverwriteFlag, RequiredOut, names, open_dataset
 from .lvlm_options import MarkerOptions, PartialFlag
@@ -97,8 +97,10 @@ def run_score(
     table = answers_table(header, rows, answers, None if judged is None else judged.letters)
     record = record_from_answers(table, partial=partial, resamples=options.resamples, seed=options.seed)
     if out is not None and write_lvlm_evaluation(out, table, record, overwrite=overwrite):
-        print(f"replaced {out}", file=sys.stderr)
-    print(record.to_json() if as_json else format_scores(record.to_dict()), end="" if as_json else "\n")
+        print_note(f"replaced {out}")
+    print(
+        record.to_json() if as_json else format_scores(record.to_dict(), terminal_width()), end="" if as_json else "\n"
+    )
 
 
 def _workbooks(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from ..utils.terminal import print_note
 
 if TYPE_CHECKING:
     from ..config import ScoringConfig
@@ -56,4 +57,4 @@ def probe_scoring(scoring: ScoringConfig) -> ScoringConfig:
 
 def report_skipped(reason: str, what: str = "the linear probe") -> None:
     """Report on stderr what is not run."""
-    print(f"left out, {reason}: {what}", file=sys.stderr)
+    print_note(f"left out, {reason}: {what}")

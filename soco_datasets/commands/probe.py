@@ -124,7 +124,7 @@ def trained_probe(
 def format_probe(record: ProbeRecord) -> str:
     """The scores on the test split as a table for the terminal, and what selected each epoch below it."""
     from ..config import alpha_key
-    from ..utils.text_tables import format_percent
+    from ..utils.text_table import format_percent
 
     alpha = alpha_key(
         record.recipe.alpha
@@ -159,7 +159,7 @@ def format_probe(record: ProbeRecord) -> str:
 
 
 def _scores(metrics: dict[str, Any], alpha: str) -> str:
-    from ..utils.text_tables import format_percent
+    from ..utils.text_table import format_percent
 
     tasks = ("soc_probe", "cc_probe")
     by_category = [format_percent(metrics[task]["keypoint"][alpha]["overall"]["pck"]) for task in tasks]

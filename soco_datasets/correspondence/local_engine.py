@@ -28,6 +28,7 @@ from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
+from ..utils.details import bytes_text
 from ..utils.progress import progress_bar
 from .plan import MatchResult, Plan
 from .target_matcher import (
@@ -97,6 +98,7 @@ class LocalEngine:
             device=extractor.backbone.device,
         )
         self.store = open_store(self._run.cache, extractor, self._folder, plan)
+        _log.info("feature maps: %s", "two passes, none kept" if self.store is None else _described(self.store))
         if self.store is None:
             for image, feature_map in self._read(np.unique(plan.point_image).tolist(), "Sampling descriptors"):
                 sampler.sample(image, feature_map)
@@ -189,6 +191,12 @@ def contents(extractor: DenseFeatureExtractor, folder: DatasetFolder, names: Seq
     """What decides the map of each named image, the model being given: the input transform and the file's bytes."""
     transform = json.dumps(extractor.transform.describe(), sort_keys=True)
     return [(transform, digest) for digest in image_digests(folder.images, names)]
+
+
+def _described(store: Store) -> str:
+    if isinstance(store, DiskFeatureCache):
+        return f"on disk in {store.path}"
+    return f"{bytes_text(store.nbytes)} in {'memory' if store.kind == 'memory' else 'a file'} ({store.device})"
 
 
 def targets_together(store: Store) -> int:

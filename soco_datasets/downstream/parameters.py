@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SocoError
-from ..utils.files import atomic_file
+from ..utils.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -72,11 +72,8 @@ def save_parameters(
         parameters: named tensors.
         metadata: strings kept in the file's header.
     """
-    from safetensors.torch import save_file
-
     tensors = {name: value.detach().cpu().contiguous() for name, value in parameters.items()}
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(metadata or {}))
+    write_tensors(path, tensors, metadata or {})
 
 
 def load_parameters(path: Path) -> tuple[Parameters, dict[str, str]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from ..errors import UsageError
 from ..records.base import Record
 from ..records.registry import record_type_of
-from ..utils.text_tables import align
+from ..utils.terminal import filled
+from ..utils.text_table import TextTable
 from .base import TableColumn
 from .record import DownstreamResult
 from .task_registry import downstream_tasks
@@ -118,8 +119,14 @@ def downstream_table(records: Sequence[Record]) -> DownstreamTable:
     return table
 
 
-def format_table(table: DownstreamTable, published: bool = True) -> str:
-    """The table as text: models, then the published values, then notes."""
+def format_table(table: DownstreamTable, published: bool = True, width: int | None = None) -> str:
+    """The table as text: models, then the published values, then notes.
+
+    Args:
+        table: to show.
+        published: with the published values.
+        width: columns of the terminal, which the table is fitted to; None = any number.
+    """
     shown = [column for column in table.columns if published or any(column.key in row for row in table.rows.values())]
     head = ["model", *(column.title for column in shown)]
     lines, notes = [head], []
@@ -137,7 +144,8 @@ def format_table(table: DownstreamTable, published: bool = True) -> str:
         lines.append(["published (r8)"] + [""] * len(shown))
         for model, row in published_r8().items():
             lines.append([model, *(f"{row[c.key]:.{c.decimals}f}" if c.key in row else "" for c in shown)])
-    return align(lines) + "".join(f"{line}\n" for line in [*([""] if notes else []), *notes])
+    below = "".join(f"{filled(note, width)}\n" for note in notes)
+    return TextTable(lines).text(width) + (f"\n{below}" if notes else "")
 
 
 def table_csv(table: DownstreamTable, published: bool = False) -> str:

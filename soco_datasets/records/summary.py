@@ -9,7 +9,7 @@ from typing import Any
 from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..utils.text import clean
-from ..utils.text_tables import format_percent
+from ..utils.text_table import format_percent
 
 
 def summary_rows(record: Any) -> tuple[list[str], list[list[str]]]:

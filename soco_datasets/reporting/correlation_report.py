@@ -12,7 +12,8 @@ import numpy as np
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
 from ..utils.colors import INK, LINE, MUTED
 from ..utils.files import atomic_write
-from ..utils.text_tables import align
+from ..utils.terminal import filled
+from ..utils.text_table import TextTable
 from .export import (
     Cell,
     Column,
@@ -30,8 +31,8 @@ _MARGIN = 0.16  # of the axes, on every side of the points
 _NAMED = 24  # models whose points are named in a scatter plot
 
 
-def format_study(study: CorrelationStudy) -> str:
-    """The study for a terminal: a row a task, then what a reader must know."""
+def format_study(study: CorrelationStudy, width: int | None = None) -> str:
+    """The study as text: a row per task, then what a reader must know; fitted to `width` columns of a terminal."""
     percent = f"{100 * study.level:g} %"
     head = ["task", "models", f"r ({short(study.x, 24)})", percent, "leave one out"]
     if study.baseline is not None:
@@ -41,8 +42,9 @@ def format_study(study: CorrelationStudy) -> str:
         f"Pearson's r over {len(study.models)} models; {percent} intervals of {study.resamples} bootstrap resamples of "
         f"the models, seed {study.seed}"
     )
-    notes = "".join(f"note: {text}\n" for text in study.notes)
-    return f"{about}\n{align(rows)}{notes}"
+    notes = "".join(filled(f"note: {text}", width) + "\n" for text in study.notes)
+    table = TextTable(rows, expendable=("leave one out",), hint="--json")
+    return f"{filled(about, width)}\n{table.text(width)}{notes}"
 
 
 def _text_row(task: TaskCorrelation) -> list[str]:

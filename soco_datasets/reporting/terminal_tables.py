@@ -10,7 +10,7 @@ from ..config import alpha_key
 from ..features.model_list import listed
 from ..records.evaluation import EvaluationResult
 from ..utils.text import clean
-from ..utils.text_tables import align, format_percent
+from ..utils.text_table import TextTable, format_percent
 
 
 def format_metrics_table(
@@ -30,14 +30,15 @@ def format_metrics_table(
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
     convention = result.protocol.scoring.convention
     head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
-    blocks = [_block(head, "task", _task_rows(result), result)]
+    blocks = [f"{head}\n{metrics_table(result).text()}"]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
         (per_category, "per_category", "category"),
     ):
         if wanted:
             for name, task in result.metrics.items():
-                blocks.append(_block(f"{task_title(name)} by {label}", label, _parts(task, part), result))
+                table = _block(label, _parts(task, part), result)
+                blocks.append(f"{task_title(name)} by {label}\n{table.text()}")
     return "\n".join(blocks) + recipe_note(result.model)
 
 
@@ -92,7 +93,12 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     }
 
 
-def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> str:
+def metrics_table(result: EvaluationResult) -> TextTable:
+    """The scores of each task at all reductions and thresholds, as `format_metrics_table` has them."""
+    return _block("task", _task_rows(result), result)
+
+
+def _block(label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> TextTable:
     protocol = result.protocol
     columns = [(name, alpha_key(alpha)) for name in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
     table = [[label, *(f"{name} @{alpha}" for name, alpha in columns), "pairs", "keypoints"]]
@@ -100,4 +106,4 @@ def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: Eva
         counts = scores[columns[0][0]][columns[0][1]]
         percents = [format_percent(scores[name][alpha]["pck"]) for name, alpha in columns]
         table.append([row, *percents, str(counts["pairs"]), str(counts["keypoints"])])
-    return f"{heading}\n{align(table)}"
+    return TextTable(table)

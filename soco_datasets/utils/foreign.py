@@ -87,7 +87,12 @@ def read_json_text(
         raise
     except RecursionError:
         raise ForeignTextError("nested far too deeply") from None
-    except ValueError as error:  # also of the encoding
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise ForeignTextError(f"not valid JSON ({place})") from None
+    except UnicodeDecodeError as error:
+        raise ForeignTextError(f"not a text (byte {error.start} is not {error.encoding})") from None
+    except ValueError as error:
         raise ForeignTextError(str(error)) from None
     if decoded.count("[") + decoded.count("{") > deepest:
         _check_depth(found, deepest)

@@ -123,8 +123,13 @@ def _download(repo_id: str, revision: str | None) -> tuple[Path, str | None]:
             f'Give a release folder, "mini", or a Hub id such as {HUB_RELEASE}.'
         )
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    from ...utils.hub_reach import check_reachable
 
     try:
+        with contextlib.suppress(RemoteEntryNotFoundError):  # a tree instead of archives
+            check_reachable(repo_id, ARCHIVES[0], revision, "dataset")
         patterns = [*ARCHIVES, "Metadata/*"]
         path = snapshot_download(repo_id, repo_type="dataset", revision=revision, allow_patterns=patterns)
     except Exception as error:
