@@ -88,8 +88,8 @@ def evaluate(
     Args:
         model: a name of `soco models`, a Hub id, a folder with a checkpoint, an expression such as
             "dinov2_b14+dino_b16"; a backbone of `load_backbone`; a `DenseFeatureExtractor`; a `torch.nn.Module` or a
-            function from images (B, 3, H, W) to maps (B, C, h, w), see docs/plugins.md. A module is left as it was
-            found. Or a list of these.
+            function from images (B, 3, H, W) to maps (B, C, h, w), see docs/howto/plugins.md. A module is left as it
+            was found. Or a list of these.
         data: a built folder or its path, the name of a benchmark, "mini", a published folder "ORG/NAME", or a subset of
             `subset`; None = where `load_dataset("soco")` looks. Or several: a list, or names separated by commas.
         tasks: "soc", "soc,cross_soc", names as tables print them ("SOC"), a list of names or tasks; None = CC, SOC and

@@ -55,7 +55,7 @@ def build_dataset(
     options: BuildOptions | None = None,
     mapper: Mapper | None = None,
 ) -> BuildResult:
-    """Build a dataset folder (design: docs/data.md).
+    """Build a dataset folder (design: docs/reference/data.md).
 
     Args:
         source: "mini", a folder of a known benchmark as it is after downloading and unpacking, or a Hub dataset id.

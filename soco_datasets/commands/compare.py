@@ -127,7 +127,7 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
 
     At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
     """
-    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_cells
+    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_in_columns
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
@@ -137,7 +137,7 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
     for row, cells in enumerate(rows):
         if cells[6] in ("+", "-"):
             styles[row, 4] = styles[row, 6] = GOOD if cells[6] == "+" else BAD
-        better = best_cells([["", ""], [cells[2]], [cells[3]]], [0])
+        better = best_in_columns([["", ""], [cells[2]], [cells[3]]], [0])
         styles |= {(row, place + 1): BEST for place, _ in better if row and len(better) == 1}
     return TextTable(rows, expendable=(*(() if parts else ("part",)), "pairs", "sign"), hint="--json", styles=styles)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
@@ -17,11 +17,10 @@ from .evaluate_several import run_several
 from .model_options import BackboneOptions
 from .options import command
 from .paper_probe import probe_scoring, report_skipped, requested_probe
-from .probe import check_probe, trained_probe
+from .probe import both_places, check_probe, trained_probe
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
-    from ..features.extractor import DenseFeatureExtractor
 
 _DATA = "built folders, benchmarks (see soco benchmarks) or mini, comma-separated"
 _Data = Annotated[
@@ -88,6 +87,7 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
         if probe is not None and bad:
             report_skipped("since there are images that do not decode")
         elif probe is not None:
-            local = cast("DenseFeatureExtractor", extractor)
-            trained = trained_probe(local, probe, out, scoring=probe_scoring(scoring), run=how, name=files.stem)
+            local, remote = both_places(extractor, plan.model)
+            scored = probe_scoring(scoring)
+            trained = trained_probe(local, probe, out, scoring=scored, run=how, name=files.stem, remote=remote)
             print(f"\n{trained}")

@@ -13,11 +13,13 @@ from typer import Option
 from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
+from .engine_options import EngineOptions, open_extractor
 from .model_options import BackboneOptions
 from .options import command
 
 if TYPE_CHECKING:
     from ..config import RunConfig, ScoringConfig
+    from ..correspondence.engines import Extractor, RemoteExtractor
     from ..correspondence.probe_pairs import ProbeData
     from ..features.extractor import DenseFeatureExtractor
     from ..features.linear_probe import ProbeRecipe
@@ -50,9 +52,15 @@ class TrainingOptions:
     alphas: Annotated[str, Option(metavar="X,X,...", help="PCK thresholds")] = "0.1,0.05,0.02"
 
 
-def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions, data: DataOption = None) -> None:
+def run(
+    model: BackboneOptions,
+    training: TrainingOptions,
+    engine: EngineOptions,
+    output: OutputOptions,
+    data: DataOption = None,
+) -> None:
     """Train and test a probe."""
-    from ..config import CachePolicy, FeatureConfig, RunConfig, ScoringConfig
+    from ..config import CachePolicy, FeatureConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
     from ..features.linear_probe import ProbeRecipe
     from ..records.result_files import qualifiers_of
@@ -65,14 +73,22 @@ def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions
     )
     scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
     check_writable(output.out)
-    how = RunConfig(CachePolicy(memory_budget=model.budget()), model.workers)
+    how = engine.config(cache=CachePolicy(memory_budget=model.budget()), workers=model.workers)
     folder = open_dataset(data)
     variants = training.variants.split(",")
     pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
-    extractor = model.load()
     qualifiers = [*model.qualifiers(), *qualifiers_of(FeatureConfig(), scoring)]
-    name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
-    print(trained_probe(extractor, pairs, output.out, recipe, scoring=scoring, run=how, name=name))
+    with open_extractor(model.spec(), how) as extractor:
+        name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
+        local, remote = both_places(extractor, model)
+        print(trained_probe(local, pairs, output.out, recipe, scoring=scoring, run=how, name=name, remote=remote))
+
+
+def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
+    """The model in this process, which trains, and the one on the cluster, where that makes the features."""
+    from ..features.extractor import DenseFeatureExtractor
+
+    return (extractor, None) if isinstance(extractor, DenseFeatureExtractor) else (model.load(), extractor)
 
 
 def check_probe(
@@ -111,11 +127,12 @@ def trained_probe(
     scoring: ScoringConfig,
     run: RunConfig,
     name: str | None = None,
+    remote: RemoteExtractor | None = None,
 ) -> str:
     """Train a probe, write it as `name` and return its table and files as text. Arguments as of `run_probe`."""
     from ..correspondence.probe_training import run_probe, write_probe
 
-    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run)
+    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run, remote=remote)
     record, heads = write_probe(out, trained, name, overwrite=name is not None)  # a name was checked by `check_probe`
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])

@@ -30,7 +30,7 @@ def format_metrics_table(
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
     convention = result.protocol.scoring.convention
     head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
-    blocks = [f"{head}\n{metrics_table(result).text()}"]
+    blocks = [f"{head}\n{scores_text_table(result).text()}"]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
         (per_category, "per_category", "category"),
@@ -48,7 +48,7 @@ def recipe_note(model: Mapping[str, Any]) -> str:
     recipe = model.get("recipe", "unknown")  # records from before name none
     if spec is None or not spec.paper_statistics or recipe == "paper":
         return ""
-    return f"recipe: {recipe}, not the paper's (see docs/recipes.md)\n"
+    return f"recipe: {recipe}, not the paper's (see docs/reference/recipes.md)\n"
 
 
 def difference_note(comparison: Mapping[str, Any]) -> str:
@@ -93,7 +93,7 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     }
 
 
-def metrics_table(result: EvaluationResult) -> TextTable:
+def scores_text_table(result: EvaluationResult) -> TextTable:
     """The scores of each task at all reductions and thresholds, as `format_metrics_table` has them."""
     return _block("task", _task_rows(result), result)
 
