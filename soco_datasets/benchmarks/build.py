@@ -23,6 +23,7 @@ from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, 
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
 from ..utils.files import atomic_folder, parse_size
+from ..utils.process_state import freed_memory_returned
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
@@ -48,6 +49,7 @@ class BuildResult:
     findings: BuildReport
 
 
+@freed_memory_returned()
 def build_dataset(
     source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, overload
@@ -186,6 +186,7 @@ class Release:
         taxonomy, descriptions: rows of those configs.
         side_files: (path, text) of the release's own side files, verbatim.
         supercategories: of categories without keypoints, where the benchmark knows them.
+        listed: lists that the source has files of, usable or not, for a benchmark that draws those it has none of.
         facts: what else the manifest states about the source (JSON values), such as overlaps between its lists.
     """
 
@@ -195,8 +196,9 @@ class Release:
     taxonomy: Taxonomy
     read_file: Callable[[str], bytes]
     descriptions: list[dict[str, object]] = field(default_factory=list)
-    side_files: list[tuple[str, str]] = field(default_factory=list)
+    side_files: Sequence[tuple[str, str]] = ()
     supercategories: Mapping[str, str] = field(default_factory=dict)
+    listed: Collection[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def supercategory(self, category: str) -> str | None:

@@ -10,12 +10,15 @@ from ..base import BuildOptions
 
 
 def draw_missing_pairs(release: Release, options: BuildOptions) -> dict[str, str]:
-    """Draw the fixed pairs of `intra` and `cross` where the release brings none; returns where each came from."""
+    """Draw the fixed pairs of `intra` and `cross` where the release brings no file of them; returns where each came
+    from. A list whose files are all unusable stays empty: drawn pairs would pass for the release's own."""
     total, min_shared, seed = options.test_pairs, options.min_shared, options.seed
     origins = {}
     for subset in ("intra", "cross"):
         if release.pairs[subset]:
             origins[subset] = "released"
+            continue
+        if subset in release.listed:
             continue
         records = list(release.images.values())
         index = PairIndex(
