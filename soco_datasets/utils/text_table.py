@@ -162,17 +162,6 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
-    """Rows of equal length as text of whatever width. Control characters of cells are replaced.
-
-    Args:
-        rows: of cells.
-        right: whether columns are aligned to the right; the first never is.
-        left: columns that are aligned to the left all the same.
-    """
-    return TextTable(list(rows), left=left if right else None).text()
-
-
 def format_percent(pck: float | None) -> str:
     """A fraction as percent with two decimals, "-" for None.
 
