@@ -24,6 +24,8 @@ from .commands.options import Quiet, Verbose, apply_verbosity
 from .commands.parsing import COMMAND_PATH, SocoGroup, usage_message
 from .errors import SocoError
 from .utils.clean_terminal import clean_terminals
+from .utils.details import log_on_stderr
+from .utils.hub_reach import one_retry_note
 from .utils.text import clean, clean_lines
 
 _COMPLETION = "_SOCO_COMPLETE"  # the shell sets it to ask for completions
@@ -32,7 +34,7 @@ _COMPLETION = "_SOCO_COMPLETE"  # the shell sets it to ask for completions
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Can be called from any thread; leaves signal handling as it was."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    with clean_terminals():
+    with clean_terminals(), one_retry_note(), log_on_stderr():
         return contextvars.copy_context().run(_main, arguments)  # --quiet and --verbose end with the command
 
 

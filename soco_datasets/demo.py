@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.util
+import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .utils.progress import progress
+from .utils.terminal import print_note, print_text
+
+if TYPE_CHECKING:
+    from .data.folder import DatasetFolder
+
+PICTURED_TASKS = ("soc", "cross_soc")
+_PAIRS = 4  # in a picture, so that every mark can be read
 DEMO_TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
 
 def run_demo(out: Path, model: str, image_size: int) -> None:
-    """Build the mini set, evaluate a backbone on it, print the table, write record, predictions and a picture.
+    """Build the mini set, evaluate a backbone on it, print the table, write record, predictions, pictures and a page.
 
     Args:
         out: folder for all of it; what an earlier demo wrote there is replaced.
@@ -34,19 +44,39 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     started = time.monotonic()
     folder = open_folder(resolve_data("mini"))
     counts = folder.manifest["counts"]
-    print(
-        f"mini set: {counts['images']} images of {counts['categories']} categories at {folder.path}",
-        file=sys.stderr,
-    )
+    print_note(f"mini set: {counts['images']} images of {counts['categories']} categories at {folder.path}")
     backbone = load_backbone(model, device="auto")
     evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
     record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
     print_summary(evaluation.result)
-    print(f"\nrecord       {record}\npredictions  {predictions}")
-    for task in ("soc", "cross_soc"):
-        picture = out / f"matches_{task}.png"
-        chosen = pairs_to_show(evaluation.predictions, task)
-        sheet = draw_matches(evaluation.predictions, task, chosen, folder.images.decode)
-        save_drawing(sheet, picture)
-        print(f"picture      {picture}")
-    print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    print_text(f"\nrecord       {record}\npredictions  {predictions}")
+    pictures: list[Path] = []
+    for task in progress(PICTURED_TASKS, "Drawing matches", len(PICTURED_TASKS), "picture"):
+        pictures.append(out / f"matches_{task}.png")
+        chosen = pairs_to_show(evaluation.predictions, task, _PAIRS)
+        save_drawing(draw_matches(evaluation.predictions, task, chosen, folder.images.decode), pictures[-1])
+    for picture in pictures:
+        print_text(f"picture      {picture}")
+    page = _page(record, out / "report", folder)
+    if page is None:
+        print_text('page         none: it needs pip install "soco-datasets[report]"')
+    else:
+        print_text(f"page         {page}")
+    print_note(f"done in {time.monotonic() - started:.0f} s")
+    follows = (
+        f"soco report {shlex.quote(str(record))}" if page is None else f"open {shlex.quote(str(page))} in a browser"
+    )
+    print_text(f"next         {follows}; your own model: soco evaluate --model NAME --data mini")
+
+
+def _page(record: Path, out: Path, folder: DatasetFolder) -> Path | None:
+    """The report of a record; None where what draws its charts is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return None
+    from .errors import MissingExtraError
+    from .reporting.write_report import write_report
+
+    try:
+        return write_report([record], out, folder)[0]
+    except MissingExtraError:
+        return None

@@ -16,9 +16,10 @@ from datasets import Features, Image, List, Value
 from PIL import Image as Pictures
 
 from ..data.folder import DatasetFolder
-from ..data.pair_marks import Side, draw_pair_side
+from ..data.pair_marks import mark_pair
 from ..data.schema import TableSpec
 from ..data.shards import Format, WrittenShard, write_shards
+from ..utils.shapes import Drawing, Photo, to_image
 
 MOST_PAIRS = 50
 MOST_BYTES = 20_000_000  # of all pictures together
@@ -75,7 +76,7 @@ def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS
 def _rows(folder: DatasetFolder, pairs: int) -> Iterator[dict[str, Any]]:
     total = 0
     for config, row in _read(folder, _spread(_candidates(folder), pairs)):
-        drawn = {"source": _drawn(folder, row, "source"), "target": _drawn(folder, row, "target")}
+        drawn = _drawn(folder, row)
         total += sum(map(len, drawn.values()))
         if total > MOST_BYTES:
             return
@@ -118,17 +119,22 @@ def _spread(found: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]
     return [found[place * len(found) // number] for place in range(number)]
 
 
-def _drawn(folder: DatasetFolder, row: dict[str, Any], side: Side) -> bytes:
-    """The JPEG of one side of a pair with its marks."""
-    image = folder.images.decode(row[f"{side}_image_id"]).convert("RGB")
-    width, height = image.size
-    scale = _SIDE / max(image.size)
-    image = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Pictures.Resampling.BICUBIC)
-    places = [[point] for point in row["source_points"]] if side == "source" else row["target_points"]
-    marked = [[(x * image.width / width, y * image.height / height) for x, y in points] for points in places]
-    buffer = io.BytesIO()
-    draw_pair_side(image, marked, side).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
-    return buffer.getvalue()
+def _drawn(folder: DatasetFolder, row: dict[str, Any]) -> dict[str, bytes]:
+    """Side -> the JPEG of its picture with its marks."""
+    drawings = {}
+    for side in ("source", "target"):
+        image = folder.images.decode(row[f"{side}_image_id"]).convert("RGB")
+        scale = _SIDE / max(image.size)
+        drawing = Drawing(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        drawing.add(Photo(image, (0, 0), drawing.size))
+        drawings[side] = drawing, scale
+    mark_pair(row, drawings["source"], drawings["target"])
+    found = {}
+    for side, (drawing, _) in drawings.items():
+        buffer = io.BytesIO()
+        to_image(drawing).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+        found[side] = buffer.getvalue()
+    return found
 
 
 def _write_sample(path: Path, row: dict[str, Any]) -> None:

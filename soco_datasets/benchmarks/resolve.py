@@ -85,8 +85,8 @@ def resolve_data(
             "ORG/NAME" or "hf://datasets/ORG/NAME@REVISION".
         revision: commit, tag or branch of the Hub release, or of the repository that `data_dir` names.
         rebuild: build or download a cached folder again. A folder named by `data_dir` or SOCO_HOME is never touched.
-        option: how the user named `data_dir` on the command line, such as "--data", "" for an argument without a name;
-            errors speak of that. None = in Python.
+        option: how the user named `data_dir`, for errors: an option of the command line such as "--data", "" for an
+            argument without a name, or another argument in Python such as "data=". None = `data_dir=`.
         images: False leaves the images of a published folder on the Hub, to be fetched one by one.
 
     Raises:
@@ -123,7 +123,7 @@ def dataset_folder(data: DatasetFolder | str | os.PathLike[str] | None = None) -
         raise UsageError(
             f'data must be a folder, the name of a benchmark, "mini" or a DatasetFolder, got {type(data).__name__}.'
         )
-    return open_folder(resolve_data(data))
+    return open_folder(resolve_data(data, option="data="))
 
 
 def _chosen(data_dir: str | os.PathLike[str] | None, revision: str | None) -> str | Path | None:
@@ -215,7 +215,7 @@ def _refuse_offline(option: str | None) -> None:
 
 
 def _no_data(reason: str, option: str | None) -> str:
-    if option is not None:
+    if option is not None and not option.endswith("="):
         return (
             f"No SOCO data found. Give {_given('DIR', option)}, a folder made by `soco build`, or "
             f"{_given(MINI, option)}, the small built-in set.\n`soco build RELEASE` builds a release that you have. "
@@ -224,26 +224,28 @@ def _no_data(reason: str, option: str | None) -> str:
     return (
         f"No SOCO data found. This makes it, once: soco build {HUB_RELEASE} --out {LOCAL_FOLDER}\n"
         f'  load_dataset("soco", CONFIG) then finds the folder {LOCAL_FOLDER}/ here (or name any built folder: '
-        f"data_dir=DIR, SOCO_HOME=DIR).\n"
+        f"{option or 'data_dir='}DIR, SOCO_HOME=DIR).\n"
         f"  From a release that you have: soco build RELEASE --out {LOCAL_FOLDER}. The small built-in set needs "
-        f'nothing: data_dir="mini".\n'
+        f'nothing: {option or "data_dir="}"mini".\n'
         f"  The download from the Hub ({HUB_RELEASE}) failed now: {reason}"
     )
 
 
 def _given(value: str, option: str | None) -> str:
-    """A value as the user would name it: `data_dir="mini"`, `--data mini` or `mini`."""
-    return f'data_dir="{value}"' if option is None else f"{option} {value}".strip()
+    """A value as the user would name it: `data_dir="mini"`, `data="mini"`, `--data mini` or `mini`."""
+    option = "data_dir=" if option is None else option
+    return f'{option}"{value}"' if option.endswith("=") else f"{option} {value}".strip()
 
 
 def _named_folder(path: Path, option: str | None, source: str | None = None) -> Path:
     """Check a folder that the user named, as `option` says or by another `source`, which then opens the message."""
-    what = source or (f"data_dir={str(path)!r}" if option is None else _given(str(path), option))
+    python = option is None or option.endswith("=")
+    what = source or (f"{option or 'data_dir='}{str(path)!r}" if python else _given(str(path), option))
     path = path.expanduser()
     if is_built(path):
         return open_folder(path).path
     if not path.exists():
-        missing = "does not exist" if option is None or source else "no such folder"
+        missing = "does not exist" if python or source else "no such folder"
         message = f"{what}{' ' if missing.startswith('does') else ': '}{missing}. {_near(path)}"
         raise DataNotFoundError(f"{message}Give a folder made by `soco build`, or {_given(MINI, option)}.")
     if path.is_dir() and any((path / part).exists() for part in _RELEASE_PARTS):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument
 
+from ..utils.terminal import filled, terminal_width
+from ..utils.text_table import TextTable
 from . import DATA
 from .completion import complete_benchmarks
 from .options import command
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Benchmark
+    from ..benchmarks.published import PaperScore
 
 
 def add(app: typer.Typer) -> None:
@@ -43,15 +47,18 @@ def run(
     print(_described(benchmark))
     scores = benchmark.published()
     if scores:
-        print(f"\n  {'published':40}{'task':16}{'reduction':14}{'alpha':>6}{'by':>7}{'percent':>9}  source")
+        print()
+        _published(scores).print()
+
+
+def _published(scores: Sequence[PaperScore]) -> TextTable:
+    rows = [["published", "task", "reduction", "alpha", "by", "percent", "source"]]
     for score in scores:
         alpha = "" if score.alpha is None else f"{score.alpha:g}"
         where = score.source or f"SOCO paper, table {score.table}"
         task = score.task if score.subset == "overall" else f"{score.task} {score.subset}"
-        print(
-            f"  {score.label:40}{task:16}{score.reduction or '-':14}{alpha:>6}{score.normalizer:>7}"
-            f"{score.percent:>9.2f}  {where}"
-        )
+        rows.append([score.label, task, score.reduction or "-", alpha, score.normalizer, f"{score.percent:.2f}", where])
+    return TextTable(rows, left={1, 2, 6}, expendable=("source", "by", "reduction", "alpha"))
 
 
 def _described(benchmark: Benchmark) -> str:
@@ -59,16 +66,20 @@ def _described(benchmark: Benchmark) -> str:
     padding = "on all sides" if rule.centered else "right and bottom"
     alphas = benchmark.scoring.get("alphas", (0.1, 0.05, 0.02))
     pairs = ", ".join(f"{count:,} {name}" for name, count in benchmark.splits.items())
-    lines = [
-        f"{', '.join((benchmark.name, *benchmark.aliases))}: {benchmark.title}",
-        f"  {benchmark.about}",
-        f"  tasks       {', '.join(task.name for task in benchmark.tasks)}",
-        f"  pairs       {pairs or 'see soco info'}",
-        f"  protocol    padding {padding}; {rule.points}; divided by: {rule.scale}; "
-        f"alphas {', '.join(f'{alpha:g}' for alpha in alphas)}",
-        f"  license     {benchmark.license}",
-        f"  data        {benchmark.get_data}",
-        f"  published   {len(benchmark.published())} scores",
-        *(f"  note        {note}" for note in benchmark.notes),
+    heading = f"{', '.join((benchmark.name, *benchmark.aliases))}: {benchmark.title}"
+    rows = [
+        ["  tasks", ", ".join(task.name for task in benchmark.tasks)],
+        ["  pairs", pairs or "see soco info"],
+        [
+            "  protocol",
+            f"padding {padding}; {rule.points}; divided by: {rule.scale}; "
+            f"alphas {', '.join(f'{alpha:g}' for alpha in alphas)}",
+        ],
+        ["  license", benchmark.license],
+        ["  data", benchmark.get_data],
+        ["  published", f"{len(benchmark.published())} scores"],
+        *(["  note", note] for note in benchmark.notes),
     ]
-    return "\n".join(lines)
+    width = terminal_width()
+    about = filled(f"  {benchmark.about}", width, "  ")
+    return f"{heading}\n{about}\n{TextTable(rows, left=None, prose=True).text(width)}".rstrip()

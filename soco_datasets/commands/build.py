@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import typer
 from typer import Argument, Option
 
+from ..utils.terminal import print_note
 from . import DATA
 from .completion import complete_benchmarks
 from .engine_options import EngineOptions, open_mapper
@@ -143,7 +143,7 @@ def _field_mapping(texts: Sequence[str]) -> dict[str, str]:
 def _report(result: BuildResult) -> None:
     for item in result.findings:
         if item.severity != "note":
-            print(item, file=sys.stderr)
+            print_note(item)
     counts = result.manifest["counts"]
     found = result.manifest["findings"]["counts"]
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,6 +15,7 @@ from .completion import complete_data
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
+_log = logging.getLogger(__name__)
 _FOUND = "where load_dataset looks"
 
 DataOption = Annotated[
@@ -52,7 +54,10 @@ def open_dataset(name: str | None, option: str = "--data") -> DatasetFolder:
     from ..benchmarks.resolve import resolve_data
     from ..data.folder import open_folder
 
-    return open_folder(resolve_data(name, option=option))
+    folder = open_folder(resolve_data(name, option=option))
+    configs = ", ".join(folder.configs)
+    _log.info("data: %s, content hash %s; %s", folder.path, folder.content_hash[:12], configs)
+    return folder
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

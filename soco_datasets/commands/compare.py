@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -13,6 +13,9 @@ from typer import Argument, Option
 from . import EVALUATE
 from .common import FullFlag, JsonFlag
 from .options import command
+
+if TYPE_CHECKING:
+    from ..utils.text_table import TextTable
 
 _SIGNS = {1: "+", -1: "-", 0: "", None: ""}
 _SIDE = "a record with its predictions beside it, or a predictions file"
@@ -49,19 +52,29 @@ def run(
     from ..records.compare import compare_predictions, read_side
     from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
-    from ..utils.text import clean_lines
+    from ..utils.terminal import filled, print_text, terminal_width
 
     if _are_answers(options):
-        comparison, shown = _compare_answers(options)
+        comparison, heading, table = _compare_answers(options)
+        notes = ""
     else:
         sides = read_side(options.a), read_side(options.b)
         comparison = compare_predictions(*sides, resamples=options.resamples, seed=options.seed)
-        shown = _table(comparison, options, full)
+        heading, table, notes = (
+            _heading(comparison, options),
+            _table(comparison, options, full),
+            _not_shared(comparison),
+        )
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         check_not_record(out, (options.a, options.b))
         atomic_write(out, text)
-    print(text if as_json else clean_lines(shown), end="")
+    if as_json:
+        print(text, end="")
+        return
+    print_text(filled(heading, terminal_width()))
+    table.print()
+    print_text(filled(notes, terminal_width()), end="")
 
 
 def _are_answers(options: ComparisonOptions) -> bool:
@@ -75,49 +88,62 @@ def _are_answers(options: ComparisonOptions) -> bool:
     return all(kinds)
 
 
-def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str]:
-    """The comparison of two vision-language models, as a record and as text."""
+def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str, TextTable]:
+    """The comparison of two vision-language models, as a record and as heading and table."""
     from ..lvlm.compare_answers import compare_answers, read_answers_side
-    from ..reporting.lvlm_comparison import format_answer_comparison
+    from ..reporting.lvlm_comparison import answer_comparison_table
 
     sides = read_answers_side(options.a), read_answers_side(options.b)
     comparison = compare_answers(*sides, resamples=options.resamples, seed=options.seed)
     heading = (
         f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
         f"percent of questions (circular) and rows (average), {options.resamples} resamples of the questions, exact "
-        f"test over questions\n\n"
+        f"test over questions\n"
     )
-    return comparison, heading + format_answer_comparison(comparison)
+    return comparison, heading, answer_comparison_table(comparison)
 
 
-def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool) -> str:
-    """The comparison in percent, aligned: a row per task, and the requested parts below it.
+def _heading(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
+    from ..reporting.terminal_tables import difference_note
+
+    same = "A and B are the same result.\n" if options.a.samefile(options.b) else ""
+    return (
+        f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
+        f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
+        f"seed {comparison['seed']}\n{difference_note(comparison)}{same}"
+    )
+
+
+def _not_shared(comparison: Mapping[str, Any]) -> str:
+    return "".join(
+        f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"
+        for side in ("a", "b")
+        if comparison[f"only_in_{side}"]
+    )
+
+
+def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool) -> TextTable:
+    """The comparison in percent: a row per task, and the requested parts below it.
 
     At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
     """
-    from ..reporting.terminal_tables import align, difference_note
+    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_in_columns
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
     rows = [["task", "part", "A", "B", "B - A", level, "sign", "pairs"]]
     rows += _rows(comparison["tasks"], parts, full)
-    same = "A and B are the same result.\n" if options.a.samefile(options.b) else ""
-    heading = (
-        f"A {comparison['a']} ({options.a})\nB {comparison['b']} ({options.b})\n"
-        f"on {comparison['dataset']['id']}: PCK in percent, {comparison['resamples']} resamples of the images, "
-        f"seed {comparison['seed']}\n{difference_note(comparison)}"
-        f"{same}\n"
-    )
-    not_shared = [
-        f"only in {side.upper()}, not compared: {', '.join(comparison[f'only_in_{side}'])}\n"
-        for side in ("a", "b")
-        if comparison[f"only_in_{side}"]
-    ]
-    return heading + align(rows) + "".join(not_shared)
+    styles: dict[tuple[int, int | None], str] = {}
+    for row, cells in enumerate(rows):
+        if cells[6] in ("+", "-"):
+            styles[row, 4] = styles[row, 6] = GOOD if cells[6] == "+" else BAD
+        better = best_in_columns([["", ""], [cells[2]], [cells[3]]], [0])
+        styles |= {(row, place + 1): BEST for place, _ in better if row and len(better) == 1}
+    return TextTable(rows, expendable=(*(() if parts else ("part",)), "pairs", "sign"), hint="--json", styles=styles)
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[list[str]]:
-    from ..benchmarks.tasks import TASKS
+    from ..benchmarks.tasks import task_title
 
     for task, by_reduction in tasks.items():
         main = "pair" if "pair" in by_reduction else next(iter(by_reduction))
@@ -126,7 +152,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
             for alpha, breakdown in by_alpha.items():
                 if not full and (reduction, alpha) != (main, first):
                     continue
-                title = f"{TASKS[task].title if task in TASKS else task} {reduction} @{alpha}"
+                title = f"{task_title(task)} {reduction} @{alpha}"
                 yield [title, "overall", *_cells(breakdown["overall"])]
                 for part in parts:
                     for name, value in breakdown[part].items():
@@ -134,7 +160,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
 
 
 def _cells(value: Mapping[str, Any]) -> list[str]:
-    from ..reporting.terminal_tables import format_percent
+    from ..utils.text_table import format_percent
 
     ends = value["interval"]
     interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"

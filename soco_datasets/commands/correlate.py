@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
+from ..utils.terminal import terminal_width
 from . import EVALUATE
 from .common import JsonFlag
 from .options import command
@@ -62,13 +63,13 @@ def run(
     if as_json:
         print(json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return
-    print(format_study(study), end="")
+    print(format_study(study, terminal_width()), end="")
     for path in written:
         print(f"wrote  {path}")
 
 
 def _study(options: CorrelationOptions) -> CorrelationStudy:
-    from ..metrics.correlation import correlate
+    from ..metrics.correlation import ModelBootstrap, correlate
     from ..metrics.model_table import join_tables, read_model_table
     from ..records.evaluation import EvaluationResult
     from ..reporting.benchmark_tables import record_model_table
@@ -84,9 +85,7 @@ def _study(options: CorrelationOptions) -> CorrelationStudy:
         options.baseline,
         tasks=_names("--tasks", options.tasks),
         models=_names("--models", options.models),
-        level=options.level,
-        resamples=options.resamples,
-        seed=options.seed,
+        bootstrap=ModelBootstrap(options.level, options.resamples, options.seed),
     )
 
 

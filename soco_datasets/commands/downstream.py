@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -11,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
+from ..utils.terminal import print_note, terminal_width
 from . import DOWNSTREAM
 from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
@@ -150,7 +150,7 @@ def run_tasks(
     spec, how = model.spec(), engine.config()
     run = DownstreamRun(spec.load(), tasks, data, options)
     for line in (*(f"left out, since no data is given: {name}" for name in run.skipped), *run.warnings):
-        print(line, file=sys.stderr)
+        print_note(line)
     if output.dry_run:
         _print_plan(run)
     elif engine.jobs == 1 and how.engine == "local":
@@ -276,7 +276,7 @@ def run_table(
     from ..utils.files import atomic_write
 
     table = downstream_table(find_records(records))
-    print(format_table(table, not no_published), end="")
+    print(format_table(table, not no_published, terminal_width()), end="")
     if csv is not None:
         atomic_write(csv, table_csv(table))
         print(f"wrote  {csv}")

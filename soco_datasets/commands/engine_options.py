@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from typer import Option
 
+from ..utils.terminal import print_note
+
 if TYPE_CHECKING:
     from ..config import RunConfig
     from ..correspondence.engines import Extractor
@@ -71,7 +73,7 @@ def _hint_dtype(spec: ExtractorSpec, model: Backbone) -> None:
 
     by_default = spec.options.get("dtype") is None and not spec.tf32 and model.dtype == "float32"
     if by_default and sys.stderr.isatty() and fastest_dtype(model.device) != model.dtype:
-        print(f"{model.device} has matrix units for bf16: --dtype auto is about twice as fast", file=sys.stderr)
+        print_note(f"{model.device} has matrix units for bf16: --dtype auto is about twice as fast")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from typer import Option
 
 from ..errors import unknown_name
+from ..utils.terminal import print_note
 from .common import OutputOptions, numbers
 from .completion import complete_protocols, complete_tasks
 from .engine_options import EngineOptions
@@ -89,13 +90,12 @@ class ProtocolOptions:
 
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
-        from ..benchmarks.base import SOCO, benchmark_of
+        from ..benchmarks.base import SOCO, benchmark_of, get_benchmark
         from ..correspondence.plausible import check_thresholds
-        from ..correspondence.presets import get_preset
+        from ..correspondence.presets import get_preset, preset_scoring
 
-        own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
+        benchmark = get_benchmark(SOCO) if folder is None else benchmark_of(folder)
         changed: dict[str, Any] = {
-            **own,
             "normalizer": self.normalizer,
             "valid_area": self.valid_area,
             "soft_beta": self.soft_beta,
@@ -108,7 +108,7 @@ class ProtocolOptions:
             check_thresholds(changed["alphas"], "--alphas")
         if self.reductions is not None:
             changed["reductions"] = tuple(self.reductions.split(","))
-        return replace(get_preset(self.protocol).scoring, **changed)
+        return replace(preset_scoring(get_preset(self.protocol), benchmark), **changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,8 @@ def result_names(
     """
     from ..correspondence.evaluate import by_benchmark, protocol_of
     from ..records.evaluation import EvaluationResult
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.result_files import result_name
 
     folder, tasks, scoring = what
     used, scoring = by_benchmark(extractor, folder, scoring)
@@ -206,7 +207,27 @@ def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     return f"record       {record}\npredictions  {kept}{replaced}{following}"
 
 
-def configs_with(folder: DatasetFolder, split: str) -> list[str]:
+def requested_tasks(
+    protocol: ProtocolOptions, folder: DatasetFolder | None = None, *, several: bool = False
+) -> tuple[Task, ...]:
+    """The tasks of `--tasks`, else those of the preset, see `choose_tasks`; what is left out is reported on stderr.
+
+    Without a folder the names are only checked.
+    """
+    from ..benchmarks.tasks import get_tasks
+    from ..correspondence.presets import choose_tasks, get_preset
+
+    preset = get_preset(protocol.protocol)
+    if folder is None:
+        return get_tasks(preset.tasks if protocol.tasks is None else protocol.tasks)
+    stored = _configs_with(folder, protocol.split)
+    tasks, note = choose_tasks(folder, preset, protocol.tasks, stored=stored, several=several)
+    if note:
+        print_note(note)
+    return tasks
+
+
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
     """The configs of tasks that store a split; raises `UsageError` where none does."""
     from ..benchmarks.base import benchmark_of
 

@@ -66,12 +66,18 @@ def prepare_boxes(command: Any, ctx: Any) -> None:
     for one in (command, *command.get_params(ctx), *inner):
         if getattr(one, "is_flag", False):
             one.metavar = ""
+        if getattr(one, "param_type_name", "") == "argument":
+            one.display_type_rich = _no_type  # Typer's "<str>" beside the name
         if isinstance(getattr(one, "show_default", None), str):
             one.help, one.show_default = f"{one.help} [default: {one.show_default}]", False
         for name in ("help", "short_help", "epilog"):
             text = getattr(one, name, None)
             if text and "\\[" not in text:
                 setattr(one, name, text.replace("[", "\\["))
+
+
+def _no_type(ctx: Any) -> None:
+    """What Typer shows as the type of an argument."""
 
 
 def _is_group(command: Any) -> bool:

@@ -25,9 +25,9 @@ def run(
 ) -> None:
     """Describe the folder."""
     from ..benchmarks.info import describe_findings, describe_folder
-    from ..utils.terminal import print_text
+    from ..utils.terminal import print_text, terminal_width
 
     data = open_dataset(folder, option="")
     if verify:
         data.verify()
-    print_text(describe_findings(data) if findings else describe_folder(data, all_pairs=not no_all))
+    print_text(describe_findings(data) if findings else describe_folder(data, not no_all, terminal_width()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -11,6 +11,7 @@ from typer import Option
 
 from ..errors import UsageError, unknown_name
 from . import PUBLISH
+from .common import open_dataset
 from .options import command
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ def _rank(options: EntryOptions, ranking: RankingOptions) -> None:
     for source in options.source or ():
         if source not in _SOURCES:
             raise unknown_name("source", source, _SOURCES)
-    board.check_choice(ranking.task or "soc", ranking.supercategory)
+    named_task = board.check_choice(ranking.task or "soc", ranking.supercategory)
+    ranking = replace(ranking, task=named_task if ranking.task else None)
+    if options.data is not None:
+        open_dataset(options.data)  # what is wrong with --data is said in its words, before the work
     named = options.dataset_repo or os.environ.get(BOARD_VARIABLE)
     collected = collect(
         local=options.local,
@@ -140,8 +144,9 @@ def _rank(options: EntryOptions, ranking: RankingOptions) -> None:
     if ranking.json or ranking.csv:
         print(_listed(entries, ranking), end="" if ranking.csv else "\n")
     else:
-        for line, apart in board.text_tables(entries, ranking.task, ranking.supercategory):
-            print_text(line, style="dim" if apart else "")
+        for number, (heading, table) in enumerate(board.text_tables(entries, ranking.task, ranking.supercategory)):
+            print_text(("\n" if number else "") + heading)
+            table.print()
     print_notes(collected.remarks)  # below the table, where they are seen
 
 

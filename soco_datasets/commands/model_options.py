@@ -63,7 +63,7 @@ class BackboneOptions:
     ] = "8"
     compile: Annotated[bool, Option(help="run the model through torch.compile", rich_help_panel="Run")] = False
     workers: Annotated[
-        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 8", rich_help_panel="Run")
+        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 16", rich_help_panel="Run")
     ] = None
     memory_budget: Annotated[
         str | None, Option(metavar="SIZE", help=_BUDGET, show_default="half of the free memory", rich_help_panel="Run")

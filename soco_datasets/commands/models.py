@@ -10,7 +10,8 @@ import typer
 from typer import Argument, Option
 
 from ..errors import SocoError, UsageError, unknown_name
-from ..utils.terminal import terminal_width
+from ..utils.terminal import filled, print_text, terminal_width
+from ..utils.text_table import BAD, BEST, GOOD
 from . import EVALUATE
 from .common import JsonFlag
 from .completion import complete_models
@@ -88,14 +89,14 @@ def _list(name: str | None, family: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps([model_record(spec) for spec in specs], indent=2, ensure_ascii=False))
     elif name is not None:
-        print(format_model(specs[0]), end="")
+        print(format_model(specs[0], terminal_width()), end="")
     else:
         print(format_models_table(specs, terminal_width()), end="")
 
 
 def _check(model: str, options: CheckOptions, as_json: bool) -> None:
     from ..features.selfcheck.check_model import check_model
-    from ..reporting.model_tables import format_selfcheck
+    from ..reporting.model_tables import selfcheck_heading, selfcheck_table, selfcheck_verdict
 
     report = check_model(
         model,
@@ -105,9 +106,12 @@ def _check(model: str, options: CheckOptions, as_json: bool) -> None:
         norm=options.norm,
         device=options.device,
     )
-    print(json.dumps(report.to_dict(), indent=2) if as_json else format_selfcheck(report), end="")
     if as_json:
-        print()
+        print(json.dumps(report.to_dict(), indent=2))
+    else:
+        print_text(filled(selfcheck_heading(report), terminal_width()), style=BEST)
+        selfcheck_table(report).print()
+        print_text(selfcheck_verdict(report), style=GOOD if report.passed else BAD)
     if not report.passed:
         failed = ", ".join(check.name for check in report.checks if check.status == "fail")
-        raise SocoError(f"{report.model} failed: {failed}. docs/backbones.md says what each check means.")
+        raise SocoError(f"{report.model} failed: {failed}. docs/howto/backbones.md says what each check means.")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -28,12 +29,14 @@ from typer import Option
 from typer.models import OptionInfo, ParameterInfo
 
 from ..errors import UsageError
+from ..utils.details import stage
 from ..utils.paths import local_path
 from ..utils.terminal import Verbosity, set_verbosity
 from .parsing import SocoCommand, SocoGroup
 
-Quiet = Annotated[bool, Option("--quiet", help="report no progress")]
-Verbose = Annotated[bool, Option("--verbose", help="report more of what is done")]
+_log = logging.getLogger(__name__)
+Quiet = Annotated[bool, Option("--quiet", help="report no progress and no notes")]
+Verbose = Annotated[bool, Option("--verbose", help="also report the data, the model, the cache, files and times")]
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _PANELS = ("Model", "Data", None, "Run", "Local models", "Output")  # order in the help; None: any other
 _GLOBAL = {"quiet": Quiet, "verbose": Verbose}
@@ -81,7 +84,8 @@ def flattened(function: Callable[..., None]) -> Callable[..., None]:
 
     def call(**values: Any) -> None:
         apply_verbosity(values.pop("quiet"), values.pop("verbose"))
-        function(**bundled(function, values))
+        with stage(_log, "the command"):
+            function(**bundled(function, values))
 
     parameters = sorted((parameter for _, _, parameter in _parameters(function)), key=_rank)
     parameters += [_parameter(name, annotation, False, None) for name, annotation in _GLOBAL.items()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from ..utils.terminal import print_note
 
 if TYPE_CHECKING:
     from ..config import ScoringConfig
@@ -27,7 +28,6 @@ def requested_probe(plan: EvaluationPlan, folder: DatasetFolder) -> ProbeData | 
     reasons = {
         f"since {folder.path} has no {SOC.config}": SOC.config not in folder.configs,
         "since it uses the released pairs": protocol.split == "all",
-        "since it is trained in one process": plan.engine.engine != "local",
         "since the model has a head already": plan.model.head is not None,
         "since it is scored by boxes and over all cells": protocol.normalizer != "bbox" or protocol.valid_area,
     }
@@ -56,4 +56,4 @@ def probe_scoring(scoring: ScoringConfig) -> ScoringConfig:
 
 def report_skipped(reason: str, what: str = "the linear probe") -> None:
     """Report on stderr what is not run."""
-    print(f"left out, {reason}: {what}", file=sys.stderr)
+    print_note(f"left out, {reason}: {what}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from ..utils.terminal import print_note
 from . import EVALUATE
 from .common import FullFlag, JsonFlag, OverwriteFlag, open_dataset
 from .options import command
@@ -54,10 +54,10 @@ def run(
         except PredictionsError as error:
             raise PredictionsError(f"{predictions}: {error}") from None
     result = record_from_predictions(table)
-    print(clean(check_consistency(table).line), file=sys.stderr)
+    print_note(clean(check_consistency(table).line))
     if out is not None:
         if check_replaces_record(out, result, overwrite=overwrite):
-            print(f"replaced {out}", file=sys.stderr)
+            print_note(f"replaced {out}")
         result.write(out)
     if as_json:
         print(result.to_json())

@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 from ..errors import UsageError
+from ..utils.terminal import terminal_width
 from . import DOWNSTREAM
 from .common import names
 from .engine_options import DownstreamEngineOptions, open_mapper
@@ -116,7 +117,7 @@ def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, o
         elif name in READERS:
             data[name] = place
         else:
-            benchmarks[name] = resolve_data(place)
+            benchmarks[name] = resolve_data(place, option=f"--data {name}=")
 
     protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
     downstream = RunOptions(out, protocols, runs.seed, runs.subset, precision=engine.precision)
@@ -136,7 +137,7 @@ def _write(out: Path, models: list[StudyModel], result: StudyResult, folders: li
     table = downstream_table(result.records)
     atomic_write(out / "r8.csv", table_csv(table))
     atomic_write(out / "r8.txt", format_table(table))
-    print(format_table(table), end="")
+    print(format_table(table, width=terminal_width()), end="")
     page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None)[0]
     print(f"wrote  {out / 'r8.csv'}\nwrote  {page}")
     for one in models:

@@ -37,7 +37,7 @@ def run(
     """Submit it, or show what would be sent."""
     from ..hub.hosted_leaderboard import dataset_repo_of
     from ..hub.submit import preview_submission, submit, summary
-    from ..reporting.terminal_tables import align
+    from ..utils.text_table import align
 
     leaderboard = dataset_repo_of(dataset_repo)
     if dry_run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Argument, Option
 
+from ..utils.terminal import filled, print_note, print_text, terminal_width
+from ..utils.text import clean
+from ..utils.text_table import BAD, BEST, DIM, GOOD, TextTable
 from . import PUBLISH
 from .common import JsonFlag, open_dataset
 from .completion import complete_data
@@ -100,7 +103,10 @@ def run(
     if data is not None:
         open_dataset(data)  # what is wrong with --data is said in its words, before the work
     verdict = verify(what, data, dataset_repo, origin.checks(what))
-    print(_json(verdict) if as_json else _text(verdict, show_all))
+    if as_json:
+        print(_json(verdict))
+    else:
+        _print(verdict, show_all)
     if not verdict.matches:
         raise MismatchError(f"MISMATCH: {what} is not what its data and the rules give ({verdict.summary}).")
     if origin.rerun is not None and verdict.rerun is None:
@@ -114,33 +120,41 @@ def run(
 
 
 def _announce(text: str) -> None:
-    from ..utils.text import clean
-
-    print(clean(text), file=sys.stderr)
+    print_note(clean(text))
 
 
-def _text(verdict: Verdict, whole: bool) -> str:
-    from ..reporting.terminal_tables import align
-    from ..utils.text import clean
-
+def _print(verdict: Verdict, whole: bool) -> None:
+    """What was compared and found, as text."""
+    width = terminal_width()
     main = [check for check in verdict.checks if whole or _is_main(check)]
     others = [check for check in verdict.checks if not (whole or _is_main(check))]
     wrong = [check for check in others if not check.agrees]
-    rows = [["value", "stated", "computed", ""]]
-    rows += [_cells(check) for check in main + wrong[:_LISTED]]
-    lines = [align(rows, right=False)] if len(rows) > 1 else []
-    if len(wrong) > _LISTED:
-        lines.append(f"... and {len(wrong) - _LISTED} more that differ (--all lists them)\n")
+    print_text(verdict.what, style=BEST)
+    if shown := main + wrong[:_LISTED]:
+        _table(shown).print()
+    lines = [f"... and {len(wrong) - _LISTED} more that differ (--all lists them)"] * (len(wrong) > _LISTED)
     if agreeing := len(others) - len(wrong):
-        lines.append(f"{agreeing} further values of the record match.\n")
-    lines += [f"PROBLEM: {clean(line)}\n" for problem in verdict.problems for line in problem.splitlines()]
-    lines += [f"note: {clean(note)}\n" for note in verdict.notes]
-    lines += [f"{clean(line)}\n" for line in verdict.origin()]
-    lines.append(f"verified: {clean(verdict.verification().state)}\n")
+        lines.append(f"{agreeing} further values of the record match.")
+    if verdict.checks and not verdict.mismatches:
+        lines.append(f"All {len(verdict.checks)} values are identical to the last digit.")
+    for line in lines:
+        print_text(filled(line, width))
+    for problem in (line for text in verdict.problems for line in text.splitlines()):
+        print_text(filled(clean(f"PROBLEM: {problem}"), width), style=BAD)
     compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
+    remarks = (*(f"note: {note}" for note in verdict.notes), *verdict.origin())
+    for line in (*remarks, f"verified: {verdict.verification().state}", f"Targets or right answers {compared}."):
+        print_text(filled(clean(line), width))
     agreeing_end = "match" if verdict.references else "the numbers match their data"
-    end = agreeing_end if verdict.matches else "MISMATCH"
-    return f"{clean(verdict.what)}\n{''.join(lines)}Targets or right answers {compared}.\n{end}"
+    print_text(agreeing_end if verdict.matches else "MISMATCH", style=GOOD if verdict.matches else BAD)
+
+
+def _table(checks: Sequence[LeafComparison]) -> TextTable:
+    rows = [["value", "stated", "computed", ""], *map(_cells, checks)]
+    styles: dict[tuple[int, int | None], str] = {(0, None): DIM}
+    for row, check in enumerate(checks, 1):
+        styles[row, 3] = GOOD if check.agrees else BAD
+    return TextTable(rows, left={3}, expendable=("stated",), hint="--json", styles=styles)
 
 
 def _is_main(check: LeafComparison) -> bool:
@@ -152,14 +166,22 @@ def _is_main(check: LeafComparison) -> bool:
 
 
 def _cells(check: LeafComparison) -> list[str]:
+    """A number that agrees with two decimals, shares in percent; where two differ, with as many as show where."""
     from ..reporting.style import short
 
+    stated, found = (_number(value, check.agrees) for value in (check.stated, check.found))
     return [
-        short(check.name, 60),
-        short(check.stated, _WIDE),
-        short(check.found, _WIDE),
-        "ok" if check.agrees else "MISMATCH",
+        short(check.name.removeprefix("metrics/").removesuffix("/overall/pck"), _WIDE),
+        short(stated, _WIDE),
+        short(found, _WIDE),
+        "identical" if check.agrees else "MISMATCH",
     ]
+
+
+def _number(value: object, rounded: bool) -> object:
+    if not rounded or not isinstance(value, float):
+        return value
+    return f"{100 * value:.2f} %" if 0 <= value <= 1 else f"{value:.2f}"
 
 
 def _json(verdict: Verdict) -> str:

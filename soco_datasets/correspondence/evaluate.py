@@ -8,6 +8,7 @@ are kept, so its memory grows with the images and not with their pairs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from ..features.extractor import DenseFeatureExtractor
 from ..features.given_model import GivenModel, opened_extractor
 from ..features.transforms import Anchor
 from ..records.evaluation import EvaluationResult, library_versions
+from ..utils.details import stage
 from ..utils.process_state import freed_memory_returned
 from .engines import Extractor, open_engine
 from .memory_needs import memory_needs
@@ -36,6 +38,8 @@ from .plan import Answers, MatchBlock, Plan, predicted_points
 from .plausible import check_grid, check_thresholds
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
+
+_log = logging.getLogger(__name__)
 
 
 class Accumulator(Protocol):
@@ -182,21 +186,33 @@ def _evaluate(
         run = replace(run, cache=replace(run.cache, memory_budget=room))
     counts, scores = {"decodes": 0, "forwards": 0, **pairs.skipped}, pairs.scores()
     with open_engine(extractor, folder, protocol, run, counts, shared) as engine:
-        engine.sample(pairs.plan)
-        for block in pairs.blocks():
-            scores.update(block, predicted_points(block.plan, engine.match(block.plan), protocol))
-    result, predictions = scores.compute(
-        {
-            "model": model,
-            "dataset": dataset_provenance(folder, tasks, split),
-            "protocol": protocol,
-            "supercategories": supercategories_of(folder),
-            "versions": library_versions(),
-            "device": model["device"],
-            "counts": {"images": len(pairs.plan.images), "pairs": pairs.pairs, "keypoints": pairs.queries, **counts},
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-    )
+        with stage(_log, "feature extraction"):
+            engine.sample(pairs.plan)
+        with stage(_log, "matching"):
+            for block in pairs.blocks():
+                scores.update(block, predicted_points(block.plan, engine.match(block.plan), protocol))
+    _log.info(
+        "images: %d, pairs: %d, forwards: %d, maps found in the cache: %d",
+        len(pairs.plan.images), pairs.pairs, counts["forwards"], counts.get("reused", 0),
+    )  # fmt: skip
+    with stage(_log, "scores and intervals"):
+        result, predictions = scores.compute(
+            {
+                "model": model,
+                "dataset": dataset_provenance(folder, tasks, split),
+                "protocol": protocol,
+                "supercategories": supercategories_of(folder),
+                "versions": library_versions(),
+                "device": model["device"],
+                "counts": {
+                    "images": len(pairs.plan.images),
+                    "pairs": pairs.pairs,
+                    "keypoints": pairs.queries,
+                    **counts,
+                },
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
     return Evaluation(result, predictions)
 
 

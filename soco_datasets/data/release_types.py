@@ -10,8 +10,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .queries import ImagePoints
-
 Box = tuple[float, float, float, float]
 MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 PAIR_SUBSETS = ("intra", "cross", "probe_train", "probe_test")
@@ -93,13 +91,6 @@ class ImageView:
     @property
     def category(self) -> str:
         return self.image_id.partition("/")[0]
-
-    def image_points(self) -> ImagePoints:
-        return ImagePoints(
-            tuple(point.name for point in self.points),
-            tuple(point.concept for point in self.points),
-            tuple((point.x, point.y) for point in self.points),
-        )
 
     def observations(self, files: Sequence[str]) -> Iterator[Observation]:
         for p in self.points:

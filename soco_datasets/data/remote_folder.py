@@ -6,6 +6,7 @@ its path, so that it can be opened again by path in any process.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections import OrderedDict
@@ -22,6 +23,7 @@ _ADDRESS = re.compile(r"(?:hf://datasets/)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]
 _SNAPSHOT = re.compile(r"datasets--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
 _MOST_FILES, _MOST_BYTES = 20_000, 500_000_000_000  # of a published folder; SOCO has some 30 files of 1 GB together
 _LARGEST_MANIFEST = 200_000_000  # bytes
+_SECONDS = 10.0  # for what the Hub states of a repository
 _KEPT = 32  # images that a process keeps: neighboring rows often share one
 
 
@@ -75,10 +77,14 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
         HubError: it cannot be had: missing, gated, no network; says what to do.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
 
     from ..utils.hub_errors import explained
+    from ..utils.hub_reach import check_reachable
 
     with explained("find a folder, or load a Hub dataset, called", address.repo):
+        with contextlib.suppress(RemoteEntryNotFoundError):  # said below
+            check_reachable(address.repo, MANIFEST, address.revision, "dataset")
         _check_size(address)
         path = Path(
             snapshot_download(
@@ -91,8 +97,8 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
         )
     if not (path / MANIFEST).is_file():
         raise DataNotFoundError(
-            f"The Hub dataset {address.repo} is no published dataset folder (it has no {MANIFEST}). If it is a "
-            f"release, build it first: soco build {address.repo} --out DIR, then give data_dir=DIR."
+            f"The Hub dataset {address.repo} is not a published dataset folder (it has no {MANIFEST}). If it is a "
+            f"release, build it first: soco build {address.repo} --out DIR, then give DIR as the data."
         )
     if not images and not (path / INDEX).is_file():  # published as Parquet: single images cannot be had
         return fetch_folder(address, images=True, force=force)
@@ -106,7 +112,7 @@ def _check_size(address: HubAddress) -> None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
-        info = HfApi().dataset_info(address.repo, revision=address.revision, files_metadata=True)
+        info = HfApi().dataset_info(address.repo, revision=address.revision, files_metadata=True, timeout=_SECONDS)
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.TransportError, OSError):
         return  # the download says what is wrong, or takes what is cached
     sizes = {item.rfilename: item.size or 0 for item in info.siblings or []}

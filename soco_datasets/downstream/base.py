@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -12,6 +12,7 @@ from ..errors import BackboneError
 from ..features.requests import FeatureRequest
 from ..utils.chunks import Mapper
 from .readers.base import DataReader, ImageSet
+from .shared_batches import SharedBatches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,6 +92,7 @@ class TaskRun:
         workers: decoding threads.
         samples: how many sample predictions to keep for the report.
         mapper: applies functions to shards on a cluster; None = in this process.
+        shared: batches that tasks scored side by side take together; None = the task is scored alone.
         precision: of training heads, see `precision.PRECISIONS`.
         seconds: "train" is added to.
     """
@@ -105,6 +107,7 @@ class TaskRun:
     workers: int | None = None
     samples: int = 4
     mapper: Mapper | None = None
+    shared: SharedBatches | None = None
     precision: str = "float32"
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -149,6 +152,10 @@ class TaskJob(ABC):
     def online_forwards(self) -> int:
         """Forwards that training does beyond `wanted`."""
         return 0
+
+    def drawn_views(self) -> Hashable:
+        """What training forwards as it goes; jobs of one data set with equal ones do it together. None = nothing."""
+        return None
 
     def samples_scored(self) -> int:
         """What the headline rests on at most."""

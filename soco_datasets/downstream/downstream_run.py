@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError, unknown_name
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
+from ..records.result_files import result_name
 from ..utils.files import atomic_file, check_writable
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
-from .extraction import Extraction
+from .extraction import Extraction, distinct_wants, stored_bytes
 from .extraction_shards import ShardSource
 from .precision import PRECISIONS
 from .readers.base import DataOptions, DataReader
 from .readers.known_readers import open_data
 from .record import DownstreamResult, identity_of
+from .shared_batches import SharedBatches, run_together
 from .synthetic_data import SYNTH, embedded
 from .task_registry import chosen_protocol
 
@@ -137,7 +139,7 @@ class DownstreamRun:
         if options.precision not in PRECISIONS:
             raise unknown_name("precision", options.precision, PRECISIONS)
         check_writable(options.out)
-        self.folder = options.out / model_file_stem(extractor.describe()["name"])
+        self.folder = options.out / result_name(extractor.describe())
         self.skipped = [task.name for task in tasks if task.data not in data]
         chosen = [task for task in tasks if task.data in data]
         if not chosen:
@@ -202,10 +204,13 @@ class DownstreamRun:
             own = [one for one in self.tasks if one.task.data == kind and one.job is not None]
             wanted = [want for one in own if one.job for want in one.job.wanted()]
             planned = Extraction(self.extractor, None).planned(wanted)
-            stored = sum(_stored_bytes(self.extractor, want) for want in _distinct(wanted, self.extractor))
+            stored = sum(stored_bytes(self.extractor, want) for want in distinct_wants(wanted, self.extractor))
             rows.append({"data": kind, **planned, "stored": stored})
+        drawn: set[Any] = set()
         for one in self.tasks:
-            forwards = one.job.online_forwards() if one.job else 0
+            views = one.job.drawn_views() if one.job else None
+            forwards = one.job.online_forwards() if one.job and views not in drawn else 0  # made once for all
+            drawn |= set() if views is None else {views}
             rows.append({"task": one.task.name, "protocol": one.protocol, "reason": one.reason, "online": forwards})
         return rows
 
@@ -255,19 +260,44 @@ class DownstreamRun:
         try:
             extraction.run(wanted, sinks, f"Features of {kind}")
             report.seconds[f"extract {kind}"] = time.perf_counter() - started
-            first = 0
+            first, ready = 0, []
             for one, part in zip(able, parts, strict=True):
                 own = sinks[first : first + len(part)]
                 first += len(part)
                 given = [None if want.sink is not None else sink for want, sink in zip(part, own, strict=True)]
-                self._score(one, given, dict(extraction.counts), report)
+                ready.append((one, given))
+            for group in _side_by_side(ready):
+                self._score(group, extraction.counts, report)
         finally:
             for sink in {id(one): one for one in sinks}.values():
                 if hasattr(sink, "close"):
                     sink.close()
 
-    def _score(self, one: PlannedTask, stored: Sequence[Any], counts: dict[str, int], report: Report) -> None:
-        assert one.job is not None
+    def _score(
+        self, group: Sequence[tuple[PlannedTask, Sequence[Any]]], extracted: Mapping[str, int], report: Report
+    ) -> None:
+        """Score tasks that share the forwards of their training, or one task, and write the records."""
+        shared = SharedBatches([one.stem for one, _ in group]) if len(group) > 1 else None
+        runs = {one.stem: self._task_run(one, dict(extracted), shared) for one, _ in group}
+        started = time.perf_counter()
+        work = {one.stem: partial(_job(one).score, stored, runs[one.stem]) for one, stored in group}
+        found = {stem: one() for stem, one in work.items()} if shared is None else run_together(work, shared)
+        seconds = time.perf_counter() - started
+        counts = {name: 0 for run in runs.values() for name in run.counts}
+        for name in counts:  # what was forwarded for one was forwarded for all
+            counts[name] = sum(run.counts.get(name, 0) for run in runs.values())
+            counts[name] -= (len(runs) - 1) * extracted.get(name, 0)
+        for one, _ in group:
+            trained = runs[one.stem].seconds.get("train", 0.0)
+            report.seconds[f"train {one.task.name}"] = trained / len(group)  # side by side
+            report.seconds[f"score {one.task.name}"] = (seconds - trained) / len(group)
+            steps = {name: runs[one.stem].counts[name] for name in ("steps",) if name in runs[one.stem].counts}
+            images = sum(len(want.images) for want in {w.images.name: w for w in _job(one).wanted()}.values())
+            scored = {"images": images, "scored": _job(one).samples_scored()}
+            self._write(one, found[one.stem], {**scored, **counts, **steps}, report)
+            shutil.rmtree(runs[one.stem].work, ignore_errors=True)
+
+    def _task_run(self, one: PlannedTask, counts: dict[str, int], shared: SharedBatches | None) -> TaskRun:
         run = TaskRun(
             extractor=self.extractor,
             work=self._work(one.task),
@@ -279,15 +309,10 @@ class DownstreamRun:
             workers=self.options.workers,
             mapper=None if self._cluster is None else self._cluster[0],
             precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
+            shared=shared,
         )
         run.work.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        outcome = one.job.score(stored, run)
-        report.seconds[f"train {one.task.name}"] = run.seconds.get("train", 0.0)
-        report.seconds[f"score {one.task.name}"] = time.perf_counter() - started - run.seconds.get("train", 0.0)
-        images = sum(len(want.images) for want in {w.images.name: w for w in one.job.wanted()}.values())
-        self._write(one, outcome, {"images": images, "scored": one.job.samples_scored(), **counts}, report)
-        shutil.rmtree(run.work, ignore_errors=True)
+        return run
 
     def _fields(self, one: PlannedTask) -> dict[str, Any]:
         task, options = one.task, self.options
@@ -344,33 +369,20 @@ class DownstreamRun:
         report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
 
 
+def _job(one: PlannedTask) -> TaskJob:
+    assert one.job is not None
+    return one.job
+
+
+def _side_by_side(ready: Sequence[Any]) -> list[list[Any]]:
+    """Groups of (task, features) to score at once: those whose training forwards the same views."""
+    groups: dict[Any, list[Any]] = {}
+    for number, (one, stored) in enumerate(ready):
+        views = _job(one).drawn_views()
+        groups.setdefault(number if views is None else views, []).append((one, stored))
+    return list(groups.values())
+
+
 def _nothing(outcome: Outcome, headline: str) -> str:
     value = outcome.metrics.get(headline, {"value": None})["value"]
     return "" if value is not None else "nothing to score"
-
-
-def _distinct(wanted: Sequence[Any], extractor: DenseFeatureExtractor) -> list[Any]:
-    """Wants that are stored, equal ones once."""
-    found = {
-        (one.images.name, merge_requests([one.request], extractor.backbone)[0]): one
-        for one in wanted
-        if one.sink is None
-    }
-    return list(found.values())
-
-
-def _stored_bytes(extractor: DenseFeatureExtractor, wanted: Any) -> int:
-    import math
-
-    plan = merge_requests([wanted.request], extractor.backbone)[0][0]
-    maps = 0
-    if plan.maps:
-        sizes = [wanted.images.size(i) for i in range(len(wanted.images))] if wanted.images.size else [_ANY_SIZE]
-        maps = sum(math.prod(extractor.map_shape(plan, size)) for size in sizes)
-        maps *= 1 if wanted.images.size else len(wanted.images)
-    return 4 * (maps + len(wanted.images) * len(plan.vectors) * extractor.backbone.channels)
-
-
-def model_file_stem(name: str) -> str:
-    """The name of a model as a file or folder name."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "model"

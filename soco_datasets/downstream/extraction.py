@@ -224,3 +224,25 @@ class Extraction:
             decodes += len(own[0].images)
             forwards += len(own[0].images) * len(plans)
         return {"decodes": decodes, "forwards": forwards}
+
+
+def distinct_wants(wanted: Sequence[Wanted], extractor: DenseFeatureExtractor) -> list[Wanted]:
+    """Wants that are stored, equal ones once."""
+    found = {
+        (one.images.name, merge_requests([one.request], extractor.backbone)[0]): one
+        for one in wanted
+        if one.sink is None
+    }
+    return list(found.values())
+
+
+def stored_bytes(extractor: DenseFeatureExtractor, wanted: Wanted) -> int:
+    """Size of what is stored for one of them, estimated before it is made."""
+    import math
+
+    plan = merge_requests([wanted.request], extractor.backbone)[0][0]
+    maps = 0
+    if plan.maps:
+        size_of = wanted.images.size or (lambda _: _ANY_SIZE)
+        maps = sum(math.prod(extractor.map_shape(plan, size_of(index))) for index in range(len(wanted.images)))
+    return 4 * (maps + len(wanted.images) * len(plan.vectors) * extractor.backbone.channels)

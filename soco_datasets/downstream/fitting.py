@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..utils.files import sha256_file
@@ -32,6 +32,7 @@ class Fit:
         rate: learning rate of a step.
         epochs: number of epochs.
         validate: (epoch, weights) -> JSON values; None = no validation between epochs.
+        counters: what the loss counts, by name; kept in checkpoints.
         mixed: whether the loss may be computed in the run's precision; otherwise it is float32.
     """
 
@@ -42,6 +43,7 @@ class Fit:
     rate: Callable[[int], float]
     epochs: int
     validate: Callable[[int, Parameters], dict[str, Any]] | None = None
+    counters: dict[str, int] = field(default_factory=dict)
     mixed: bool = False
 
 
@@ -87,7 +89,7 @@ def fit_head(
         history.append(found)
         return found
 
-    checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY)
+    checkpoint = Checkpointing(run.work / f"{label}.checkpoint.safetensors", _SAVED_EVERY, counters=fit.counters)
     history = _history_of(checkpoint)
     precision = run.precision if fit.mixed else "float32"
     recipe = TrainingRecipe(fit.optimizer, fit.rate, fit.epochs, fit.batches, identity, run.device, precision)

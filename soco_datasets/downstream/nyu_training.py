@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,6 +82,12 @@ class NyuJob(TaskJob):
     def online_forwards(self) -> int:
         return self.choices["epochs"] * len(self.data.items("train")) if self._online else 0
 
+    def drawn_views(self) -> Hashable:
+        if not self._online:
+            return None
+        names = ("views", "order", "epochs", "batch", "seed", "side")
+        return "nyu", self._request, tuple(self.choices[name] for name in names)
+
     def fit(self, stored: Sequence[Stored | None], run: TaskRun, outputs: int, loss: Loss) -> Trained:
         """Train a head with `outputs` channels by a loss of (weights, maps, depth, normals)."""
         import torch
@@ -91,6 +97,7 @@ class NyuJob(TaskJob):
         batch_of = self._drawn_batch(run) if self._online else self._stored_batch(stored[1])
         steps = -(-count // choices["batch"])
         total = steps * choices["epochs"]
+        number_of: dict[bytes, int] = {}  # rows of a batch of this epoch -> its step
         shuffled = shuffled_batches(count, choices["batch"], seed)
         in_order = [
             np.arange(start, min(start + choices["batch"], count)) for start in range(0, count, choices["batch"])
@@ -98,10 +105,17 @@ class NyuJob(TaskJob):
 
         def batches(epoch: int) -> list[NDArray[np.int64]]:
             own = shuffled(epoch) if choices["order"] == "shuffled" else in_order
-            return [rows + epoch * count for rows in own]
+            found = [rows + epoch * count for rows in own]
+            number_of.clear()
+            number_of.update({rows.tobytes(): epoch * steps + place for place, rows in enumerate(found)})
+            return found
 
         def step_loss(weights: Any, rows: NDArray[np.int64]) -> Tensor:
-            batch = batch_of(rows)
+            if run.shared is None:
+                batch = batch_of(rows)
+            else:  # the other NYUv2 task draws the same views
+                step = number_of[rows.tobytes()]
+                batch = run.shared.take(run.stem, self.drawn_views(), step, lambda: batch_of(rows))
             maps = [one.float().to(run.device) for one in batch.maps]
             return loss(weights, maps, batch.depth.to(run.device), batch.normals.to(run.device))
 
@@ -115,7 +129,11 @@ class NyuJob(TaskJob):
             epochs=choices["epochs"],
             mixed=True,
         )
-        return fit_head(fit, run, choices)
+        try:
+            return fit_head(fit, run, choices)
+        finally:
+            if run.shared is not None:
+                run.shared.leave(run.stem)
 
     def tested(self, stored: Sequence[Stored | None]) -> Any:
         """For each test image: (four (1, C, h, w) maps, sample at the size of the protocol)."""

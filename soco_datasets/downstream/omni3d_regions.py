@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,25 +14,30 @@ from ..features.transforms import InputTransform, PadToMultiple, ResizeShorter
 from ..geometry import PointMap
 from ..metrics.average_precision3d import TRAINING_RULES, annotation_box2d, is_ignored
 from .base import Stored, TaskJob, Wanted, four_layers
-from .heads.cuboids import Cuboids
+from .heads.cuboids import VIRTUAL_FOCAL, Cuboids
 from .readers.omni3d_reader import Omni3dReader
+from .schedules import warmup_cosine, warmup_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..features.families.base import Backbone
 
+STEPS = "linear warm-up, times 0.1 at 60 % and at 80 %"
+COSINE = "linear warm-up, half a cosine to 0"
+UPRIGHT = "cuboids upright at the mean virtual depth of their class, uncertainty 1"
 OMNI3D_RECIPE: dict[str, Any] = {
     "epochs": 10, "batch": 32, "rate": 1e-3, "eps": 1e-2, "decay": 1e-4, "warmup": 5000, "seed": 0, "side": 512,
     "pyramid": 512, "levels": 256, "hidden": 1024, "regions": "16 pixels per cell of any patch size", "iou": "exact",
+    "schedule": STEPS, "start": "biases 0, uncertainty 5",
 }  # fmt: skip
 
 
 def tiny_omni3d(epochs: int) -> dict[str, Any]:
     """Small heads for synthetic data."""
     return {
-        "epochs": epochs, "batch": 4, "rate": 2e-3, "eps": 1e-8, "warmup": 10, "side": 224, "pyramid": 32, "levels": 32,
-        "hidden": 128,
+        "epochs": epochs, "batch": 4, "rate": 1e-3, "eps": 1e-8, "warmup": 50, "side": 160, "pyramid": 32, "levels": 32,
+        "hidden": 128, "schedule": COSINE, "start": UPRIGHT,
     }  # fmt: skip
 
 
@@ -52,6 +57,14 @@ class Regions(NamedTuple):
     intrinsics: Tensor
     truth: Cuboids
     annotations: list[Mapping[str, Any]]
+
+
+def has_cuboid(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation holds a finite cuboid in front of the camera with an extent, and a finite 2D box."""
+    numbers = [annotation["center_cam"], annotation["dimensions"], annotation["R_cam"], annotation_box2d(annotation)]
+    if not all(np.isfinite(np.asarray(one, dtype=np.float64)).all() for one in numbers):
+        return False
+    return bool(annotation["center_cam"][2] > 0 and min(annotation["dimensions"]) > 0)
 
 
 class Omni3dJob(TaskJob):
@@ -95,9 +108,39 @@ class Omni3dJob(TaskJob):
         matrix = shift @ np.asarray(self.data.images[split][image]["K"], dtype=np.float64)
         return torch.tensor(matrix, dtype=torch.float32, device=device)
 
-    def maps(self, stored: Stored, row: int, device: str) -> list[Tensor]:
-        """Four (1, C, h, w) maps of an image."""
-        return [layer[None].float().to(device) for layer in stored.maps(row)]
+    def maps(self, stored: Stored, rows: Sequence[int], device: str) -> Iterator[tuple[list[int], list[Tensor]]]:
+        """Maps of some images, those of one shape together: (places in `rows`, four (B, C, h, w) maps)."""
+        import torch
+
+        found = [stored.maps(row) for row in rows]
+        shapes = [one.shape for one in found]
+        for shape in dict.fromkeys(shapes):
+            places = [place for place, other in enumerate(shapes) if other == shape]
+            together = torch.stack([found[place] for place in places], dim=1).float().to(device)
+            yield places, list(together)
+
+    def left_out(self, regions: Sequence[Regions | None], dropped: int) -> dict[str, int]:
+        """What training left out, by reason, given the regions of training and how many had no finite loss."""
+        every = sum(len(self.data.boxes["train"][image]) for image in self.data.ids("train"))
+        used = sum(len(one.classes) for one in regions if one is not None)
+        found = {"training boxes that do not count": every - used, "regions with a non-finite loss": dropped}
+        return {why: count for why, count in found.items() if count}
+
+    def rates(self, steps: int) -> Callable[[int], float]:
+        """Learning rate of each of `steps` steps by the protocol's schedule."""
+        peak, warmup = self.choices["rate"], min(self.choices["warmup"], steps // 3)
+        factor = warmup_cosine if self.choices["schedule"] == COSINE else warmup_steps
+        return lambda step: peak * factor(step, steps, warmup)
+
+    def depths(self, regions: Sequence[Regions | None]) -> Tensor:
+        """(classes,) mean virtual depth of the true boxes of each class, meters; of all, for a class without one."""
+        import torch
+
+        held = [one for one in regions if one is not None]
+        depth = torch.cat([one.truth.depths * VIRTUAL_FOCAL / one.intrinsics[1, 1] for one in held]).cpu()
+        label = torch.cat([one.classes for one in held]).cpu()
+        own = [depth[label == place] for place in range(len(self.classes))]
+        return torch.stack([(one if len(one) else depth).mean() for one in own])
 
     def regions(self, split: str, image: Any, device: str) -> Regions | None:
         """The boxes of an image that the head is trained on, or (test) that it is asked for."""
@@ -107,7 +150,7 @@ class Omni3dJob(TaskJob):
         kept = [one for one in self.data.boxes[split][image] if one["category_name"] in self.classes]
         if split == "train":
             kept = [one for one in kept if not is_ignored(one, float(entry["height"]), TRAINING_RULES)]
-        kept = [one for one in kept if one["center_cam"][2] > 0 and min(one["dimensions"]) > 0]
+        kept = [one for one in kept if has_cuboid(one)]
         if not kept:
             return None
         place, intrinsics = self.place(split, image), self.intrinsics(split, image, device)

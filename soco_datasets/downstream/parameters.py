@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SocoError
-from ..utils.files import atomic_file
+from ..utils.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,26 @@ def draw_layer(shape: tuple[int, ...], generator: torch.Generator, fan_in: int |
     return weight, torch.empty(shape[0]).uniform_(-bound, bound, generator=generator)
 
 
+def draw_preserving(shape: tuple[int, ...], generator: torch.Generator, *, gain: float = 1.0, fan_in: int = 0) -> Any:
+    """Weight and bias of a layer that keeps the variance of its input times gain^2; uniform, bias 0.
+
+    Source: LeCun et al. 1998 (gain 1, for what no ReLU follows) and He et al. 2015 (gain sqrt(2), where one follows).
+
+    Args:
+        shape: (out, in, ...) of the weight.
+        generator: on the CPU.
+        gain: see above.
+        fan_in: inputs of an output; 0 = all but the first axis of `shape`.
+
+    Returns:
+        (weight of that shape, bias (out,)), float32 on the CPU.
+    """
+    import torch
+
+    bound = gain * math.sqrt(3 / (fan_in or math.prod(shape[1:])))
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator), torch.zeros(shape[0])
+
+
 def trainable(parameters: Mapping[str, Any], device: str = "cpu") -> Parameters:
     """Copies of tensors or arrays as leaves that collect gradients, under the same names."""
     import torch
@@ -52,11 +72,8 @@ def save_parameters(
         parameters: named tensors.
         metadata: strings kept in the file's header.
     """
-    from safetensors.torch import save_file
-
     tensors = {name: value.detach().cpu().contiguous() for name, value in parameters.items()}
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(metadata or {}))
+    write_tensors(path, tensors, metadata or {})
 
 
 def load_parameters(path: Path) -> tuple[Parameters, dict[str, str]]:

@@ -47,3 +47,14 @@ def warmup_steps(step: int, total: int, warmup: int = 5000, start: float = 1e-3)
     """
     rising = min(1.0, start + (1 - start) * step / warmup) if warmup else 1.0
     return rising * step_decay(step, (math.ceil(0.6 * total), math.ceil(0.8 * total)))
+
+
+def warmup_cosine(step: int, total: int, warmup: int) -> float:
+    """Factor of the rate of the detector: linear warm-up from 1 / warmup, then half a cosine down to 0.
+
+    >>> [round(warmup_cosine(step, 1100, 100), 4) for step in (0, 99, 100, 600, 1100)]
+    [0.01, 1.0, 1.0, 0.5, 0.0]
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    return (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup))) / 2

@@ -43,9 +43,9 @@ def synthesize(name: str, folder: Path, seed: int = 0) -> dict[str, Path]:
 def embedded(kind: str) -> Path:
     """The folder of a kind's synthetic release in the cache, written where it is missing."""
     from ..benchmarks.locations import cache_root
-    from ..synthetic.downstream import SYNTHETIC_VERSION
+    from ..synthetic.downstream import SYNTHETIC_VERSIONS
 
-    folder = cache_root() / "downstream" / f"synthetic-{SYNTHETIC_VERSION}" / kind
+    folder = cache_root() / "downstream" / f"synthetic-{SYNTHETIC_VERSIONS[kind]}" / kind
     if not (folder / "synthetic.json").is_file():
         synthesize(kind, folder)
     return folder

@@ -12,6 +12,8 @@ from pathlib import Path
 from ..errors import UsageError
 from ..records.base import Record
 from ..records.registry import record_type_of
+from ..utils.terminal import filled
+from ..utils.text_table import TextTable
 from .base import TableColumn
 from .record import DownstreamResult
 from .task_registry import downstream_tasks
@@ -117,9 +119,16 @@ def downstream_table(records: Sequence[Record]) -> DownstreamTable:
     return table
 
 
-def format_table(table: DownstreamTable, published: bool = True) -> str:
-    """The table as text: models, then the published values, then notes."""
-    shown = [column for column in table.columns if published or any(column.key in row for row in table.rows.values())]
+def format_table(table: DownstreamTable, published: bool = True, width: int | None = None) -> str:
+    """The table as text: models, then the published values, then notes.
+
+    Args:
+        table: to show.
+        published: with the published values.
+        width: columns of the terminal, which the table is fitted to; None = any number.
+    """
+    rows = [*table.rows.values(), *(published_r8().values() if published else ())]
+    shown = [column for column in table.columns if any(column.key in row for row in rows)]
     head = ["model", *(column.title for column in shown)]
     lines, notes = [head], []
     for model, row in table.rows.items():
@@ -136,15 +145,8 @@ def format_table(table: DownstreamTable, published: bool = True) -> str:
         lines.append(["published (r8)"] + [""] * len(shown))
         for model, row in published_r8().items():
             lines.append([model, *(f"{row[c.key]:.{c.decimals}f}" if c.key in row else "" for c in shown)])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    text = [_line(line, widths) for line in lines]
-    return "\n".join([*text, *([""] if notes else []), *notes]) + "\n"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """A row of text, the first cell to the left, the others to the right."""
-    padded = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
+    below = "".join(f"{filled(note, width)}\n" for note in notes)
+    return TextTable(lines).text(width) + (f"\n{below}" if notes else "")
 
 
 def table_csv(table: DownstreamTable, published: bool = False) -> str:

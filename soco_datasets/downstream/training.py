@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SocoError, UsageError
 from ..utils.foreign import read_json_text
+from ..utils.progress import progress_bar
 from .parameters import Parameters, load_parameters, save_parameters, trainable
 from .precision import with_precision
 
@@ -41,6 +42,7 @@ class OptimizerConfig:
         weight_decay: of all parameters, biases too; decoupled for AdamW.
         betas: of AdamW.
         eps: of AdamW.
+        clip: largest L2 norm of the gradient of all weights together; a longer one is shortened to it. None = any.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -48,6 +50,7 @@ class OptimizerConfig:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    clip: float | None = None
 
 
 @dataclass
@@ -109,11 +112,13 @@ class Checkpointing:
         path: the checkpoint file.
         every: steps between two saves; the end of an epoch is always saved.
         generators: random generators that the loss draws from, by name; their states are kept and restored.
+        counters: what the loss counts, by name; kept and restored, so that a resumed run counts the same.
     """
 
     path: Path
     every: int = 1000
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
 
 
 def train(
@@ -148,21 +153,25 @@ def train(
     optimizer = _make_optimizer(weights, recipe.optimizer)
     result = TrainingResult(weights)
     epoch, position = _resume(checkpoints, recipe, weights, optimizer, result) if checkpoints else (0, 0)
-    while epoch < recipe.epochs:
-        batches = recipe.batches(epoch)
-        for number in range(position, len(batches)):
-            rate = recipe.rate(len(result.losses))
-            result.rates.append(rate)
-            result.losses.append(_step(loss, weights, batches[number], optimizer, rate))
-            due = checkpoints is not None and len(result.losses) % checkpoints.every == 0
-            if checkpoints and due and number + 1 < len(batches):
-                _save(checkpoints, recipe, weights, optimizer, result, (epoch, number + 1))
-        if after_epoch is not None:
-            with torch.no_grad():
-                result.epochs.append(after_epoch(epoch, {name: value.detach() for name, value in weights.items()}))
-        epoch, position = epoch + 1, 0
-        if checkpoints:
-            _save(checkpoints, recipe, weights, optimizer, result, (epoch, 0))
+    steps = len(recipe.batches(0)) if recipe.epochs else 0
+    with progress_bar("Training", recipe.epochs * steps, "step", done=epoch * steps + position) as advance:
+        while epoch < recipe.epochs:
+            batches = recipe.batches(epoch)
+            for number in range(position, len(batches)):
+                rate = recipe.rate(len(result.losses))
+                result.rates.append(rate)
+                value = _step(loss, weights, batches[number], optimizer, rate, recipe.optimizer.clip)
+                result.losses.append(value)
+                advance(1)
+                due = checkpoints is not None and len(result.losses) % checkpoints.every == 0
+                if checkpoints and due and number + 1 < len(batches):
+                    _save(checkpoints, recipe, weights, optimizer, result, (epoch, number + 1))
+            if after_epoch is not None:
+                with torch.no_grad():
+                    result.epochs.append(after_epoch(epoch, {name: value.detach() for name, value in weights.items()}))
+            epoch, position = epoch + 1, 0
+            if checkpoints:
+                _save(checkpoints, recipe, weights, optimizer, result, (epoch, 0))
     if result.losses and result.skipped == len(result.losses):
         raise SocoError(
             f"None of the {len(result.losses)} training steps had a finite loss, so the head was not trained. "
@@ -210,7 +219,12 @@ def _cut(order: NDArray[np.int64], size: int, drop_last: bool) -> list[NDArray[n
 
 
 def _step(
-    loss: Loss, weights: Parameters, rows: NDArray[np.int64], optimizer: torch.optim.Optimizer, rate: float
+    loss: Loss,
+    weights: Parameters,
+    rows: NDArray[np.int64],
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    clip: float | None,
 ) -> float | None:
     """One update; None and no update where the loss or a gradient is not finite."""
     import torch
@@ -225,6 +239,8 @@ def _step(
     gradients = [one.grad for one in weights.values() if one.grad is not None]
     if not all(bool(torch.isfinite(one).all()) for one in gradients):
         return None
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(list(weights.values()), clip)
     optimizer.step()
     return float(value.detach())
 
@@ -262,7 +278,10 @@ def _save(
             if tensor is not None:
                 tensors[f"optimizer/{moment}/{name}"] = torch.as_tensor(tensor)
     tensors |= {f"generators/{name}": one.get_state() for name, one in checkpoints.generators.items()}
-    state = {"position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs}
+    state = {
+        "position": position, "losses": result.losses, "rates": result.rates, "epochs": result.epochs,
+        "counters": checkpoints.counters,
+    }  # fmt: skip
     save_parameters(checkpoints.path, tensors, {"identity": _identity(recipe), "state": json.dumps(state)})
 
 
@@ -296,5 +315,6 @@ def _resume(
     for name, generator in checkpoints.generators.items():
         generator.set_state(tensors[f"generators/{name}"])
     result.losses, result.rates, result.epochs = state["losses"], state["rates"], state["epochs"]
+    checkpoints.counters.update(state["counters"])
     epoch, position = state["position"]
     return int(epoch), int(position)

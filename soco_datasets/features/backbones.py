@@ -6,6 +6,7 @@ The list of names is `model_list.py`. To add a family: see `families/__init__.py
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..errors import (
     missing_extra,
     unknown_name,
 )
+from ..utils.details import bytes_text, stage
 from .checkpoint import Checkpoint
 from .device import fastest_dtype, usable_device
 from .families import family_of
@@ -46,6 +48,9 @@ AUTO = "auto"  # statistics: those of the recipe; dtype: the fastest here
 PACKAGED = {  # models with random weights that come with the package, for tests and documentation
     "tiny_dinov2": Path(__file__).with_name("packaged") / "tiny_dinov2",
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class LoadOptions(TypedDict, total=False):
@@ -126,12 +131,22 @@ def load_backbone(model: str | Path | Callable[..., Any], **options: Unpack[Load
         positions=cast(Positions, recipe.positions.value),
         activation=activation_of(recipe),
     )
-    backbone = family.load(request)
+    with stage(_log, f"loading {name}"):
+        backbone = family.load(request)
+    if checkpoint is not None:
+        _log_files(checkpoint)
     changed = sorted(key for key, value in wanted.items() if value != recipe.choices()[key].value)
     backbone.recipe = recipe.label + (f", changed: {', '.join(changed)}" if changed and spec else "")
     backbone.variant = {**recipe.variant, "dtype_choice": AUTO} if dtype == AUTO else recipe.variant
     backbone.zero_padded = recipe.size.value == "padded" and backbone.fixed_size is None
     return backbone
+
+
+def _log_files(checkpoint: Checkpoint) -> None:
+    commit = "" if checkpoint.revision is None else f" at {checkpoint.revision[:12]}"
+    weights = ", ".join(f"{path.name} ({bytes_text(path.stat().st_size)})" for path in checkpoint.weights)
+    folder = "" if checkpoint.label == str(checkpoint.folder) else f", {checkpoint.folder}"
+    _log.info("model: %s%s%s; %s", checkpoint.label, commit, folder, weights)
 
 
 def _load_plugin(model: str | Callable[..., Any], options: LoadOptions) -> Backbone:
@@ -220,8 +235,8 @@ def _place(spec: BackboneSpec) -> _Hub | None:
     """Where a listed model's files are; raises `BackboneError` for one that has none a loader could take."""
     if spec.availability == "plug-in":
         raise BackboneError(
-            f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: a "
-            "function that gives its maps, and --model module:function; see docs/plugins.md, which has an example."
+            f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: "
+            "a function that gives its maps, and --model module:function; docs/howto/plugins.md has an example."
         )
     if spec.availability == "conversion":
         raise BackboneError(

@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
-from ..utils.files import atomic_file, sha256_file
+from ..utils.files import sha256_file
 from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
+from ..utils.tensor_files import write_tensors
 from .derived import (
     Cells,
     DerivedBackbone,
@@ -173,7 +174,7 @@ class HeadBackbone(DerivedBackbone):
 
 
 def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) -> None:
-    """Write a head file, whole or not at all.
+    """Write a head file, whole or not at all; the same head gives the same bytes.
 
     Args:
         path: the file, usually `*.safetensors`.
@@ -181,8 +182,6 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         backbone: the backbone whose features it was trained on; kept in the file, so that another one is refused.
             Without it, `head.backbone` is kept.
     """
-    from safetensors.torch import save_file
-
     trained = backbone_identity(backbone) if backbone is not None else head.backbone
     metadata = {
         **head.metadata,
@@ -198,8 +197,7 @@ def save_head(path: str | Path, head: Head, backbone: Backbone | None = None) ->
         metadata["activation"] = head.activation
     if trained is not None:
         metadata["backbone"] = json.dumps(trained, sort_keys=True)
-    with atomic_file(local_path(path)) as temporary:
-        save_file(_tensors(head), temporary, metadata=metadata)
+    write_tensors(local_path(path), _tensors(head), metadata)
 
 
 def load_head(path: str | Path) -> Head:
@@ -219,7 +217,7 @@ def load_head(path: str | Path) -> Head:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
     except (SafetensorError, OSError) as error:
-        raise BackboneError(f"The head {path} is no safetensors file, or a damaged one: {error}.") from error
+        raise BackboneError(f"The head {path} is not a safetensors file, or a damaged one: {error}.") from error
     if metadata.get("format") not in (HEAD_FORMAT, "pt", None):  # "pt" is what save_file writes by habit
         raise BackboneError(
             f"{path} is of format {metadata['format']!r}; a head file says {HEAD_FORMAT!r}, or nothing."

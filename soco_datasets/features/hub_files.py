@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import BackboneError
+from ..utils.hub_reach import check_reachable
 from .checkpoint import (
     CONFIG_FILE,
     CONVERT,
@@ -20,11 +21,17 @@ def fetch_config(hub_id: str, revision: str | None = None) -> Path:
 
     The name of the file's folder is the commit.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
+        check_reachable(hub_id, CONFIG_FILE, revision)
         return Path(hf_hub_download(hub_id, CONFIG_FILE, revision=revision))  # .../snapshots/<commit>/config.json
+    except LocalEntryNotFoundError:
+        cached = try_to_load_from_cache(hub_id, PIPELINE, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
+        raise
     except EntryNotFoundError as error:
         try:
             return Path(hf_hub_download(hub_id, PIPELINE, revision=revision))
@@ -101,11 +108,11 @@ class HubErrors:
             text = f"There is no model {name!r} on the Hub that you may see; check its name, or `hf auth login`"
         elif isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError):
             text = (
-                f"{name} is not in the local cache and the Hub cannot be reached. Run `hf download {name}` where there "
-                "is a network, or give a folder with config.json and model.safetensors"
+                f"{name} is not in the local cache and the Hub cannot be reached. Check the name. Run `hf download "
+                f"{name}` where there is a network, or give a folder with config.json and model.safetensors"
             )
         elif isinstance(error, errors.EntryNotFoundError):
-            text = f"{name} has no {CONFIG_FILE} on the Hub, so it is no transformers checkpoint"
+            text = f"{name} has no {CONFIG_FILE} on the Hub, so it is not a Transformers checkpoint"
         elif isinstance(error, OSError):
             text = f"{name} could not be downloaded: {str(error).strip().splitlines()[0]}. Try again"
         else:

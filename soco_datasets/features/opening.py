@@ -1,6 +1,6 @@
 """A folder or a Hub id in, a checked `Checkpoint` out, of a model or of a pipeline of diffusers. No torch.
 
-Whatever is wrong with the files is said before any work starts: see `checkpoint.py` and `pipeline.py` for the files,
+What is wrong with the files is reported before any work starts: see `checkpoint.py` and `pipeline.py` for the files,
 `hub_files.py` for a gated or unreachable repository.
 """
 
@@ -38,7 +38,7 @@ def open_checkpoint_folder(folder: Path, label: str | None = None, revision: str
     config_path = folder / CONFIG_FILE
     if not config_path.is_file():
         raise BackboneError(
-            f"{label} has no {CONFIG_FILE}, so it is no transformers checkpoint. Save the model with "
+            f"{label} has no {CONFIG_FILE}, so it is not a Transformers checkpoint. Save the model with "
             "`model.save_pretrained(FOLDER)`, which writes config.json and model.safetensors."
         )
     config = read_json(config_path, label)

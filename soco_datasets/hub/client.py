@@ -20,6 +20,7 @@ from ..utils.hub_errors import (
     redact_logs,
 )
 from ..utils.process_state import ProcessSetting
+from ..utils.terminal import print_note
 from ..utils.text import public_url
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: Rep
             pause = max(wait, _asked_wait(error))
             if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT:
                 raise
-            print(f"Hub not responding ({error.status or 'no answer'}); retrying in {pause:.0f} s", file=sys.stderr)
+            print_note(f"Hub not responding ({error.status or 'no answer'}); retrying in {pause:.0f} s")
             time.sleep(pause)
             wait *= 2
     raise AssertionError("not reached")

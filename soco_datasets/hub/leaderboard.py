@@ -16,8 +16,8 @@ from ..records.base import Record
 from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
 from ..records.verification import Verification
-from ..reporting.terminal_tables import align
 from ..utils.text import clean
+from ..utils.text_table import BEST, DIM, TextTable, best_in_columns
 from .model_details import ModelDetails, listed_details
 
 PAPER_DATE = "2026-05"  # arXiv 2605.31597
@@ -140,12 +140,19 @@ def task_standings(entries: Sequence[Entry], task: str, supercategory: str = OVE
     return ranked + [Standing(*key, None, e, e.scores[key], ranked_tasks()[task].unit) for e in apart]
 
 
-def check_choice(task: str, supercategory: str) -> None:
-    """Raise `UsageError` for an unknown task or supercategory."""
-    if task not in ranked_tasks():
+def check_choice(task: str, supercategory: str) -> str:
+    """The task of this name, or of this title in tables, whatever the case; checks the supercategory too.
+
+    Raises:
+        UsageError: an unknown task or supercategory.
+    """
+    wanted = task.strip().casefold()
+    found = [name for name, one in ranked_tasks().items() if wanted in (name, one.title.casefold())]
+    if not found:
         raise unknown_name("task", task, ranked_tasks())
     if supercategory not in RANKED_SUBSETS:
         raise unknown_name("supercategory", supercategory, RANKED_SUBSETS)
+    return found[0]
 
 
 def tasks_in(entries: Iterable[Entry]) -> list[str]:
@@ -196,8 +203,8 @@ def table_rows(
 
 def text_tables(
     entries: Sequence[Entry], task: str | None = None, supercategory: str = OVERALL
-) -> list[tuple[str, bool]]:
-    """The tables of all kinds of record as lines for a terminal, (line, whether it is of an unranked entry).
+) -> list[tuple[str, TextTable]]:
+    """(heading, table) of each kind of record for a terminal: the best numbers bold, unranked entries dim.
 
     Args:
         entries: to show.
@@ -205,20 +212,26 @@ def text_tables(
         supercategory: or "overall".
     """
     available = [task] if task else tasks_in(entries)
-    lines: list[tuple[str, bool]] = []
+    tables = []
     for kind in ranked_types():
         tasks = [name for name in available if name in kind.tasks]
         if not tasks:
             continue
         sort = kind.main_task if kind.main_task in tasks else tasks[0]
         rows = table_rows(entries, tasks, sort=sort, supercategory=supercategory)
-        left = [place for place, name in enumerate(rows[0]) if name in TEXT_COLUMNS]
+        left = {place for place, name in enumerate(rows[0]) if name in TEXT_COLUMNS}
         status = len(rows[0]) - len(TAIL)
-        texts = align(rows, left=left).splitlines()
-        lines += [("", False)] * bool(lines)
-        lines.append((f"{kind.heading}, {supercategory}, ranked by {sort}", False))
-        lines += [(text, row[status] == UNRANKED) for text, row in zip(texts, rows, strict=True)]
-    return lines
+        numbers = range(len(HEAD), status)
+        unranked = [row for row, cells in enumerate(rows) if cells[status] == UNRANKED]
+        lowest = [place for place, name in zip(numbers, tasks, strict=True) if not kind.tasks[name].higher_is_better]
+        ranked = [["-"] * len(cells) if row in unranked else cells for row, cells in enumerate(rows)]
+        styles: dict[tuple[int, int | None], str] = dict.fromkeys(best_in_columns(ranked, numbers, lowest), BEST)
+        styles |= dict.fromkeys([(row, None) for row in unranked], DIM)
+        others = [rows[0][place] for place in reversed(numbers) if tasks[place - len(HEAD)] != sort]
+        hidden = ("date", "source", "status", *others)
+        heading = f"{kind.heading}, {supercategory}, ranked by {sort}"
+        tables.append((heading, TextTable(rows, left, hidden, "--csv", styles=styles)))
+    return tables
 
 
 FIELDS = (

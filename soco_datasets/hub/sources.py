@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from ..records.verification import Verification
 from ..reporting.probe_records import is_probe
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
+from ..utils.terminal import print_note
 from ..utils.text import clean
 from .client import retrying
 from .hosted_leaderboard import read_board
@@ -137,7 +137,7 @@ def listed_results(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[D
             raise
         remarks.append(
             f"the Hub has no leaderboard of {board.repo}, so none of its entries are here: it keeps one for datasets "
-            "on its allow-list (see docs/hub.md)"
+            "on its allow-list (see docs/howto/hub.md)"
         )
         return []
     for kind in ranked_types():
@@ -386,4 +386,4 @@ def _with_verdict(entry: Entry, verdict: Verdict, what: str, remarks: list[str])
 def print_notes(remarks: Sequence[str]) -> None:
     """What was left out, to stderr."""
     for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr)
+        print_note(f"note: {remark}")

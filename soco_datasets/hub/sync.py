@@ -8,7 +8,6 @@ never shows half of a publication.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..errors import DatasetFolderError
 from ..utils.files import sha256_file
 from ..utils.hub_errors import HubError, RepoType, explained
 from ..utils.progress import progress
+from ..utils.terminal import print_note
 from .client import retrying
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Target:
             except HubError as error:
                 if error.status != 412 or left == 0:  # 412: another commit was made since
                     raise
-                print(f"{self.repo} was changed meanwhile; comparing again", file=sys.stderr)
+                print_note(f"{self.repo} was changed meanwhile; comparing again")
                 changes = None
         raise AssertionError("not reached")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..benchmarks.resolve import resolve_data
-from ..data.folder import DatasetFolder, open_folder
+from ..benchmarks.resolve import dataset_folder
+from ..data.folder import DatasetFolder
 from ..data.questions.generation import SETTINGS
 from ..data.questions.markers import MarkerStyle
 from ..data.questions.pictures import open_pictures
@@ -36,7 +36,7 @@ def open_asked(
     """
     if setting not in SETTINGS:
         raise unknown_name("setting", setting, SETTINGS)
-    folder = data if isinstance(data, DatasetFolder) else open_folder(resolve_data(data))
+    folder = dataset_folder(data)
     rows = read_rows(folder, setting)
     style = style or MarkerStyle()
     return PromptedQuestions(

@@ -5,32 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..utils.terminal import filled
+from ..utils.text_table import TextTable
 
-def format_scores(report: Mapping[str, Any]) -> str:
-    """One table per parser: settings down, then the gaps between them. Percent, intervals in brackets."""
-    lines: list[str] = []
+
+def format_scores(report: Mapping[str, Any], width: int | None = None) -> str:
+    """One table per parser: settings down, then the gaps between them. Percent, intervals in brackets.
+
+    Args:
+        report: the record's fields.
+        width: columns of the terminal, which the tables are fitted to; None = any number.
+    """
+    parts: list[str] = []
     for parser, found in report["parsers"].items():
-        header = f"{'setting':<18}{'circular':>22}{'average':>22}{'unread':>9}{'bias':>7}{'questions':>11}"
-        lines += [f"parser {parser}", header, "-" * len(header)]
+        rows = [["setting", "circular", "average", "unparsed", "bias", "questions"]]
         for setting, part in found["settings"].items():
             overall, bias = part["overall"], part["letters"]["distance_from_uniform"]
-            lines.append(
-                f"{setting:<18}{_measure(overall, 'circular'):>22}{_measure(overall, 'average'):>22}"
-                f"{_percent(part['parse_failures']):>9}{_percent(bias):>7}{overall['groups']:>11,}"
-            )
+            measures = _measure(overall, "circular"), _measure(overall, "average")
+            shares = _percent(part["parse_failures"]), _percent(bias)
+            rows.append([setting, *measures, *shares, f"{overall['groups']:,}"])
         for name, gap in found["gaps"].items():
-            lines.append(
-                f"{name:<18}{_measure(gap, 'circular'):>22}{_measure(gap, 'average'):>22}{'':16}{gap['groups']:>11,}"
-            )
-        lines.append("")
+            measures = _measure(gap, "circular"), _measure(gap, "average")
+            rows.append([name, *measures, "", "", f"{gap['groups']:,}"])
+        table = TextTable(rows, expendable=("questions", "bias", "unparsed"), hint="--json")
+        parts.append(f"parser {parser}\n{table.text(width)}")
     left_out = {setting: n for setting, n in (report["left_out"] or {}).items() if n}
     if left_out:
         counts = ", ".join(f"{n:,} of {setting}" for setting, n in left_out.items())
-        lines.append(f"left out, not answered in all four orderings: {counts}\n")
-    lines.append(
-        "circular: right in all four orderings; average: of the rows; bias: distance of the letters from uniform"
-    )
-    return "\n".join(lines)
+        parts.append(f"{filled(f'left out, not answered in all four orderings: {counts}', width)}\n")
+    legend = "circular: right in all four orderings; average: over all rows; bias: distance of the letters from uniform"
+    return "\n".join([*parts, filled(legend, width)])
 
 
 def _percent(share: float | None) -> str:

@@ -64,7 +64,8 @@ def is_ignored(annotation: Mapping[str, Any], image_height: float, rules: Ignore
     """
     if annotation.get("behind_camera", False) or not annotation.get("valid3D", True):
         return True
-    if min(annotation["dimensions"]) <= 0 or annotation["center_cam"][2] > rules.max_depth:
+    sides, depth = annotation["dimensions"], annotation["center_cam"][2]
+    if not all(side > 0 for side in sides) or not depth <= rules.max_depth:  # also where they are NaN
         return True
     if 0 in (annotation.get("lidar_pts", -1), annotation.get("segmentation_pts", -1)):
         return True

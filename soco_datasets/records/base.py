@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
 
 
+_PARQUET = b"PAR1"  # how such a file begins
 LARGEST_RECORD = 64_000_000  # bytes of a JSON file; that of the full benchmark has less than 4 MB
 DEFINED: dict[str, type[Record]] = {}  # by kind; `registry.record_types` first imports those of this package
 
@@ -167,13 +168,22 @@ class Record(Provenance):
     def read(cls, path: str | Path) -> Self:
         """Read a record. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
         try:
-            return cls.from_json(read_bounded_bytes(local_path(path), LARGEST_RECORD))
+            text = read_bounded_bytes(local_path(path), LARGEST_RECORD)
+            if text.startswith(_PARQUET):
+                raise PredictionsError(cls._is_data(Path(path)))
+            return cls.from_json(text)
         except ForeignTextError as error:
             raise PredictionsError(f"{path}: {error}, so it is not a {cls.noun}") from None
         except OSError as error:
             raise PredictionsError(f"{path}: cannot be read ({error.strerror}). Give a {cls.noun} (JSON).") from error
         except SocoError as error:
             raise PredictionsError(f"{path}: {error}") from error
+
+    @classmethod
+    def _is_data(cls, path: Path) -> str:
+        """What to say of a Parquet file in place of a record."""
+        stem = path.name.removesuffix(".parquet").removesuffix(f".{cls.data}")
+        return f"a Parquet file of {cls.data or 'data'}, not a {cls.noun}; give {path.with_name(f'{stem}.json')}"
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated like any other record."""

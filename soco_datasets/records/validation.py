@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import PredictionsError, UsageError
+from ..metrics.aggregation import PairGroups
 from ..metrics.pck import normalisers
 from .annotated_points import AnnotatedPoints, Images
-from .header import TaskExpectation
+from .header import Header, TaskExpectation
 
 _SHOWN = 3
 _HASHED = 2**16  # keys joined at a time
@@ -66,6 +67,20 @@ def first_rows(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     [0, 2, 4]
     """
     return np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+
+
+def pair_groups(rows: pa.Table, header: Header, task: str | None = None) -> tuple[NDArray[np.int64], PairGroups]:
+    """((N,) the pair of each row, 0..P-1; the P pairs as `aggregation.aggregate` takes them) of one task's rows.
+
+    Args:
+        rows: of a predictions table.
+        header: of the table.
+        task: whose announced numbers of pairs count; None = pairs are counted in `rows`.
+    """
+    pair = codes(rows, ("pair_id",))
+    first = pa.array(first_rows(pair))
+    category, images = (rows[name].take(first).to_pylist() for name in ("pair_group", "target_image_id"))
+    return pair, PairGroups(category, images, header.tasks[task].pairs if task else None, header.supercategories)
 
 
 def keys_sha256(rows: pa.Table) -> str:
@@ -227,6 +242,9 @@ def _check_values(table: pa.Table) -> None:
     named = pc.list_value_length(table["target_keypoints"]).to_numpy()
     _refuse(table, (number < 1) | (number != named), "without one point for each of at least one target keypoint")
     owner = np.repeat(np.arange(len(table)), number)
+    for name in ("target_points", "target_keypoints"):  # a null among them would be dropped, and shift all that follow
+        holes = whole_array(table[name]).flatten().is_null().to_numpy(zero_copy_only=False)
+        _refuse(table, np.bincount(owner[holes], minlength=len(table)) > 0, f"with a null among its {name}")
     bad = np.zeros(len(table), dtype=bool)
     bad[owner[_not_finite(table["target_points"])]] = True
     _refuse(table, bad, "with a target point that is not finite")

@@ -10,29 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
+from ..utils.colors import INK, LINE, MUTED
 from ..utils.files import atomic_write
+from ..utils.terminal import filled
+from ..utils.text_table import TextTable
 from .export import (
     Cell,
     Column,
     ReportTable,
     write_tables,
 )
-from .style import (
-    INK,
-    LINE,
-    MUTED,
-    WIDTH,
-    heading_of,
-    labels,
-    names_on,
-    new_figure,
-    note,
-    series_color,
-    short,
-    whisker,
-)
+from .style import WIDTH, heading_of, labels, names_on, new_figure, note, series_color, short, whisker
 from .svg import picture
-from .terminal_tables import align
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +31,8 @@ _MARGIN = 0.16  # of the axes, on every side of the points
 _NAMED = 24  # models whose points are named in a scatter plot
 
 
-def format_study(study: CorrelationStudy) -> str:
-    """The study for a terminal: a row a task, then what a reader must know."""
+def format_study(study: CorrelationStudy, width: int | None = None) -> str:
+    """The study as text: a row per task, then what a reader must know; fitted to `width` columns of a terminal."""
     percent = f"{100 * study.level:g} %"
     head = ["task", "models", f"r ({short(study.x, 24)})", percent, "leave one out"]
     if study.baseline is not None:
@@ -53,8 +42,9 @@ def format_study(study: CorrelationStudy) -> str:
         f"Pearson's r over {len(study.models)} models; {percent} intervals of {study.resamples} bootstrap resamples of "
         f"the models, seed {study.seed}"
     )
-    notes = "".join(f"note: {text}\n" for text in study.notes)
-    return f"{about}\n{align(rows)}{notes}"
+    notes = "".join(filled(f"note: {text}", width) + "\n" for text in study.notes)
+    table = TextTable(rows, expendable=("leave one out",), hint="--json")
+    return f"{filled(about, width)}\n{table.text(width)}{notes}"
 
 
 def _text_row(task: TaskCorrelation) -> list[str]:

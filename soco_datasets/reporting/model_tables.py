@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from ..benchmarks.soco.paper import headline
 from ..features.model_list import ID_CHECKED, BackboneSpec
 from ..features.recipes import CHECKPOINT, RECIPES, recipe_of
-from .terminal_tables import align, display_width
+from ..utils.terminal import filled
+from ..utils.text_table import BAD, DIM, GOOD, TextTable
 
 if TYPE_CHECKING:
     from ..features.selfcheck.check_model import SelfCheckReport
 
 _TASKS = {"cc": "CC", "soc": "SOC", "cross_soc": "Cross-SOC"}
 _ACCESS = {"nothing": "open", "licence": "gated", "conversion": "convert", "plug-in": "plug-in"}
+_STATUS_STYLES = {"pass": GOOD, "fail": BAD, "skipped": DIM, "info": ""}
 # Which columns go first when the terminal is too narrow for all.
-_EXPENDABLE = ("licence", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
+_EXPENDABLE = ("license", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
 
 
 def model_record(spec: BackboneSpec) -> dict[str, Any]:
@@ -44,41 +45,32 @@ def format_models_table(specs: Sequence[BackboneSpec], width: int | None = None)
     """
     rows = [_row(spec) for spec in specs]
     columns = list(rows[0]) if rows else ["name"]
-    left_out = []
-    for column in _EXPENDABLE:
-        if width is None or _width(rows, columns) <= width:
-            break
-        columns.remove(column)
-        left_out.append(column)
-    prose = ["Scores: the paper's, PCK at 0.1 in percent. `soco models NAME` says more of one model."]
-    if left_out:
-        prose.append(f"Left out for want of width: {', '.join(reversed(left_out))} (they are in --json).")
-    if width is not None:
-        prose = [textwrap.fill(line, max(width, 20)) for line in prose]
-    table = align([columns, *([row[column] for column in columns] for row in rows)], right=False)
-    return "\n".join([table, *prose]) + "\n"
+    cells = [columns, *([row[column] for column in columns] for row in rows)]
+    table = TextTable(cells, left=None, expendable=_EXPENDABLE, hint="--json")
+    prose = "Scores: the paper's, PCK at 0.1 in percent. Run `soco models NAME` for details."
+    return f"{table.text(width)}{filled(prose, width)}\n"
 
 
-def format_model(spec: BackboneSpec) -> str:
-    """Everything the list says of one model."""
+def format_model(spec: BackboneSpec, width: int | None = None) -> str:
+    """Everything the list says of one model, its prose filled to `width` columns."""
     scores = headline(spec.name)
     lines = {
         "name": f"{spec.name} ({', '.join(spec.paper_names)} in the paper)" if spec.paper_names else spec.name,
         "family": spec.model_type or "none: comes in as a plug-in",
         "weights": (spec.hub_id or "none on the Hub") + (f" at {spec.revision}" if spec.revision else ""),
-        "id checked": ID_CHECKED[spec.id_checked],
+        "Hub id": ID_CHECKED[spec.id_checked],
         "source": spec.source or "-",
-        "licence": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
+        "license": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
         "cells": f"{spec.patch} px",
         "image sizes": spec.size_rule,
         "paper scores": ", ".join(f"{title} {scores[task]:.2f}" for task, title in _TASKS.items() if scores) or "-",
         "adapter checked": spec.checked,
         "notes": spec.notes or "-",
     }
-    return align(list(map(list, lines.items())), right=False) + _format_recipes(spec)
+    return TextTable(list(map(list, lines.items())), left=None, prose=True).text(width) + _format_recipes(spec, width)
 
 
-def _format_recipes(spec: BackboneSpec) -> str:
+def _format_recipes(spec: BackboneSpec, width: int | None) -> str:
     """Each recipe of a model with the source of every choice, and the doubt that is left."""
     names = RECIPES if spec.paper_statistics else (CHECKPOINT,)
     blocks = []
@@ -90,22 +82,34 @@ def _format_recipes(spec: BackboneSpec) -> str:
         ]
         title = f"recipe {name}" + (" (default)" if number == 0 else "")
         unknown = f"  recorded as {recipe.label}: {recipe.unknown}\n" if recipe.label != recipe.name else ""
-        blocks.append(f"{title}\n{unknown}{align(rows, right=False)}")
+        blocks.append(f"{title}\n{filled(unknown, width)}{TextTable(rows, left=None, prose=True).text(width)}")
     return "\n" + "\n".join(blocks)
 
 
-def format_selfcheck(report: SelfCheckReport) -> str:
-    """The findings, one a line, and what they add up to."""
-    used = report.settings
-    head = (
-        f"{report.model} ({report.family}): layer {used['layer']} of {used['num_layers']}, norm {used['norm']}, "
-        f"{used['channels']} channels, cells of {used['patch_size']} px, {used['dtype']} on {used['device']}\n"
-    )
+def selfcheck_table(report: SelfCheckReport) -> TextTable:
+    """The findings of a self-check, one a line."""
     rows = [[check.status, check.name, check.detail] for check in report.checks]
+    styles: dict[tuple[int, int | None], str] = {
+        (row, 0): _STATUS_STYLES[check.status] for row, check in enumerate(report.checks)
+    }
+    return TextTable(rows, left=None, prose=True, styles=styles)
+
+
+def selfcheck_heading(report: SelfCheckReport) -> str:
+    """Which model was checked, and how."""
+    used = report.settings
+    layer = "" if used["layer"] is None else f"layer {used['layer']} of {used['num_layers']}, norm {used['norm']}, "
+    return (
+        f"{report.model} ({report.family}): {layer}"
+        f"{used['channels']} channels, cells of {used['patch_size']} px, {used['dtype']} on {used['device']}"
+    )
+
+
+def selfcheck_verdict(report: SelfCheckReport) -> str:
+    """What the findings add up to."""
     counts = {status: sum(check.status == status for check in report.checks) for status in ("pass", "fail", "skipped")}
-    verdict = "passed" if report.passed else "FAILED"
     total = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{head}{align(rows, right=False)}{verdict}: {total}\n"
+    return f"{'passed' if report.passed else 'FAILED'}: {total}"
 
 
 def _row(spec: BackboneSpec) -> dict[str, str]:
@@ -120,10 +124,6 @@ def _row(spec: BackboneSpec) -> dict[str, str]:
         "access": _ACCESS[spec.availability],
         **{title: f"{scores[task]:5.2f}" if task in scores else "    -" for task, title in _TASKS.items()},
         "weights": (spec.hub_id or "-") + (f" at {spec.revision}" if spec.revision else ""),
-        "licence": spec.license,
+        "license": spec.license,
         "checked": spec.checked + doubt,
     }
-
-
-def _width(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> int:
-    return sum(max(display_width(cell) for cell in [name, *(row[name] for row in rows)]) + 2 for name in columns) - 2

@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..records.evaluation import EvaluationResult
-from ..utils.terminal import print_text
+from ..utils.terminal import filled, print_text, terminal_width
+from ..utils.text_table import BEST, TextTable, format_percent
 from .paper_match import comparability_line, differences_from_paper, paper_percent
-from .score_access import main_alpha, main_reduction, score_of, task_title
-from .terminal_tables import align, format_metrics_table, format_percent, recipe_note
+from .score_access import main_alpha, main_reduction, score_of
+from .terminal_tables import recipe_note, scores_text_table
 
 _MOST_ALPHAS = 4  # columns of thresholds beside the first; --full shows all
 _NOTE_STYLE = "yellow"
@@ -31,7 +33,7 @@ class Summary:
 
     heading: str
     note: str
-    table: str
+    table: TextTable
     remarks: str
 
 
@@ -66,7 +68,7 @@ def summarize(result: EvaluationResult) -> Summary:
     return Summary(
         f"{result.model['name']} on {data}: PCK in percent{over}, convention {scoring.convention}\n",
         "".join(f"{line}\n" for line in [comparability_line([result])] if line),
-        align([titles, *rows]),
+        TextTable([titles, *rows], expendable=("pairs", "@0.02", "@0.01", "@0.05"), hint="--full"),
         recipe_note(result.model),
     )
 
@@ -79,15 +81,11 @@ def print_summary(result: EvaluationResult, *, full: bool = False) -> None:
         full: print all reductions and thresholds in place of the short table.
     """
     summary = summarize(result)
-    if full:
-        text = format_metrics_table(result)
-        heading, _, table = text.partition("\n")
-        parts = (f"{heading}\n", summary.note, table, "")
-    else:
-        parts = (summary.heading, summary.note, summary.table, summary.remarks)
-    for part, style in zip(parts, ("bold", _NOTE_STYLE, "", ""), strict=True):
-        if part:
-            print_text(part, style=style, end="")
+    width = terminal_width()
+    print_text(filled(summary.heading, width), style=BEST, end="")
+    print_text(filled(summary.note, width), style=_NOTE_STYLE, end="")
+    (scores_text_table(result) if full else summary.table).print()
+    print_text(filled(summary.remarks, width), end="")
 
 
 def _random_row(result: EvaluationResult, task: str, reduction: str, alphas: list[float]) -> Iterator[list[str]]:

@@ -1,18 +1,16 @@
-"""Scores as plain text for a terminal. Percent lives here and nowhere before."""
+"""Scores as plain text for a terminal, in percent."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..benchmarks.tasks import TASKS
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..features.model_list import listed
 from ..records.evaluation import EvaluationResult
 from ..utils.text import clean
-
-_GAP = "  "
+from ..utils.text_table import TextTable, format_percent
 
 
 def format_metrics_table(
@@ -32,14 +30,15 @@ def format_metrics_table(
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
     convention = result.protocol.scoring.convention
     head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
-    blocks = [_block(head, "task", _task_rows(result), result)]
+    blocks = [f"{head}\n{scores_text_table(result).text()}"]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
         (per_category, "per_category", "category"),
     ):
         if wanted:
             for name, task in result.metrics.items():
-                blocks.append(_block(f"{_title(name)} by {label}", label, _parts(task, part), result))
+                table = _block(label, _parts(task, part), result)
+                blocks.append(f"{task_title(name)} by {label}\n{table.text()}")
     return "\n".join(blocks) + recipe_note(result.model)
 
 
@@ -49,49 +48,7 @@ def recipe_note(model: Mapping[str, Any]) -> str:
     recipe = model.get("recipe", "unknown")  # records from before name none
     if spec is None or not spec.paper_statistics or recipe == "paper":
         return ""
-    return f"recipe: {recipe}, not the paper's (see docs/recipes.md)\n"
-
-
-def format_percent(pck: float | None) -> str:
-    """A fraction as percent with two decimals, "-" for None.
-
-    >>> format_percent(0.12345), format_percent(None)
-    ('12.35', '-')
-    """
-    return "-" if pck is None else f"{100 * pck:.2f}"
-
-
-def display_width(text: str) -> int:
-    """Columns a terminal gives to `text`: 2 for a wide East Asian character, 0 for a combining mark.
-
-    >>> display_width("car"), display_width("ピアノ"), display_width("the\\u0301ie\\u0300re")
-    (3, 6, 7)
-    """
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
-def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
-    """Rows of equal length as text. Control characters of cells are replaced.
-
-    Args:
-        rows: of cells.
-        right: whether columns are aligned to the right; the first never is.
-        left: columns that are aligned to the left all the same.
-    """
-    rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            " " * (width - display_width(cell)) + cell
-            if right and index and index not in left
-            else cell + " " * (width - display_width(cell))
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(_GAP.join(cells).rstrip() + "\n")
-    return "".join(lines)
+    return f"recipe: {recipe}, not the paper's (see docs/reference/recipes.md)\n"
 
 
 def difference_note(comparison: Mapping[str, Any]) -> str:
@@ -114,9 +71,9 @@ def _task_rows(result: EvaluationResult) -> dict[str, ScoreTable]:
     """Title -> the overall scores of each task, followed by what a random choice gets where that is known."""
     rows: dict[str, ScoreTable] = {}
     for name, task in result.metrics.items():
-        rows[_title(name)] = scores = _overall(task)
+        rows[task_title(name)] = scores = _overall(task)
         if all("random_pck" in part for by_alpha in scores.values() for part in by_alpha.values()):
-            rows[f"{_title(name)}: random"] = {
+            rows[f"{task_title(name)}: random"] = {
                 reduction: {alpha: {**part, "pck": part["random_pck"]} for alpha, part in by_alpha.items()}
                 for reduction, by_alpha in scores.items()
             }
@@ -136,7 +93,12 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     }
 
 
-def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> str:
+def scores_text_table(result: EvaluationResult) -> TextTable:
+    """The scores of each task at all reductions and thresholds, as `format_metrics_table` has them."""
+    return _block("task", _task_rows(result), result)
+
+
+def _block(label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult) -> TextTable:
     protocol = result.protocol
     columns = [(name, alpha_key(alpha)) for name in protocol.scoring.reductions for alpha in protocol.scoring.alphas]
     table = [[label, *(f"{name} @{alpha}" for name, alpha in columns), "pairs", "keypoints"]]
@@ -144,8 +106,4 @@ def _block(heading: str, label: str, rows: Mapping[str, ScoreTable], result: Eva
         counts = scores[columns[0][0]][columns[0][1]]
         percents = [format_percent(scores[name][alpha]["pck"]) for name, alpha in columns]
         table.append([row, *percents, str(counts["pairs"]), str(counts["keypoints"])])
-    return f"{heading}\n{align(table)}"
-
-
-def _title(task: str) -> str:
-    return TASKS[task].title if task in TASKS else task
+    return TextTable(table)

@@ -13,8 +13,8 @@ from ..data.folder import DatasetFolder
 from ..errors import UsageError, unknown_name
 from ..loading.splits import ALL, LVLM_CONFIG, load_split, split_names
 from ..records.predictions import read_header, read_predictions, task_rows
+from ..utils.shapes import Drawing
 from .annotated import annotated_image, annotated_pair, asked_question
-from .drawing import Drawing
 from .match_picture import draw_matches, pairs_to_show
 from .sheet import sheet_of
 

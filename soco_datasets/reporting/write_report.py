@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ..records.registry import read_record
 from ..utils.files import atomic_write
 from ..utils.paths import local_path
 from ..utils.progress import progress
+from ..utils.terminal import print_note
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
 from .downstream_section import downstream_section, with_section, write_downstream_report
@@ -77,7 +77,7 @@ def write_report(
     """
     given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
     for path in given.skipped:
-        print(f"soco report: {path} is not a record and is left out", file=sys.stderr)
+        print_note(f"soco report: {path} is not a record and is left out")
     command = shlex.join(["soco", "report", *map(str, records), *(("--data", str(data)) if data is not None else ())])
     if given.results:
         written = _write_results(given, target, data, command)
@@ -138,7 +138,7 @@ def _write_one(
     target = out / "report.html"
     atomic_write(target, render_page(results, parts))
     every = charts.all()
-    drawn = write_figures(progress(every, "figures", total=len(every)), out / "figures")
+    drawn = write_figures(progress(every, "Drawing figures", total=len(every), unit="figure"), out / "figures")
     return [target, *write_tables(tables, out / "tables"), *drawn]
 
 

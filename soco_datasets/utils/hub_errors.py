@@ -14,7 +14,9 @@ from .text import public_url
 
 RepoType = Literal["model", "dataset", "space"]
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access"
-AGAIN = "Run the same command again: files already uploaded are skipped, and a partial publication is never visible."
+AGAIN = "Run the same command again."
+RESUME = "Run the same command again: files already uploaded are skipped, and a partial publication is never visible."
+_SENDING = ("publish", "upload", "submit", "propose", "create")  # actions that send files
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9_-]{4,}|(?i:(?<=bearer )|(?<=token=))\S+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _SIGNED = re.compile(r"(?<=://)([^\s?'\"]+)\?[^\s'\"]+")  # an address with a query, such as that of an upload
@@ -46,6 +48,8 @@ def explained(action: str, repo: str = "", repo_type: RepoType = "dataset") -> I
         made = _explanation(error, f"Cannot {action} {repo}".rstrip(), repo, repo_type)
         if made is None:
             raise
+        if action.startswith(_SENDING) and isinstance(made, HubError):
+            made = HubError(str(made).replace(AGAIN, RESUME), made.status)
         raise made from error
 
 
@@ -147,7 +151,7 @@ def _of_answer(error: Exception, status: int | None, repo: str, repo_type: RepoT
     if isinstance(error, RepositoryNotFoundError):
         return _not_found(repo, repo_type, status)
     by_status = {
-        400: f"the Hub refuses what was sent.{saying} Mend that and run the command again.",
+        400: f"the Hub refuses what was sent.{saying} Fix that and run the command again.",
         401: f"the Hub does not accept the token (expired or revoked?). {LOGIN} ({_settings()}).",
         402: f"the account's plan does not allow it.{saying} Free some storage, or publish without --private.",
         403: f"the token may not do this.{saying} It needs write access to {repo or 'the repository'} to send anything "

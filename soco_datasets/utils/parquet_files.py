@@ -31,6 +31,15 @@ def most_unpacked(size: int) -> int:
     return max(_LEAST, _TIMES * size)
 
 
+def holds_json(path: Path) -> bool:
+    """Whether a file begins as an object of JSON does. Raises nothing for a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
+
+
 def check_parquet(path: Path) -> None:
     """Check what the footer of a Parquet file states of its rows and sizes, before it is read as a whole.
 
@@ -75,6 +84,12 @@ def read_checked(
     Raises:
         PredictionsError: naming the file; out of bounds, not a whole Parquet file, or what `check` finds.
     """
+    if holds_json(path):
+        stem = path.name.removesuffix(".json")
+        raise PredictionsError(
+            f"{path}: a JSON file such as a result record, not the data behind it; give the Parquet file, such as "
+            f"{path.with_name(f'{stem}.predictions.parquet')}."
+        )
     try:
         table = read_bounded(path, columns)
     except BoundsError as error:

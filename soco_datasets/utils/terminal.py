@@ -10,6 +10,8 @@ import enum
 import os
 import shutil
 import sys
+import textwrap
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,6 +20,7 @@ from .text import clean_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
+_LEAST = 20  # columns that prose is filled to at least
 _UNLIMITED = 1 << 16  # columns of a console that wraps nothing
 
 
@@ -84,3 +87,40 @@ def print_text(text: object, *, style: str = "", stream: TextIO | None = None, e
         console(stream).print(clean_lines(text), style=style, soft_wrap=True, end=end)
     else:
         print(clean_lines(text), file=stream, end=end)
+
+
+def print_pieces(pieces: Iterable[tuple[str, str]], *, stream: TextIO | None = None) -> None:
+    """Print one line of (text, `rich` style) pieces as `print_text` prints a text; styles only on a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if is_terminal(stream):
+        from rich.text import Text
+
+        line = Text.assemble(*((clean_lines(text), style) for text, style in pieces))
+        line.rstrip()
+        console(stream).print(line, soft_wrap=True)
+    else:
+        print("".join(clean_lines(text) for text, _ in pieces).rstrip(), file=stream)
+
+
+def filled(text: str, width: int | None, indent: str = "") -> str:
+    """Prose in lines of at most `width` columns, or as it is for None; words are never broken.
+
+    Args:
+        text: lines of prose.
+        width: columns.
+        indent: of the lines after the first of each line of `text`.
+    """
+    if width is None:
+        return text
+    wide = max(width, _LEAST)
+    return "\n".join(
+        textwrap.fill(line, wide, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
+
+
+def print_note(text: object) -> None:
+    """A note on stderr, filled to the width of a terminal; hidden by `--quiet`."""
+    if verbosity() is not Verbosity.QUIET:
+        width = terminal_width(sys.stderr) if is_terminal(sys.stderr) else None
+        print_text(filled(str(text), width), stream=sys.stderr)

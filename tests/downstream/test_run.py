@@ -69,6 +69,23 @@ def test_two_tasks_on_the_same_images_share_their_forwards(synthetic: Synthetic,
     assert alone.records["nyu_normals"].training == together.training
 
 
+def test_two_tasks_that_draw_the_same_views_share_their_forwards(
+    synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("scipy")
+    small = {"epochs": 2, "batch": 1, "hidden": 8, "bins": 8}
+    for task in select_tasks("nyu_depth,nyu_normals"):
+        monkeypatch.setattr(type(task), "protocols", {"tiny": {**task.protocols["reference"], **small}})
+    options: Any = {"subset": 2, "checked": False}
+    both, alone = scene_backbone(16, 6), scene_backbone(16, 6)
+    report = run(both, "nyu_depth,nyu_normals", {"nyu": synthetic("nyu")}, tmp_path, **options)
+    assert both.forwards == 2 + 2 * 2  # 2 test images, 2 of training in each of 2 epochs
+    for name, record in report.records.items():
+        assert (record.counts["decodes"], record.counts["forwards"], record.counts["steps"]) == (6, 6, 4)
+        other = run(alone, name, {"nyu": synthetic("nyu")}, tmp_path / "alone", **options).records[name]
+        assert (other.metrics, other.training) == (record.metrics, record.training)
+
+
 @pytest.mark.slow
 def test_results_do_not_depend_on_workers_and_batches(synthetic: Synthetic, tmp_path: Path) -> None:
     from soco_datasets.features.spec import ExtractorSpec

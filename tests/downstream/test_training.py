@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from soco_datasets.downstream.schedules import half_cosine
+from soco_datasets.downstream.shared_batches import SharedBatches, run_together
 from soco_datasets.downstream.training import (
     Checkpointing,
     OptimizerConfig,
@@ -119,3 +122,34 @@ def test_checkpoints_of_another_run_and_damaged_ones_are_refused(tmp_path: Path)
         run("sgd", path)
     with pytest.raises(UsageError, match="optimizer"):
         run("adam")
+
+
+def test_trainings_that_resume_at_different_steps_make_each_batch_once() -> None:
+    made: list[int] = []
+    shared = SharedBatches(["one", "two"])
+
+    def taking(member: str, first: int) -> Callable[[], list[int]]:
+        def make(step: int) -> int:
+            made.append(step)
+            return step
+
+        return lambda: [shared.take(member, "kind", step, partial(make, step)) for step in range(first, 10)]
+
+    found = run_together({"one": taking("one", 0), "two": taking("two", 6)}, shared)
+    assert found == {"one": list(range(10)), "two": list(range(6, 10))}
+    assert sorted(made) == list(range(10))
+
+
+def test_a_training_that_fails_ends_the_one_that_waits_for_it() -> None:
+    shared = SharedBatches(["one", "two"])
+
+    def fail() -> None:
+        shared.take("one", "kind", 0, lambda: 0)
+        raise UsageError("no more")
+
+    def wait() -> None:
+        for step in range(9):
+            shared.take("two", "kind", step, lambda: 0)
+
+    with pytest.raises(UsageError, match="no more"):
+        run_together({"one": fail, "two": wait}, shared)

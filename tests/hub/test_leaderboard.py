@@ -146,9 +146,10 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     assert float(rows[place][3]) >= float(rows[place + 1][3])  # it stands where its number puts it
     assert (all_standings([apart])[0].rank, standings([apart], "soc")) == (None, [])
     assert str(tmp_path) not in str((alone, apart))
-    lines = text_tables([*paper, apart], "soc")
-    assert [line.split()[1] for line, unranked in lines if unranked] == ["mini"]
-    starts = {line.index(line.split()[1]) for line, _ in lines[1:]}
+    ((_, table),) = text_tables([*paper, apart], "soc")
+    lines = table.text().splitlines()
+    assert [lines[row].split()[1] for (row, column), style in table.styles.items() if column is None] == ["mini"]
+    starts = {line.index(line.split()[1]) for line in lines}
     assert len(starts) == 1  # names begin in one column
     with_board = local_entries(tmp_path, published(built_mini), check=True, data=str(built_mini))
     assert [entry.label for entry in with_board.entries] == ["claimed"]

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_fits_eighty_columns_and_shows_intervals(oracle: EvaluationResult) -> None:
     summary = summarize(oracle)
-    lines = summary.table.splitlines()
+    lines = summary.table.text().splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["task", "PCK@0.1", "[95", "%]", "@0.05", "@0.02", "pairs"]
     low, high = oracle.intervals["tasks"]["soc"]["pair"]["0.1"]["overall"]
@@ -43,7 +43,7 @@ def test_it_fits_eighty_columns_and_shows_intervals(oracle: EvaluationResult) ->
 
 def test_few_images_have_no_interval() -> None:
     summary = summarize(record_from_predictions(small_table(), resamples=50))
-    for line in summary.table.splitlines()[1:]:
+    for line in summary.table.text().splitlines()[1:]:
         assert line.split()[2] == "-"
 
 
@@ -58,7 +58,7 @@ def test_the_papers_value_stands_beside_where_it_is_comparable(oracle: Evaluatio
     model = {**oracle.model, "name": "dinov2_b14"}
     summary = summarize(oracle.replace(protocol=protocol, model=model, metrics=metrics))
     assert summary.note == ""
-    head, *rows = summary.table.splitlines()
+    head, *rows = summary.table.text().splitlines()
     assert head.split()[-1] == "paper"
     assert max(map(len, (head, *rows))) <= 80
     (row,) = [row for row in rows if row.startswith("SOC ")]

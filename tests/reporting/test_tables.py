@@ -5,7 +5,8 @@ from helpers.shared_data import ORACLE
 
 from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.records.evaluation import record_from_predictions
-from soco_datasets.reporting.terminal_tables import align, display_width, format_metrics_table
+from soco_datasets.reporting.terminal_tables import format_metrics_table
+from soco_datasets.utils.text_table import align, display_width
 
 
 def test_the_whole_text_of_a_small_result():

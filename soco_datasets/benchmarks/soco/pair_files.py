@@ -1,6 +1,6 @@
 """One pair file of the release -> one `PairRecord`, or findings that say why not.
 
-Only this, view_fields.py and side_files.py know the release's field names (`src_`, `trg_`, `bndbox`, `pos`).
+Only this, view_fields.py, match_fields.py and side_files.py know the release's field names (`src_`, `bndbox`, `pos`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from ...data.diagnostics import BuildReport
-from ...data.json_values import (
-    BadFileError,
-    first_names,
-    is_json,
-    load_json,
-    missing_field,
-    nfc,
-)
+from ...data.json_values import BadFileError, is_json, load_json, missing_field, nfc
 from ...data.pair_table import PairTable, PairTableBuilder
 from ...data.release_types import (
     AnnotatedKeypoint,
@@ -30,6 +23,7 @@ from ...data.release_types import (
 )
 from ..release_files import ReleaseFiles, read_error
 from .categories import normal_spelling
+from .match_fields import read_groups, read_overlap
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {
@@ -194,8 +188,8 @@ class PairFileReader:
     ) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
         """As `_read`, for a file with nothing to report in the usual layout; None for any other.
 
-        Such a file is read without the strict parser of `data.json_values`: what that one refuses or mends is ruled out
-        by counting. Fields: a field given twice leaves fewer than there are colons in the text. Nesting: only the known
+        Such a file is read without the strict parser of `data.json_values`: what it refuses or repairs is ruled out by
+        counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
         lists and objects may be there. The two lists of keypoints are cut out and recognized by their bytes.
         """
         places = [_list_place(raw, field, following) for field, following in _LISTS]
@@ -236,8 +230,8 @@ class PairFileReader:
         _check_place(file, subset, directory, source.view, target.view, findings)
         if source.view.image_id == target.view.image_id:
             findings.note(file, "trg_image", "self_pair", "source and target are the same image")
-        overlap = self._overlap(file, data, source, target, findings)
-        groups = self._groups(file, data, source, target, findings)
+        overlap = read_overlap(file, data, source.names, target.names, findings)
+        groups = read_groups(file, data, source.names, target.names, findings)
         source, target = self._told(source, groups, 0), self._told(target, groups, 1)
         record = PairRecord(
             pair_id=file.removeprefix("PairAnnotations/")[: -len(".json")],
@@ -361,76 +355,6 @@ class PairFileReader:
             return directory
         return holders[0] if len(holders) == 1 else None
 
-    # Matches ----------------------------------------------------------------------------------------------------
-
-    def _overlap(
-        self, file: str, data: Mapping[str, Any], source: _Side, target: _Side, findings: BuildReport
-    ) -> tuple[str, ...] | None:
-        field = "semantic_overlap"
-        names = data.get(field)
-        if names is None:
-            message = "missing: derived from the names that both views have"
-            findings.repair(file, field, "missing_overlap", message, "list the names, [] for none")
-            return None
-        if _are_shown(names, source.names) and _are_shown(names, target.names) and len(set(names)) == len(names):
-            return tuple(names)
-        if not _is_name_list(names):
-            missing_field(file, field, names, "a list of keypoint names", findings)
-            raise BadFileError
-        both = source.names & target.names
-        unknown = [name for name in names if nfc(name) not in both]
-        if unknown:
-            message = f"{first_names(unknown)} not visible in both views: skipped"
-            findings.repair(file, field, "unknown_overlap", message, "remove the names, or add the points")
-        known = [nfc(name) for name in names if nfc(name) in both]
-        doubled = sorted({name for name in known if known.count(name) > 1})
-        if doubled:
-            message = f"{first_names(doubled)} listed more than once: counted once"
-            findings.repair(file, field, "doubled_overlap", message, "list each name once")
-        return tuple(dict.fromkeys(known))
-
-    def _groups(
-        self, file: str, data: Mapping[str, Any], source: _Side, target: _Side, findings: BuildReport
-    ) -> tuple[ConceptGroup, ...] | None:
-        field = "concept_matches"
-        groups = data.get(field)
-        if groups is None:
-            message = "missing: derived from the concepts that both views have"
-            findings.repair(file, field, "missing_matches", message, "list the groups, [] for none")
-            return None
-        if not isinstance(groups, list):
-            missing_field(file, field, groups, "a list of groups", findings)
-            raise BadFileError
-        result = []
-        for number, group in enumerate(groups):
-            if _is_usual(group, source, target):
-                names = tuple(group["src_keypoints"]), tuple(group["trg_keypoints"])
-                result.append(ConceptGroup(nfc(group["concept_name"]), *names))
-                continue
-            where = f"{field}[{number}]"
-            sides = (group.get("src_keypoints"), group.get("trg_keypoints")) if isinstance(group, dict) else (None,)
-            if not all(_is_name_list(names) for names in sides) or not isinstance(group.get("concept_name"), str):
-                message = "a group needs concept_name and the name lists src_keypoints and trg_keypoints"
-                findings.error(file, where, "bad_group", message, "write the group again")
-                raise BadFileError
-            names_source = [nfc(name) for name in group["src_keypoints"]]
-            names_target = [nfc(name) for name in group["trg_keypoints"]]
-            unknown = [n for n in names_source if n not in source.names]
-            unknown += [n for n in names_target if n not in target.names]
-            if unknown:
-                message = f"{first_names(unknown)} not visible in that view: skipped"
-                findings.repair(file, where, "unknown_match", message, "remove the names, or add the points")
-            kept = ConceptGroup(
-                nfc(group["concept_name"]),
-                tuple(n for n in names_source if n in source.names),
-                tuple(n for n in names_target if n in target.names),
-            )
-            if kept.source and kept.target:
-                result.append(kept)
-            elif not unknown:
-                findings.repair(file, where, "empty_group", "a side of the group is empty: skipped", "remove the group")
-        return tuple(result)
-
 
 def _check_place(
     file: str, subset: str, directory: str, source: ImageView, target: ImageView, findings: BuildReport
@@ -501,27 +425,3 @@ def _are_plain_points(text: bytes, points: Any) -> bool:
         and text.count(b"[") == 1 + sum(isinstance(point.get("pos"), list) for point in points)
         and text.count(b"{") == len(points)
     )
-
-
-def _is_usual(group: Any, source: _Side, target: _Side) -> bool:
-    """Whether a concept group has all it needs and lists points of both views."""
-    return (
-        type(group) is dict
-        and type(group.get("concept_name")) is str
-        and _are_shown(group.get("src_keypoints"), source.names)
-        and _are_shown(group.get("trg_keypoints"), target.names)
-        and group["src_keypoints"] != []
-        and group["trg_keypoints"] != []
-    )
-
-
-def _are_shown(names: Any, shown: frozenset[str]) -> bool:
-    """Whether something is a list of names of a view, as they are spelled there."""
-    try:
-        return type(names) is list and shown.issuperset(names)
-    except TypeError:  # something in it that is no name
-        return False
-
-
-def _is_name_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -67,20 +67,41 @@ def init_cuboid_head(channels: int, classes: int, generator: torch.Generator, hi
         hidden: width of the two layers.
 
     Returns:
-        Output layers N(0, 0.001^2) with bias 0 (uncertainty 5); hidden layers by torch's default.
+        Output layers N(0, 0.001^2) with bias 0 (uncertainty 5); hidden layers by `draw_preserving`.
     """
     import torch
 
-    from ..parameters import draw_layer
+    from ..parameters import draw_preserving
 
     parameters: Parameters = {}
     for number, width in enumerate((channels, hidden)):
-        parameters[f"fc.{number}.weight"], parameters[f"fc.{number}.bias"] = draw_layer((hidden, width), generator)
+        parameters[f"fc.{number}.weight"], parameters[f"fc.{number}.bias"] = draw_preserving(
+            (hidden, width), generator, gain=math.sqrt(2)
+        )
     for name, count in OUTPUTS.items():
         weight = torch.empty(classes * count, hidden).normal_(0, 0.001, generator=generator)
         parameters[f"{name}.weight"] = weight
         parameters[f"{name}.bias"] = torch.full((classes * count,), 5.0 if name == "uncertainty" else 0.0)
     return parameters
+
+
+def start_upright(parameters: Parameters, depths: Tensor, prefix: str = "") -> None:
+    """Set biases of a new head: cuboids upright, heading along the viewing ray, at given depths, with uncertainty 1.
+
+    A head whose rotation starts anywhere turns many cuboids onto wrong axes, where the Chamfer distance holds them; and
+    at an uncertainty of 5 the losses weigh a hundredth, so that the uncertainty alone shapes the layers at first.
+
+    Args:
+        parameters: from `init_cuboid_head`, changed in place.
+        depths: (classes,) virtual depths, meters.
+        prefix: of the names in `parameters`.
+    """
+    import torch
+
+    upright = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    parameters[f"{prefix}rotation.bias"] = upright.repeat(len(depths))
+    parameters[f"{prefix}depth.bias"] = depths.float().cpu().clone()
+    parameters[f"{prefix}uncertainty.bias"] = torch.ones(len(depths))
 
 
 def cuboid_outputs(parameters: Mapping[str, Tensor], regions: Tensor, classes: Tensor) -> CuboidOutputs:
@@ -139,7 +160,7 @@ def viewing_rays(pixels: Tensor, intrinsics: Tensor) -> Tensor:
     import torch
 
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
-    return torch.linalg.solve(intrinsics.expand(len(pixels), 3, 3), homogeneous[..., None])[..., 0]
+    return (torch.linalg.inv(intrinsics) @ homogeneous[..., None])[..., 0]
 
 
 def cuboid_centers(pixels: Tensor, depths: Tensor, intrinsics: Tensor) -> Tensor:

@@ -5,11 +5,12 @@ Plain torch. Sampling is a function of the step and the image alone, so a resume
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..parameters import Parameters, draw_layer
+from ..parameters import Parameters, draw_preserving
 from .cuboids import (
     CuboidOutputs,
     Cuboids,
@@ -18,6 +19,7 @@ from .cuboids import (
     cuboid_outputs,
     decode_cuboids,
     init_cuboid_head,
+    start_upright,
 )
 from .proposals import (
     box_iou,
@@ -43,17 +45,19 @@ class DetectorConfig:
 
     Attributes:
         anchors: sampled per image; at most half are positive.
-        regions: sampled per image; at most a quarter are positive.
+        regions: sampled per image.
+        share: of the regions, at most, that are positive.
         before, after: proposals before and after NMS.
         rpn_nms, nms: IoU of both suppressions.
         positive, negative: IoU of anchors with true boxes.
         foreground: IoU of regions with true boxes.
-        least_score: of a detection.
+        least_score: class probability of a detection.
         most: detections per image.
     """
 
     anchors: int = 128
     regions: int = 64
+    share: float = 0.25
     before: int = 500
     after: int = 100
     rpn_nms: float = 0.7
@@ -63,6 +67,32 @@ class DetectorConfig:
     foreground: float = 0.5
     least_score: float = 0.05
     most: int = 100
+
+
+class SeenImage(NamedTuple):
+    """What all heads look at for one image.
+
+    Attributes:
+        levels: of the pyramid, {"p2": (1, C, H, W), ...}.
+        anchors: (A, 4), pixels of the pyramid's frame.
+        logits: (A,) of the anchors.
+        deltas: (A, 4) from anchors to boxes.
+    """
+
+    levels: dict[str, Tensor]
+    anchors: Tensor
+    logits: Tensor
+    deltas: Tensor
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the pyramid's frame, pixels."""
+        return self.levels["p4"].shape[3] * 16.0, self.levels["p4"].shape[2] * 16.0
+
+    @property
+    def scored(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Anchors, logits and deltas."""
+        return self.anchors, self.logits, self.deltas
 
 
 class TrueRegions(NamedTuple):
@@ -97,32 +127,36 @@ class Found(NamedTuple):
     cuboids: Cuboids
 
 
-def init_detector(widths: list[int], classes: int, generator: torch.Generator, sizes: Mapping[str, int]) -> Parameters:
+def init_detector(
+    widths: list[int], depths: Tensor, generator: torch.Generator, sizes: Mapping[str, Any]
+) -> Parameters:
     """Weights of pyramid, proposals, box head ("box.*") and cuboid head ("cuboid.*").
 
     Args:
         widths: channels of the four maps.
-        classes: number of classes, without the background.
+        depths: (classes,) mean virtual depth of the true boxes of each class, where its cuboids start; meters.
         generator: on the CPU.
         sizes: "pyramid", "levels" and "hidden": widths inside.
     """
     import torch
 
-    levels, hidden = sizes["levels"], sizes["hidden"]
+    levels, hidden, classes = sizes["levels"], sizes["hidden"], len(depths)
     parameters = init_pyramid(widths, generator, sizes["pyramid"], levels)
     parameters |= init_proposals(levels, generator)
     for number, width in enumerate((levels * CELLS**2, hidden)):
-        weight, bias = draw_layer((hidden, width), generator)
+        weight, bias = draw_preserving((hidden, width), generator, gain=math.sqrt(2))
         parameters |= {f"box.fc.{number}.weight": weight, f"box.fc.{number}.bias": bias}
     for name, outputs, spread in (("class", classes + 1, 0.01), ("delta", 4, 0.001)):
         parameters[f"box.{name}.weight"] = torch.empty(outputs, hidden).normal_(0, spread, generator=generator)
         parameters[f"box.{name}.bias"] = torch.zeros(outputs)
     head = init_cuboid_head(levels * CELLS**2, classes, generator, hidden)
-    return parameters | {f"cuboid.{name}": value for name, value in head.items()}
+    parameters |= {f"cuboid.{name}": value for name, value in head.items()}
+    start_upright(parameters, depths, "cuboid.")
+    return parameters
 
 
 class Detector:
-    """The detector's computations for one image at a time.
+    """The detector's computations; everything after the pyramid is for one image at a time.
 
     Args:
         config: see `DetectorConfig`.
@@ -133,30 +167,41 @@ class Detector:
     def __init__(self, config: DetectorConfig, mean_sizes: Tensor, scale: float) -> None:
         self.config, self.mean_sizes, self.scale = config, mean_sizes, scale
 
+    def see(self, weights: Mapping[str, Tensor], maps: Sequence[Tensor]) -> list[SeenImage]:
+        """The images of a batch of one size.
+
+        Args:
+            weights: named as by `init_detector`.
+            maps: four (B, C, h, w).
+        """
+        levels = pyramid_forward(weights, maps)
+        anchors, logits, deltas = score_anchors(weights, levels)
+        alone = zip(*(one.split(1) for one in levels.values()), strict=True)
+        return [
+            SeenImage(dict(zip(levels, own, strict=True)), anchors, *scored)
+            for own, *scored in zip(alone, logits.unbind(), deltas.unbind(), strict=True)
+        ]
+
     def losses(
-        self, weights: Mapping[str, Tensor], maps: list[Tensor], true: TrueRegions, generator: torch.Generator
+        self, weights: Mapping[str, Tensor], image: SeenImage, true: TrueRegions, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Losses of an image: "object", "anchor", "class", "box" scalars, and "cuboid" (regions,).
 
         Args:
             weights: named as by `init_detector`.
-            maps: four (1, C, h, w).
+            image: of the image, from `see`.
             true: of the image; none is allowed.
             generator: draws the samples, on the CPU.
         """
         import torch
         from torch.nn import functional
 
-        levels = pyramid_forward(weights, maps)
-        size = self._size(levels)
-        boxes = true.boxes * self.scale
-        scored = score_anchors(weights, levels)
-        losses = self._anchor_losses(scored, boxes, generator)
-        proposals = torch.cat(
-            [propose(scored, size, self.config.before, self.config.after, self.config.rpn_nms), boxes]
-        )
+        config, boxes = self.config, true.boxes * self.scale
+        losses = self._anchor_losses(image, boxes, generator)
+        found = propose(image.scored, image.size, config.before, config.after, config.rpn_nms)
+        proposals = torch.cat([found, boxes])
         rows, matched, positive = self._sampled_regions(proposals, boxes, generator)
-        pooled = region_features(levels, proposals[rows])
+        pooled = region_features(image.levels, proposals[rows])
         logits, deltas = self._box_head(weights, pooled)
         background = logits.shape[1] - 1
         target = torch.full((len(rows),), background, dtype=torch.long, device=logits.device)
@@ -172,16 +217,14 @@ class Detector:
             losses["cuboid"] = self._cuboid_losses(weights, pooled[positive], proposals[rows][positive], part)
         return losses
 
-    def detect(self, weights: Mapping[str, Tensor], maps: list[Tensor], intrinsics: Tensor) -> Found:
+    def detect(self, weights: Mapping[str, Tensor], image: SeenImage, intrinsics: Tensor) -> Found:
         """Detections of an image, see `losses` for the arguments."""
         import torch
 
-        levels = pyramid_forward(weights, maps)
-        size = self._size(levels)
         config = self.config
-        proposals = propose(score_anchors(weights, levels), size, config.before, config.after, config.rpn_nms)
-        logits, deltas = self._box_head(weights, region_features(levels, proposals))
-        boxes = cut_boxes(decode_boxes(deltas, proposals), size)
+        proposals = propose(image.scored, image.size, config.before, config.after, config.rpn_nms)
+        logits, deltas = self._box_head(weights, region_features(image.levels, proposals))
+        boxes = cut_boxes(decode_boxes(deltas, proposals), image.size)
         shares = logits.softmax(dim=1)[:, :-1]
         rows, classes = (shares > config.least_score).nonzero(as_tuple=True)
         kept = []
@@ -192,17 +235,14 @@ class Detector:
         boxes, values, labels = boxes[rows[chosen]], shares[rows[chosen], classes[chosen]], classes[chosen]
         order = torch.argsort(values, descending=True, stable=True)[: config.most]
         boxes, values, labels = boxes[order], values[order], labels[order]
-        outputs, cuboids = self._cuboids(weights, region_features(levels, boxes), boxes, labels, intrinsics)
+        outputs, cuboids = self._cuboids(weights, region_features(image.levels, boxes), boxes, labels, intrinsics)
         return Found(boxes / self.scale, labels, values * confidences(outputs), cuboids)
 
-    def _size(self, levels: Mapping[str, Tensor]) -> tuple[float, float]:
-        return levels["p4"].shape[3] * 16.0, levels["p4"].shape[2] * 16.0
-
-    def _anchor_losses(self, scored: Any, boxes: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def _anchor_losses(self, image: SeenImage, boxes: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         import torch
         from torch.nn import functional
 
-        anchors, logits, deltas = scored
+        anchors, logits, deltas = image.scored
         overlap = box_iou(anchors, boxes) if len(boxes) else anchors.new_zeros((len(anchors), 1))
         best, matched = overlap.max(dim=1)
         is_positive = best >= self.config.positive
@@ -228,7 +268,7 @@ class Detector:
         overlap = box_iou(proposals, boxes) if len(boxes) else proposals.new_zeros((len(proposals), 1))
         best, matched = overlap.max(dim=1)
         is_positive = best >= self.config.foreground
-        positive = _draw(is_positive, self.config.regions // 4, generator)
+        positive = _draw(is_positive, int(self.config.share * self.config.regions), generator)
         negative = _draw(~is_positive, self.config.regions - len(positive), generator)
         rows = torch.cat([positive, negative])
         flags = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
-from ..parameters import Parameters, draw_layer
+from ..parameters import Parameters, draw_preserving
 from .pyramid import LEVELS, STRIDES
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def init_proposals(channels: int, generator: torch.Generator) -> Parameters:
     import torch
 
     parameters: Parameters = {}
-    mix, bias = draw_layer((channels, channels, 3, 3), generator)
+    mix, bias = draw_preserving((channels, channels, 3, 3), generator, gain=math.sqrt(2))
     parameters |= {"rpn.mix.weight": mix, "rpn.mix.bias": bias}
     for name, outputs in (("object", len(RATIOS)), ("delta", 4 * len(RATIOS))):
         weight = torch.empty(outputs, channels, 1, 1).normal_(0, 0.01, generator=generator)
@@ -35,6 +36,7 @@ def init_proposals(channels: int, generator: torch.Generator) -> Parameters:
     return parameters
 
 
+@cache
 def level_anchors(level: str, rows: int, columns: int) -> Tensor:
     """(rows * columns * ratios, 4) anchors of a level, row after row, ratios last."""
     import torch
@@ -47,14 +49,14 @@ def level_anchors(level: str, rows: int, columns: int) -> Tensor:
 
 
 def score_anchors(parameters: Mapping[str, Tensor], levels: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Anchors of one image with their logits and deltas.
+    """Anchors of images of one size with their logits and deltas.
 
     Args:
         parameters: named as by `init_proposals`.
-        levels: {"p2": (1, C, H, W), ...}.
+        levels: {"p2": (B, C, H, W), ...}.
 
     Returns:
-        anchors (A, 4), logits (A,), deltas (A, 4), and the level of each anchor follows from the order p2 to p5.
+        anchors (A, 4), logits (B, A), deltas (B, A, 4), and the level of each anchor follows from the order p2 to p5.
     """
     import torch
     from torch.nn import functional
@@ -67,9 +69,9 @@ def score_anchors(parameters: Mapping[str, Tensor], levels: Mapping[str, Tensor]
         found = functional.conv2d(mixed, parameters["rpn.object.weight"], parameters["rpn.object.bias"])
         moved = functional.conv2d(mixed, parameters["rpn.delta.weight"], parameters["rpn.delta.bias"])
         anchors.append(level_anchors(name, found.shape[2], found.shape[3]).to(found))
-        logits.append(found[0].permute(1, 2, 0).reshape(-1))
-        deltas.append(moved[0].unflatten(0, (len(RATIOS), 4)).permute(2, 3, 0, 1).reshape(-1, 4))
-    return torch.cat(anchors), torch.cat(logits), torch.cat(deltas)
+        logits.append(found.permute(0, 2, 3, 1).flatten(1))
+        deltas.append(moved.unflatten(1, (len(RATIOS), 4)).permute(0, 3, 4, 1, 2).flatten(1, 3))
+    return torch.cat(anchors), torch.cat(logits, dim=1), torch.cat(deltas, dim=1)
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -108,17 +110,14 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> Tensor:
     import torch
 
     order = torch.argsort(scores, descending=True, stable=True)
-    overlap = box_iou(boxes[order], boxes[order]) > threshold
-    kept: list[int] = []
-    gone = torch.zeros(len(order), dtype=torch.bool, device=boxes.device)
-    for place in range(len(order)):
-        if bool(gone[place]):
-            continue
-        kept.append(place)
-        if len(kept) == most:
+    above = (box_iou(boxes[order], boxes[order]) > threshold).triu(diagonal=1)  # row suppresses column, if it is kept
+    kept = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
+    for _ in range(len(order)):  # the n-th box is settled after n rounds at the latest, mostly all after a few
+        now = ~(above & kept[:, None]).any(dim=0)
+        if torch.equal(now, kept):
             break
-        gone |= overlap[place]
-    return order[torch.tensor(kept, dtype=torch.long, device=boxes.device)]
+        kept = now
+    return order[kept][:most]
 
 
 def propose(
@@ -127,7 +126,7 @@ def propose(
     """(P, 4) proposals of an image, without gradient.
 
     Args:
-        scored: from `score_anchors`.
+        scored: anchors (A, 4), logits (A,) and deltas (A, 4) of the image.
         size: (width, height) that boxes are cut to.
         before: anchors of the highest logit that go into NMS.
         after: proposals kept.

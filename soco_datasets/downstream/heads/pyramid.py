@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ..parameters import Parameters, draw_layer
+from ..parameters import Parameters, draw_preserving
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,9 @@ def init_pyramid(
         outputs: channels of each level.
 
     Returns:
-        Each with ".weight" and ".bias"; the weight of "up" is (in, out, k, k), as torch stores it.
+        Each with ".weight" and ".bias"; the weight of "up" is (in, out, k, k), as torch stores it. Drawn so that every
+        layer keeps the variance of its input: with torch's default, made for ReLU networks with normalization, a
+        hundredth of the features' spread would reach the heads, below that of the biases.
     """
     if len(widths) != len(LEVELS):
         raise UsageError(f"The pyramid takes the maps of {len(LEVELS)} layers; given: {len(widths)}.")
@@ -40,7 +42,9 @@ def init_pyramid(
     shapes["level.3.down"] = (hidden, hidden, 3, 3)
     parameters: Parameters = {}
     for name, shape in shapes.items():
-        parameters[f"{name}.weight"], parameters[f"{name}.bias"] = draw_layer(shape, generator)
+        # An enlarged cell comes from one cell, so its inputs are the channels alone.
+        fan_in = shape[0] if name.endswith(".up") else 0
+        parameters[f"{name}.weight"], parameters[f"{name}.bias"] = draw_preserving(shape, generator, fan_in=fan_in)
     return parameters
 
 

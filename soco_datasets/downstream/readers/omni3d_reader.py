@@ -67,14 +67,17 @@ class Omni3dReader(DataReader):
         for image in images:
             self.boxes[split][image] = []
         for row, annotation in enumerate(content["annotations"]):
-            name = annotation.get("category_name")
+            name, where = annotation.get("category_name"), f"{path} annotation {row}"
             if annotation.get("image_id") not in images:
-                self._broken.append(Finding("error", f"{path} annotation {row}", "its image is unknown."))
-            elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
-                self.boxes[split][annotation["image_id"]].append({**annotation, "row": f"{path} annotation {row}"})
+                self._broken.append(Finding("error", where, "its image is unknown."))
             elif name not in self.categories:
-                problem = f"unknown class {name!r}; it is dropped."
-                self._broken.append(Finding("warning", f"{path} annotation {row}", problem))
+                self._broken.append(Finding("warning", where, f"unknown class {name!r}; it is dropped."))
+            elif annotation.get("category_id") != self.categories[name]:
+                given, known = annotation.get("category_id"), self.categories[name]
+                problem = f"category_id {given!r} is not that of {name!r}, {known}."
+                self._broken.append(Finding("error", where, problem, "are these ids of another kind or data set?"))
+            elif name in ARKIT_CLASSES and annotation_box2d(annotation) is not None:
+                self.boxes[split][annotation["image_id"]].append({**annotation, "row": where})
 
     def counts(self) -> dict[str, int]:
         names = {one["category_name"] for boxes in self.boxes.values() for own in boxes.values() for one in own}
@@ -134,7 +137,7 @@ class Omni3dReader(DataReader):
             yield Finding("error", str(path), f"{problem}{': swapped sides' if swapped else ''}.", "copy it again")
         intrinsics = np.asarray(entry["K"], dtype=np.float64)
         if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all() or not intrinsics[1, 1] > 0:
-            yield Finding("error", str(path), "K is no camera matrix.")
+            yield Finding("error", str(path), "K is not a camera matrix.")
 
 
 def read_omni3d(path: Path) -> dict[str, Any]:
@@ -158,9 +161,14 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
     except (KeyError, TypeError, ValueError) as error:
         yield Finding("error", where, f"no cuboid can be read ({error}).")
         return
+    flat = annotation_box2d(box)
+    if flat is not None and not (np.isfinite(flat).all() and flat[0] <= flat[2] and flat[1] <= flat[3]):
+        yield Finding("error", where, f"the 2D box {flat} is no [x1, y1, x2, y2].")
     if box.get("behind_camera") or not box.get("valid3D", True):
         return
-    if dimensions.shape != (3,) or not (dimensions > 0).all():
+    if not np.isfinite(dimensions).all():
+        yield Finding("error", where, f"dimensions {dimensions.tolist()} are not finite.")
+    elif dimensions.shape != (3,) or not (dimensions > 0).all():
         yield Finding("warning", where, f"dimensions {dimensions.tolist()}; the box is ignored.")
     elif float(dimensions.max()) > 100:
         yield Finding("error", where, f"a side of {dimensions.max():.0f} m: wrong units.", "dimensions are in meters")
@@ -172,4 +180,4 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
     elif center[2] <= 0:
         yield Finding("warning", where, "the box is behind the camera, which its annotation does not say.")
     if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
-        yield Finding("error", where, "R_cam is no rotation.")
+        yield Finding("error", where, "R_cam is not a rotation.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,13 +27,13 @@ from ..heads.cuboids import (
     cuboid_outputs,
     decode_cuboids,
     init_cuboid_head,
+    start_upright,
 )
 from ..heads.pyramid import STRIDES, init_pyramid, pyramid_forward
 from ..heads.roi_align import CELLS, region_features
-from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, Regions, tiny_omni3d
+from ..omni3d_regions import OMNI3D_RECIPE, UPRIGHT, Omni3dJob, Regions, tiny_omni3d
 from ..readers.base import DataReader
 from ..readers.omni3d_reader import Omni3dReader
-from ..schedules import warmup_steps
 from ..score3d import true_boxes
 from ..training import OptimizerConfig, shuffled_batches
 
@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 
+_HALF_TURNS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # diagonals
+
+
 class Omni3dCuboids(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_cuboids"
     title = "AP3D on given 2D boxes"
@@ -57,7 +60,7 @@ class Omni3dCuboids(DownstreamTask):
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": OMNI3D_RECIPE,
-        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=80)},
+        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=20)},
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
@@ -81,17 +84,20 @@ class _CuboidJob(Omni3dJob):
         start = init_pyramid(widths, generator, choices["pyramid"], choices["levels"])
         head = init_cuboid_head(choices["levels"] * CELLS**2, len(self.classes), generator, choices["hidden"])
         start |= {f"cuboid.{name}": value for name, value in head.items()}
+        if choices["start"] == UPRIGHT:
+            start_upright(start, self.depths(regions), "cuboid.")
         batches = shuffled_batches(len(rows_with), choices["batch"], choices["seed"] + run.seed)
         total = choices["epochs"] * -(-len(rows_with) // choices["batch"])
         dropped = {"regions": 0}
 
         def loss(weights: Any, rows: NDArray[np.int64]) -> torch.Tensor:
-            parts = []
-            for row in rows.tolist():
-                own = regions[rows_with[row]]
-                assert own is not None
-                outputs, found = self._predict(weights, train.maps(rows_with[row]), own, run.device)
-                parts.append(cuboid_losses(found, own.truth, own.intrinsics, outputs.uncertainty))
+            parts, images = [], [rows_with[row] for row in rows.tolist()]
+            for places, levels in self._levels(weights, train, images, run.device):
+                for number, place in enumerate(places):
+                    own = regions[images[place]]
+                    assert own is not None
+                    outputs, found = self._predict(weights, levels, number, own)
+                    parts.append(cuboid_losses(found, own.truth, own.intrinsics, outputs.uncertainty))
             value, lost = cuboid_loss({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
             dropped["regions"] += lost
             return value
@@ -101,23 +107,32 @@ class _CuboidJob(Omni3dJob):
             loss=loss,
             batches=batches,
             optimizer=OptimizerConfig("adamw", weight_decay=choices["decay"], eps=choices["eps"]),
-            rate=lambda step: choices["rate"] * warmup_steps(step, total, min(choices["warmup"], total // 3)),
+            rate=self.rates(total),
             epochs=choices["epochs"],
+            counters=dropped,
         )
         trained = fit_head(fit, run, choices)
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
-        left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
+        left = self.left_out(regions, dropped["regions"])
         return self._evaluate(test, weights, run, trained.summary, left)
 
-    def _predict(self, weights: Any, maps: Tensor, own: Regions, device: str) -> tuple[CuboidOutputs, Cuboids]:
-        levels = pyramid_forward(weights, [layer[None].float().to(device) for layer in maps])
-        scale = STRIDES["p4"] / self.backbone.patch_size
-        pooled = region_features(levels, own.boxes * scale)
-        head = {name.removeprefix("cuboid."): one for name, one in weights.items() if name.startswith("cuboid.")}
-        outputs = cuboid_outputs(head, pooled, own.classes)
+    def _levels(
+        self, weights: Any, stored: Stored, rows: Sequence[int], device: str
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Levels of the pyramid, of images of one shape together, with their places in `rows`."""
+        for places, maps in self.maps(stored, rows, device):
+            yield places, pyramid_forward(weights, maps)
+
+    def _predict(
+        self, weights: Any, levels: Mapping[str, Tensor], number: int, own: Regions
+    ) -> tuple[CuboidOutputs, Cuboids]:
+        """Cuboids of the given boxes of the image in row `number` of the levels."""
         import torch
 
-        sizes = torch.tensor(self.mean_sizes, dtype=torch.float32, device=device)[own.classes]
+        pooled = region_features(levels, own.boxes * (STRIDES["p4"] / self.backbone.patch_size), number)
+        head = {name.removeprefix("cuboid."): one for name, one in weights.items() if name.startswith("cuboid.")}
+        outputs = cuboid_outputs(head, pooled, own.classes)
+        sizes = torch.tensor(self.mean_sizes, dtype=torch.float32, device=pooled.device)[own.classes]
         return outputs, decode_cuboids(outputs, own.boxes, own.intrinsics, sizes)
 
     def _evaluate(
@@ -134,7 +149,8 @@ class _CuboidJob(Omni3dJob):
             if own is None:
                 continue
             with torch.no_grad():
-                outputs, found = self._predict(weights, test.maps(row), own, run.device)
+                ((_, levels),) = self._levels(weights, test, [row], run.device)
+                outputs, found = self._predict(weights, levels, 0, own)
                 corners.append(corners_of(found, own.intrinsics).double().cpu().numpy())
                 scores.append(confidences(outputs).double().cpu().numpy())
             rows += own.annotations
@@ -183,11 +199,15 @@ class _CuboidJob(Omni3dJob):
 
 
 def _errors(found: Cuboids, truth: Cuboids) -> dict[str, NDArray[Any]]:
-    """Errors of each region: depth in meters, relative size, rotation in degrees, projected center in pixels."""
-    between = (found.rotations @ truth.rotations.transpose(1, 2)).double().cpu().numpy()
+    """Errors of each region: depth in meters, relative size, rotation in degrees, projected center in pixels.
+
+    The rotation is compared up to the half turns that leave a cuboid as it is: the Chamfer loss takes them as equal.
+    """
+    one, other = (part.rotations.double().cpu().numpy() for part in (found, truth))
+    turned = [rotation_angles(one * half @ other.transpose(0, 2, 1)) for half in _HALF_TURNS]
     return {
         "depth": (found.depths - truth.depths).abs().cpu().numpy(),
         "size": ((found.dimensions - truth.dimensions).abs() / truth.dimensions).mean(dim=1).cpu().numpy(),
-        "rotation": rotation_angles(between),
+        "rotation": np.min(turned, axis=0),
         "center": (found.pixels - truth.pixels).norm(dim=1).cpu().numpy(),
     }

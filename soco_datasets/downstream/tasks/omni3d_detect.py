@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,10 +16,9 @@ from ..fitting import Fit, fit_head
 from ..heads.cuboids import corners_of
 from ..heads.detector import Detector, DetectorConfig, Found, TrueRegions, init_detector
 from ..heads.pyramid import STRIDES
-from ..omni3d_regions import OMNI3D_RECIPE, Omni3dJob, tiny_omni3d
+from ..omni3d_regions import COSINE, OMNI3D_RECIPE, UPRIGHT, Omni3dJob, tiny_omni3d
 from ..readers.base import DataReader
 from ..readers.omni3d_reader import Omni3dReader
-from ..schedules import warmup_steps
 from ..score3d import true_boxes
 from ..training import OptimizerConfig, shuffled_batches
 
@@ -28,8 +28,16 @@ if TYPE_CHECKING:
     from ...features.families.base import Backbone
 
 
+_RECIPE: dict[str, Any] = {
+    "eps": 1e-8, "clip": 10.0, "schedule": COSINE, "sampling": asdict(DetectorConfig()),
+    "start": UPRIGHT,
+}  # fmt: skip
+
+_TINY_SAMPLING = asdict(DetectorConfig(anchors=64, regions=32, share=0.5, before=200, after=50, nms=0.3))
+
+
 class Omni3dDetect(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_detect"
     title = "AP3D of a detector on frozen features"
@@ -40,8 +48,15 @@ class Omni3dDetect(DownstreamTask):
     layers = "four"
     trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fixed": {**OMNI3D_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "eps": 1e-8},
-        "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=200), "batch": 2, "rate": 3e-3},
+        "fixed": {**OMNI3D_RECIPE, **_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "warmup": 1000},
+        "tiny": {
+            **OMNI3D_RECIPE,
+            **_RECIPE,
+            **tiny_omni3d(epochs=40),
+            "batch": 2,
+            "rate": 2e-3,
+            "sampling": _TINY_SAMPLING,
+        },
     }
 
     def open(self, data: DataReader, backbone: Backbone, protocol: Mapping[str, Any], work: Path) -> TaskJob:
@@ -61,41 +76,39 @@ class _DetectionJob(Omni3dJob):
         rows_with = [row for row, one in enumerate(regions) if one is not None]
         count, seed = len(rows_with), choices["seed"] + run.seed
         sizes = torch.tensor(self.mean_sizes, dtype=torch.float32, device=run.device)
-        detector = Detector(DetectorConfig(), sizes, STRIDES["p4"] / self.backbone.patch_size)
+        config = DetectorConfig(**choices["sampling"])
+        detector = Detector(config, sizes, STRIDES["p4"] / self.backbone.patch_size)
         batches = shuffled_batches(count, choices["batch"], seed)
         total = choices["epochs"] * -(-count // choices["batch"])
         dropped = {"regions": 0}
 
         def loss(weights: Any, rows: NDArray[np.int64]) -> torch.Tensor:
-            sums = []
-            for row in rows.tolist():
-                epoch, place = divmod(row, count)
-                own = regions[rows_with[place]]
-                assert own is not None
-                generator = torch.Generator().manual_seed(hash((seed, epoch, place)) % (1 << 62))
-                true = TrueRegions(own.boxes, own.classes, own.intrinsics, own.truth)
-                found = detector.losses(weights, self.maps(train, rows_with[place], run.device), true, generator)
-                cuboids = found.pop("cuboid", None)
-                value = torch.stack(list(found.values())).sum()
-                if cuboids is not None:
-                    finite = torch.isfinite(cuboids)
-                    dropped["regions"] += int((~finite).sum())
-                    value = value + (cuboids[finite].mean() if bool(finite.any()) else 0.0)
-                sums.append(value)
-            return torch.stack(sums).mean()
+            drawn = [divmod(row, count) for row in rows.tolist()]  # epoch, place
+            values = []
+            for places, maps in self.maps(train, [rows_with[place] for _, place in drawn], run.device):
+                for place, image in zip(places, detector.see(weights, maps), strict=True):
+                    own = regions[rows_with[drawn[place][1]]]
+                    assert own is not None
+                    true = TrueRegions(own.boxes, own.classes, own.intrinsics, own.truth)
+                    found = detector.losses(weights, image, true, _generator(seed, *drawn[place]))
+                    value, lost = _sum_of(found)
+                    dropped["regions"] += lost
+                    values.append(value)
+            return torch.stack(values).mean()
 
         generator = torch.Generator().manual_seed(seed)
         fit = Fit(
-            start=init_detector([self.backbone.channels] * 4, len(self.classes), generator, choices),
+            start=init_detector([self.backbone.channels] * 4, self.depths(regions), generator, choices),
             loss=loss,
             batches=lambda epoch: [rows + epoch * count for rows in batches(epoch)],
-            optimizer=OptimizerConfig("adamw", weight_decay=choices["decay"], eps=choices["eps"]),
-            rate=lambda step: choices["rate"] * warmup_steps(step, total, min(choices["warmup"], total // 3)),
+            optimizer=OptimizerConfig("adamw", weight_decay=choices["decay"], eps=choices["eps"], clip=choices["clip"]),
+            rate=self.rates(total),
             epochs=choices["epochs"],
+            counters=dropped,
         )
         trained = fit_head(fit, run, choices)
         weights = {name: value.to(run.device) for name, value in trained.parameters.items()}
-        left = {"regions with a non-finite loss": dropped["regions"]} if dropped["regions"] else {}
+        left = self.left_out(regions, dropped["regions"])
         return self._evaluate(test, weights, detector, run, Outcome({}, left, trained.summary))
 
     def _evaluate(self, test: Stored, weights: Any, detector: Detector, run: TaskRun, outcome: Outcome) -> Outcome:
@@ -106,7 +119,8 @@ class _DetectionJob(Omni3dJob):
         for row, image in enumerate(ids):
             intrinsics = self.intrinsics("test", image, run.device)
             with torch.no_grad():
-                found = detector.detect(weights, self.maps(test, row, run.device), intrinsics)
+                ((_, maps),) = self.maps(test, [row], run.device)
+                found = detector.detect(weights, detector.see(weights, maps)[0], intrinsics)
             parts.append((image, found, corners_of(found.cuboids, intrinsics)))
         heights = {image: float(self.data.images["test"][image]["height"]) for image in ids}
         every = [one for image in ids for one in self.data.boxes["test"][image]]
@@ -142,3 +156,24 @@ class _DetectionJob(Omni3dJob):
             Detections(*common, corners[keep], corners[keep][:, :, 2].mean(axis=1) if keep.any() else np.empty(0)),
             Detections(*common, boxes2d, boxes2d[:, 2] * boxes2d[:, 3]),
         )
+
+
+def _sum_of(losses: Mapping[str, Any]) -> tuple[Any, int]:
+    """(sum of an image's losses with the mean over finite regions of "cuboid", regions left out)."""
+    import torch
+
+    total = torch.stack([value for name, value in losses.items() if name != "cuboid"]).sum()
+    if "cuboid" not in losses:
+        return total, 0
+    finite = torch.isfinite(losses["cuboid"])
+    if bool(finite.any()):
+        total = total + losses["cuboid"][finite].mean()
+    return total, int((~finite).sum())
+
+
+def _generator(seed: int, epoch: int, image: int) -> torch.Generator:
+    """Draws of an image in an epoch: a function of these alone."""
+    import torch
+
+    state = np.random.SeedSequence([seed, epoch, image]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))

@@ -65,7 +65,7 @@ def image_digests(images: ImageStore, names: Iterable[str]) -> list[bytes]:
     """
     return [
         hashlib.sha256(images.jpeg_bytes(name)).digest()
-        for name in progress(list(names), "Knowing the images again", unit="image")
+        for name in progress(list(names), "Hashing images", unit="image")
     ]
 
 

@@ -15,7 +15,6 @@ from .navi_release import write_navi
 from .nyu_release import write_nyu
 from .omni3d_release import write_omni3d
 
-SYNTHETIC_VERSION = 1  # raise it whenever the same seed gives other files than before
 WRITERS: dict[str, Callable[[Path, int], Mapping[str, int]]] = {
     "imagenet": write_imagenet,
     "ade20k": write_ade20k,
@@ -25,6 +24,8 @@ WRITERS: dict[str, Callable[[Path, int], Mapping[str, int]]] = {
     "imagenet3d": write_imagenet3d,
     "omni3d": write_omni3d,
 }
+# Raise that of a kind whenever the same seed gives other files than before.
+SYNTHETIC_VERSIONS = {**dict.fromkeys(WRITERS, 1), "omni3d": 2}
 
 
 def write_synthetic(kind: str, folder: Path, seed: int = 0) -> None:
@@ -37,5 +38,5 @@ def write_synthetic(kind: str, folder: Path, seed: int = 0) -> None:
     if kind not in WRITERS:
         raise unknown_name("data set", kind, WRITERS)
     expected = WRITERS[kind](folder, seed)
-    content = {"kind": kind, "version": SYNTHETIC_VERSION, "seed": seed, "expected": dict(expected)}
+    content = {"kind": kind, "version": SYNTHETIC_VERSIONS[kind], "seed": seed, "expected": dict(expected)}
     (folder / "synthetic.json").write_text(json.dumps(content) + "\n", encoding="utf-8")

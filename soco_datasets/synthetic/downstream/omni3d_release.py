@@ -1,8 +1,13 @@
-"""Synthetic Omni3D / ARKitScenes: rooms with cuboids in camera coordinates."""
+"""Synthetic Omni3D / ARKitScenes: rooms with cuboids in camera coordinates.
+
+A thing's size, distance and heading are drawn apart from each other, and so is the lens, so that neither the class nor
+the 2D box of a thing tells its cuboid: a large thing far away fills as many pixels as a small one that is near.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,26 +15,38 @@ from typing import Any
 import numpy as np
 
 from ..mesh import FloatArray
+from ..props import make_prop
 from ..randomness import SeededDraw
-from ..truth import Placed, View, extrinsics, intrinsics, take_view
-from .scenes import FURNITURE, furnished_room, jpeg_bytes_of
+from ..truth import Placed, View, extrinsics, intrinsics, look_at, room, take_view
+from .scenes import FURNITURE, jpeg_bytes_of
 
 _SIZE = (320, 240)
-_COUNTS = {"train": 10, "val": 2, "test": 5}
+_COUNTS = {"train": 40, "val": 8, "test": 16}
+_ROOM = (6.0, 6.5, 3.2)  # meters: width, length, height
+_NEAR, _FAR = 1.6, 5.0  # meters from the camera, on the floor
+_LARGEST_SCALE = 1.5  # of the usual size of a class; the smallest is its inverse
+_TRIES = 30  # places tried for a thing
 _IDS = {label: number for number, label in enumerate(sorted(FURNITURE))}
 
 
-def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
-    """Write Omni3D/ARKitScenes_{train,val,test}.json and the images; returns the expected counts."""
+def write_omni3d(folder: Path, seed: int, counts: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """Write Omni3D/ARKitScenes_{train,val,test}.json and the images; returns the expected counts.
+
+    Args:
+        folder: empty.
+        seed: of the rooms; a room depends on it, its split and its place alone.
+        counts: rooms of "train", "val" and "test"; None = 40, 8 and 16.
+    """
+    rooms = dict(counts or _COUNTS)
     (folder / "Omni3D").mkdir(parents=True)
     number, labels = 0, set()
-    for split, count in _COUNTS.items():
+    for split, count in rooms.items():
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         (folder / "ARKitScenes" / split).mkdir(parents=True)
         for place in range(count):
             number += 1
-            things, view = furnished_room(SeededDraw(seed, "downstream", "omni3d", split, place), _SIZE)
+            things, view = _varied_room(SeededDraw(seed, "downstream", "omni3d", split, place))
             name = f"ARKitScenes/{split}/{number:05d}.jpg"
             (folder / name).write_bytes(jpeg_bytes_of(view.pixels))
             entry = {"id": number, "width": _SIZE[0], "height": _SIZE[1], "file_path": name, "dataset_id": 0}
@@ -42,7 +59,30 @@ def write_omni3d(folder: Path, seed: int) -> Mapping[str, int]:
         categories = [{"id": identity, "name": label} for label, identity in _IDS.items()]
         content = {"info": {"name": "synthetic"}, "images": images, "annotations": annotations}
         (folder / "Omni3D" / f"ARKitScenes_{split}.json").write_text(json.dumps({**content, "categories": categories}))
-    return {"train": _COUNTS["train"] + _COUNTS["val"], "test": _COUNTS["test"], "classes": len(labels)}
+    return {"train": rooms["train"] + rooms["val"], "test": rooms["test"], "classes": len(labels)}
+
+
+def _varied_room(draw: SeededDraw) -> tuple[list[Placed], View]:
+    """A room with up to seven things of any size, distance and heading, and its picture through a lens of its own."""
+    eye = (draw.uniform(0.1, 0.4), draw.uniform(-0.4, 0.4), draw.uniform(1.4, 2.0))
+    focal = _SIZE[0] * draw.uniform(0.7, 1.1)
+    widest = 0.8 * math.atan(_SIZE[0] / 2 / focal)
+    things, taken = room(draw, *_ROOM), list[tuple[float, float, float]]()
+    for label in draw.shuffled(FURNITURE * 2)[: 4 + draw.below(4)]:
+        scale = math.exp(math.log(_LARGEST_SCALE) * draw.uniform(-1, 1))
+        mesh, yaw = make_prop(label, draw), draw.uniform(0, 360)
+        reach = scale * float(np.linalg.norm(mesh.corners[..., :2], axis=-1).max())
+        for _ in range(_TRIES):
+            distance, bearing = draw.uniform(_NEAR, _FAR), draw.uniform(-widest, widest)
+            half = math.atan(reach / distance)
+            if all(abs(bearing - other) > 0.7 * (half + theirs) for other, theirs in ((b, h) for _, b, h in taken)):
+                taken.append((distance, bearing, half))
+                position = (eye[0] + distance * math.cos(bearing), eye[1] + distance * math.sin(bearing), 0.0)
+                things.append(Placed(label, mesh, position, yaw, scale))
+                break
+    target = (eye[0] + 4.0, eye[1], draw.uniform(0.3, 0.7))
+    camera = look_at(eye, target, focal, (_SIZE[0] / 2, _SIZE[1] / 2))
+    return things, take_view(things, camera, _SIZE, (0.1, 0.1, 0.1))
 
 
 def _annotation(thing: Placed, instance: int, view: View) -> dict[str, Any]:
