@@ -1,8 +1,8 @@
 """SOCO for the Hugging Face ecosystem: the data, the metric and the evaluator.
 
-`evaluate` takes a model to its `Result`; `load_dataset` and `load_metric` load the data and the metric; docs/api.md
-shows all public names. Importing this package also makes `datasets.load_dataset("soco", CONFIG)` and
-`evaluate.load("soco_pck")` work, from any folder; `unregister` undoes that.
+`evaluate` takes a model to its `Result`; `load_dataset` and `load_metric` load the data and the metric;
+docs/reference/api.md shows all public names. Importing this package also makes
+`datasets.load_dataset("soco", CONFIG)` and `evaluate.load("soco_pck")` work, from any folder; `unregister` undoes that.
 The package imports neither library, nor torch; public names load when they are used.
 
 Reading order: `data/schema.py` (the tables), `benchmarks/build.py` (a release to a folder), `data/folder.py` (a folder

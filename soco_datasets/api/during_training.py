@@ -41,7 +41,7 @@ class TrainingEvaluator:
         pairs, images: size of the subset, see `subset`; 64 pairs of each kind where neither is given.
         image_size: side of the network input, pixels; small is fast.
         forward: `(model, images) -> maps (B, C, h, w)` for a model that does not give maps itself; what a plug-in says
-            about itself (`stride`, `statistics`, see docs/plugins.md) may be attributes of it, or of the model.
+            about itself (`stride`, `statistics`, see docs/howto/plugins.md) may be attributes of it, or of the model.
 
     Attributes:
         data: the subset.

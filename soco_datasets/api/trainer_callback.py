@@ -15,7 +15,7 @@ class TrainerEvents:
 
     Scores go to `trainer.state.log_history`, under the keys of `Result.flat`. After `attach(trainer)` they go through
     `trainer.log`, so to every logger of the trainer too. Where the trainer evaluates (`eval_strategy`), the scores are
-    among its metrics with the prefix "eval_", so that `metric_for_best_model="soco/soc/pck@0.1"` selects by them.
+    among its metrics with the prefix `eval_`, so that `metric_for_best_model="soco/soc/pck@0.1"` selects by them.
 
     Only the main process evaluates; the others wait and are told the scores.
 

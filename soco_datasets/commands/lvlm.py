@@ -77,6 +77,7 @@ def run_score(
     as_json: JsonFlag = False,
 ) -> None:
     """Score answers."""
+    from ..errors import DataNotFoundError
     from ..lvlm.answer_files import load_answers
     from ..lvlm.answer_table import answers_table
     from ..lvlm.lvlm_record import record_from_answers, write_lvlm_evaluation
@@ -86,6 +87,11 @@ def run_score(
     from ..lvlm.verdicts import load_judged
     from ..lvlm.workbooks import is_workbook
 
+    for path in options.answers:
+        if not path.exists():
+            raise DataNotFoundError(
+                f"{path}: no such file. Give the answers that `soco lvlm run` wrote, or a workbook."
+            )
     folder = open_dataset(data)
     if any(is_workbook(path) for path in options.answers):
         headers, answers = _workbooks(options, folder)

@@ -86,7 +86,8 @@ def run_point_baseline(
     """Evaluate a backbone."""
     from ..lvlm.pointing import evaluate_backbone_on_points, point_tasks
     from ..records.evaluation import EvaluationResult
-    from ..records.result_files import check_replaces_part, result_name
+    from ..records.replacement import check_replaces_part
+    from ..records.result_files import result_name
 
     folder = open_dataset(data)
     tasks = point_tasks(names(setting))

@@ -114,4 +114,4 @@ def _check(model: str, options: CheckOptions, as_json: bool) -> None:
         print_text(selfcheck_verdict(report), style=GOOD if report.passed else BAD)
     if not report.passed:
         failed = ", ".join(check.name for check in report.checks if check.status == "fail")
-        raise SocoError(f"{report.model} failed: {failed}. docs/backbones.md says what each check means.")
+        raise SocoError(f"{report.model} failed: {failed}. docs/howto/backbones.md says what each check means.")

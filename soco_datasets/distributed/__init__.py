@@ -1,1 +1,1 @@
-"""Evaluations and builds on the workers of a Ray cluster (extra `ray`). See docs/distributed.md."""
+"""Evaluations and builds on the workers of a Ray cluster (extra `ray`). See docs/howto/distributed.md."""

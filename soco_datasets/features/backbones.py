@@ -235,8 +235,8 @@ def _place(spec: BackboneSpec) -> _Hub | None:
     """Where a listed model's files are; raises `BackboneError` for one that has none a loader could take."""
     if spec.availability == "plug-in":
         raise BackboneError(
-            f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: a "
-            "function that gives its maps, and --model module:function; see docs/plugins.md, which has an example."
+            f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: "
+            "a function that gives its maps, and --model module:function; docs/howto/plugins.md has an example."
         )
     if spec.availability == "conversion":
         raise BackboneError(

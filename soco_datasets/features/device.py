@@ -31,7 +31,7 @@ def usable_device(device: str) -> str:
 
 
 def fastest_dtype(device: str) -> str:
-    """The fastest dtype of `families.base.DTYPES` whose effect docs/performance.md states, on a device that is there.
+    """The fastest dtype of `families.base.DTYPES` whose effect docs/concepts/performance.md states, on this device.
 
     "bfloat16" where it has matrix units for it: NVIDIA GPUs from Ampere on, x86 processors with AVX512-BF16 or AMX.
     Else "float32". "float16" is never chosen: some models overflow in it.

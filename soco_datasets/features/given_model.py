@@ -30,7 +30,7 @@ def opened_extractor(
     Args:
         model: a listed name, Hub id, folder, plug-in or expression; a backbone of `load_backbone`; a
             `DenseFeatureExtractor` (or one on a cluster), used as it is; a `torch.nn.Module` or function, see
-            docs/plugins.md.
+            docs/howto/plugins.md.
         features: what is asked for; fields at their default are as the model's recipe has them. None = 800 pixels, or
             those of the extractor.
         device: for a model that is not loaded yet; None = a GPU where there is one, and where a module's parameters
@@ -115,5 +115,5 @@ def _statistics_name(statistics: Any) -> str:
             return name
     raise UsageError(
         f'features.statistics must be those of {", ".join(NAMED_STATISTICS)}, such as {{"source": "imagenet"}}; a '
-        "module or function declares any others itself, see docs/plugins.md."
+        "module or function declares any others itself, see docs/howto/plugins.md."
     )

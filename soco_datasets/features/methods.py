@@ -1,7 +1,7 @@
 """The methods of the paper's table r4 by name: several models and a learned part each. No torch.
 
 None of their checkpoint formats could be read where this was written (no network), so none has a converter here: each
-name says what the method is made of and how it comes in as a plug-in. docs/recipes.md lists what was checked.
+name says what the method is made of and how it comes in as a plug-in. docs/reference/recipes.md lists what was checked.
 """
 
 from __future__ import annotations
@@ -84,5 +84,6 @@ def refuse_method(name: str) -> None:
     nearest = f" Without its learned part, --model {method.nearest} comes closest." if method.nearest else ""
     raise BackboneError(
         f"{name} ({method.label} in table r4) is not loaded by name: {method.parts}. Get it from {method.source} and "
-        f"bring it as a plug-in, --model module:function; docs/recipes.md and docs/plugins.md show how.{nearest}"
+        "bring it as a plug-in, --model module:function; docs/reference/recipes.md and docs/howto/plugins.md show how."
+        f"{nearest}"
     )

@@ -6,7 +6,7 @@
     checkpoint      what the checkpoint's own files say, with the positions of its class in `transformers` or timm; the
                     default of everything that is not listed
 
-docs/recipes.md argues for the default and says for each row of table r5 what was verified.
+docs/reference/recipes.md argues for the default and says for each row of table r5 what was verified.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def listed_results(api: HfApi, board: Leaderboard, remarks: list[str]) -> list[D
             raise
         remarks.append(
             f"the Hub has no leaderboard of {board.repo}, so none of its entries are here: it keeps one for datasets "
-            "on its allow-list (see docs/hub.md)"
+            "on its allow-list (see docs/howto/hub.md)"
         )
         return []
     for kind in ranked_types():

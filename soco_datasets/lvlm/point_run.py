@@ -13,7 +13,8 @@ from ..data.folder import DatasetFolder
 from ..data.questions.markers import MarkerStyle
 from ..errors import SocoError, UsageError
 from ..records.evaluation import EvaluationResult
-from ..records.result_files import check_replaces_part, result_name
+from ..records.replacement import check_replaces_part
+from ..records.result_files import result_name
 from ..utils.files import atomic_write
 from ..utils.foreign import read_json_text
 from .answer_store import read_answers

@@ -1,4 +1,4 @@
-"""The commands that docs/annotation.md shows but does not run: in this process, through the command line's `main`."""
+"""The commands that docs/howto/annotation.md shows but does not run: in this process, through the command line's `main`."""
 
 from __future__ import annotations
 

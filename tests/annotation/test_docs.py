@@ -1,4 +1,4 @@
-"""docs/annotation.md from its first command to the PCK table, as it stands."""
+"""docs/howto/annotation.md from its first command to the PCK table, as it stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from helpers.command_lines import every_help
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "annotation.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "annotation.md").read_text(encoding="utf-8")
 
 
 def run(script: str, folder: Path) -> str:

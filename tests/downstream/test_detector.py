@@ -147,7 +147,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "known"), [(name, known) for name in SHARES for known in (True, False)])
 def test_heads_learn_what_features_know(name: str, known: bool, rooms: Path, tmp_path: Path) -> None:
-    """Shares of what the true cuboids get with their centers rounded to cells; figures in docs/downstream.md."""
+    """Shares of what the true cuboids get with their centers rounded to cells; figures in docs/howto/downstream.md."""
     share = ap3d(scores_of(name, rooms, tmp_path / "out", known=known))
     least, most = SHARES[name]
     assert share >= least if known else share < most

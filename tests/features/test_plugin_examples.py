@@ -1,4 +1,4 @@
-"""The examples of docs/plugins.md."""
+"""The examples of docs/howto/plugins.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from soco_datasets.features.heads import load_head
 from soco_datasets.features.plugin import PluginBackbone, load_plugin
 
-DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
+DOCS = Path(__file__).parents[2] / "docs" / "howto" / "plugins.md"
 
 
 def example(name: str) -> str:
@@ -101,7 +101,7 @@ class VGGT(torch.nn.Module):
 
 
 class TestTheExamplesOfTheDocs:
-    """Run as they stand in docs/plugins.md, on models with the interface of the released ones but one layer."""
+    """Run as they stand in docs/howto/plugins.md, on models with the interface of the released ones but one layer."""
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

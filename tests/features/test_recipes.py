@@ -359,7 +359,7 @@ class TestListedModels:
 
 
 def test_the_page_of_recipes_has_every_row_and_its_choices() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "recipes.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in page.partition("## Half")[0].splitlines() if line[:2] == "| "}
     for spec in BACKBONES:
         if spec.paper_statistics and spec.model_type:

@@ -48,7 +48,7 @@ class NyuReader(DataReader):
     expected: ClassVar[dict[str, int]] = {"train": 30_816, "test": 654}
     not_on_hub: ClassVar[str] = (
         "the Hub's NYU data comes from another preparation (FastDepth) without normals; download the files named in "
-        "docs/downstream/nyu_depth.md"
+        "docs/howto/downstream/nyu_depth.md"
     )
 
     def open(self) -> None:
@@ -68,12 +68,12 @@ class NyuReader(DataReader):
         elif sorted(self.root.rglob("*.parquet")):
             raise DatasetFolderError(
                 f"{self.root}: the Hub's NYU data comes from another preparation (FastDepth), without normals and with "
-                "partial training images; it is no source for this protocol. See docs/downstream/nyu_depth.md."
+                "partial training images; it is not a source for this protocol. See docs/howto/downstream/nyu_depth.md."
             )
         else:
             raise DatasetFolderError(
                 f"{self.root} holds neither nyuv2/nyuv2_snorm_all.pkl nor nyu_depth_v2_labeled.mat. "
-                "See docs/downstream/nyu_depth.md for how to get them."
+                "See docs/howto/downstream/nyu_depth.md for how to get them."
             )
 
     def _open_pickle(self, path: Path) -> None:

@@ -44,7 +44,7 @@ _RECIPE = {"epochs": 30, "batch": 64, "rate": 0.01, "drop_after": 20, "momentum"
 
 
 class Ade20kLinear(DownstreamTask):
-    """See docs/downstream/ade20k_linear.md."""
+    """See docs/howto/downstream/ade20k_linear.md."""
 
     name = "ade20k_linear"
     title = "ADE20K linear mIoU"

@@ -48,7 +48,7 @@ _METRICS = {
 
 
 class ImageNet3dPose(DownstreamTask):
-    """See docs/downstream/imagenet3d_pose.md."""
+    """See docs/howto/downstream/imagenet3d_pose.md."""
 
     name = "imagenet3d_pose"
     title = "ImageNet3D accuracy at 30 degrees"

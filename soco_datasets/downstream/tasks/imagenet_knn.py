@@ -29,7 +29,7 @@ _BANK_SHARD = 65_536  # vectors per job of a cluster
 
 
 class ImageNetKnn(DownstreamTask):
-    """See docs/downstream/imagenet_knn.md."""
+    """See docs/howto/downstream/imagenet_knn.md."""
 
     name = "imagenet_knn"
     title = "ImageNet kNN top-1"

@@ -23,7 +23,7 @@ _TINY_BINS = 32
 
 
 class NyuDepth(DownstreamTask):
-    """See docs/downstream/nyu_depth.md."""
+    """See docs/howto/downstream/nyu_depth.md."""
 
     name = "nyu_depth"
     title = "NYUv2 depth RMSE"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class NyuNormals(DownstreamTask):
-    """See docs/downstream/nyu_normals.md."""
+    """See docs/howto/downstream/nyu_normals.md."""
 
     name = "nyu_normals"
     title = "NYUv2 normals RMSE"

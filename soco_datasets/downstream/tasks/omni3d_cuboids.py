@@ -48,7 +48,7 @@ _HALF_TURNS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # di
 
 
 class Omni3dCuboids(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_cuboids"
     title = "AP3D on given 2D boxes"

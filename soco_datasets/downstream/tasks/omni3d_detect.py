@@ -37,7 +37,7 @@ _TINY_SAMPLING = asdict(DetectorConfig(anchors=64, regions=32, share=0.5, before
 
 
 class Omni3dDetect(DownstreamTask):
-    """See docs/downstream/omni3d.md."""
+    """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_detect"
     title = "AP3D of a detector on frozen features"

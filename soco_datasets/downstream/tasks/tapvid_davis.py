@@ -25,7 +25,7 @@ _SIDE = 448
 
 
 class TapVidDavis(DownstreamTask):
-    """See docs/downstream/tapvid_davis.md."""
+    """See docs/howto/downstream/tapvid_davis.md."""
 
     name = "tapvid_davis"
     title = "TAP-Vid-DAVIS Average Jaccard"

@@ -70,7 +70,7 @@ def family_of(model_type: str, label: str) -> Family:
         raise BackboneError(
             f"{label}: its config.json says {says}, which no family here serves. "
             f"Families: {', '.join(sorted(ADAPTERS))}. Any other model comes in as a plug-in, a function that gives "
-            "its maps: --model module:function. A new family is one adapter file; docs/backbones.md shows both."
+            "its maps: --model module:function. A new family is one adapter file; docs/howto/backbones.md shows both."
         )
     family: Family = importlib.import_module(f".{ADAPTERS[model_type]}", __name__).FAMILY
     return family

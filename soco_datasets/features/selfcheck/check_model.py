@@ -1,7 +1,7 @@
 """Does a model give the features it should, where it should? The same checks for the tests and for users.
 
 `soco models --check` and `check_model` load a model and check it; `check_backbone` takes a loaded one. What is checked:
-`model_checks.py`; how cells are found: `locality.py`; what to do when a check fails: docs/backbones.md.
+`model_checks.py`; how cells are found: `locality.py`; what to do when a check fails: docs/howto/backbones.md.
 """
 
 from __future__ import annotations
