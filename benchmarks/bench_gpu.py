@@ -3,8 +3,9 @@
     python benchmarks/bench_gpu.py [--device cuda] [--dtypes bfloat16 float32] [--data FOLDER] [--small]
 
 The evaluation at the size of SOCO (4,000 images, 40,000 pairs, ViT-B/14 at 798 px) against its bare forwards and the
-per-pair evaluator, at each dtype and batch size, then matching against memory bandwidth. The synthetic release is built
-once; --data names one that was built before (synthetic_release.py --build). Each file of results begins with device,
+per-pair evaluator, at each dtype and batch size, then matching against memory bandwidth, then the table of every stage,
+expected and measured (`gpu_budget.py`). The synthetic release is built once; --data names one that was built before
+(synthetic_release.py --build). Each file of results begins with device,
 command and date. Targets: 60 s and 1.5 times the bare forwards in half precision, 50 % of the bandwidth.
 """
 
@@ -33,6 +34,12 @@ def run(script: str, *options: str) -> str:
     return f"$ python benchmarks/{' '.join(command)}\n{output}"
 
 
+def card_of(device: str) -> str:
+    """The name by which `gpu_budget.py` knows the card."""
+    name = machine(device).lower()
+    return next((card for card in ("h200", "a100") if card in name), "h100")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
@@ -54,6 +61,8 @@ def main() -> None:
             for size in arguments.batch_sizes:
                 parts.append(run("bench_pipeline.py", *given, *device, "--dtype", dtype, "--batch-size", size))
         parts.append(run("bench_matching.py", *small, *device))
+        where = small or ["--data", str(data)]
+        parts.append(run("gpu_budget.py", *where, *device, "--card", card_of(arguments.device), "--measured"))
     arguments.out.mkdir(parents=True, exist_ok=True)
     named = machine(arguments.device).split(", ")[-1] if arguments.device.startswith("cuda") else arguments.device
     name = "".join(letter if letter.isalnum() else "-" for letter in named)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support import best_of, machine
 
 from soco_datasets.benchmarks.soco.categories import CATEGORIES
-from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.aggregation import PairGroups, aggregate
 from soco_datasets.metrics.pck import keypoint_errors
 
 Scores = dict[str, dict[str, float]]  # reduction -> threshold -> overall score
@@ -64,14 +64,14 @@ def main() -> None:
         return keypoint_errors(predictions[part], targets[part], offsets[: size + 1], side[part], box[part], size=798)
 
     def ours() -> dict[str, dict[str, Any]]:
-        return aggregate(errors_of(slice(count)), pair, category, alphas=ALPHAS, reductions=REDUCTIONS)
+        return aggregate(errors_of(slice(count)), pair, PairGroups(category), alphas=ALPHAS, reductions=REDUCTIONS)
 
     _, errors_alone = best_of(arguments.rounds, lambda: errors_of(slice(count)))
     _, took = best_of(arguments.rounds, ours)
     part = slice(min(arguments.subset, count))
     some = pair[part]
     kept = category[: int(some[-1]) + 1]
-    found = aggregate(errors_of(part), some, kept, alphas=ALPHAS, reductions=REDUCTIONS)
+    found = aggregate(errors_of(part), some, PairGroups(kept), alphas=ALPHAS, reductions=REDUCTIONS)
 
     def loop() -> Scores:
         distances = []

@@ -217,7 +217,7 @@ class CachePolicy:
             "memory" = in host memory or not at all; "disk" = in `directory`, shared between runs; "none" = two passes.
         memory_budget: bytes that maps may take in memory; None = half of what is free.
         directory: of the shared caches; given with "auto" it means "disk".
-        gpu_budget: bytes that maps may take of a GPU's memory; None = half of what is free, or `memory_budget` if less.
+        gpu_budget: bytes that maps may take of a GPU's memory; None = 3/4 of what is free, or `memory_budget` if less.
 
     Raises:
         UsageError: an unknown kind, or a directory with a kind that has none.
@@ -243,7 +243,7 @@ class RunConfig:
         cache: where feature maps are kept. Of the split "test" in one process, `memory_budget` is the memory of the
             whole evaluation beside the model, see `correspondence.memory.Needs`; on a cluster it is each worker's.
         workers: decoding threads, on a cluster of each worker; 0 = decode between the forwards, None = one per core,
-            from 2 to 8.
+            from 2 to 16.
         skip_bad: skip the pairs of images that do not decode, and count both, instead of stopping at the first.
         engine: "local" = this process, "ray" = the workers of a cluster.
         address: of the Ray cluster: auto or HOST:PORT; None = one on this machine.

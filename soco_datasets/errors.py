@@ -1,4 +1,4 @@
-"""Errors for people: what is wrong, where, and how to mend it.
+"""Errors for people: what is wrong, where, and how to fix it.
 
 Every error a user can cause derives from `SocoError`; the command line prints its message without a traceback and
 exits with `exit_code`. Leaves also subclass the builtin a library user would catch (`ValueError`, `FileNotFoundError`).
@@ -37,7 +37,7 @@ class DatasetFolderError(SocoError, ValueError):
 
 
 class ChangedDataError(DatasetFolderError):
-    """A file of a built dataset folder that is not what was built. No evaluation goes on with it."""
+    """A file of a built dataset folder that is not what was built. No evaluation continues with it."""
 
 
 class BackboneError(SocoError, ValueError):

@@ -25,6 +25,11 @@ PRINTED = {
         r"toolkit / bare forwards +[\d.]+x",
     ),
     "bench_matching": (r"copy [\d.]+ GB/s", r"[\d.]+ % of the memory limit, [\d.]+x the bare product"),
+    "gpu_budget": (
+        r"16 cores decode\nH100 SXM: 989 TFLOP/s bf16, 3.35 TB/s, 64 GB/s link; 45% of its FLOP/s",
+        r"forward, keep +ViT-B/14, bf16 +0.5 +15.1 +0.03\n",  # 16 images of 945 GFLOP, nothing measured
+        r"all, the loop side by side +[\d.]+\nexpected [\d.]+ s of 30 s; after the last forward [\d.]+ s",
+    ),
     "bench_pck": (r"plain loop / ours +\d+x", r"the same scores"),
     "bench_verify": (r"findings: 0", r"consistency / recomputing +[\d.]+x"),
     "bench_loading": (r"row access / files +[\d.]+x", r"16 decodes", r"labels, soc\[i\].* 0 decodes"),
@@ -94,6 +99,7 @@ def test_the_gpu_benchmark_keeps_what_it_prints(tmp_path: Path) -> None:
         assert re.search(pattern, text), f"{pattern} not in\n{text}"
         assert re.search(pattern, output)
     assert "% of the memory limit" in text
+    assert re.search(r"decode, pad, resize +.*[\d.]+ +[\d.]+\n", text), "seconds expected and measured"
 
 
 def test_the_same_options_give_the_same_release_and_another_seed_another(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from soco_datasets.errors import SocoError
 from soco_datasets.records.error_analysis import ALPHA
 from soco_datasets.records.evaluation import EvaluationResult
 from soco_datasets.records.predictions import read_header, read_predictions
-from soco_datasets.reporting.drawing import Drawing, to_svg
+from soco_datasets.reporting.drawing import to_svg
 from soco_datasets.reporting.match_picture import annotated_sides, outcomes_shown, pair_sides
 from soco_datasets.reporting.sheet import outcome_legend
+from soco_datasets.utils.shapes import Drawing
 from soco_datasets.utils.text import clean
 
 if TYPE_CHECKING:

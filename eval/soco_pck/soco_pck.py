@@ -12,7 +12,7 @@ import numpy as np
 from soco_datasets.config import alpha_key, check_alphas, check_normalizer, check_reductions
 from soco_datasets.errors import PredictionsError, UsageError, unknown_name
 from soco_datasets.geometry import Convention, check_convention
-from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.aggregation import PairGroups, aggregate
 from soco_datasets.metrics.pck import keypoint_errors, normalisers
 
 _DESCRIPTION = """\
@@ -153,10 +153,9 @@ class SocoPck(evaluate.Metric):
         metrics = aggregate(
             errors,
             owner,
-            [row["pair_group"] for row in references],
+            PairGroups([row["pair_group"] for row in references], supercategories=supercategories or {}),
             alphas=alphas,
             reductions=reductions,
-            supercategories=supercategories,
         )
         return _flat(metrics, alphas, with_supercategories=supercategories is not None)
 

@@ -10,20 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
-from ..benchmarks.base import SOCO, Task, benchmark_of
+from ..benchmarks.base import Task, benchmark_of
 from ..benchmarks.resolve import data_names, dataset_folder
 from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..correspondence.engines import Extractor
-from ..correspondence.evaluate import Evaluation, by_benchmark, evaluate_backbone, protocol_of
-from ..correspondence.presets import get_preset, tasks_for
-from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
+from ..correspondence.evaluate import Evaluation, evaluate_backbone
+from ..correspondence.presets import choose_tasks, get_preset, preset_scoring
+from ..correspondence.several import BenchmarkRun, evaluate_several, planned_run, result_labels
 from ..data.folder import DatasetFolder
 from ..data.subset import FolderSubset
 from ..errors import UsageError
 from ..features.given_model import GivenModel, check_given_model, extractor_spec_of, opened_extractor
 from ..records.evaluation import EvaluationResult
-from ..records.result_files import PlannedRun, check_replaces_own, qualifiers_of, result_name
+from ..records.replacement import check_replaces_own
+from ..records.result_files import qualifiers_of, result_name
 from ..utils.files import check_writable
 from .result import Result
 
@@ -190,38 +191,24 @@ class _Call:
             yield evaluate_backbone(extractor, one.folder, one.tasks, scoring=one.scoring, run=self.run)
 
     def _run_on(self, folder: DatasetFolder) -> BenchmarkRun:
-        benchmark = benchmark_of(folder)
         preset = get_preset("standard")
-        own = {} if benchmark.name == SOCO else benchmark.scoring
-        scoring = replace(preset.scoring, **own) if self.scoring is None else self.scoring
-        if self.tasks is None:
-            return BenchmarkRun(folder, tasks_for(preset, folder.configs, benchmark)[0], scoring)
-        if self.is_one:
-            return BenchmarkRun(folder, get_tasks(self.tasks, benchmark), scoring)
-        wanted = [task.name for task in get_tasks(self.tasks)]
-        usable = tuple(t for t in benchmark.tasks if t.name in wanted and t.config in folder.configs)
-        if not usable:
-            own_names = ", ".join(task.name for task in benchmark.tasks if task.config in folder.configs)
-            raise UsageError(f"{folder.path} ({benchmark.title}) has none of these tasks. Its tasks: {own_names}.")
-        if absent := [name for name in wanted if name not in {task.name for task in usable}]:
-            _log.warning("left out, since %s has no pairs for them: %s", folder.path, ", ".join(absent))
-        return BenchmarkRun(folder, usable, scoring)
+        scoring = preset_scoring(preset, benchmark_of(folder)) if self.scoring is None else self.scoring
+        tasks, note = choose_tasks(folder, preset, self.tasks, several=not self.is_one)
+        if note and self.tasks is not None:
+            _log.warning("%s", note)
+        return BenchmarkRun(folder, tasks, scoring)
 
     def _name(self, extractor: Extractor, one: BenchmarkRun, out: Path | None) -> str:
         """The stem of a result's files; raises `UsageError` where those of another run have it."""
-        used, scoring = by_benchmark(extractor, one.folder, one.scoring)
-        model = used.describe()
+        planned = planned_run(extractor, one)
         wanted = FeatureConfig() if self.features is None else self.features
-        asked = replace(wanted, image_size=model.get("requested_size", wanted.image_size))
+        asked = replace(wanted, image_size=planned.model.get("requested_size", wanted.image_size))
         label = one.folder.label if isinstance(one.folder, FolderSubset) else ""
-        stem = result_name(model, *qualifiers_of(asked, self.scoring or ScoringConfig()), label)
+        stem = result_name(planned.model, *qualifiers_of(asked, self.scoring or ScoringConfig()), label)
         if out is not None:
             record = out / f"{stem}.json"
             if record in self.written:
                 raise UsageError(f"Two models of this call would write {record}: give one a `name` of its own.")
-            planned = PlannedRun(
-                model, protocol_of(model, scoring), one.folder.content_hash, [task.name for task in one.tasks]
-            )
             check_replaces_own(record, EvaluationResult, planned, overwrite=self.run.overwrite)
             self.written.add(record)
         return stem

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import alpha_key
 from ..records.summary import table_html
+from ..utils.text_table import format_percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class ResultComparison:
             alpha = alpha_key(0.1) if alpha_key(0.1) in by_alpha else next(iter(by_alpha))
             value = by_alpha[alpha]["overall"]
             ends = value["interval"]
-            numbers = ["-" if value[name] is None else f"{100 * value[name]:.2f}" for name in ("a", "b", "difference")]
+            numbers = [format_percent(value[name]) for name in ("a", "b", "difference")]
             rows.append(
                 [f"{task} @{alpha}", *numbers, "-" if ends is None else f"[{100 * ends[0]:.2f}, {100 * ends[1]:.2f}]"]
             )

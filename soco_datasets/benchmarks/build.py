@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,19 @@ from typing import Any
 import pyarrow as pa
 
 from .. import __version__
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
 from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.pair_table import PairTable
 from ..data.questions.generation import Questions, release_questions, release_rows
-from ..data.release_types import ImageView, PairRecord, Release
+from ..data.release_types import ImageView, PairRecord
 from ..data.schema import TableSpec
 from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
 from ..utils.files import atomic_folder, parse_size
+from ..utils.process_state import freed_memory_returned
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
@@ -48,6 +50,7 @@ class BuildResult:
     findings: BuildReport
 
 
+@freed_memory_returned()
 def build_dataset(
     source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,
@@ -90,20 +93,13 @@ def build_dataset(
             release = stack.enter_context(benchmark.reader(source, options, findings, given))
         if not options.skip_bad or options.strict:
             findings.check(source, options.strict)
-        if not release.images:
-            first = "".join(f"\n  {item}" for item in list(findings)[:_SHOWN_FINDINGS])
-            raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
+        _check_images(source, release, findings)
         origins = benchmark.settle_pairs(release, options)
-        pair_encoders = _PairEncoders(release)
         questions = release_questions(release) if benchmark.has_questions else Questions([])
         content, question_hash = ContentHash(), ContentHash()
-        shards: list[WrittenShard] = []
         tables = stored_configs(release, benchmark.configs, len(questions.questions))
-        for spec, split in progress(tables, "Writing tables", unit="table"):
-            digest = question_hash if spec.name == "lvlm" else content  # other wording does not make it other data
-            if digest is content:
-                digest.start(spec.name, split)
-            batches = _hashed(_encoded(spec, split, release, questions, pair_encoders), digest)
+        shards = []
+        for spec, split, batches in _tables(release, questions, tables, content, question_hash):
             shards += write_batches(folder, spec, split, batches, options.format, shard_size)
         manifest = {
             "format": FORMAT_NAME,
@@ -113,17 +109,9 @@ def build_dataset(
             "source": release.origin,
             "content_hash": content.hexdigest(),
             "pairs": origins,
-            "lvlm": {
-                "questions": len(questions.questions),
-                "passed_over": questions.passed_over,
-                "hash": question_hash.hexdigest(),
-            },
+            "lvlm": _described(questions, question_hash),
             "counts": _counts(release, shards),
-            "findings": {
-                "counts": findings.counts(),
-                "left_out": len(findings.blamed),
-                "listed": findings.as_dicts()[:_LISTED_FINDINGS],
-            },
+            "findings": _listed(findings),
             "shards": [shard.as_dict() for shard in shards],
         }
         _write_manifest(folder, manifest)
@@ -132,6 +120,44 @@ def build_dataset(
             _write_manifest(folder, manifest)
         (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _check_images(source: str, release: Release, findings: BuildReport) -> None:
+    if not release.images:
+        first = "".join(f"\n  {item}" for item in list(findings)[:_SHOWN_FINDINGS])
+        raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
+
+
+def _tables(
+    release: Release,
+    questions: Questions,
+    tables: Sequence[tuple[TableSpec, str]],
+    content: ContentHash,
+    question_hash: ContentHash,
+) -> Iterator[tuple[TableSpec, str, Iterator[pa.RecordBatch]]]:
+    """Each table with its batches, which go into one of the hashes as they are taken."""
+    pair_encoders = _PairEncoders(release)
+    for spec, split in progress(tables, "Writing tables", unit="table"):
+        digest = question_hash if spec.name == "lvlm" else content  # other wording does not make it other data
+        if digest is content:
+            digest.start(spec.name, split)
+        yield spec, split, _hashed(_encoded(spec, split, release, questions, pair_encoders), digest)
+
+
+def _described(questions: Questions, digest: ContentHash) -> dict[str, Any]:
+    return {
+        "questions": len(questions.questions),
+        "passed_over": questions.passed_over,
+        "hash": digest.hexdigest(),
+    }
+
+
+def _listed(findings: BuildReport) -> dict[str, Any]:
+    return {
+        "counts": findings.counts(),
+        "left_out": len(findings.blamed),
+        "listed": findings.as_dicts()[:_LISTED_FINDINGS],
+    }
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

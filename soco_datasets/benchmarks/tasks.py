@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import UsageError, unknown_name
+from ..utils.text import clean
 from .base import SOCO, Benchmark, benchmarks, get_benchmark
 from .base import Task as Task
 
@@ -57,6 +58,15 @@ def get_tasks(
         raise UsageError(f"No task given. Known: {', '.join(known)}.")
     found = (one if isinstance(one, Task) else known[task_name(one, known.values())] for one in wanted)
     return tuple(dict.fromkeys(found))
+
+
+def task_title(task: str) -> str:
+    """The name of a task in tables; that of an unknown task is cleaned.
+
+    >>> task_title("cross_soc"), task_title("a\\nb")
+    ('Cross-SOC', 'a�b')
+    """
+    return TASKS[task].title if task in TASKS else clean(task)
 
 
 def task_name(text: str, tasks: Iterable[Task]) -> str:

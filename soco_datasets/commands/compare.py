@@ -127,7 +127,7 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
 
     At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
     """
-    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_cells
+    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_in_columns
 
     parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
     level = f"{100 * comparison['level']:g} % interval"
@@ -137,13 +137,13 @@ def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool
     for row, cells in enumerate(rows):
         if cells[6] in ("+", "-"):
             styles[row, 4] = styles[row, 6] = GOOD if cells[6] == "+" else BAD
-        better = best_cells([["", ""], [cells[2]], [cells[3]]], [0])
+        better = best_in_columns([["", ""], [cells[2]], [cells[3]]], [0])
         styles |= {(row, place + 1): BEST for place, _ in better if row and len(better) == 1}
     return TextTable(rows, expendable=(*(() if parts else ("part",)), "pairs", "sign"), hint="--json", styles=styles)
 
 
 def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[list[str]]:
-    from ..benchmarks.tasks import TASKS
+    from ..benchmarks.tasks import task_title
 
     for task, by_reduction in tasks.items():
         main = "pair" if "pair" in by_reduction else next(iter(by_reduction))
@@ -152,7 +152,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
             for alpha, breakdown in by_alpha.items():
                 if not full and (reduction, alpha) != (main, first):
                     continue
-                title = f"{TASKS[task].title if task in TASKS else task} {reduction} @{alpha}"
+                title = f"{task_title(task)} {reduction} @{alpha}"
                 yield [title, "overall", *_cells(breakdown["overall"])]
                 for part in parts:
                     for name, value in breakdown[part].items():
@@ -160,7 +160,7 @@ def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[li
 
 
 def _cells(value: Mapping[str, Any]) -> list[str]:
-    from ..reporting.terminal_tables import format_percent
+    from ..utils.text_table import format_percent
 
     ends = value["interval"]
     interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"

@@ -69,7 +69,7 @@ def run(
 
 
 def _study(options: CorrelationOptions) -> CorrelationStudy:
-    from ..metrics.correlation import correlate
+    from ..metrics.correlation import ModelBootstrap, correlate
     from ..metrics.model_table import join_tables, read_model_table
     from ..records.evaluation import EvaluationResult
     from ..reporting.benchmark_tables import record_model_table
@@ -85,9 +85,7 @@ def _study(options: CorrelationOptions) -> CorrelationStudy:
         options.baseline,
         tasks=_names("--tasks", options.tasks),
         models=_names("--models", options.models),
-        level=options.level,
-        resamples=options.resamples,
-        seed=options.seed,
+        bootstrap=ModelBootstrap(options.level, options.resamples, options.seed),
     )
 
 

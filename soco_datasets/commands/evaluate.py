@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
 from ..utils.files import check_writable
-from ..utils.terminal import print_note
 from . import EVALUATE
 from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
 from .engine_options import EngineOptions, open_extractor
-from .evaluate_options import EvaluationPlan, ProtocolOptions, StorageOptions, configs_with, result_names, write
+from .evaluate_options import EvaluationPlan, ProtocolOptions, StorageOptions, requested_tasks, result_names, write
 from .evaluate_several import run_several
 from .model_options import BackboneOptions
 from .options import command
 from .paper_probe import probe_scoring, report_skipped, requested_probe
-from .probe import check_probe, trained_probe
+from .probe import both_places, check_probe, trained_probe
 
 if TYPE_CHECKING:
-    from ..benchmarks.tasks import Task
     from ..data.folder import DatasetFolder
-    from ..features.extractor import DenseFeatureExtractor
 
 _DATA = "built folders, benchmarks (see soco benchmarks) or mini, comma-separated"
 _Data = Annotated[
@@ -69,17 +66,18 @@ def run(
 
 def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
     from ..correspondence.evaluate import evaluate_backbone
+    from ..correspondence.several import BenchmarkRun
     from ..reporting.terminal_summary import print_summary
 
     how, out = plan.run_config(), plan.output.out
-    scoring = plan.protocol.scoring(folder)
+    scoring, split = plan.protocol.scoring(folder), plan.protocol.split
     tasks = requested_tasks(plan.protocol, folder)
     probe = requested_probe(plan, folder)
     with open_extractor(plan.model.spec(), how) as extractor:
-        files = result_names(plan, out, extractor, (folder, tasks, scoring))
+        files = result_names(plan, out, extractor, BenchmarkRun(folder, tasks, scoring, split))
         if probe is not None:
             check_probe(plan.qualifiers(), plan.output, extractor.describe(), probe, probe_scoring(scoring))
-        evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=plan.protocol.split)
+        evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=split)
         result, written = evaluation.result, write(out, evaluation, files)
         print_summary(result, full=full)
         bad = result.counts["bad_images"] if how.skip_bad else 0
@@ -89,27 +87,7 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
         if probe is not None and bad:
             report_skipped("since there are images that do not decode")
         elif probe is not None:
-            local = cast("DenseFeatureExtractor", extractor)
-            trained = trained_probe(local, probe, out, scoring=probe_scoring(scoring), run=how, name=files.stem)
+            local, remote = both_places(extractor, plan.model)
+            scored = probe_scoring(scoring)
+            trained = trained_probe(local, probe, out, scoring=scored, run=how, name=files.stem, remote=remote)
             print(f"\n{trained}")
-
-
-def requested_tasks(protocol: ProtocolOptions, folder: DatasetFolder | None = None) -> tuple[Task, ...]:
-    """The tasks of `--tasks`, or those of the preset that the data has pairs for; what is left out is reported.
-
-    Without a folder the names are only checked.
-    """
-    from ..benchmarks.base import benchmark_of
-    from ..benchmarks.tasks import get_tasks
-    from ..correspondence.presets import get_preset, tasks_for
-
-    preset = get_preset(protocol.protocol)
-    stored = [] if folder is None else configs_with(folder, protocol.split)
-    if protocol.tasks is not None or folder is None:
-        return get_tasks(preset.tasks if protocol.tasks is None else protocol.tasks.split(","))
-    available, absent = tasks_for(preset, stored, benchmark_of(folder))
-    if absent:
-        names = ", ".join(task.name for task in absent)
-        configs = ", ".join(dict.fromkeys(task.config for task in absent))
-        print_note(f"left out, since {folder.path} has no {configs}: {names}")
-    return available

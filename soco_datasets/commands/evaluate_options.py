@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -11,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from typer import Option
 
 from ..errors import unknown_name
+from ..utils.terminal import print_note
 from .common import OutputOptions, numbers
 from .completion import complete_protocols, complete_tasks
 from .engine_options import EngineOptions
-from .model_options import BackboneOptions, qualified
+from .model_options import BackboneOptions
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Task
     from ..config import RunConfig, ScoringConfig
     from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
+    from ..correspondence.several import BenchmarkRun
     from ..data.folder import DatasetFolder
 
 _PRESET = "the protocol's"
@@ -79,23 +80,19 @@ class ProtocolOptions:
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "centered" ..."""
-        return qualified(
-            ("", self.convention, None),
-            ("normalizer-", self.normalizer, "bbox"),
-            ("beta", self.soft_beta, 0.02),
-            ("window", self.soft_window, 7),
-            ("valid-area", "" if self.valid_area else None, None),
-        )
+        from ..config import FeatureConfig
+        from ..records.result_files import qualifiers_of
+
+        return qualifiers_of(FeatureConfig(), self.scoring())
 
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
-        from ..benchmarks.base import SOCO, benchmark_of
+        from ..benchmarks.base import SOCO, benchmark_of, get_benchmark
         from ..correspondence.plausible import check_thresholds
-        from ..correspondence.presets import get_preset
+        from ..correspondence.presets import get_preset, preset_scoring
 
-        own = {} if folder is None or folder.benchmark == SOCO else benchmark_of(folder).scoring
+        benchmark = get_benchmark(SOCO) if folder is None else benchmark_of(folder)
         changed: dict[str, Any] = {
-            **own,
             "normalizer": self.normalizer,
             "valid_area": self.valid_area,
             "soft_beta": self.soft_beta,
@@ -108,7 +105,7 @@ class ProtocolOptions:
             check_thresholds(changed["alphas"], "--alphas")
         if self.reductions is not None:
             changed["reductions"] = tuple(self.reductions.split(","))
-        return replace(get_preset(self.protocol).scoring, **changed)
+        return replace(preset_scoring(get_preset(self.protocol), benchmark), **changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,28 +158,24 @@ class ResultNames(NamedTuple):
     replaced: bool
 
 
-def result_names(
-    plan: EvaluationPlan, out: Path, extractor: Extractor, what: tuple[DatasetFolder, Sequence[Task], ScoringConfig]
-) -> ResultNames:
+def result_names(plan: EvaluationPlan, out: Path, extractor: Extractor, run: BenchmarkRun) -> ResultNames:
     """How the results in `out` will be called. Raises `UsageError` where those of another run have the name.
 
     Args:
         plan: the options.
         out: folder of the results.
         extractor: of the model.
-        what: the data, the tasks and how they are scored.
+        run: the data, the tasks and how they are scored.
     """
-    from ..correspondence.evaluate import by_benchmark, protocol_of
+    from ..correspondence.several import planned_run
     from ..records.evaluation import EvaluationResult
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+    from ..records.replacement import check_replaces_own
+    from ..records.result_files import result_name
 
-    folder, tasks, scoring = what
-    used, scoring = by_benchmark(extractor, folder, scoring)
-    model, split = used.describe(), plan.protocol.split
-    kept = "" if split in ("test", "all") else split
-    stem = result_name(model, *plan.qualifiers(), kept)
-    planned = PlannedRun(model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], split)
-    record = out / (f"{stem}.all.json" if split == "all" else f"{stem}.json")
+    planned = planned_run(extractor, run)
+    kept = "" if run.split in ("test", "all") else run.split
+    stem = result_name(planned.model, *plan.qualifiers(), kept)
+    record = out / (f"{stem}.all.json" if run.split == "all" else f"{stem}.json")
     return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=plan.output.overwrite))
 
 
@@ -206,7 +199,27 @@ def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     return f"record       {record}\npredictions  {kept}{replaced}{following}"
 
 
-def configs_with(folder: DatasetFolder, split: str) -> list[str]:
+def requested_tasks(
+    protocol: ProtocolOptions, folder: DatasetFolder | None = None, *, several: bool = False
+) -> tuple[Task, ...]:
+    """The tasks of `--tasks`, else those of the preset, see `choose_tasks`; what is left out is reported on stderr.
+
+    Without a folder the names are only checked.
+    """
+    from ..benchmarks.tasks import get_tasks
+    from ..correspondence.presets import choose_tasks, get_preset
+
+    preset = get_preset(protocol.protocol)
+    if folder is None:
+        return get_tasks(preset.tasks if protocol.tasks is None else protocol.tasks)
+    stored = _configs_with(folder, protocol.split)
+    tasks, note = choose_tasks(folder, preset, protocol.tasks, stored=stored, several=several)
+    if note:
+        print_note(note)
+    return tasks
+
+
+def _configs_with(folder: DatasetFolder, split: str) -> list[str]:
     """The configs of tasks that store a split; raises `UsageError` where none does."""
     from ..benchmarks.base import benchmark_of
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ..errors import UsageError
-from ..utils.terminal import filled, print_note, print_text, terminal_width
+from ..utils.terminal import filled, print_text, terminal_width
 from .common import open_dataset
 from .engine_options import open_extractor
-from .evaluate_options import EvaluationPlan, ProtocolOptions, configs_with, result_names, write
+from .evaluate_options import EvaluationPlan, requested_tasks, result_names, write
 from .paper_probe import report_skipped
-
-if TYPE_CHECKING:
-    from ..benchmarks.base import Task
-    from ..data.folder import DatasetFolder
 
 
 def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = False) -> None:
@@ -30,15 +24,13 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     if get_preset(protocol.protocol).probe and not protocol.no_probe:
         report_skipped("since several data sets are evaluated")
     runs = [
-        BenchmarkRun(folder, _tasks(protocol, folder), protocol.scoring(folder), protocol.split) for folder in folders
+        BenchmarkRun(folder, requested_tasks(protocol, folder, several=True), protocol.scoring(folder), protocol.split)
+        for folder in folders
     ]
     outs = [plan.output.out / label for label in result_labels(folders)]
     results = []
     with open_extractor(plan.model.spec(), how) as extractor:
-        named = [
-            result_names(plan, out, extractor, (run.folder, run.tasks, run.scoring))
-            for out, run in zip(outs, runs, strict=True)
-        ]
+        named = [result_names(plan, out, extractor, run) for out, run in zip(outs, runs, strict=True)]
         for out, files, evaluation in zip(outs, named, evaluate_several(extractor, runs, how), strict=True):
             written = write(out, evaluation, files)
             results.append(evaluation.result)
@@ -55,28 +47,3 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     print_text(table.title, style=BEST)
     TextTable(rows).print()
     print_text(filled(table.note, terminal_width()), end="")
-
-
-def _tasks(protocol: ProtocolOptions, folder: DatasetFolder) -> tuple[Task, ...]:
-    """Those of `--tasks` that the benchmark of the folder has pairs for, else the ones of a run on it alone."""
-    from ..benchmarks.base import benchmark_of
-    from ..benchmarks.tasks import get_tasks
-    from ..correspondence.presets import get_preset, tasks_for
-
-    benchmark, stored = benchmark_of(folder), configs_with(folder, protocol.split)
-    if protocol.tasks is None:
-        available, absent = tasks_for(get_preset(protocol.protocol), stored, benchmark)
-        names = [task.name for task in absent]
-    else:
-        wanted = [task.name for task in get_tasks(protocol.tasks.split(","))]
-        available = tuple(task for name in wanted for task in benchmark.tasks if task.name == name)
-        available = tuple(task for task in available if task.config in stored)
-        names = [name for name in wanted if name not in {task.name for task in available}]
-    if not available:
-        raise UsageError(
-            f"{folder.path} ({benchmark.title}) has no pairs for any of the tasks {protocol.tasks}. Its tasks: "
-            f"{', '.join(task.name for task in benchmark.tasks if task.config in stored)}."
-        )
-    if names:
-        print_note(f"left out, since {folder.path} has no pairs for them: {', '.join(names)}")
-    return available

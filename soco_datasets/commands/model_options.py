@@ -63,7 +63,7 @@ class BackboneOptions:
     ] = "8"
     compile: Annotated[bool, Option(help="run the model through torch.compile", rich_help_panel="Run")] = False
     workers: Annotated[
-        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 8", rich_help_panel="Run")
+        int | None, Option(help="decoding threads", show_default="one per core, from 2 to 16", rich_help_panel="Run")
     ] = None
     memory_budget: Annotated[
         str | None, Option(metavar="SIZE", help=_BUDGET, show_default="half of the free memory", rich_help_panel="Run")
@@ -71,7 +71,7 @@ class BackboneOptions:
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "size140", "layer5" ..."""
-        return qualified(
+        return _qualified(
             ("size", self.image_size, 800),
             ("layer", self.layer, None),
             ("layers", self.layers and self.layers.replace(",", "-"), None),
@@ -123,7 +123,7 @@ class BackboneOptions:
         return self.spec().load()
 
 
-def qualified(*chosen: tuple[str, Any, Any]) -> list[str]:
+def _qualified(*chosen: tuple[str, Any, Any]) -> list[str]:
     """Parts of a result's name from (prefix, value, default), without those at their default."""
     return [f"{name}{value}" for name, value, default in chosen if value not in (default, "reference", "float32")]
 

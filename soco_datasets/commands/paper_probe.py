@@ -28,7 +28,6 @@ def requested_probe(plan: EvaluationPlan, folder: DatasetFolder) -> ProbeData | 
     reasons = {
         f"since {folder.path} has no {SOC.config}": SOC.config not in folder.configs,
         "since it uses the released pairs": protocol.split == "all",
-        "since it is trained in one process": plan.engine.engine != "local",
         "since the model has a head already": plan.model.head is not None,
         "since it is scored by boxes and over all cells": protocol.normalizer != "bbox" or protocol.valid_area,
     }

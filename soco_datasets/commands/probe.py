@@ -13,11 +13,13 @@ from typer import Option
 from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
-from .model_options import BackboneOptions, qualified
+from .engine_options import EngineOptions, open_extractor
+from .model_options import BackboneOptions
 from .options import command
 
 if TYPE_CHECKING:
     from ..config import RunConfig, ScoringConfig
+    from ..correspondence.engines import Extractor, RemoteExtractor
     from ..correspondence.probe_pairs import ProbeData
     from ..features.extractor import DenseFeatureExtractor
     from ..features.linear_probe import ProbeRecipe
@@ -50,11 +52,18 @@ class TrainingOptions:
     alphas: Annotated[str, Option(metavar="X,X,...", help="PCK thresholds")] = "0.1,0.05,0.02"
 
 
-def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions, data: DataOption = None) -> None:
+def run(
+    model: BackboneOptions,
+    training: TrainingOptions,
+    engine: EngineOptions,
+    output: OutputOptions,
+    data: DataOption = None,
+) -> None:
     """Train and test a probe."""
-    from ..config import CachePolicy, RunConfig, ScoringConfig
+    from ..config import CachePolicy, FeatureConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
     from ..features.linear_probe import ProbeRecipe
+    from ..records.result_files import qualifiers_of
 
     recipe = ProbeRecipe(
         epochs=training.epochs,
@@ -64,14 +73,22 @@ def run(model: BackboneOptions, training: TrainingOptions, output: OutputOptions
     )
     scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
     check_writable(output.out)
-    how = RunConfig(CachePolicy(memory_budget=model.budget()), model.workers)
+    how = engine.config(cache=CachePolicy(memory_budget=model.budget()), workers=model.workers)
     folder = open_dataset(data)
     variants = training.variants.split(",")
     pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
-    extractor = model.load()
-    qualifiers = [*model.qualifiers(), *qualified(("", training.convention, None))]
-    name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
-    print(trained_probe(extractor, pairs, output.out, recipe, scoring=scoring, run=how, name=name))
+    qualifiers = [*model.qualifiers(), *qualifiers_of(FeatureConfig(), scoring)]
+    with open_extractor(model.spec(), how) as extractor:
+        name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
+        local, remote = both_places(extractor, model)
+        print(trained_probe(local, pairs, output.out, recipe, scoring=scoring, run=how, name=name, remote=remote))
+
+
+def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
+    """The model in this process, which trains, and the one on the cluster, where that makes the features."""
+    from ..features.extractor import DenseFeatureExtractor
+
+    return (extractor, None) if isinstance(extractor, DenseFeatureExtractor) else (model.load(), extractor)
 
 
 def check_probe(
@@ -86,7 +103,8 @@ def check_probe(
     from ..correspondence.evaluate import protocol_of
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
-    from ..records.result_files import PlannedRun, check_replaces_own, result_name
+    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.result_files import result_name
 
     name = result_name(model, *qualifiers)
     planned = PlannedRun(
@@ -109,11 +127,12 @@ def trained_probe(
     scoring: ScoringConfig,
     run: RunConfig,
     name: str | None = None,
+    remote: RemoteExtractor | None = None,
 ) -> str:
     """Train a probe, write it as `name` and return its table and files as text. Arguments as of `run_probe`."""
     from ..correspondence.probe_training import run_probe, write_probe
 
-    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run)
+    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run, remote=remote)
     record, heads = write_probe(out, trained, name, overwrite=name is not None)  # a name was checked by `check_probe`
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
@@ -122,6 +141,7 @@ def trained_probe(
 def format_probe(record: ProbeRecord) -> str:
     """The scores on the test split as a table for the terminal, and what selected each epoch below it."""
     from ..config import alpha_key
+    from ..utils.text_table import format_percent
 
     alpha = alpha_key(
         record.recipe.alpha
@@ -149,18 +169,16 @@ def format_probe(record: ProbeRecord) -> str:
         )
         for epoch in result["epochs"]:
             loss = "-" if epoch["loss"] is None else f"{epoch['loss']:.4f}"
-            soc, cc = (_percent(epoch["selection"][task]) for task in ("soc", "cc"))
+            soc, cc = (format_percent(epoch["selection"][task]) for task in ("soc", "cc"))
             mark = "  selected" if epoch["number"] == result["selected_epoch"] else ""
             lines.append(f"  epoch {epoch['number']}: loss {loss}, SOC {soc}, CC {cc}{mark}")
     return "\n".join(lines)
 
 
 def _scores(metrics: dict[str, Any], alpha: str) -> str:
+    from ..utils.text_table import format_percent
+
     tasks = ("soc_probe", "cc_probe")
-    by_category = [_percent(metrics[task]["keypoint"][alpha]["overall"]["pck"]) for task in tasks]
-    pooled = [_percent(metrics[task]["pooled"][alpha]["pck"]) for task in tasks]
+    by_category = [format_percent(metrics[task]["keypoint"][alpha]["overall"]["pck"]) for task in tasks]
+    pooled = [format_percent(metrics[task]["pooled"][alpha]["pck"]) for task in tasks]
     return f"{by_category[0]:>8}{by_category[1]:>8}{pooled[0]:>12}{pooled[1]:>11}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

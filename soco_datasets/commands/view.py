@@ -15,7 +15,7 @@ from .options import command
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
-    from ..reporting.drawing import Drawing
+    from ..utils.shapes import Drawing
 
 
 def add(app: typer.Typer) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .. import config as protocols
 from ..data.folder import DatasetFolder
@@ -12,6 +13,9 @@ from ..features.extractor import DenseFeatureExtractor
 from ..features.transforms import Anchor
 from .local_engine import LocalEngine
 from .plan import MatchResult, Plan
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Engine(AbstractContextManager[Any], Protocol):
@@ -50,6 +54,16 @@ class RemoteExtractor(Protocol):
         counts: dict[str, int],
     ) -> Engine:
         """The engine of one evaluation, with the arguments of `LocalEngine`."""
+
+    def raw_maps(
+        self,
+        folder: DatasetFolder,
+        protocol: protocols.Protocol,
+        run: protocols.RunConfig,
+        names: Sequence[str],
+        counts: dict[str, int],
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """(position, raw (C, h, w) map) of each image, in any order; counts as of `engine`."""
 
 
 Extractor: TypeAlias = DenseFeatureExtractor | RemoteExtractor

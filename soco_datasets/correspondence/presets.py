@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from ..benchmarks.base import SOCO, Benchmark, Task
+from ..benchmarks.base import SOCO, Benchmark, Task, benchmark_of
 from ..benchmarks.soco.benchmark import BENCHMARK, TASKS
+from ..benchmarks.tasks import get_tasks
 from ..config import ScoringConfig
-from ..errors import DatasetFolderError, unknown_name
+from ..data.folder import DatasetFolder
+from ..errors import DatasetFolderError, UsageError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ def preset_tasks(preset: Preset, benchmark: Benchmark) -> tuple[Task, ...]:
     return tuple(benchmark.task(name) for name in names)
 
 
+def preset_scoring(preset: Preset, benchmark: Benchmark) -> ScoringConfig:
+    """How a preset scores: as it says itself, on a benchmark other than SOCO with that one's own options."""
+    return preset.scoring if benchmark.name == SOCO else replace(preset.scoring, **benchmark.scoring)
+
+
 def tasks_for(
     preset: Preset, configs: Iterable[str], benchmark: Benchmark = BENCHMARK
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
@@ -81,3 +89,52 @@ def tasks_for(
             f"{needed}). Configs here: {', '.join(sorted(stored))}."
         )
     return available, tuple(task for task in wanted if task.config not in stored)
+
+
+class ChosenTasks(NamedTuple):
+    """The tasks of an evaluation, and in one line what is left out of it, "" where nothing is."""
+
+    tasks: tuple[Task, ...]
+    note: str
+
+
+def choose_tasks(
+    folder: DatasetFolder,
+    preset: Preset,
+    names: str | Task | Iterable[str | Task] | None = None,
+    *,
+    stored: Collection[str] | None = None,
+    several: bool = False,
+) -> ChosenTasks:
+    """The tasks that are evaluated on a dataset: the named ones, else those of a preset that it has pairs for.
+
+    Args:
+        folder: the dataset.
+        preset: from `get_preset`.
+        names: see `tasks.get_tasks`; None = the preset's.
+        stored: configs that can be evaluated; None = all of the folder.
+        several: whether other datasets are evaluated too; a named task that this one has no pairs for is then left out.
+
+    Raises:
+        UsageError: an unknown name, on one dataset also that of another benchmark; no pairs for any of the names.
+        DatasetFolderError: the dataset has pairs for no task of the preset.
+    """
+    benchmark, configs = benchmark_of(folder), folder.configs if stored is None else stored
+    if names is None:
+        tasks, without = tasks_for(preset, configs, benchmark)
+        absent = [task.name for task in without]
+        lacking = ", ".join(dict.fromkeys(task.config for task in without))
+    elif several:
+        own = {task.name: task for task in benchmark.tasks if task.config in configs}
+        wanted = [task.name for task in get_tasks(names)]
+        tasks, absent = tuple(own[name] for name in wanted if name in own), [name for name in wanted if name not in own]
+        lacking = "pairs for them"
+        if not tasks:
+            raise UsageError(
+                f"{folder.path} ({benchmark.title}) has no pairs for any of the tasks {', '.join(wanted)}. "
+                f"Its tasks: {', '.join(own)}."
+            )
+    else:
+        return ChosenTasks(get_tasks(names, benchmark), "")
+    note = f"left out, since {folder.path} has no {lacking}: {', '.join(absent)}" if absent else ""
+    return ChosenTasks(tasks, note)

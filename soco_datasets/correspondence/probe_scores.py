@@ -17,7 +17,7 @@ from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor, l2_normalize
 from ..features.heads import Head
 from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_pixels
-from ..metrics.aggregation import aggregate
+from ..metrics.aggregation import PairGroups, aggregate
 from ..metrics.pck import hits, keypoint_errors, normalisers
 from ..records.predictions import query_rows
 from ..records.validation import boxes_array, points_array, sizes_array
@@ -107,11 +107,13 @@ class SplitScorer:
             by_category = aggregate(
                 errors[task],
                 np.repeat(np.arange(len(table)), counts),
-                table["pair_group"].to_pylist(),
+                PairGroups(
+                    table["pair_group"].to_pylist(),
+                    table["target_image_id"].to_pylist(),
+                    supercategories=self._features.supercategories,
+                ),
                 alphas=alphas,
                 reductions=self._features.protocol.scoring.reductions,
-                target_images=table["target_image_id"].to_pylist(),
-                supercategories=self._features.supercategories,
             )
             pooled = {
                 alpha_key(alpha): {"pck": pooled_pck(errors[task], alpha), "keypoints": len(errors[task])}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..config import RunConfig, ScoringConfig
-from ..errors import UsageError
+from ..errors import SocoError, UsageError
 from ..features.cache.memory import MemoryFeatureCache
 from ..features.extractor import DenseFeatureExtractor
 from ..features.families.base import Backbone
@@ -28,9 +28,11 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..records.result_files import check_replaced, result_name
+from ..records.replacement import check_replaced
+from ..records.result_files import result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
+from .engines import RemoteExtractor
 from .evaluate import dataset_provenance, protocol_of, supercategories_of
 from .probe_pairs import (
     CC,
@@ -75,6 +77,7 @@ def run_probe(
     *,
     scoring: ScoringConfig = ScoringConfig(),
     run: RunConfig = RunConfig(),
+    remote: RemoteExtractor | None = None,
 ) -> ProbeRun:
     """Train a linear probe on the raw features of a backbone and score it on the test split.
 
@@ -83,18 +86,20 @@ def run_probe(
     that are, and scores on the test split once, with the selected layer.
 
     Args:
-        extractor: gives the features; knows its image size and batch size.
+        extractor: gives the features, unless others do; trains and scores on its device.
         data: from `probe_data.read_probe_data`.
         recipe: the reference's by default.
         scoring: convention of queries, labels and predictions, and the thresholds of the metrics; the epoch is selected
             at `recipe.alpha` whatever these are.
         run: `cache.memory_budget` is the memory of the feature maps, beyond it they go to a temporary file; `workers`.
+        remote: the same model on a cluster, which makes the feature maps; they come to this process, which trains.
 
     Raises:
         DatasetFolderError: an image does not decode.
         ChangedDataError: what is read is not what was built.
         BackboneError: the model gives features that are not finite or of the wrong shape.
-        SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk.
+        SocoError: the loss becomes NaN or infinite, or the features fit neither memory nor disk; or the model on the
+            cluster is another one.
         UsageError: a valid area, which a probe does not have; the normalizer "mask".
     """
     recipe = ProbeRecipe() if recipe is None else recipe
@@ -108,8 +113,14 @@ def run_probe(
     with MemoryFeatureCache(
         shape[0], shape[1:], memory_budget=run.cache.memory_budget, dtype=extractor.backbone.dtype
     ) as store:
-        maps = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, {"decodes": 0, "forwards": 0})
-        for position, feature_map in maps(list(range(len(image_ids)))):
+        counts = {"decodes": 0, "forwards": 0}
+        if remote is None:
+            loader = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, counts)
+            maps = loader(list(range(len(image_ids))))
+        else:
+            _check_same_model(model, remote.describe())
+            maps = remote.raw_maps(data.folder, protocol, run, image_ids, counts)
+        for position, feature_map in maps:
             store.put(position, feature_map)
         rows = np.array([data.folder.images.row(name) for name in image_ids], dtype=np.int64)
         features = ProbeFeatures(extractor, store, rows, data.folder, protocol, supercategories_of(data.folder))
@@ -124,14 +135,7 @@ def run_probe(
         recipe=recipe,
         versions=library_versions(),
         device=model["device"],
-        counts={
-            "images": len(image_ids),
-            "decodes": len(image_ids),
-            "forwards": len(image_ids),
-            "train_pairs": len(data.train),
-            "test_pairs": len(data.test),
-            **_overlapping(data),
-        },
+        counts={"images": len(image_ids), **counts, **_counts(data)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         before={"test": before},
         variants={name: _result(variant, data, recipe) for name, variant in trained.items()},
@@ -139,6 +143,15 @@ def run_probe(
     heads = {name: _described(variant.head, name, record) for name, variant in trained.items()}
     epochs = {name: variant.epochs for name, variant in trained.items()}
     return ProbeRun(record, heads, epochs, extractor.backbone)
+
+
+def _check_same_model(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    for name in sorted({*here, *there}):
+        if here.get(name) != there.get(name):
+            raise SocoError(
+                f"The probe is trained where the command runs, whose model differs from the cluster's: {name} is "
+                f"{here.get(name)!r} here, {there.get(name)!r} there. Run the command on a machine like the cluster's."
+            )
 
 
 def _provenance(data: ProbeData) -> dict[str, Any]:
@@ -150,11 +163,12 @@ def _provenance(data: ProbeData) -> dict[str, Any]:
     return found
 
 
-def _overlapping(data: ProbeData) -> dict[str, int]:
-    """How many train pairs are test pairs too; nothing where there are none."""
+def _counts(data: ProbeData) -> dict[str, int]:
+    """Of pairs: for training, for the test and, where there are any, in both."""
     known = set(data.test.pair_keys())
-    number = sum(key in known for key in data.train.pair_keys())
-    return {"train_pairs_in_test": number} if number else {}
+    both = sum(key in known for key in data.train.pair_keys())
+    counts = {"train_pairs": len(data.train), "test_pairs": len(data.test)}
+    return counts | ({"train_pairs_in_test": both} if both else {})
 
 
 def write_probe(

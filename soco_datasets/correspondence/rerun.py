@@ -1,7 +1,7 @@
 """A sample of a result made again: the images of some pairs are forwarded, and every prediction of these is compared.
 
 The pairs are drawn from a seed that the verifier chooses after the result was handed in, and from the hash of the
-predictions: whoever made predictions up could not know which pairs had to be right. A share f of made-up pairs stays
+predictions: the author of made-up ones could not know which pairs had to be right. A share f of made-up pairs stays
 unseen with probability (1 - f)^N.
 """
 

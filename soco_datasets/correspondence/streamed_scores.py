@@ -15,8 +15,8 @@ from ..config import Protocol
 from ..data.folder import DatasetFolder
 from ..data.query_blocks import BlockQueries, PointTable
 from ..data.schema import CONFIGS
-from ..metrics.aggregation import aggregate_counts, join_categories, sums_of
-from ..metrics.candidate_choice import random_hits
+from ..metrics.aggregation import PairGroups, aggregate_counts, join_categories, sums_of
+from ..metrics.candidate_choice import CandidateGrid, random_hits
 from ..metrics.pck import hits, keypoint_errors, normalisers
 from ..records.azimuth import CurveSums, azimuth_difference
 from ..records.evaluation import EvaluationResult
@@ -259,14 +259,13 @@ class TaskScores:
 
     def _metrics(self, category: str, targets: NDArray[Any], total: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         protocol = self._protocol
+        images = targets.astype(np.str_).tolist() if "image" in protocol.scoring.reductions else None
         return aggregate_counts(
             self._queries.astype(np.int64),
             list(self._hits),
-            [category] * len(targets),
+            PairGroups([category] * len(targets), images, total),
             alphas=protocol.scoring.alphas,
             reductions=protocol.scoring.reductions,
-            target_images=targets.astype(np.str_).tolist() if "image" in protocol.scoring.reductions else None,
-            total_pairs=total,
             beside={name: list(np.broadcast_to(sums, self._hits.shape)) for name, sums in self._beside.items()},
         )
 
@@ -283,8 +282,6 @@ class TaskScores:
             self._images.side[image],
             self._images.scale[image],
             alphas=protocol.scoring.alphas,
-            convention=protocol.scoring.convention,
-            size=protocol.features.size,
-            grid=protocol.features.grid,
+            where=CandidateGrid(protocol.features.grid, protocol.features.size, protocol.scoring.convention),
         )
         return {"random_pck": chance[:, inverse], "random_choice": (1 / candidates.counts)[None, inverse]}

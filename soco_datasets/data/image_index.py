@@ -1,4 +1,4 @@
-"""Where each image lies inside its shard, so that a published folder gives single images without the shards.
+"""Where each image is stored in its shard, so that a published folder gives single images without the shards.
 
 The index is the `images` table without the image column, plus `file`, `offset` and `length` of the JPEG. It exists
 because images are stored uncompressed in Arrow streams: a range of bytes of the shard is the original file.

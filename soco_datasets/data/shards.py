@@ -147,7 +147,7 @@ def write_batches(
             size += batch.nbytes
             parts[-1].add(batch, holds_images)
         writer.close()
-    except BaseException:  # the file is closed at once, whoever keeps the error
+    except BaseException:  # the file is closed at once, even while somebody keeps the error
         with contextlib.suppress(Exception):
             writer.close()
         raise

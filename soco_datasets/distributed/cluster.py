@@ -74,6 +74,7 @@ _ray_environment = ProcessSetting(_set_environment)
 def _session(address: str | None, workers: int | None) -> Iterator[None]:
     """The connected cluster, or one that is connected to, or started, for the body."""
     import ray
+    from ray.exceptions import AuthenticationError
 
     if ray.is_initialized():
         yield
@@ -85,6 +86,11 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR)
         else:
             ray.init(address, logging_level=logging.ERROR)
+    except AuthenticationError as error:
+        raise SocoError(
+            f"The Ray cluster at {address} wants a token that this process does not have: copy ~/.ray/auth_token from "
+            "the cluster's first machine to the same place here, or set RAY_AUTH_TOKEN. See docs/howto/distributed.md."
+        ) from error
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # which one depends on the version
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SocoError(
@@ -104,6 +110,17 @@ def cluster_pool_spec(workers: int | None, *, device: str = "cpu", cpus: int = _
     return pool_spec_for(
         [node["Resources"] for node in ray.nodes() if node["Alive"]], workers, device=device, cpus=cpus
     )
+
+
+def room_for(spec: WorkerPoolSpec) -> int:
+    """How many workers of a size the machines of the connected cluster have room for now."""
+    import ray
+
+    room = 0
+    for resources in (node["Resources"] for node in ray.nodes() if node["Alive"]):
+        most = resources.get("GPU", 0) if spec.gpus else resources.get("CPU", 0) // spec.cpus
+        room += min(int(most), spec.per_machine)
+    return room
 
 
 def pool_spec_for(

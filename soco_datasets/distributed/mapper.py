@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from ..utils.chunks import Mapper
-from .cluster import cluster_pool_spec, connected
+from .cluster import cluster_pool_spec, connected, room_for
 from .pool import Job, WorkerPool
 from .worker import Caller
 
@@ -31,7 +31,8 @@ def ray_mapper(*, address: str | None = None, workers: int | None = None, device
     """
     with connected(address, workers), contextlib.ExitStack() as stack:
         spec = cluster_pool_spec(workers, device=device, cpus=1)
-        pool = WorkerPool(functools.partial(_start, spec.gpus), spec.count)
+        room = functools.partial(room_for, spec) if workers is None else None
+        pool = WorkerPool(functools.partial(_start, spec.gpus), spec.count, room)
         stack.callback(pool.close)
 
         def mapper(function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SocoError
+from ..records.evaluation import library_versions
+from ..utils.own_files import package_sha256
 from .worker import WorkerLocation
 
 _MOST_DEATHS = 3  # of workers over one job, or consecutively at start, before giving up
 _PATIENCE = 30.0  # seconds without any worker until it is logged
+_LOOK = 2.0  # seconds between looks for machines that have joined
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +52,7 @@ class _Worker:
     def __init__(self, number: int, actor: Any) -> None:
         self.number, self.actor = number, actor
         self.prepared: dict[str, tuple[Any, ...]] = {}
+        self.is_checked = False  # has the same packages as here
         self.location: WorkerLocation | None = None
         self.call: Any = None  # the call in progress
         self.job: Job | None = None  # None during preparations, or when the result is no longer needed
@@ -59,10 +64,13 @@ class WorkerPool:
     Args:
         start: starts an actor, a `worker.Worker`, and does not wait for it.
         size: how many there are.
+        room: how many there may be now; called while jobs run, so that machines that join the cluster take part.
+            None = always `size`.
     """
 
-    def __init__(self, start: Callable[[], Any], size: int) -> None:
-        self._start = start
+    def __init__(self, start: Callable[[], Any], size: int, room: Callable[[], int] | None = None) -> None:
+        self._start, self._room = start, room
+        self._looked = self._reported = time.monotonic()
         self._steps: dict[str, tuple[Any, ...]] = {}
         self._workers: dict[int, _Worker] = {}
         self._started = 0
@@ -102,6 +110,7 @@ class WorkerPool:
         deaths: Counter[int] = Counter()
         try:
             while True:
+                self._grow()
                 for worker in list(self._workers.values()):
                     if worker.call is None:
                         self._occupy(worker, queue)
@@ -115,8 +124,22 @@ class WorkerPool:
             for worker in self._workers.values():
                 worker.job = None
 
+    def _grow(self) -> None:
+        """Start workers on machines that have joined."""
+        if self._room is None or time.monotonic() - self._looked < _LOOK:
+            return
+        self._looked = time.monotonic()
+        added = max(0, self._room() - self.size)
+        if added:
+            _log.warning("the cluster has grown: %d more workers", added)
+        for _ in range(added):
+            self._add()
+
     def _occupy(self, worker: _Worker, queue: _Queue) -> None:
-        """Give a free worker its preparations, else a job."""
+        """Give a free worker its check, then its preparations, else a job."""
+        if not worker.is_checked:  # alone and in plain types: another version may know no others
+            worker.call = worker.actor.check_installed.remote(library_versions(), package_sha256())
+            return
         steps = [(name, given) for name, given in self._steps.items() if worker.prepared.get(name) is not given]
         if steps or worker.location is None:
             worker.prepared |= dict(steps)
@@ -130,32 +153,42 @@ class WorkerPool:
         import ray
 
         busy = {worker.call: worker for worker in self._workers.values() if worker.call is not None}
-        answered, _ = ray.wait(list(busy), timeout=_PATIENCE)
-        if not answered and not self.locations:
+        answered, _ = ray.wait(list(busy), timeout=_PATIENCE if self._room is None else _LOOK)
+        if answered or self.locations:
+            self._reported = time.monotonic()
+        elif time.monotonic() - self._reported >= _PATIENCE:
+            self._reported = time.monotonic()
             _log.warning("still waiting for the Ray cluster to start one of %d workers", self.size)
         return [busy[call] for call in answered]
 
     def _answer(self, worker: _Worker, queue: _Queue, deaths: Counter[int]) -> Done | None:
         """Handle the answer of a worker, or its death."""
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
         call, job = worker.call, worker.job
         worker.call = worker.job = None
         try:
             result = ray.get(call)
-        except RayActorError as error:
+        except (RayActorError, ObjectLostError) as error:  # it died, or its machine did with the answer
             self._replace(worker, job, error, deaths)
             if job is not None:
                 queue.put_back(job)
             return None
         except RayTaskError as error:
+            if not worker.is_checked and not isinstance(error.cause, SocoError):
+                raise SocoError(
+                    f"The machine {error.ip} of the cluster cannot run soco_datasets: {_last_line(error)} Install the "
+                    "same Python and packages on all machines, in the environment in which `ray start` runs."
+                ) from error
             if isinstance(error.cause, Exception):
                 raise error.cause from None  # the exception of the job itself
             raise
         if job is not None:
             return Done(job, worker.number, result)
-        if isinstance(result, WorkerLocation):
+        if not worker.is_checked:
+            worker.is_checked = True
+        else:
             worker.location, self._failed_starts = result, 0
         return None
 
@@ -227,3 +260,9 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     found = re.search(r"Worker exit detail: (.*?\.)(?: |$)", text) or re.search(r"dead because (.*?\.)(?: |$)", text)
     return found[1] if found else text[:200]
+
+
+def _last_line(error: Exception) -> str:
+    """What a traceback ends with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,9 @@ from ..correspondence.plan import MatchResult, Plan
 from ..errors import UsageError, unknown_name
 from ..features.spec import ExtractorSpec
 from ..features.transforms import ANCHORS, Anchor
-from ..records.evaluation import library_versions
-from ..utils.progress import progress
-from .cluster import cluster_pool_spec, connected
+from ..utils.chunks import chunks_of
+from ..utils.progress import progress, progress_bar
+from .cluster import cluster_pool_spec, connected, room_for
 from .plan_shards import (
     MergedMatches,
     ShardRanges,
@@ -33,7 +34,11 @@ from .pool import Done, Job, WorkerPool
 from .worker import EvaluationSetup, MapWorker, WorkerLocation
 
 if TYPE_CHECKING:
+    import torch
+
     from ..data.folder import DatasetFolder
+
+_MOST_IMAGES, _MAP_BYTES = 32, 64 << 20  # of an answer with whole maps
 
 
 class RayExtractor:
@@ -67,7 +72,8 @@ class RayExtractor:
         with contextlib.ExitStack() as stack:
             stack.enter_context(connected(address, workers))
             self._pool_spec = cluster_pool_spec(workers, device=str(spec.options.get("device", "cpu")))
-            self._pool = WorkerPool(self._start, self._pool_spec.count)
+            room = functools.partial(room_for, self._pool_spec) if workers is None else None
+            self._pool = WorkerPool(self._start, self._pool_spec.count, room)
             stack.callback(self._pool.close)
             self._pool.prepare("load", spec, threads_for(self._pool_spec.cpus), Path.cwd())
             self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
@@ -114,7 +120,6 @@ class RayExtractor:
             folder=folder.path,
             content_hash=folder.content_hash,
             model=self._model,
-            versions=library_versions(),
             protocol=protocol,
             run=run,
             per_machine=self._pool_spec.per_machine,
@@ -122,6 +127,36 @@ class RayExtractor:
         )
         self._pool.prepare("open", given)
         return RayEngine(self._pool, counts)
+
+    def raw_maps(
+        self,
+        folder: DatasetFolder,
+        protocol: Protocol,
+        run: RunConfig,
+        names: Sequence[str],
+        counts: dict[str, int],
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """(position in `names`, its raw (C, h, w) float32 map) of each image, in any order.
+
+        Args:
+            folder, protocol, run: as of `engine`.
+            names: distinct image ids of the folder.
+            counts: "decodes" and "forwards" are added to.
+        """
+        import torch
+
+        self.engine(folder, protocol, run, {})
+        each = max(1, min(_MOST_IMAGES, _MAP_BYTES // (4 * self._model["channels"] * self.grid**2)))
+        chunks = list(chunks_of(names, each))
+        jobs = [Job(number, "raw_maps", (chunk,), f"{len(chunk)} images") for number, chunk in enumerate(chunks)]
+        with progress_bar("Extracting features", len(names), unit="image") as advance:
+            for done in self._pool.run(jobs):
+                maps, counted = done.result
+                for name, number in counted.items():
+                    counts[name] = counts.get(name, 0) + number
+                for row, feature_map in enumerate(maps):
+                    yield done.job.number * each + row, torch.tensor(feature_map)
+                advance(len(maps))
 
     def close(self) -> None:
         """End the workers; safe to call twice."""

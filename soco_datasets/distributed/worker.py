@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import CachePolicy, Protocol, RunConfig
-from ..correspondence.local_engine import LocalEngine
+from ..correspondence.local_engine import LocalEngine, gpu_room
 from ..correspondence.plan import MatchResult, Plan
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DatasetFolderError, SocoError
 from ..features.cache.memory import MemoryFeatureCache, available_memory
-from ..features.loader import decoding_threads
+from ..features.loader import FeatureLoader, decoding_threads
 from ..features.spec import ExtractorSpec
 from ..features.transforms import Anchor
 from ..records.evaluation import library_versions
+from ..utils.own_files import package_sha256
 
 if TYPE_CHECKING:
     import ray
@@ -48,6 +49,11 @@ class WorkerLocation:
 class Worker:
     """The interface of the actors of a `pool.WorkerPool`."""
 
+    def check_installed(self, versions: dict[str, str], package: str) -> None:
+        """Raise `SocoError` unless this machine has these library versions and the same files of this package."""
+        _check_same("libraries", library_versions(), versions)
+        _check_same("files of soco_datasets", {"their sha256": package_sha256()}, {"their sha256": package})
+
     def prepare(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> WorkerLocation:
         """Call methods of its own, in order."""
         os.environ.pop("SOCO_PROGRESS", None)  # the driver shows the progress
@@ -71,7 +77,7 @@ class EvaluationSetup:
     Attributes:
         folder: path of the dataset folder, the same on every machine.
         content_hash: of that folder, where the evaluation was started.
-        model, versions: description of the extractor and library versions that all workers must have.
+        model: description of the extractor that all workers must have.
         protocol: of the evaluation.
         run: cache of each worker's maps; decoding threads of each worker, None = those of the machine, shared.
         per_machine: workers that share a machine's memory at most.
@@ -81,7 +87,6 @@ class EvaluationSetup:
     folder: Path
     content_hash: str
     model: Mapping[str, Any]
-    versions: Mapping[str, str]
     protocol: Protocol
     run: RunConfig
     per_machine: int
@@ -120,14 +125,13 @@ class MapWorker(Worker):
 
         Raises:
             DatasetFolderError: the folder is missing or has another content hash.
-            SocoError: the model or a library differs on this machine.
+            SocoError: the model differs on this machine.
         """
         for engine in self._shards.values():
             engine.close()
         self._shards.clear()
         self._extractor = self._at(given.anchor)
         _check_same("model", self._extractor.describe(), given.model)
-        _check_same("libraries", library_versions(), given.versions)
         self._given, self._folder = given, _same_folder(given)
         self._room = room_for_maps(given.run.cache.memory_budget, self._extractor.backbone.device, given.per_machine)
         self._fetched = None
@@ -157,6 +161,14 @@ class MapWorker(Worker):
         engine = self._shards[number]
         engine.descriptors = self._fetch(descriptors[0])
         return engine.match(shard), dict(self._counts)
+
+    def raw_maps(self, names: list[str]) -> tuple[NDArray[np.float32], Counts]:
+        """The raw maps of some images, (N, C, h, w), and counts; nothing is kept."""
+        self._count_from_zero()
+        threads = decoding_threads(self._given.run.workers, self._given.per_machine)
+        loader = FeatureLoader(self._extractor, self._folder.images, names, threads, self._counts)
+        maps = [feature_map.cpu().numpy() for _, feature_map in loader(range(len(names)), total=len(names))]
+        return np.stack(maps), dict(self._counts)
 
     def _make(self, number: int, shard: Plan) -> LocalEngine:
         self._count_from_zero()
@@ -212,9 +224,7 @@ def room_for_maps(budget: int | None, device: str, per_machine: int) -> dict[str
         "gpu_budget": 0,
     }
     if device.startswith("cuda"):
-        import torch
-
-        free = torch.cuda.mem_get_info(torch.device(device))[0] // 2
+        free = gpu_room(device)
         room["gpu_budget"] = free if budget is None else min(free, budget)
     return room
 

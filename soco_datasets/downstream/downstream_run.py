@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError, unknown_name
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
+from ..records.result_files import result_name
 from ..utils.files import atomic_file, check_writable
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction, distinct_wants, stored_bytes
@@ -139,7 +139,7 @@ class DownstreamRun:
         if options.precision not in PRECISIONS:
             raise unknown_name("precision", options.precision, PRECISIONS)
         check_writable(options.out)
-        self.folder = options.out / model_file_stem(extractor.describe()["name"])
+        self.folder = options.out / result_name(extractor.describe())
         self.skipped = [task.name for task in tasks if task.data not in data]
         chosen = [task for task in tasks if task.data in data]
         if not chosen:
@@ -386,8 +386,3 @@ def _side_by_side(ready: Sequence[Any]) -> list[list[Any]]:
 def _nothing(outcome: Outcome, headline: str) -> str:
     value = outcome.metrics.get(headline, {"value": None})["value"]
     return "" if value is not None else "nothing to score"
-
-
-def model_file_stem(name: str) -> str:
-    """The name of a model as a file or folder name."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "model"

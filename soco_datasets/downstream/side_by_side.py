@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError, SocoError
 from ..features.spec import ExtractorSpec
+from ..records.result_files import result_name
 from ..utils.chunks import Mapper
-from .downstream_run import DownstreamRun, Report, RunOptions, model_file_stem
+from .downstream_run import DownstreamRun, Report, RunOptions
 from .record import DownstreamResult
 from .task_registry import select_tasks
 
@@ -129,15 +130,15 @@ def _run_downstream(unit: RunUnit, extractor: DenseFeatureExtractor, report: Uni
 
 def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor) -> Path:
     """The record of a built benchmark under its own protocol; a finished one of the same model and data is kept."""
-    from ..benchmarks.base import SOCO, benchmark_of
+    from ..benchmarks.base import benchmark_of
     from ..correspondence.evaluate import evaluate_backbone
-    from ..correspondence.presets import get_preset, tasks_for
+    from ..correspondence.presets import get_preset, preset_scoring, tasks_for
     from ..data.folder import open_folder
     from ..records.evaluation import write_evaluation
     from ..records.registry import read_record
 
     data, model, out = open_folder(Path(unit.place)), extractor.describe(), unit.options.out / unit.what
-    path = out / f"{model_file_stem(str(model['name']))}.json"
+    path = out / f"{result_name(model)}.json"
     if path.is_file():
         record = read_record(path)
         same = record.model.get("weights_hash") == model["weights_hash"]
@@ -146,8 +147,7 @@ def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor) -> Path:
     benchmark = benchmark_of(data)
     preset = get_preset("standard")
     tasks, _ = tasks_for(preset, data.configs, benchmark)
-    scoring = replace(preset.scoring, **({} if benchmark.name == SOCO else benchmark.scoring))
-    evaluation = evaluate_backbone(extractor, data, tasks, scoring=scoring)
+    evaluation = evaluate_backbone(extractor, data, tasks, scoring=preset_scoring(preset, benchmark))
     assert evaluation.predictions is not None  # of the split `test` they are kept
     written: Path = write_evaluation(out, evaluation.predictions, evaluation.result)[0]
     return written

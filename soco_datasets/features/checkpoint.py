@@ -1,6 +1,6 @@
 """A model checkpoint as checked files: its config, weights and image statistics. No torch.
 
-What can be wrong with the files is said here, before any work starts: a broken config, no weights, only a pickle, a
+What can be wrong with the files is reported here, before any work starts: a broken config, no weights, only a pickle, a
 shard missing, a truncated file, statistics that are missing or unusual. `opening.py` makes a `Checkpoint`.
 """
 
@@ -198,7 +198,7 @@ def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statis
     if mean is None or std is None or min(std) <= 0 or not all(0 <= value <= 1 for value in mean):
         raise BackboneError(
             f"{label}: {name} gives image_mean {fields.get('image_mean')} and image_std {fields.get('image_std')}; "
-            f"expected three numbers each for pixels in 0..1, std above 0. Mend the file or {advice}."
+            f"expected three numbers each for pixels in 0..1, std above 0. Fix the file or {advice}."
         )
     return Statistics(mean, std, "checkpoint")
 

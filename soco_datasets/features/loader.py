@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..data.images import ImageStore
 
-_FEWEST, _MOST = 2, 8  # decoding threads, where their number is not given
+_FEWEST, _MOST = 2, 16  # decoding threads, where their number is not given
 T = TypeVar("T")
 P = TypeVar("P")
 
@@ -199,10 +199,10 @@ class RequestLoader:
 
 
 def decoding_threads(wanted: int | None = None, processes: int = 1) -> int:
-    """The number of decoding threads: as wanted, else one for each core this process may use, from 2 to 8.
+    """The number of decoding threads: as wanted, else one for each core this process may use, from 2 to 16.
 
-    PIL lets other threads run while it decodes and resizes. Eight should feed a fast GPU (an estimate, not measured:
-    15 ms per image of 500 px on one core, 3 ms per forward).
+    PIL lets other threads run while it decodes and resizes. Sixteen feed a fast GPU (by `benchmarks/gpu_budget.py`:
+    20 ms per image of 500 px on one core, 2 ms per forward of a ViT-B at 798 px); eight would not.
 
     Args:
         wanted: None = chosen here.

@@ -1,6 +1,6 @@
 """A folder or a Hub id in, a checked `Checkpoint` out, of a model or of a pipeline of diffusers. No torch.
 
-Whatever is wrong with the files is said before any work starts: see `checkpoint.py` and `pipeline.py` for the files,
+What is wrong with the files is reported before any work starts: see `checkpoint.py` and `pipeline.py` for the files,
 `hub_files.py` for a gated or unreachable repository.
 """
 

@@ -294,7 +294,9 @@ def _check_sizes(backbone: PluginBackbone) -> None:
     stride, multiple, only = backbone.patch_size, backbone.size_multiple, backbone.fixed_size
     for name, value in (("size_multiple", multiple), ("image_size", only)):
         if value is not None and value % stride:
-            raise BackboneError(f"{backbone.source} has {name} {value}, which is no multiple of its stride {stride}.")
+            raise BackboneError(
+                f"{backbone.source} has {name} {value}, which is not a multiple of its stride {stride}."
+            )
     if only is not None and only % multiple:
         raise BackboneError(f"{backbone.source} has image_size {only}, no multiple of its size_multiple {multiple}.")
 
@@ -333,7 +335,7 @@ def _check_maps(maps: Any, pixels: torch.Tensor, cells: tuple[int, int], backbon
     if shape[2:] != cells:
         raise BackboneError(
             f"{name} says stride {backbone.patch_size}, so {given} its map should have {rows}x{columns} cells, but it "
-            f"has {shape[2]}x{shape[3]}. Mend its stride, its size_multiple or its map."
+            f"has {shape[2]}x{shape[3]}. Fix its stride, its size_multiple or its map."
         )
     if _dtype_name(maps) not in DTYPES:
         raise BackboneError(f"{name} gave {_dtype_name(maps)} {given}; expected {', '.join(DTYPES)}.")

@@ -11,19 +11,8 @@ from ..benchmarks.soco.benchmark import BENCHMARK
 from ..errors import UsageError
 from ..records.ranking import OVERALL, PERCENT
 from ..records.registry import ranked_tasks
-from ..reporting.style import (
-    INK,
-    LINE,
-    MUTED,
-    WIDE,
-    heading_of,
-    labels,
-    names_on,
-    new_figure,
-    note,
-    series_color,
-    series_marker,
-)
+from ..reporting.style import WIDE, heading_of, labels, names_on, new_figure, note, series_color, series_marker
+from ..utils.colors import INK, LINE, MUTED
 from ..utils.text import clean
 from .drop_chart import NARROW, fitted_range, spread
 from .leaderboard import Entry

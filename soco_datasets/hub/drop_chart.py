@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..benchmarks.tasks import task_title
 from ..errors import UsageError
 from ..records.ranking import OVERALL
 from ..reporting.score_access import DROP as DROP_TASKS
-from ..reporting.score_access import task_title
 from ..reporting.style import (
     WIDE,
     heading_of,

@@ -17,7 +17,7 @@ from ..records.ranking import OVERALL, PERCENT, RANKED_SUBSETS
 from ..records.registry import ranked_tasks, ranked_types, record_type_of_task
 from ..records.verification import Verification
 from ..utils.text import clean
-from ..utils.text_table import BEST, DIM, TextTable, best_cells
+from ..utils.text_table import BEST, DIM, TextTable, best_in_columns
 from .model_details import ModelDetails, listed_details
 
 PAPER_DATE = "2026-05"  # arXiv 2605.31597
@@ -225,7 +225,7 @@ def text_tables(
         unranked = [row for row, cells in enumerate(rows) if cells[status] == UNRANKED]
         lowest = [place for place, name in zip(numbers, tasks, strict=True) if not kind.tasks[name].higher_is_better]
         ranked = [["-"] * len(cells) if row in unranked else cells for row, cells in enumerate(rows)]
-        styles: dict[tuple[int, int | None], str] = dict.fromkeys(best_cells(ranked, numbers, lowest), BEST)
+        styles: dict[tuple[int, int | None], str] = dict.fromkeys(best_in_columns(ranked, numbers, lowest), BEST)
         styles |= dict.fromkeys([(row, None) for row in unranked], DIM)
         others = [rows[0][place] for place in reversed(numbers) if tasks[place - len(HEAD)] != sort]
         hidden = ("date", "source", "status", *others)

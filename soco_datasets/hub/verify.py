@@ -262,21 +262,6 @@ def verify_file(path: str, data: str | None = None, further: FurtherChecks = NOT
     return check_files(path, files, find_folder(data, stated_content(files)), further)
 
 
-def rerun_verification(record: str | Path, request: RerunRequest, data: str | None = None) -> Verification:
-    """Verify a record on this machine and run a part of it again, for a queue of submissions.
-
-    Args:
-        record: the file, its data beside it.
-        request: what is run again.
-        data: dataset folder; None = one that is here.
-
-    Raises:
-        UsageError, PredictionsError: as `verify_file`, or a model that has to be given.
-        BackboneError: the model cannot be loaded.
-    """
-    return verify_file(str(record), data, FurtherChecks(request)).verification()
-
-
 def stated_content(files: ResultFiles) -> str | None:
     """The content hash that a record states, None where it cannot be read."""
     try:

@@ -141,7 +141,7 @@ def _joined_table(index: Path | None, folder: DatasetFolder, config: str, split:
 def _images_table(index: Path | None, folder: DatasetFolder, split: str, others: list[str]) -> Table:
     """The images with their bytes; the few that carry an orientation come from the index, where it is taken out.
 
-    Otherwise whoever decodes them with a plain `Image` (map caches and exports become that) would see them rotated.
+    Otherwise code that decodes them with a plain `Image` (map caches and exports become that) would see them rotated.
     Parquet would have to be read whole, and images on the Hub are not here, so such images are all given by address.
     """
     by_address = any(shard.path.suffix == ".parquet" for shard in folder.shards("images", split))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,23 @@ from .pck import hits
 
 # Of the numbers of a breakdown, those that are no score.
 _COUNTS = ("pairs", "keypoints", "pairs_without_query", "categories", "categories_without_supercategory")
+
+
+@dataclass(frozen=True)
+class PairGroups:
+    """The P pairs of a task: what each is averaged in, and how many there are in all.
+
+    Attributes:
+        category: (P,) the category each pair is averaged in.
+        target_images: (P,) the target image of each pair; only the reduction "image" needs it.
+        total_pairs: number of pairs of each category, those without a query included; None = counted in `category`.
+        supercategories: category -> supercategory; absent or None = in no supercategory.
+    """
+
+    category: Sequence[str]
+    target_images: Sequence[str] | None = None
+    total_pairs: Mapping[str, int] | None = None
+    supercategories: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,13 +63,10 @@ class _Units:
 def aggregate(
     errors: ArrayLike,
     pair: ArrayLike,
-    category: Sequence[str],
+    groups: PairGroups,
     *,
     alphas: Sequence[float],
     reductions: Sequence[str] = ("pair", "keypoint"),
-    target_images: Sequence[str] | None = None,
-    total_pairs: Mapping[str, int] | None = None,
-    supercategories: Mapping[str, str | None] | None = None,
     beside: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """PCK of one task at every reduction and threshold.
@@ -60,16 +74,13 @@ def aggregate(
     Args:
         errors: (N,) float32 from `pck.keypoint_errors`; NaN = nothing to score, left out of every count.
         pair: (N,) int, 0..P-1: the pair of each query.
-        category: (P,) the category each pair is averaged in.
+        groups: the P pairs.
         alphas: A thresholds.
         reductions: "pair" = fraction of hits of a pair, mean over the category's pairs that have a query;
             "image" = fraction of hits among all queries of a target image, mean over the category's target images;
             "keypoint" = fraction of hits among all queries of the category; "pair_all" and "keypoint_all" = as these
             within a category, but the scores of several categories together are the mean over their pairs, or the
             fraction of hits among all their queries.
-        target_images: (P,) the target image of each pair; needed for "image".
-        total_pairs: number of pairs of each category, those without a query included; taken from `category` if None.
-        supercategories: category -> supercategory; absent or None = in no supercategory.
         beside: name -> (A, N) or (N,) float64 or bool: numbers to average over queries just as the hits are, such as
             the chance of a random hit.
 
@@ -80,14 +91,15 @@ def aggregate(
         overall and supercategory scores are means over the categories that have one. All have the names of `beside`.
 
     Raises:
-        UsageError: a pair number outside 0..P-1, more pairs than `total_pairs` allows, an unknown reduction, "image"
-            without `target_images`.
+        UsageError: a pair number outside 0..P-1, more pairs than `groups.total_pairs` allows, an unknown reduction,
+            "image" without `groups.target_images`.
     """
     values, owner = np.asarray(errors, dtype=np.float32), np.asarray(pair, dtype=np.int64)
-    inside = not owner.size or 0 <= owner.min() <= owner.max() < len(category)
+    number = len(groups.category)
+    inside = not owner.size or 0 <= owner.min() <= owner.max() < number
     if values.ndim != 1 or owner.shape != values.shape or not inside:
         raise UsageError(
-            f"There must be one pair number in 0..{len(category) - 1} per error, got shape {owner.shape} for errors of "
+            f"There must be one pair number in 0..{number - 1} per error, got shape {owner.shape} for errors of "
             f"shape {values.shape}."
         )
     thresholds = check_alphas(alphas)
@@ -97,30 +109,22 @@ def aggregate(
         for name, numbers in (beside or {}).items()
     }
     return aggregate_counts(
-        np.bincount(owner[scored], minlength=len(category)),
-        [np.bincount(owner[hit], minlength=len(category)) for hit in hits(values, thresholds)],
-        category,
+        np.bincount(owner[scored], minlength=number),
+        [np.bincount(owner[hit], minlength=number) for hit in hits(values, thresholds)],
+        groups,
         alphas=thresholds,
         reductions=reductions,
-        target_images=target_images,
-        total_pairs=total_pairs,
-        supercategories=supercategories,
-        beside={
-            name: [sums_of(row[scored], owner[scored], len(category)) for row in part] for name, part in more.items()
-        },
+        beside={name: [sums_of(row[scored], owner[scored], number) for row in part] for name, part in more.items()},
     )
 
 
 def aggregate_counts(
     queries: NDArray[np.int64],
     found: Sequence[NDArray[Any]],
-    category: Sequence[str],
+    groups: PairGroups,
     *,
     alphas: Sequence[float],
     reductions: Sequence[str] = ("pair", "keypoint"),
-    target_images: Sequence[str] | None = None,
-    total_pairs: Mapping[str, int] | None = None,
-    supercategories: Mapping[str, str | None] | None = None,
     beside: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`aggregate` from what was counted of each pair; arguments that are not named here and errors as there.
@@ -130,14 +134,14 @@ def aggregate_counts(
         found: A times (P,) hits among them.
         beside: name -> A times (P,) sums over them, see `sums_of`.
     """
-    group = _group(queries, category, total_pairs)
-    units = {name: _units(group, POOLED.get(name, name), target_images) for name in check_reductions(reductions)}
+    group = _group(queries, groups.category, groups.total_pairs)
+    units = {name: _units(group, POOLED.get(name, name), groups.target_images) for name in check_reductions(reductions)}
     result: dict[str, dict[str, Any]] = {name: {} for name in units}
     for index, alpha in enumerate(check_alphas(alphas)):
         sums = {"pck": found[index], **{name: part[index] for name, part in (beside or {}).items()}}
         for reduction, by_alpha in result.items():
             scores = {name: _category_scores(part[group.pairs], units[reduction]) for name, part in sums.items()}
-            by_alpha[alpha_key(alpha)] = _breakdown(scores, group, supercategories or {}, reduction)
+            by_alpha[alpha_key(alpha)] = _breakdown(scores, group, groups.supercategories, reduction)
     return result
 
 

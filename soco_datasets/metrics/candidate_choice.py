@@ -10,6 +10,7 @@ NumPy only; `correspondence.candidates` makes the choice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,6 +59,21 @@ def padded_candidates(cells: ArrayLike, counts: ArrayLike) -> NDArray[np.int64]:
     return np.sort(padded, axis=1)
 
 
+@dataclass(frozen=True)
+class CandidateGrid:
+    """Where a prediction can lie.
+
+    Attributes:
+        grid: predictions are cells of a grid x grid map of the padded square; None = the candidates themselves.
+        size: side of the network input, pixels; None = points are not rounded to its pixels.
+        convention: where cells lie in the image.
+    """
+
+    grid: int | None = None
+    size: int | None = None
+    convention: Convention = "reference"
+
+
 def random_hits(
     candidates: ArrayLike,
     counts: ArrayLike,
@@ -66,9 +82,7 @@ def random_hits(
     normaliser: ArrayLike,
     *,
     alphas: Sequence[float],
-    convention: Convention = "reference",
-    size: int | None = None,
-    grid: int | None = None,
+    where: CandidateGrid,
 ) -> NDArray[np.float64]:
     """The chance that a candidate drawn at random is a hit: exact, by trying every distinct candidate of each query.
 
@@ -83,7 +97,7 @@ def random_hits(
         side: (Q,) side of the padded square of each query's target image, pixels.
         normaliser: (Q,) what its errors are divided by, pixels.
         alphas: thresholds.
-        convention, size, grid: as in the protocol. `grid` None: predictions are the points themselves, not cells.
+        where: predictions can lie, as in the protocol.
 
     Returns:
         (A, Q) float64, 0..1.
@@ -92,6 +106,7 @@ def random_hits(
     points = np.asarray(candidates, dtype=np.float64).reshape(-1, 2)
     owner = np.repeat(np.arange(len(number)), number)
     sides = np.asarray(side, dtype=np.float64)
+    grid, size, convention = where.grid, where.size, where.convention
     if grid is None:
         first = np.unique(np.column_stack([owner, points]), axis=0, return_index=True)[1]
         owner, predictions = owner[first], points[first]

@@ -25,6 +25,32 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class ModelBootstrap:
+    """How intervals of a correlation are made: percentiles over resamples of the models.
+
+    Attributes:
+        level: of the intervals, above 0 and below 1.
+        resamples: how many, 100 or more.
+        seed: of NumPy's PCG64, 0 or more.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+
+    level: float = 0.95
+    resamples: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise UsageError(f"The level of an interval lies between 0 and 1, such as 0.95; got {self.level:g}.")
+        if self.resamples < 100:
+            raise UsageError(f"An interval needs at least 100 resamples, got {self.resamples}.")
+        if self.seed < 0:
+            raise UsageError(f"A seed is not negative, got {self.seed}.")
+
+
+@dataclass(frozen=True)
 class Correlation:
     """One Pearson correlation over models.
 
@@ -106,9 +132,7 @@ def correlate(
     *,
     tasks: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    bootstrap: ModelBootstrap | None = None,
 ) -> CorrelationStudy:
     """Correlate a column, and a baseline, with every task of a table.
 
@@ -117,20 +141,13 @@ def correlate(
         x, baseline: columns; the unambiguous beginning of a name is enough.
         tasks: columns to predict; None = all others.
         models: only these models; None = all.
-        level: of the intervals, above 0 and below 1.
-        resamples: bootstrap resamples of the models.
-        seed: of the bootstrap.
+        bootstrap: how intervals are made; None = the defaults.
 
     Raises:
         UsageError: an unknown column or model, no task, fewer than three models with both values, or a column that is
             constant over them; names the columns.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"The level of an interval lies between 0 and 1, such as 0.95; got {level:g}.")
-    if resamples < 100:
-        raise UsageError(f"An interval needs at least 100 resamples, got {resamples}.")
-    if seed < 0:
-        raise UsageError(f"A seed is not negative, got {seed}.")
+    drawn = bootstrap or ModelBootstrap()
     names = {name: table.column(name) for name in [x, *([baseline] if baseline is not None else []), *(tasks or [])]}
     predictor, rival = names[x], None if baseline is None else names[baseline]
     if predictor == rival:
@@ -140,11 +157,13 @@ def correlate(
     if not wanted:
         raise UsageError(f"There is no task to correlate with: the columns are {', '.join(table.columns)}.")
     chosen = table if models is None else table.select(models)
-    bootstrap = _Bootstrap(chosen, level, resamples, seed)
-    found = tuple(bootstrap.task(task, predictor, rival) for task in wanted)
+    correlations = _Correlations(chosen, drawn)
+    found = tuple(correlations.task(task, predictor, rival) for task in wanted)
     used = [predictor, *([rival] if rival is not None else []), *wanted]
-    notes = [*chosen.notes, *_missing(chosen, used), *_degenerate(found, resamples)]
-    return CorrelationStudy(predictor, rival, level, resamples, seed, chosen.models, found, chosen, tuple(notes))
+    notes = [*chosen.notes, *_missing(chosen, used), *_degenerate(found, drawn.resamples)]
+    return CorrelationStudy(
+        predictor, rival, drawn.level, drawn.resamples, drawn.seed, chosen.models, found, chosen, tuple(notes)
+    )
 
 
 def pearson(x: Floats, y: Floats) -> Floats:
@@ -157,11 +176,9 @@ def pearson(x: Floats, y: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Bootstrap:
+class _Correlations:
     table: ModelTable
-    level: float
-    resamples: int
-    seed: int
+    bootstrap: ModelBootstrap
 
     def task(self, task: str, x: str, baseline: str | None) -> TaskCorrelation:
         ours = self._correlation(x, task)
@@ -215,13 +232,14 @@ class _Bootstrap:
 
     def _rows(self, models: int) -> Iterator[NDArray[np.int64]]:
         """Resamples of row numbers, in chunks: floor(u * models) with u from PCG64."""
-        random = np.random.Generator(np.random.PCG64(self.seed))
+        random = np.random.Generator(np.random.PCG64(self.bootstrap.seed))
         step = max(1, _CHUNK // models)
-        for start in range(0, self.resamples, step):
-            yield (random.random((min(step, self.resamples - start), models)) * models).astype(np.int64)
+        resamples = self.bootstrap.resamples
+        for start in range(0, resamples, step):
+            yield (random.random((min(step, resamples - start), models)) * models).astype(np.int64)
 
     def _interval(self, draws: Floats) -> tuple[float, float]:
-        tail = (1 - self.level) / 2
+        tail = (1 - self.bootstrap.level) / 2
         low, high = np.quantile(draws[~np.isnan(draws)], [tail, 1 - tail])
         return float(low), float(high)
 

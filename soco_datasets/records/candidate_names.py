@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..config import Protocol
 from ..errors import PredictionsError
-from ..metrics.candidate_choice import random_hits
+from ..metrics.candidate_choice import CandidateGrid, random_hits
 from ..metrics.pck import normalisers
 from ..utils.foreign import read_json_text
 from .annotated_points import AnnotatedPoints
@@ -99,9 +99,7 @@ def random_baseline(
         sides[first],
         scales[first],
         alphas=protocol.scoring.alphas,
-        convention=protocol.point_convention,
-        size=protocol.features.size,
-        grid=protocol.features.grid,
+        where=CandidateGrid(protocol.features.grid, protocol.features.size, protocol.point_convention),
     )
     return {"random_pck": chance[:, inverse], "random_choice": 1 / counts[inverse]}
 

@@ -48,7 +48,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..benchmarks.tasks import TASKS
-from ..config import alpha_key, check_alphas
+from ..config import Protocol, alpha_key, check_alphas
 from ..errors import UsageError
 from ..geometry import keypoints_to_unit, pixels_to_unit
 from ..metrics.aggregation import aggregate
@@ -59,7 +59,7 @@ from .predictions import read_annotated_images, read_header, task_rows
 from .validation import (
     boxes_array,
     codes,
-    first_rows,
+    pair_groups,
     points_array,
     sizes_array,
     target_numbers,
@@ -102,12 +102,14 @@ def classify(
     target = annotated.image_numbers(rows["target_image_id"])
     counts = np.diff(annotated.starts)[target]
     ends = np.cumsum(counts)
-    parts = []
+    protocol, parts = read_header(rows).protocol, []
     start = 0
     while start < len(rows):
         done = int(ends[start - 1]) if start else 0
         end = max(start + 1, int(np.searchsorted(ends, done + _BLOCK, side="right")))
-        parts.append(_classify_block(rows.slice(start, end - start), target[start:end], annotated, alpha, near))
+        parts.append(
+            _classify_block(rows.slice(start, end - start), target[start:end], annotated, protocol, (alpha, near))
+        )
         start = end
     return ErrorClasses(
         np.concatenate([np.empty(0, dtype=np.int64), *(part.kind for part in parts)]),
@@ -174,14 +176,19 @@ def swap_matrix(swaps: Mapping[str, Mapping[str, int]]) -> tuple[list[str], NDAr
 
 
 def _classify_block(
-    rows: pa.Table, target: NDArray[np.int64], annotated: AnnotatedPoints, alpha: float, near: float
+    rows: pa.Table,
+    target: NDArray[np.int64],
+    annotated: AnnotatedPoints,
+    protocol: Protocol,
+    limits: tuple[float, float],
 ) -> ErrorClasses:
     """`classify` for rows of a bounded number of distances: D, one for each annotated point of each row's target."""
+    alpha, near = limits
     number = np.diff(annotated.starts)[target]
     begin = np.cumsum(number) - number  # where each row's distances begin
     owner = np.repeat(np.arange(len(rows)), number)
     point = np.arange(len(owner)) - np.repeat(begin - annotated.starts[target], number)
-    errors = _point_errors(rows, target, annotated, owner, point)
+    errors = _point_errors(rows, target, annotated, protocol, owner, point)
     asked, valid_point = target_numbers(rows, annotated, target)
     is_valid = begin[asked] + valid_point - annotated.starts[target[asked]]
     valid = np.zeros(len(owner), dtype=bool)
@@ -206,11 +213,11 @@ def _point_errors(
     rows: pa.Table,
     target: NDArray[np.int64],
     annotated: AnnotatedPoints,
+    protocol: Protocol,
     owner: NDArray[np.int64],
     point: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """(D,) error of each row's prediction as if an annotated point were its one target, to the last bit that of PCK."""
-    protocol = read_header(rows).protocol
     sizes = sizes_array(rows["target_size"])
     sides = np.maximum(*sizes.T)
     side_of = np.ones(len(annotated.image_ids))
@@ -227,17 +234,11 @@ def _point_errors(
 
 def _shares(rows: pa.Table, task: str, header: Header, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
     """`aggregate` with the share of the queries in each mask beside the (unused) scores, at one nominal threshold."""
-    pair = codes(rows, ("pair_id",))
-    first = rows.take(pa.array(first_rows(pair)))
     whole = aggregate(
         np.zeros(len(rows), dtype=np.float32),
-        pair,
-        first["pair_group"].to_pylist(),
+        *pair_groups(rows, header, task),
         alphas=[1.0],
         reductions=header.protocol.scoring.reductions,
-        target_images=first["target_image_id"].to_pylist(),
-        total_pairs=header.tasks[task].pairs,
-        supercategories=header.supercategories,
         beside=masks,
     )
     return {reduction: by_alpha[alpha_key(1.0)] for reduction, by_alpha in whole.items()}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import model_validator
 
 from .. import __version__
 from ..benchmarks.soco.benchmark import BENCHMARK
 from ..benchmarks.task_pairs import task_pairs
-from ..benchmarks.tasks import TASKS, get_tasks
+from ..benchmarks.tasks import get_tasks, task_title
 from ..config import alpha_key
+from ..data.questions.point_pairs import POINT_TASKS, point_pairs
 from ..errors import PredictionsError, UsageError
 from ..utils.files import atomic_files
 from ..utils.foreign import is_version
@@ -34,10 +35,11 @@ from .predictions import (
     check_predictions,
     read_header,
     read_predictions,
-    write_predictions,
+    write_checked,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .result_files import check_replaced
+from .replacement import check_replaced
+from .result_files import result_name
 from .scores import curves, score_checked
 from .summary import interval_of, summary_html
 from .validation import predictions_sha256
@@ -147,11 +149,13 @@ class EvaluationResult(Record):
     @classmethod
     def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
         """Queries, targets, sizes, boxes and annotations."""
+        names = list(read_header(data).tasks)
         try:
-            tasks = get_tasks(read_header(data).tasks)
+            tasks = [task for name in names if name not in POINT_TASKS for task in get_tasks(name)]
         except UsageError as error:
             raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
+        pairs |= {name: _asked_points(data, name, folder) for name in names if name in POINT_TASKS}
         check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
 
@@ -170,8 +174,7 @@ class EvaluationResult(Record):
     @property
     def headline(self) -> Headline:
         name = self.main_task if self.main_task in self.metrics else next(iter(self.metrics))
-        title = TASKS[name].title if name in TASKS else name
-        return Headline(f"{title} PCK@{self.main_metric()[1]:g}", self.score(name))
+        return Headline(f"{task_title(name)} PCK@{self.main_metric()[1]:g}", self.score(name))
 
     def score(self, task: str, subset: str = OVERALL) -> float | None:
         reduction, alpha = self.main_metric()
@@ -273,6 +276,21 @@ def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
     )
 
 
+def _asked_points(data: pa.Table, task: str, folder: DatasetFolder) -> pa.Table:
+    """The dataset's pairs of a pointing task. Raises `PredictionsError` where only a part of them was asked."""
+    try:
+        pairs = point_pairs(folder)
+    except UsageError as error:
+        raise PredictionsError(f"task {task!r}: {error}") from error
+    asked = set(data.filter(pc.equal(data["task"], task))["pair_id"].to_pylist())
+    if len(asked) < len(pairs):
+        raise PredictionsError(
+            f"task {task!r}: {len(asked):,} of the dataset's {len(pairs):,} questions were asked; a chosen part is not "
+            "verified. Ask all of them, without --limit, --category and --per-category"
+        )
+    return pairs
+
+
 def write_evaluation(
     out: str | Path,
     predictions: pa.Table,
@@ -298,12 +316,12 @@ def write_evaluation(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or _stem(result.model)
+    stem = name or result_name(result.model)
     record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
     predictions = check_predictions(predictions)  # before a folder is made
     check_replaced(record, result, overwrite=overwrite)
     with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
-        write_predictions(new_table, predictions)
+        write_checked(new_table, predictions)
         result.write(new_record)
     return record, table
 
@@ -319,15 +337,10 @@ def write_record(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{name or _stem(result.model)}.all.json"
+    record = local_path(out) / f"{name or result_name(result.model)}.all.json"
     check_replaced(record, result, overwrite=overwrite)
     result.write(record)
     return record
-
-
-def _stem(model: Mapping[str, Any]) -> str:
-    """The name of a model as that of a file."""
-    return re.sub(r"[^\w.-]+", "_", model["name"]).strip("._") or "model"
 
 
 def library_versions() -> dict[str, str]:

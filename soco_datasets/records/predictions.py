@@ -8,10 +8,10 @@ the rows means nothing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -189,14 +189,19 @@ def read_header(table: pa.Table) -> Header:
     return Header.from_json(metadata[HEADER_KEY])
 
 
-def read_annotated_images(table: pa.Table) -> dict[str, dict[str, Any]] | None:
-    """What is annotated in the images of a predictions table (see `predictions_images`), None where it is not stored.
+def read_annotated_images(table: pa.Table) -> Images | None:
+    """What is annotated in the images of a predictions table (see `annotated_points`), None where it is not stored.
+
+    The steps of one evaluation ask for the same table's, so the last one read is kept: it is not to be changed.
 
     Raises:
         PredictionsError: the annotations are damaged.
     """
     stored = (table.schema.metadata or {}).get(IMAGES_KEY)
-    return None if stored is None else images_from_json(stored)
+    return None if stored is None else _images(stored)
+
+
+_images = functools.lru_cache(maxsize=1)(images_from_json)
 
 
 def check_predictions(table: pa.Table) -> pa.Table:
@@ -301,7 +306,11 @@ def write_predictions(path: str | Path, table: pa.Table) -> None:
         PredictionsError: the table is incomplete or malformed; nothing is written.
         SocoError: the place cannot be written.
     """
-    table = check_predictions(table)
+    write_checked(path, check_predictions(table))
+
+
+def write_checked(path: str | Path, table: pa.Table) -> None:
+    """`write_predictions` of what `check_predictions` gave."""
     with atomic_file(local_path(path)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 

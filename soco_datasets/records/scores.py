@@ -25,7 +25,7 @@ from .predictions import (
 from .validation import (
     boxes_array,
     codes,
-    first_rows,
+    pair_groups,
     points_array,
     sizes_array,
 )
@@ -108,19 +108,13 @@ def _errors(rows: pa.Table, protocol: Protocol) -> NDArray[np.float32]:
 def _score_task(
     rows: pa.Table, task: str, header: Header, annotated: AnnotatedPoints | None
 ) -> dict[str, dict[str, Any]]:
-    pair = codes(rows, ("pair_id",))
-    first = pa.array(first_rows(pair))
     baseline = {}
     if annotated is not None and has_candidates(rows, task):
         baseline = random_baseline(rows, task, annotated, header.protocol)
     return aggregate(
         _errors(rows, header.protocol),
-        pair,
-        rows["pair_group"].take(first).to_pylist(),
+        *pair_groups(rows, header, task),
         alphas=header.protocol.scoring.alphas,
         reductions=header.protocol.scoring.reductions,
-        target_images=rows["target_image_id"].take(first).to_pylist(),
-        total_pairs=header.tasks[task].pairs,
-        supercategories=header.supercategories,
         beside=baseline,
     )

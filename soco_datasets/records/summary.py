@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from ..benchmarks.tasks import TASKS
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..utils.text import clean
+from ..utils.text_table import format_percent
 
 
 def summary_rows(record: Any) -> tuple[list[str], list[list[str]]]:
@@ -17,7 +18,7 @@ def summary_rows(record: Any) -> tuple[list[str], list[list[str]]]:
     alphas = [alpha_key(alpha) for alpha in record.protocol.scoring.alphas]
     rows = []
     for task, by_reduction in record.metrics.items():
-        cells = [TASKS[task].title if task in TASKS else clean(task)]
+        cells = [task_title(task)]
         for alpha in alphas:
             part = by_reduction[reduction][alpha]["overall"]
             cells.append(_percent(part["pck"], interval_of(record, task, reduction, alpha)))
@@ -51,7 +52,5 @@ def interval_of(
 
 
 def _percent(pck: float | None, ends: tuple[float, float] | None) -> str:
-    if pck is None:
-        return "-"
-    interval = "" if ends is None else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
-    return f"{100 * pck:.2f}{interval}"
+    interval = "" if pck is None or ends is None else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+    return format_percent(pck) + interval

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import PredictionsError, UsageError
+from ..metrics.aggregation import PairGroups
 from ..metrics.pck import normalisers
 from .annotated_points import AnnotatedPoints, Images
-from .header import TaskExpectation
+from .header import Header, TaskExpectation
 
 _SHOWN = 3
 _HASHED = 2**16  # keys joined at a time
@@ -66,6 +67,20 @@ def first_rows(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     [0, 2, 4]
     """
     return np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+
+
+def pair_groups(rows: pa.Table, header: Header, task: str | None = None) -> tuple[NDArray[np.int64], PairGroups]:
+    """((N,) the pair of each row, 0..P-1; the P pairs as `aggregation.aggregate` takes them) of one task's rows.
+
+    Args:
+        rows: of a predictions table.
+        header: of the table.
+        task: whose announced numbers of pairs count; None = pairs are counted in `rows`.
+    """
+    pair = codes(rows, ("pair_id",))
+    first = pa.array(first_rows(pair))
+    category, images = (rows[name].take(first).to_pylist() for name in ("pair_group", "target_image_id"))
+    return pair, PairGroups(category, images, header.tasks[task].pairs if task else None, header.supercategories)
 
 
 def keys_sha256(rows: pa.Table) -> str:

@@ -8,15 +8,14 @@ from typing import Any
 
 from PIL import Image
 
-from .drawing import MARK_INK, Drawing, Label, Stroke, text_width
+from ..data.pair_marks import concept_colors, mark_pair, numbered_mark
+from ..utils.colors import INK, MARK_INK, PAPER, SERIES
+from ..utils.shapes import Drawing, Label, Stroke, text_width
 from .sheet import GAP, LINE, TEXT, TITLE, fitted
-from .style import INK, PAPER, SERIES
 
 _HEIGHT, _WIDEST = 380.0, 560.0  # pixels of each photograph
 _BOX = SERIES[0]
 _CORRECT = "#00734f"
-# One fill per concept, in the order in which they come; with MARK_INK in it each is 4.5:1 or more.
-CONCEPT_COLORS = ("#56b4e9", "#e69f00", "#3fbf95", "#e0a3c6", "#f0e442", "#b9bfca", "#f58a5c", "#a9a4ef")
 _LINES = 18  # of a legend, in a column
 _Line = tuple[str, str | None]  # text of a legend, the color of its number
 
@@ -31,9 +30,9 @@ def annotated_image(row: Mapping[str, Any], keypoints: Mapping[str, Any] | None)
     names = list(keypoints["keypoints"]) if keypoints else []
     concepts = list(keypoints["concepts"]) if keypoints else []
     picture, scale = _photograph(row["image"], row["bbox"])
-    colors = _colors(concepts)
+    colors = concept_colors(concepts)
     for number, (concept, point) in enumerate(zip(concepts, keypoints["points"] if keypoints else [], strict=True), 1):
-        _mark(picture, point, scale, str(number), colors[concept])
+        numbered_mark(picture, point, scale, str(number), colors[concept])
     pose = "" if row["azimuth"] is None else f", azimuth {row['azimuth']:.0f}°"
     return _panel(f"{row['image_id']}{pose}", [picture], _legend(names, concepts, colors))
 
@@ -44,18 +43,10 @@ def annotated_pair(row: Mapping[str, Any]) -> Drawing:
     Args:
         row: of a pair config as `load_dataset("soco", ...)` gives it, with its images.
     """
-    colors = _colors(row["concepts"])
+    colors = concept_colors(row["concepts"])
     source, source_scale = _photograph(row["source_image"], None)
     target, target_scale = _photograph(row["target_image"], row["target_bbox"])
-    asked: dict[tuple[float, ...], list[int]] = {}  # a point may be a valid target of many queries
-    for number, (concept, point, targets) in enumerate(
-        zip(row["concepts"], row["source_points"], row["target_points"], strict=True), 1
-    ):
-        _mark(source, point, source_scale, str(number), colors[concept])
-        for place in targets:
-            asked.setdefault(tuple(place), []).append(number)
-    for place, numbers in asked.items():
-        _mark(target, place, target_scale, _spans(numbers), colors[row["concepts"][numbers[0] - 1]])
+    mark_pair(row, (source, source_scale), (target, target_scale))
     return _panel(row["pair_id"], [source, target], _legend(row["keypoints"], row["concepts"], colors))
 
 
@@ -72,12 +63,6 @@ def asked_question(row: Mapping[str, Any]) -> Drawing:
         lines.append((f"{letter}. {option}" + ("   (correct)" if correct else ""), _CORRECT if correct else None))
     pictures = [_photograph(image, None)[0] for image in shown]
     return _panel(f"{row['setting']} {row['index']}", pictures, lines, colored_text=True)
-
-
-def _colors(concepts: Sequence[str | None]) -> dict[str | None, str]:
-    return {
-        concept: CONCEPT_COLORS[place % len(CONCEPT_COLORS)] for place, concept in enumerate(dict.fromkeys(concepts))
-    }
 
 
 def _legend(names: Sequence[str], concepts: Sequence[str | None], colors: Mapping[str | None, str]) -> list[_Line]:
@@ -98,37 +83,6 @@ def _photograph(image: Image.Image, box: Sequence[float] | None) -> tuple[Drawin
         for color, width in ((PAPER, 4.0), (_BOX, 2.0)):
             drawing.add(Stroke("polygon", corners, stroke=color, width=width))
     return drawing, scale
-
-
-def _mark(drawing: Drawing, point: Sequence[float], scale: float, label: str, color: str) -> None:
-    """A disc with its number; where several numbers share a point, a pill beside it, moved to stay inside."""
-    x, y = point[0] * scale, point[1] * scale
-    if len(label) <= 2:
-        drawing.add(Stroke("circle", ((x, y),), 9, fill=color, stroke=PAPER, width=1.4))
-        drawing.add(Label(label, (x, y), 11.5, MARK_INK, "middle", bold=True))
-        return
-    half = text_width(label, 12) / 2 + 5
-    drawing.add(Stroke("circle", ((x, y),), 4.5, fill=color, stroke=PAPER, width=1.4))
-    x = min(max(x, half + 1), drawing.width - half - 1)
-    y = y - 15 if y > 26 else y + 15
-    corners = ((x - half, y - 9), (x + half, y - 9), (x + half, y + 9), (x - half, y + 9))
-    drawing.add(Stroke("polygon", corners, fill=color, stroke=PAPER, width=1.4))
-    drawing.add(Label(label, (x, y), 12, MARK_INK, "middle"))
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    """Ascending numbers in short.
-
-    >>> _spans([1, 2, 3, 7, 9, 10])
-    '1-3,7,9,10'
-    """
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
 def _panel(title: str, pictures: Sequence[Drawing], lines: Sequence[_Line], colored_text: bool = False) -> Drawing:

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..benchmarks.base import benchmark_of
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..data.folder import DatasetFolder
 from ..metrics.aggregation import aggregate
 from ..records.evaluation import EvaluationResult
 from ..records.predictions import read_header, task_rows
 from ..records.scores import row_errors
-from ..records.validation import codes, first_rows
+from ..records.validation import pair_groups
 from .export import Cell, Column, ReportTable
-from .score_access import main_alpha, main_reduction, model_names, task_title, tasks_of
+from .score_access import main_alpha, main_reduction, model_names, tasks_of
 
 
 def attribute_table(
@@ -75,16 +76,11 @@ def _score(
     rows = rows.filter(pc.is_in(rows["pair_id"], value_set=pairs.combine_chunks()))
     if not rows.num_rows:
         return None, 0
-    pair = codes(rows, ("pair_id",))
-    first = pa.array(first_rows(pair))
     found = aggregate(
         row_errors(rows),
-        pair,
-        rows["pair_group"].take(first).to_pylist(),
+        *pair_groups(rows, read_header(table)),
         alphas=(alpha,),
         reductions=(reduction,),
-        target_images=rows["target_image_id"].take(first).to_pylist(),
-        supercategories=read_header(table).supercategories,
     )
     overall = found[reduction][alpha_key(alpha)]["overall"]
     return (None if overall["pck"] is None else 100 * overall["pck"]), int(overall["keypoints"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from ..benchmarks.tasks import task_title
 from ..records.evaluation import EvaluationResult
 from .export import Cell, Column, ReportTable
-from .score_access import headline_tasks, main_alpha, main_reduction, model_names, names_in, score_of, task_title
+from .score_access import headline_metric, headline_tasks, model_names, names_in, score_of
 
 _SIDE_BY_SIDE = 3  # models with columns of their own; more stand below each other, so that the table fits on paper
 
@@ -17,7 +17,7 @@ def category_table(results: Sequence[EvaluationResult]) -> ReportTable | None:
 
     The number of queries behind each task is in the last columns.
     """
-    metric: dict[str, Any] = {"alpha": main_alpha(results), "reduction": main_reduction(results)}
+    metric = headline_metric(results)
     tasks, models = headline_tasks(results), model_names(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_category")})
     if not names:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ..benchmarks.tasks import task_title
 from ..records.error_analysis import CLASSES
 from ..records.evaluation import EvaluationResult
+from ..utils.colors import SERIES
 from .paper_match import differences_from_paper, paper_average, paper_percent
 from .report_tables import anatomy_shares
-from .score_access import DROP, headline_tasks, main_alpha, main_reduction, model_names, score_of, task_title
-from .style import MARKERS, OUTCOME_TITLES, SERIES
-
-_OF_TABLE_2 = (0.1, "pair")
+from .score_access import (
+    DROP,
+    average_percent,
+    headline_metric,
+    headline_tasks,
+    main_reduction,
+    model_names,
+    percent,
+    score_of,
+)
+from .style import MARKERS, OUTCOME_TITLES
 
 
 @dataclass(frozen=True)
@@ -76,19 +84,20 @@ def compare_results(results: Sequence[EvaluationResult]) -> Comparison:
         results: comparable records, best first.
     """
     tasks = headline_tasks(results)
-    metric: dict[str, Any] = {"alpha": main_alpha(results), "reduction": main_reduction(results)}
+    metric = headline_metric(results)
     columns, table = [], []
     for task in tasks:
         scores = [score_of(result, task, **metric) for result in results]
         printed = [paper_percent(result, task, **metric) for result in results]
         counts = max(((s.pairs, s.keypoints) for s in scores), default=(0, 0))
         columns.append((task_title(task), f"n = {counts[0]:,} pairs, {counts[1]:,} queries"))
-        cells = [(s.pck, s.low, s.high, paper) for s, paper in zip(scores, printed, strict=True)]
+        cells = [
+            (percent(s.pck), percent(s.low), percent(s.high), paper) for s, paper in zip(scores, printed, strict=True)
+        ]
         table.append(_column(results, cells))
-    averages = [_average(result, metric) for result in results]
+    averages = [average_percent(result, **metric) for result in results]
     if any(value is not None for value in averages):
-        same = (metric["alpha"], metric["reduction"]) == _OF_TABLE_2
-        printed = [paper_average(result) if same else None for result in results]
+        printed = [paper_average(result, **metric) for result in results]
         columns.append(("Average", f"of {', '.join(map(task_title, DROP))}"))
         table.append(_column(results, [(a, None, None, p) for a, p in zip(averages, printed, strict=True)]))
     names = model_names(results)
@@ -103,30 +112,28 @@ _Raw = tuple[float | None, float | None, float | None, float | None]
 
 
 def _column(results: Sequence[EvaluationResult], cells: Sequence[_Raw]) -> list[ComparedScore]:
-    shown = [None if pck is None else round(100 * pck, 1) for pck, *_ in cells]
+    shown = [_rounded(pck) for pck, *_ in cells]
     known = [value for value in shown if value is not None]
     made = []
-    for result, percent, (_, low, high, paper) in zip(results, shown, cells, strict=True):
+    for result, value, (_, low, high, paper) in zip(results, shown, cells, strict=True):
         difference = ""
-        if paper is not None and percent is not None and not differences_from_paper([result]):
-            difference = signed(percent - round(paper, 1))
+        if paper is not None and value is not None and not differences_from_paper([result]):
+            difference = signed(value - round(paper, 1))
         made.append(
             ComparedScore(
-                percent,
-                None if low is None else round(100 * low, 1),
-                None if high is None else round(100 * high, 1),
-                None if paper is None else round(paper, 1),
+                value,
+                _rounded(low),
+                _rounded(high),
+                _rounded(paper),
                 difference,
-                len(known) > 1 and percent == max(known),
+                len(known) > 1 and value == max(known),
             )
         )
     return made
 
 
-def _average(result: EvaluationResult, metric: dict[str, Any]) -> float | None:
-    scores = [score_of(result, task, **metric).pck for task in DROP]
-    known = [score for score in scores if score is not None]
-    return sum(known) / len(DROP) if len(known) == len(DROP) else None
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 1)
 
 
 def findings(result: EvaluationResult) -> list[str]:

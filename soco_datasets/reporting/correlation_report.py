@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
+from ..utils.colors import INK, LINE, MUTED
 from ..utils.files import atomic_write
 from ..utils.terminal import filled
 from ..utils.text_table import TextTable
@@ -19,20 +20,7 @@ from .export import (
     ReportTable,
     write_tables,
 )
-from .style import (
-    INK,
-    LINE,
-    MUTED,
-    WIDTH,
-    heading_of,
-    labels,
-    names_on,
-    new_figure,
-    note,
-    series_color,
-    short,
-    whisker,
-)
+from .style import WIDTH, heading_of, labels, names_on, new_figure, note, series_color, short, whisker
 from .svg import picture
 
 if TYPE_CHECKING:

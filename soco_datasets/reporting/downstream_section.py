@@ -13,10 +13,11 @@ from ..downstream.record import DownstreamResult
 from ..downstream.table import DownstreamTable, downstream_table, published_r8, table_csv
 from ..downstream.task_registry import downstream_tasks
 from ..records.base import Record
+from ..utils.colors import INK
 from ..utils.files import atomic_write
 from .downstream_pictures import sample_pictures
 from .page import page_style
-from .style import INK, heading_of, labels, names_on, new_figure, note, series_color, short
+from .style import heading_of, labels, names_on, new_figure, note, series_color, short
 from .svg import inline_svg
 
 if TYPE_CHECKING:

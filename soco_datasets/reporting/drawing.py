@@ -1,4 +1,4 @@
-"""A drawing of shapes, text and photographs, written as PNG, JPEG, SVG or PDF.
+"""Drawings written as PNG, JPEG, SVG or PDF, and the marks of outcomes.
 
 `soco view` and `soco demo` draw with it. PNG and JPEG need Pillow alone; SVG and PDF hold vectors and text, with the
 photographs embedded as JPEG. A PDF needs the extra `report`.
@@ -7,106 +7,25 @@ photographs embedded as JPEG. A PDF needs the extra `report`.
 from __future__ import annotations
 
 import base64
-import functools
 import io
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ..errors import UsageError
+from ..utils.colors import INK, MARK_INK, PAPER
 from ..utils.files import atomic_write
+from ..utils.shapes import Drawing, Item, Label, Photo, Point, Stroke, to_image
 from ..utils.text import clean
-from .style import INK, MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, PAPER, new_figure, print_settings
+from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, new_figure, print_settings
 
-Point = tuple[float, float]
 FORMATS = ("png", "jpg", "jpeg", "svg", "pdf")
-MARK_INK = "#101319"  # numbers on marks: 4.9:1 or more on every outcome's color
-_SMOOTH = 3  # pixels drawn per pixel of the picture and axis
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
 _JPEG = 88
 _CROSS = ((-1, -0.5), (-0.5, -1), (0, -0.5), (0.5, -1), (1, -0.5), (0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5), (-0.5, 1))
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """One thing drawn, in pixels of the drawing from its top left corner.
-
-    Attributes:
-        kind: "path" (open), "polygon" (closed) or "circle".
-        points: of the path or polygon; the center of the circle.
-        radius: of the circle.
-        fill, stroke: colors (#rrggbb), None for none.
-        width: of the stroke.
-        dashed: the stroke.
-    """
-
-    kind: Literal["path", "polygon", "circle"]
-    points: tuple[Point, ...]
-    radius: float = 0.0
-    fill: str | None = None
-    stroke: str | None = None
-    width: float = 1.0
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Label:
-    """A line of text; `at` is its left end, middle or right end at the middle of its height."""
-
-    text: str
-    at: Point
-    size: float = 14.0
-    color: str = INK
-    anchor: Literal["start", "middle", "end"] = "start"
-    bold: bool = False
-    halo: str | None = None
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photograph with its top left corner at `at`, shown at `size`."""
-
-    image: Image.Image
-    at: Point
-    size: tuple[float, float]
-
-
-Item = Stroke | Label | Photo
-
-
-class Drawing:
-    """What is drawn, in order.
-
-    Args:
-        width, height: pixels.
-    """
-
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = round(width), round(height)
-        self.items: list[Item] = []
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.width, self.height
-
-    def add(self, *items: Item) -> None:
-        """Draw something above what is there."""
-        self.items.extend(items)
-
-    def paste(self, other: Drawing, left: float, top: float) -> None:
-        """Draw another drawing at a place."""
-        self.items.extend(_moved(item, left, top) for item in other.items)
-
-    def texts(self) -> list[str]:
-        """The text of every label, in order."""
-        return [item.text for item in self.items if isinstance(item, Label)]
 
 
 def outcome_mark(outcome: str, at: Point, number: int | str = "", size: float = 8.0) -> list[Item]:
@@ -184,11 +103,6 @@ def _arcs_within(at: Point, radius: float, bounds: Point) -> list[tuple[Point, .
     return [tuple(arc) for arc in arcs if len(arc) > 1]
 
 
-def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Width of a line of text in pixels."""
-    return float(_font(round(size)).getlength(clean(text))) * (1.06 if bold else 1.0)
-
-
 def picture_format(path: Path) -> str:
     """The format that a file name asks for.
 
@@ -220,58 +134,6 @@ def save_drawing(drawing: Drawing, path: Path) -> Path:
         pixels.save(buffer, **({"format": "PNG"} if form == "png" else {"format": "JPEG", "quality": 92}))
         atomic_write(path, buffer.getvalue())
     return path
-
-
-def to_image(drawing: Drawing) -> Image.Image:
-    """The drawing as an RGB image, antialiased."""
-    sheet = Image.new("RGB", (drawing.width * _SMOOTH, drawing.height * _SMOOTH), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for item in drawing.items:
-        if isinstance(item, Photo):
-            size = max(1, round(item.size[0] * _SMOOTH)), max(1, round(item.size[1] * _SMOOTH))
-            image = item.image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-            sheet.paste(image, (round(item.at[0] * _SMOOTH), round(item.at[1] * _SMOOTH)))
-        elif isinstance(item, Label):
-            _pixel_label(pen, item)
-        else:
-            _pixel_shape(pen, item)
-    return sheet.resize(drawing.size, Image.Resampling.BOX)
-
-
-def _pixel_label(pen: ImageDraw.ImageDraw, label: Label) -> None:
-    anchor = {"start": "l", "middle": "m", "end": "r"}[label.anchor] + "m"
-    x, y = label.at[0] * _SMOOTH, label.at[1] * _SMOOTH
-    style: dict[str, Any] = {"fill": label.color, "font": _font(round(label.size * _SMOOTH)), "anchor": anchor}
-    if label.halo is not None:
-        pen.text((x, y), clean(label.text), stroke_width=3 * _SMOOTH // 2, stroke_fill=label.halo, **style)
-    pen.text((x, y), clean(label.text), **style)
-
-
-def _pixel_shape(pen: ImageDraw.ImageDraw, shape: Stroke) -> None:
-    points = [(x * _SMOOTH, y * _SMOOTH) for x, y in shape.points]
-    width = max(1, round(shape.width * _SMOOTH))
-    if shape.kind == "circle":
-        (x, y), radius = points[0], shape.radius * _SMOOTH + width / 2 * (shape.stroke is not None)
-        box = (x - radius, y - radius, x + radius, y + radius)
-        pen.ellipse(box, fill=shape.fill, outline=shape.stroke, width=width if shape.stroke else 0)
-    elif shape.kind == "polygon":
-        if shape.fill is not None:
-            pen.polygon(points, fill=shape.fill)
-        if shape.stroke is not None:
-            pen.line([*points, points[0], points[1]], fill=shape.stroke, width=width, joint="curve")
-    else:
-        for start, end in _dashes(points, 6 * _SMOOTH) if shape.dashed else itertools.pairwise(points):
-            pen.line((*start, *end), fill=shape.stroke, width=width)
-
-
-def _dashes(points: Sequence[Point], length: float) -> Iterator[tuple[Point, Point]]:
-    """Every other piece of so many pixels of a straight line."""
-    (x0, y0), (x1, y1) = points[0], points[-1]
-    whole = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
-    number = max(1, int(whole / (1.7 * length)) + 1)
-    for piece in range(number):
-        a, b = piece * 1.7 * length / max(whole, 1e-9), min(1.0, (piece * 1.7 + 1) * length / max(whole, 1e-9))
-        yield (x0 + a * (x1 - x0), y0 + a * (y1 - y0)), (x0 + b * (x1 - x0), y0 + b * (y1 - y0))
 
 
 def to_svg(drawing: Drawing) -> str:
@@ -362,15 +224,3 @@ def _jpeg(photo: Photo) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=_JPEG, optimize=True)
     return buffer.getvalue()
-
-
-def _moved(item: Item, left: float, top: float) -> Item:
-    if isinstance(item, Stroke):
-        return replace(item, points=tuple((x + left, y + top) for x, y in item.points))
-    return replace(item, at=(item.at[0] + left, item.at[1] + top))
-
-
-@functools.cache
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Pillow's own font."""
-    return ImageFont.load_default(size)

@@ -24,11 +24,11 @@ from ..lvlm.circular_scores import (
     score_answers,
 )
 from ..lvlm.question_rows import read_rows
+from ..utils.colors import SERIES
 from ..utils.files import atomic_write
 from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
 from .photographs import Photographs
-from .style import SERIES
 
 TITLES = {"vis": "Vis.", "vis_desc": "Vis.+Desc.", "desc": "Desc."}
 _MOST = 180  # questions on a page

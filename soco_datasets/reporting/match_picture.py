@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from ..benchmarks.tasks import task_title
 from ..errors import UsageError
 from ..metrics.pck import normalisers
 from ..records.error_analysis import ALPHA, CLASSES
 from ..records.predictions import read_header
 from ..records.validation import boxes_array, sizes_array
-from .drawing import MARK_INK, Drawing, Label, Stroke, outcome_mark, target_mark, text_width
+from ..utils.colors import INK, MARK_INK, MUTED, PAPER
+from ..utils.shapes import Drawing, Label, Stroke, text_width
+from .drawing import outcome_mark, target_mark
 from .gallery import Analyzed, analyze
-from .score_access import task_title
 from .sheet import GAP, TEXT, TITLE, fitted, outcome_legend, sheet_of
-from .style import INK, MUTED, OUTCOME_COLORS, PAPER
+from .style import OUTCOME_COLORS
 
 _HEIGHT, _WIDEST = 330.0, 520.0  # pixels of each photograph
 _SMALL = 24  # with more queries marks are small and their numbers beside them

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from .. import __version__
+from ..benchmarks.tasks import task_title
 from ..errors import missing_extra
 from ..records.error_analysis import ALPHA
 from ..records.evaluation import EvaluationResult
@@ -25,15 +26,7 @@ from .gallery import GALLERY_KINDS, Picture
 from .paper_match import comparability_line
 from .report_charts import FIGURE_FORMATS, Chart, ReportCharts
 from .report_tables import report_tables
-from .score_access import (
-    INTERVAL_NOTE,
-    main_alpha,
-    main_reduction,
-    model_names,
-    task_title,
-    tasks_of,
-    what_differs,
-)
+from .score_access import INTERVAL_NOTE, main_alpha, main_reduction, model_names, tasks_of, what_differs
 from .style import OUTCOME_TITLES
 
 _MIME = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}

@@ -11,17 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
+from ..utils.colors import INK, PAPER
 from .given_results import drawn_pair
-from .style import (
-    INK,
-    MISS_COLOR,
-    OUTCOME_COLORS,
-    OUTCOME_MARKERS,
-    OUTCOME_SHAPES,
-    PAPER,
-    new_figure,
-    short,
-)
+from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_MARKERS, OUTCOME_SHAPES, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -79,9 +79,10 @@ def paper_probe_percent(result: EvaluationResult, alpha: float) -> float | None:
     return found[0] if found else None
 
 
-def paper_average(result: EvaluationResult) -> float | None:
-    """The mean of CC, SOC and Cross-SOC (table 2) as printed for the model of a record, None where it has none."""
-    model = paper_model(result) if benchmark_name(result) == SOCO else None
+def paper_average(result: EvaluationResult, *, reduction: str, alpha: float) -> float | None:
+    """The mean of CC, SOC and Cross-SOC as printed for the model of a record; None where table 2 has none such."""
+    in_table_2 = benchmark_name(result) == SOCO and (reduction, alpha) == ("pair", 0.1)
+    model = paper_model(result) if in_table_2 else None
     found = [s.percent for s in paper_scores() if model is not None and (s.model, s.task) == (model, "mean")]
     return found[0] if found else None
 

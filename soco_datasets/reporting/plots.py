@@ -13,26 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..benchmarks.tasks import task_title
 from ..errors import UsageError
 from ..records.evaluation import EvaluationResult
+from ..utils.colors import LINE, MUTED, SERIES
 from .given_results import as_records
 from .pair_plot import plot_pair
 from .plots_data import plot_keypoints
 from .plots_errors import plot_anatomy, plot_azimuth, plot_swaps
-from .score_access import (
-    DROP,
-    check_task,
-    main_alpha,
-    main_reduction,
-    model_names,
-    names_in,
-    score_of,
-    task_title,
-)
+from .score_access import DROP, check_task, main_alpha, main_reduction, model_names, names_in, score_of
 from .style import (
-    LINE,
-    MUTED,
-    SERIES,
     heading_of,
     labels,
     names_on,

@@ -10,8 +10,9 @@ from ..benchmarks.soco.categories import SUPERCATEGORIES
 from ..data.folder import DatasetFolder
 from ..data.taxonomy import KeypointEntry
 from ..errors import UsageError
+from ..utils.colors import MUTED, PAPER, SERIES
 from .export import Column, ReportTable
-from .style import MUTED, PAPER, SERIES, WIDE, WIDTH, heading_of, labels, names_on, new_figure, short
+from .style import WIDE, WIDTH, heading_of, labels, names_on, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

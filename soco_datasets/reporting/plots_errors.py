@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..benchmarks.tasks import task_title
 from ..errors import UsageError, unknown_name
 from ..records.evaluation import EvaluationResult
+from ..utils.colors import LINE
 from .given_results import as_records
 from .report_tables import anatomy_shares, azimuth_curves, swap_blocks, swapped, swaps_of
-from .score_access import check_task, model_names, task_title
+from .score_access import check_task, model_names
 from .style import (
-    LINE,
     OUTCOME_COLORS,
     OUTCOME_TITLES,
     heading_of,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
@@ -12,12 +13,13 @@ from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_percent, paper_probe_percent
 from .score_access import (
     HEADLINE,
+    chance_percent,
     main_alpha,
     main_reduction,
     model_names,
     names_in,
+    percent,
     score_of,
-    task_title,
     tasks_of,
 )
 
@@ -45,9 +47,9 @@ def protocol_table(results: Results, probes: Mapping[int, ProbeRecord] | None = 
         reductions[task_title(task)] = reduction
         metric: dict[str, Any] = {"reduction": reduction, "alpha": alpha}
         title = task_title(task)
-        scored: list[Cell] = [_percent(score_of(result, task, **metric).pck) for result in results]
+        scored: list[Cell] = [percent(score_of(result, task, **metric).pck) for result in results]
         columns.append((Column(title, "percent", "max"), scored))
-        chance: list[Cell] = [_chance(result, task, reduction, alpha) for result in results]
+        chance: list[Cell] = [chance_percent(result, task, **metric) for result in results]
         columns.append((Column(f"{title}: random", "percent"), chance))
         printed: list[Cell] = [paper_percent(result, task, **metric) for result in results]
         columns.append((Column(f"{title} in the paper", "percent"), printed))
@@ -91,7 +93,7 @@ def _pooled(probe: ProbeRecord, place: Sequence[str], alpha: float) -> float | N
     value: Any = {"before": probe.before, "variants": probe.variants}
     for key in (*place, "soc_probe", "pooled", alpha_key(alpha), "pck"):
         value = value.get(key) if isinstance(value, Mapping) else None
-    return _percent(value)
+    return percent(value)
 
 
 def category_threshold_table(results: Results) -> ReportTable | None:
@@ -109,7 +111,7 @@ def category_threshold_table(results: Results) -> ReportTable | None:
                 score_of(result, task, reduction=reduction, alpha=alpha, part="per_category", name=category)
                 for task, alpha in metrics
             ]
-            rows.append((category, model, *(_percent(score.pck) for score in scores)))
+            rows.append((category, model, *(percent(score.pck) for score in scores)))
     columns = (
         Column("category"),
         Column("model"),
@@ -117,12 +119,3 @@ def category_threshold_table(results: Results) -> ReportTable | None:
     )
     note = f"PCK in percent at each threshold, mean over the {reduction}s of each category."
     return ReportTable("category_thresholds", "By category and threshold", note, columns, tuple(rows))
-
-
-def _chance(result: EvaluationResult, task: str, reduction: str, alpha: float) -> float | None:
-    overall = result.metrics.get(task, {}).get(reduction, {}).get(alpha_key(alpha), {}).get("overall", {})
-    return _percent(overall.get("random_pck"))
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction

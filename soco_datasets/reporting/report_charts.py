@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..benchmarks.soco.categories import supercategory_of
+from ..benchmarks.tasks import task_title
 from ..records.evaluation import EvaluationResult
 from ..utils.files import atomic_write
 from . import plots
@@ -23,13 +24,11 @@ from .report_tables import (
 )
 from .score_access import (
     DROP,
+    headline_metric,
     headline_tasks,
-    main_alpha,
-    main_reduction,
     model_names,
     names_in,
     score_of,
-    task_title,
     tasks_of,
 )
 from .style import WIDTH, short
@@ -215,7 +214,7 @@ class ChartMaker:
 
     def _best_percent(self, task: str, category: str) -> float:
         """The score of the best model in a category that some model has a score in."""
-        metric: dict[str, Any] = {"alpha": main_alpha(self.results), "reduction": main_reduction(self.results)}
+        metric = headline_metric(self.results)
         found = [score_of(r, task, part="per_category", name=category, **metric).pck for r in self.results]
         return 100 * max((pck for pck in found if pck is not None), default=0.0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..benchmarks.tasks import task_title
 from ..records.error_analysis import CLASSES, swap_matrix
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
@@ -16,20 +17,21 @@ from .paper_match import differences_from_paper, paper_average, paper_percent
 from .protocol_tables import category_threshold_table, protocol_table
 from .provenance_table import provenance_table
 from .score_access import (
-    DROP,
     INTERVAL_NOTE,
+    average_percent,
+    chance_percent,
+    headline_metric,
     headline_tasks,
     main_alpha,
     main_reduction,
     model_names,
     names_in,
+    percent,
     score_of,
-    task_title,
     tasks_of,
 )
 from .style import OUTCOME_TITLES
 
-_OF_TABLE_2 = {"alpha": 0.1, "reduction": "pair"}
 _TOP_SWAPS = 150  # confusions listed for a task, shared by the models; at most a third for one
 
 Results = Sequence[EvaluationResult]
@@ -60,7 +62,7 @@ def report_tables(results: Results, probes: Mapping[int, ProbeRecord] | None = N
 
 def summary_table(results: Results) -> ReportTable:
     """One row per model: each headline task with interval and the paper's number, and their average as in table 2."""
-    metric = _metric(results)
+    metric = headline_metric(results)
     tasks = headline_tasks(results)
     columns = [Column("model")]
     for task in tasks:
@@ -70,7 +72,7 @@ def summary_table(results: Results) -> ReportTable:
             *(Column(f"{title} {end}", "percent", "", end) for end in ("low", "high")),
         ]
         columns += [Column(f"{title} in the paper", "percent")]
-    averages = [_average(result, metric) for result in results]
+    averages = [average_percent(result, **metric) for result in results]
     averaged = any(value is not None for value in averages)
     columns += [Column("average", "percent", "max"), Column("average in the paper", "percent")]
     rows: list[tuple[Cell, ...]] = []
@@ -78,9 +80,9 @@ def summary_table(results: Results) -> ReportTable:
         row: list[Cell] = [name]
         for task in tasks:
             scored = score_of(result, task, **metric)
-            row += [_percent(scored.pck), _percent(scored.low), _percent(scored.high)]
+            row += [percent(scored.pck), percent(scored.low), percent(scored.high)]
             row.append(paper_percent(result, task, **metric))
-        rows.append((*row, average, paper_average(result) if metric == _OF_TABLE_2 else None))
+        rows.append((*row, average, paper_average(result, **metric)))
     differ = differences_from_paper(results)
     printed = any(paper_percent(result, task, **metric) is not None for result in results for task in tasks)
     caveat = f" The paper's numbers are of another setting: {'; '.join(differ)}." if differ and printed else ""
@@ -96,13 +98,6 @@ def summary_table(results: Results) -> ReportTable:
     )
 
 
-def _average(result: EvaluationResult, metric: Mapping[str, Any]) -> float | None:
-    """The mean of CC, SOC and Cross-SOC in percent; None where one of them is missing."""
-    scores = [score_of(result, task, **metric).pck for task in DROP]
-    known = [score for score in scores if score is not None]
-    return 100 * sum(known) / len(DROP) if len(known) == len(DROP) else None
-
-
 def metrics_table(results: Results) -> ReportTable:
     """Every task, reduction and threshold; one row per model and task, one more for chance and for the paper."""
     protocol = results[0].protocol
@@ -116,8 +111,8 @@ def metrics_table(results: Results) -> ReportTable:
                 continue
             scores = [score_of(result, task, reduction=r, alpha=a) for r, a in metrics]
             counts = scores[0]
-            rows.append((task_title(task), name, *(_percent(s.pck) for s in scores), counts.pairs, counts.keypoints))
-            chance = [_chance(result, task, r, a) for r, a in metrics]
+            rows.append((task_title(task), name, *(percent(s.pck) for s in scores), counts.pairs, counts.keypoints))
+            chance = [chance_percent(result, task, reduction=r, alpha=a) for r, a in metrics]
             if any(value is not None for value in chance):
                 references.add(len(rows))
                 rows.append((task_title(task), f"{name}: random choice", *chance, None, None))
@@ -135,7 +130,7 @@ def metrics_table(results: Results) -> ReportTable:
 
 def supercategory_table(results: Results) -> ReportTable | None:
     """One row per supercategory and model, one column per task, with the paper's number where there is one."""
-    metric = _metric(results)
+    metric = headline_metric(results)
     tasks = headline_tasks(results)
     names = sorted({name for task in tasks for name in names_in(results, task, "per_supercategory")})
     rows = []
@@ -143,7 +138,7 @@ def supercategory_table(results: Results) -> ReportTable | None:
         for model, result in zip(model_names(results), results, strict=True):
             row: list[Cell] = [parent, model]
             for task in tasks:
-                row.append(_percent(score_of(result, task, part="per_supercategory", name=parent, **metric).pck))
+                row.append(percent(score_of(result, task, part="per_supercategory", name=parent, **metric).pck))
                 row.append(paper_percent(result, task, subset=parent, **metric))
             rows.append(tuple(row))
     if not rows:
@@ -176,7 +171,7 @@ def drop_table(results: Results) -> ReportTable | None:
             step = f"{task_title(drop['from'])} to {task_title(drop['to'])}"
             counted = "growth of each kind" if same is None else "what the hits became"
             numbers = (found["from_pck"], found["to_pck"], found["drop"], *(parts[kind] for kind in CLASSES[1:]))
-            rows.append((name, step, *map(_percent, (*numbers, won, other)), counted))
+            rows.append((name, step, *map(percent, (*numbers, won, other)), counted))
     if not rows:
         return None
     columns = (
@@ -211,7 +206,7 @@ def anatomy_table(results: Results) -> ReportTable | None:
         return None
     anatomy = next(result.anatomy for result in results if result.anatomy)
     rows = [
-        (task_title(task), name, *(_percent(found[kind]) for kind in CLASSES)) for (task, name), found in shares.items()
+        (task_title(task), name, *(percent(found[kind]) for kind in CLASSES)) for (task, name), found in shares.items()
     ]
     columns = (Column("task"), Column("model"), *(Column(OUTCOME_TITLES[kind], "percent") for kind in CLASSES))
     note = (
@@ -281,7 +276,7 @@ def swap_table(results: Results) -> ReportTable | None:
 
 def azimuth_curves(results: Results, task: str) -> dict[str, list[tuple[float, float, float | None]]]:
     """Model name -> bins (from, to, fraction) of a task, only models whose record has the curve."""
-    metric = _metric(results)
+    metric = headline_metric(results)
     curves: dict[str, list[tuple[float, float, float | None]]] = {}
     for name, result in zip(model_names(results), results, strict=True):
         curve = (result.curves or {}).get(task, {}).get("azimuth")
@@ -299,22 +294,9 @@ def azimuth_table(results: Results) -> ReportTable | None:
     rows: list[tuple[Cell, ...]] = []
     for task in tasks_of(results):
         for name, bins in azimuth_curves(results, task).items():
-            rows += [(task_title(task), name, f"{low:g} to {high:g}", _percent(value)) for low, high, value in bins]
+            rows += [(task_title(task), name, f"{low:g} to {high:g}", percent(value)) for low, high, value in bins]
     if not rows:
         return None
     columns = (Column("task"), Column("model"), Column("degrees"), Column("PCK", "percent"))
     note = f"PCK@{main_alpha(results):g} in percent by the smaller angle between the azimuths of the two views."
     return ReportTable("azimuth", "Against viewpoint", note, columns, tuple(rows))
-
-
-def _chance(result: EvaluationResult, task: str, reduction: str, alpha: float) -> float | None:
-    overall = result.metrics[task].get(reduction, {}).get(str(float(alpha)), {}).get("overall", {})
-    return _percent(overall.get("random_pck"))
-
-
-def _metric(results: Results) -> dict[str, Any]:
-    return {"alpha": main_alpha(results), "reduction": main_reduction(results)}
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction

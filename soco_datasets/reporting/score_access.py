@@ -10,6 +10,7 @@ from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from ..errors import UsageError, unknown_name
 from ..records.evaluation import EvaluationResult
+from ..records.summary import interval_of
 from ..utils.text import clean
 
 HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
@@ -51,30 +52,42 @@ def score_of(
     value = breakdown.get(part) if part == "overall" else breakdown.get(part, {}).get(name)
     if value is None:
         return Score(None)
-    ends = _interval(result, task, reduction, alpha, part, name) if value["pairs"] >= _FEWEST_PAIRS else None
-    low, high = ends or (None, None)
+    known = value["pairs"] >= _FEWEST_PAIRS
+    low, high = (interval_of(result, task, reduction, alpha_key(alpha), part, name) if known else None) or (None, None)
     return Score(value["pck"], low, high, value["pairs"], value["keypoints"])
-
-
-def _interval(
-    result: EvaluationResult, task: str, reduction: str, alpha: float, part: str, name: str
-) -> Sequence[float] | None:
-    intervals = getattr(result, "intervals", None) or {}
-    found = intervals.get("tasks", {}).get(task, {}).get(reduction, {}).get(alpha_key(alpha), {})
-    value = found.get(part) if part == "overall" else found.get(part, {}).get(name)
-    return value if value is not None and len(value) == 2 else None
 
 
 def main_alpha(results: Sequence[EvaluationResult]) -> float:
     """The threshold of the headline: 0.1 where it was scored, else the largest."""
-    alphas = results[0].protocol.scoring.alphas
-    return 0.1 if 0.1 in alphas else max(alphas)
+    return results[0].main_metric()[1]
 
 
 def main_reduction(results: Sequence[EvaluationResult]) -> str:
     """The reduction of the headline: over pairs, as in the paper, where it was scored."""
-    reductions = results[0].protocol.scoring.reductions
-    return "pair" if "pair" in reductions else reductions[0]
+    return results[0].main_metric()[0]
+
+
+def headline_metric(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """`main_alpha` and `main_reduction` as the arguments "alpha" and "reduction" of `score_of`."""
+    return {"alpha": main_alpha(results), "reduction": main_reduction(results)}
+
+
+def average_percent(result: EvaluationResult, *, reduction: str, alpha: float) -> float | None:
+    """The mean of CC, SOC and Cross-SOC in percent, as in table 2; None where one of them is missing."""
+    scores = [score_of(result, task, reduction=reduction, alpha=alpha).pck for task in DROP]
+    known = [score for score in scores if score is not None]
+    return 100 * sum(known) / len(DROP) if len(known) == len(DROP) else None
+
+
+def chance_percent(result: EvaluationResult, task: str, *, reduction: str, alpha: float) -> float | None:
+    """What a random choice among the candidates of a task gets, in percent; None where that is unknown."""
+    overall = result.metrics.get(task, {}).get(reduction, {}).get(alpha_key(alpha), {}).get("overall", {})
+    return percent(overall.get("random_pck"))
+
+
+def percent(fraction: float | None) -> float | None:
+    """A fraction in percent."""
+    return None if fraction is None else 100 * fraction
 
 
 def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
@@ -113,11 +126,6 @@ def names_in(results: Sequence[EvaluationResult], task: str, part: str) -> list[
 def _breakdowns(result: EvaluationResult, task: str) -> Iterator[dict[str, Any]]:
     for by_alpha in result.metrics.get(task, {}).values():
         yield from by_alpha.values()
-
-
-def task_title(task: str) -> str:
-    """The name of a task in tables."""
-    return TASKS[task].title if task in TASKS else clean(task)
 
 
 def model_names(results: Sequence[EvaluationResult]) -> list[str]:
@@ -174,6 +182,6 @@ def ranking(results: Sequence[EvaluationResult]) -> list[int]:
     """Positions of the results, best first: by SOC, or by the first headline task where SOC was not run."""
     tasks = tasks_of(results)
     task = "soc" if "soc" in tasks else next((name for name in HEADLINE if name in tasks), tasks[0])
-    metric: dict[str, Any] = {"alpha": main_alpha(results), "reduction": main_reduction(results)}
+    metric = headline_metric(results)
     scores = [score_of(result, task, **metric).pck for result in results]
     return sorted(range(len(results)), key=lambda i: -1.0 if (pck := scores[i]) is None else pck, reverse=True)

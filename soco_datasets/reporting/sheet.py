@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..errors import UsageError
-from .drawing import Drawing, Item, Label, Photo, outcome_mark, target_mark, text_width
-from .style import INK, OUTCOME_TITLES
+from ..utils.colors import INK
+from ..utils.shapes import Drawing, Item, Label, Photo, text_width
+from .drawing import outcome_mark, target_mark
+from .style import OUTCOME_TITLES
 
 GAP, TITLE, LINE = 16, 30, 22  # pixels: between panels, of a title, of a line of text
 TEXT = 15.0  # pixels of letters

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..downstream.table import r8_columns
 from ..errors import UsageError
-from ..metrics.correlation import CorrelationStudy, TaskCorrelation, correlate
+from ..metrics.correlation import CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
+from ..utils.colors import MUTED
 from ..utils.files import atomic_write
 from .correlation_report import plot_scatters, write_study
-from .style import MUTED, WIDE, heading_of, labels, names_on, new_figure, series_color
+from .style import WIDE, heading_of, labels, names_on, new_figure, series_color
 from .svg import picture
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _correlated(
     tasks = []
     for task in _tasks_of(chosen, predictor, rival):
         try:
-            correlate(chosen, predictor, rival, tasks=[task], resamples=100)
+            correlate(chosen, predictor, rival, tasks=[task], bootstrap=ModelBootstrap(resamples=100))
         except UsageError as error:
             refusals.append(f"{task}: {error}")
             continue
@@ -88,7 +89,7 @@ def _correlated(
             f"{len(chosen.models)}. Add models to the study."
         )
         return None
-    return correlate(chosen, predictor, rival, tasks=tasks, resamples=resamples)
+    return correlate(chosen, predictor, rival, tasks=tasks, bootstrap=ModelBootstrap(resamples=resamples))
 
 
 def _tasks_of(table: ModelTable, *others: str | None) -> list[str]:

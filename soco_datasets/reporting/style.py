@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
+from ..utils.colors import INK, LINE, MUTED, PAPER, SERIES
 from ..utils.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, LINE, PAPER = "#1f2430", "#5d6675", "#d5dae2", "#ffffff"
-SERIES = ("#0072b2", "#d55e00", "#008f6b", "#a64d8f", "#8a6d00", "#4f5bd5", "#3a3f4a", "#b03a48")  # one per model
 MARKERS = ("o", "s", "D", "^", "v", "P")  # after the last color the colors begin again with the next shape
 HATCHES = ("", "//////", "xxxxxx", "......", "++++++", "\\\\\\\\\\\\")
 

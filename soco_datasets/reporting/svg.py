@@ -8,8 +8,9 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from typing import TYPE_CHECKING, Any
 
+from ..utils.colors import PAPER
 from ..utils.text import clean
-from .style import PAPER, css_names, print_settings
+from .style import css_names, print_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

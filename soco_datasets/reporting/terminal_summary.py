@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..records.evaluation import EvaluationResult
 from ..utils.terminal import filled, print_text, terminal_width
-from ..utils.text_table import BEST, TextTable
+from ..utils.text_table import BEST, TextTable, format_percent
 from .paper_match import comparability_line, differences_from_paper, paper_percent
-from .score_access import main_alpha, main_reduction, score_of, task_title
-from .terminal_tables import format_percent, metrics_table, recipe_note
+from .score_access import main_alpha, main_reduction, score_of
+from .terminal_tables import recipe_note, scores_text_table
 
 _MOST_ALPHAS = 4  # columns of thresholds beside the first; --full shows all
 _NOTE_STYLE = "yellow"
@@ -83,7 +84,7 @@ def print_summary(result: EvaluationResult, *, full: bool = False) -> None:
     width = terminal_width()
     print_text(filled(summary.heading, width), style=BEST, end="")
     print_text(filled(summary.note, width), style=_NOTE_STYLE, end="")
-    (metrics_table(result) if full else summary.table).print()
+    (scores_text_table(result) if full else summary.table).print()
     print_text(filled(summary.remarks, width), end="")
 
 

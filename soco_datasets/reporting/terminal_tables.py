@@ -1,16 +1,16 @@
-"""Scores as plain text for a terminal. Percent lives here and nowhere before."""
+"""Scores as plain text for a terminal, in percent."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..benchmarks.tasks import TASKS
+from ..benchmarks.tasks import task_title
 from ..config import alpha_key
 from ..features.model_list import listed
 from ..records.evaluation import EvaluationResult
 from ..utils.text import clean
-from ..utils.text_table import TextTable
+from ..utils.text_table import TextTable, format_percent
 
 
 def format_metrics_table(
@@ -30,7 +30,7 @@ def format_metrics_table(
     data = result.dataset["id"] + (", all pairs" if result.split == "all" else "")
     convention = result.protocol.scoring.convention
     head = f"{clean(result.model['name'])} on {clean(data)}: PCK in percent, convention {convention}"
-    blocks = [f"{head}\n{metrics_table(result).text()}"]
+    blocks = [f"{head}\n{scores_text_table(result).text()}"]
     for wanted, part, label in (
         (per_supercategory, "per_supercategory", "supercategory"),
         (per_category, "per_category", "category"),
@@ -38,7 +38,7 @@ def format_metrics_table(
         if wanted:
             for name, task in result.metrics.items():
                 table = _block(label, _parts(task, part), result)
-                blocks.append(f"{_title(name)} by {label}\n{table.text()}")
+                blocks.append(f"{task_title(name)} by {label}\n{table.text()}")
     return "\n".join(blocks) + recipe_note(result.model)
 
 
@@ -49,26 +49,6 @@ def recipe_note(model: Mapping[str, Any]) -> str:
     if spec is None or not spec.paper_statistics or recipe == "paper":
         return ""
     return f"recipe: {recipe}, not the paper's (see docs/reference/recipes.md)\n"
-
-
-def format_percent(pck: float | None) -> str:
-    """A fraction as percent with two decimals, "-" for None.
-
-    >>> format_percent(0.12345), format_percent(None)
-    ('12.35', '-')
-    """
-    return "-" if pck is None else f"{100 * pck:.2f}"
-
-
-def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
-    """Rows of equal length as text. Control characters of cells are replaced.
-
-    Args:
-        rows: of cells.
-        right: whether columns are aligned to the right; the first never is.
-        left: columns that are aligned to the left all the same.
-    """
-    return TextTable(list(rows), left=left if right else None).text()
 
 
 def difference_note(comparison: Mapping[str, Any]) -> str:
@@ -91,9 +71,9 @@ def _task_rows(result: EvaluationResult) -> dict[str, ScoreTable]:
     """Title -> the overall scores of each task, followed by what a random choice gets where that is known."""
     rows: dict[str, ScoreTable] = {}
     for name, task in result.metrics.items():
-        rows[_title(name)] = scores = _overall(task)
+        rows[task_title(name)] = scores = _overall(task)
         if all("random_pck" in part for by_alpha in scores.values() for part in by_alpha.values()):
-            rows[f"{_title(name)}: random"] = {
+            rows[f"{task_title(name)}: random"] = {
                 reduction: {alpha: {**part, "pck": part["random_pck"]} for alpha, part in by_alpha.items()}
                 for reduction, by_alpha in scores.items()
             }
@@ -113,7 +93,7 @@ def _parts(task: ScoreTable, part: str) -> dict[str, ScoreTable]:
     }
 
 
-def metrics_table(result: EvaluationResult) -> TextTable:
+def scores_text_table(result: EvaluationResult) -> TextTable:
     """The scores of each task at all reductions and thresholds, as `format_metrics_table` has them."""
     return _block("task", _task_rows(result), result)
 
@@ -127,7 +107,3 @@ def _block(label: str, rows: Mapping[str, ScoreTable], result: EvaluationResult)
         percents = [format_percent(scores[name][alpha]["pck"]) for name, alpha in columns]
         table.append([row, *percents, str(counts["pairs"]), str(counts["keypoints"])])
     return TextTable(table)
-
-
-def _title(task: str) -> str:
-    return TASKS[task].title if task in TASKS else task

@@ -31,7 +31,7 @@ def most_unpacked(size: int) -> int:
     return max(_LEAST, _TIMES * size)
 
 
-def is_json(path: Path) -> bool:
+def holds_json(path: Path) -> bool:
     """Whether a file begins as an object of JSON does. Raises nothing for a file that cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -84,7 +84,7 @@ def read_checked(
     Raises:
         PredictionsError: naming the file; out of bounds, not a whole Parquet file, or what `check` finds.
     """
-    if is_json(path):
+    if holds_json(path):
         stem = path.name.removesuffix(".json")
         raise PredictionsError(
             f"{path}: a JSON file such as a result record, not the data behind it; give the Parquet file, such as "

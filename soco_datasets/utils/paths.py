@@ -31,8 +31,3 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         raise UsageError(
             f"There is no home folder for {text!r}. Write './{text}' for a file or folder of that name."
         ) from None
-
-
-def absolute_path(path: str | os.PathLike[str]) -> Path:
-    """The same, absolute: for libraries that would take a relative path for a URI or pattern."""
-    return local_path(path).absolute()

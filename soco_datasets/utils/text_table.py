@@ -110,11 +110,11 @@ class TextTable:
             if self.prose and width is not None:
                 last, *further = filled(last, width - before).split("\n")
             line: Line = []
-            for place, cell in enumerate([*cells, last]):
+            for place, cell in enumerate(cells if self.prose else row):
                 room = " " * (widths[place] - display_width(cell))
                 start, end = ("", room) if place == 0 or self.left is None or place in self.left else (room, "")
                 line += [(start, ""), (cell, self.styles.get((number, place), style)), (end + _GAP, "")]
-            lines.append(line)
+            lines.append([*line, (last, self.styles.get((number, len(cells)), style))] if self.prose else line)
             lines += [[(" " * before + text, style)] for text in further]
         return lines
 
@@ -136,7 +136,7 @@ def display_width(text: str) -> int:
     )
 
 
-def best_cells(
+def best_in_columns(
     rows: Sequence[Sequence[str]], columns: Iterable[int], lowest: Collection[int] = ()
 ) -> list[tuple[int, int]]:
     """(row, column) of the best number of each column, all of several equal ones.
@@ -160,3 +160,12 @@ def _number(cell: str) -> float | None:
         return float(cell.rstrip("*").replace(",", ""))
     except ValueError:
         return None
+
+
+def format_percent(pck: float | None) -> str:
+    """A fraction as percent with two decimals, "-" for None.
+
+    >>> format_percent(0.12345), format_percent(None)
+    ('12.35', '-')
+    """
+    return "-" if pck is None else f"{100 * pck:.2f}"

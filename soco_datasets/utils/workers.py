@@ -1,7 +1,7 @@
 """Processes of this machine that apply a function to chunks, in order: what a build does its work with by default.
 
-A worker is a new interpreter that imports this package and nothing of the caller's script, so a script needs no
-`if __name__ == "__main__"` and nothing is forked under running threads.
+A worker is a new interpreter that imports this package and nothing of the caller's script (loky starts it), so a script
+needs no `if __name__ == "__main__"` and nothing is forked under running threads.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import contextlib
 import itertools
 import os
 import pickle
-import queue
+import re
 import signal
-import socket
-import subprocess
-import sys
-import threading
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import SocoError, UsageError
@@ -28,11 +25,8 @@ from .chunks import Mapper
 _C = TypeVar("_C")
 _R = TypeVar("_R")
 _MOST = 8  # workers, unless more are asked for: the process that collects keeps up with about as many
-_AHEAD = 2  # chunks that each worker has at a time: one at work, one waiting
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from {} import serve_chunks; serve_chunks(int(sys.argv[1]))"
-)
+_AHEAD = 3  # chunks per worker that are given out before their results are taken
+_KEEP_LARGE_WORKERS = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}  # loky ends workers that grow; ours remember on purpose
 
 
 def usable_cores() -> int:
@@ -58,7 +52,7 @@ def process_mapper(workers: int | None = None, *, least: int = 4) -> Iterator[Ma
     if workers is not None and workers < 1:
         raise UsageError(f"The number of jobs must be at least 1, got {workers}.")
     count = min(_MOST, usable_cores()) if workers is None else workers
-    if count < 2 or not sys.executable:
+    if count < 2:
         yield map
         return
     pool = _Pool(count, least)
@@ -83,124 +77,85 @@ def in_threads(function: Callable[[_C], _R], chunks: Iterable[_C], threads: int)
             yield waiting.popleft().result()
 
 
-class _Worker:
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-c", _START.format(__name__), str(theirs.fileno())]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()])
-        assert self._process.stdin is not None
-        with self._process.stdin as pipe:
-            pickle.dump(sys.path, pipe)
-        self.connection = Connection(ours.detach())
-        self.chunks: deque[int] = deque()  # numbers of those it has
-
-    def result(self) -> Any:
-        """What it made of its oldest chunk; raises what the function raised."""
-        try:
-            fine, result = pickle.loads(self.connection.recv_bytes())
-        except (EOFError, ConnectionError):
-            ended = self._process.wait()
-            reason = f"was ended by signal {-ended}" if ended < 0 else f"ended with exit code {ended}"
-            hint = " The machine may be out of memory: use fewer workers." if ended == -signal.SIGKILL else ""
-            raise SocoError(f"A worker process {reason} while it worked.{hint}") from None
-        self.chunks.popleft()
-        if not fine:
-            raise result
-        return result
-
-    def close(self) -> None:
-        self.connection.close()
-        self._process.kill()  # whatever it still does is of no use to anyone
-        self._process.wait()
-
-
 class _Pool:
+    """Workers, and a folder with each function they are given: it is sent once, not with each chunk."""
+
     def __init__(self, count: int, least: int) -> None:
         self._count, self._least = count, least
-        self._workers: list[_Worker] = []
+        self._executor: Any = None
+        self._functions = tempfile.TemporaryDirectory(prefix="soco-workers-")
+        self._calls = 0
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)  # whatever they still do is of no use to anyone
+            self._executor = None
+        self._functions.cleanup()
 
     def map(self, function: Callable[[_C], _R], chunks: Iterable[_C], /) -> Iterator[_R]:
-        """As the builtin. One call at a time: the next begins when the results of the one before were taken."""
+        """As the builtin."""
         left = iter(chunks)
         first = list(itertools.islice(left, self._least))
         if len(first) < self._least:
             yield from map(function, first)
             return
-        if not self._workers or any(worker.chunks for worker in self._workers):  # a call was left before its end
-            self.close()
-            self._workers = [_Worker() for _ in range(self._count)]
-        for worker in self._workers:
-            worker.connection.send_bytes(pickle.dumps((True, function), protocol=5))
-        yield from self._results(itertools.chain(first, left))
+        from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-    def _results(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        early: dict[int, Any] = {}
-        given = wanted = 0
-        by_connection = {worker.connection: worker for worker in self._workers}
-        while True:
-            room = _AHEAD * len(self._workers) + len(self._workers) - (given - wanted)
-            for _ in range(room):
-                worker = min(self._workers, key=lambda worker: len(worker.chunks))
-                if len(worker.chunks) == _AHEAD:
-                    break
-                chunk = next(chunks, None)
-                if chunk is None:
-                    break
-                worker.connection.send_bytes(pickle.dumps((False, chunk), protocol=5))
-                worker.chunks.append(given)
-                given += 1
-            if wanted == given:
-                return
-            for connection in wait([worker.connection for worker in self._workers if worker.chunks]):
-                worker = by_connection[connection]  # type: ignore[index]
-                number = worker.chunks[0]
-                early[number] = worker.result()
-            while wanted in early:
-                yield early.pop(wanted)
-                wanted += 1
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(self._count, initializer=_begin, env=_KEEP_LARGE_WORKERS)
+        self._calls += 1
+        place = Path(self._functions.name, str(self._calls))
+        place.write_bytes(pickle.dumps(function, protocol=5))
+        waiting: deque[Future[tuple[bool, Any]]] = deque()
+        try:
+            for chunk in itertools.chain(first, left):
+                waiting.append(self._executor.submit(_apply, str(place), chunk))
+                if len(waiting) >= _AHEAD * self._count:
+                    yield _result(waiting.popleft())
+            while waiting:
+                yield _result(waiting.popleft())
+        except TerminatedWorkerError as error:
+            self._executor = None  # loky has ended its other workers
+            raise _killed(str(error)) from None
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
-def serve_chunks(channel: int) -> None:
-    """The work of a worker: functions and chunks in, results out, until the other end is closed."""
+def _result(future: Future[tuple[bool, Any]]) -> Any:
+    fine, result = future.result()
+    if not fine:
+        raise result
+    return result
+
+
+def _killed(message: str) -> SocoError:
+    """loky's message on workers that ended, such as "... {EXIT(0), SIGKILL(-9)}", in our words."""
+    ended = [code for code in map(int, re.findall(r"\((-?\d+)\)", message)) if code and code != -signal.SIGTERM]
+    code = ended[0] if ended else -signal.SIGTERM
+    reason = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    hint = " The machine may be out of memory: use fewer workers." if code == -signal.SIGKILL else ""
+    return SocoError(f"A worker process {reason} while it worked.{hint}")
+
+
+_function: tuple[str, Any] = ("", None)  # of this worker: its file, and what it holds
+
+
+def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process is asked to stop, and stops its workers
     os.environ.pop("SOCO_PROGRESS", None)  # the parent process shows the progress
-    connection = Connection(channel)
-    waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-
-    def receive() -> None:  # in a thread of its own, so that neither end waits for the other to read
-        try:
-            while True:
-                waiting.put(connection.recv_bytes())
-        except (EOFError, OSError):
-            waiting.put(None)
-
-    threading.Thread(target=receive, daemon=True).start()
-    function: Callable[[Any], Any] = repr
-    while (message := waiting.get()) is not None:
-        is_function, content = pickle.loads(message)
-        if is_function:
-            function = content
-            continue
-        try:
-            answer = pickle.dumps((True, function(content)), protocol=5)
-        except Exception as error:  # raised again in the parent process, whatever it is
-            answer = _failure(error)
-        try:
-            connection.send_bytes(answer)
-        except OSError:
-            return
 
 
-def _failure(error: Exception) -> bytes:
+def _apply(place: str, chunk: Any) -> tuple[bool, Any]:
+    """(whether the function returned, its result or what it raised)."""
+    global _function
     try:
-        message = pickle.dumps((False, error), protocol=5)
-        pickle.loads(message)  # some errors cannot be made again
-        return message
-    except Exception:
-        return pickle.dumps((False, SocoError(f"{type(error).__name__}: {error}")), protocol=5)
+        if _function[0] != place:
+            _function = place, pickle.loads(Path(place).read_bytes())
+        return True, _function[1](chunk)
+    except Exception as error:  # raised again in the parent process, whatever it is
+        try:
+            pickle.loads(pickle.dumps(error))
+            return False, error
+        except Exception:  # some errors cannot be made again
+            return False, SocoError(f"{type(error).__name__}: {error}")

@@ -11,13 +11,14 @@ import pytest
 from datasets import load_dataset
 from helpers.shared_builds import built_mini as make_built_mini
 from huggingface_hub import DatasetCard
-from PIL import Image
+from PIL import Image, ImageColor
 
 from soco_datasets.benchmarks import preview
 from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.data.folder import open_folder
-from soco_datasets.data.pair_marks import QUERY_COLOR, TARGET_COLOR, draw_pair_side
+from soco_datasets.data.pair_marks import concept_colors, mark_pair
+from soco_datasets.utils.shapes import Drawing, Photo, to_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,12 +33,14 @@ def test_plain_datasets_shows_drawn_pairs(tmp_path: Path) -> None:
         stored = folder.table(row["config"]).to_pylist()
         pair = next(pair for pair in stored if pair["pair_id"] == row["pair_id"])
         assert row["keypoints"] == pair["keypoints"]
-        for side, color in (("source", QUERY_COLOR), ("target", TARGET_COLOR)):
+        colors = concept_colors(pair["concepts"])
+        for side in ("source", "target"):
             drawn = row[side]
             assert max(drawn.size) == 512
             scale = drawn.width / pair[f"{side}_size"][0]
             points = pair["source_points"] if side == "source" else [targets[0] for targets in pair["target_points"]]
-            for x, y in points:
+            for (x, y), concept in zip(points, pair["concepts"], strict=True):
+                color = ImageColor.getrgb(colors[concept])
                 at = (min(drawn.width - 1, int(x * scale)), min(drawn.height - 1, int(y * scale)))
                 near = np.asarray(drawn)[max(0, at[1] - 9) : at[1] + 10, max(0, at[0] - 9) : at[0] + 10].reshape(-1, 3)
                 assert (np.abs(near.astype(int) - color).max(axis=1) < 60).any()
@@ -65,7 +68,11 @@ def test_pictures_stay_within_their_bound(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("points", [[[(0.0, 0.0)]], [[(39.0, 29.0)], [(38.0, 29.0), (0.0, 29.0)]], []])
 def test_marks_at_the_edge_are_drawn(points: list[list[tuple[float, float]]]) -> None:
-    drawn = draw_pair_side(Image.new("RGB", (40, 30), (128, 128, 128)), points, "target")
+    drawing = Drawing(40, 30)
+    drawing.add(Photo(Image.new("RGB", (40, 30), (128, 128, 128)), (0, 0), drawing.size))
+    row = {"concepts": ["wheel"] * len(points), "source_points": [(0, 0)] * len(points), "target_points": points}
+    mark_pair(row, (Drawing(40, 30), 1.0), (drawing, 1.0))
+    drawn = to_image(drawing)
     assert drawn.size == (40, 30)
     assert (len(set(drawn.get_flattened_data() if hasattr(drawn, "get_flattened_data") else drawn.getdata())) > 1) == (
         len(points) > 0

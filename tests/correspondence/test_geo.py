@@ -18,7 +18,7 @@ from soco_datasets.correspondence.matchers.among_candidates import best_candidat
 from soco_datasets.data.schema import PAIRS_GEO
 from soco_datasets.errors import PredictionsError
 from soco_datasets.geometry import CONVENTIONS
-from soco_datasets.metrics.candidate_choice import candidate_cells, padded_candidates, random_hits
+from soco_datasets.metrics.candidate_choice import CandidateGrid, candidate_cells, padded_candidates, random_hits
 from soco_datasets.records.annotated_points import AnnotatedPoints
 from soco_datasets.records.candidate_names import CANDIDATES_KEY, has_candidates, with_candidates
 from soco_datasets.records.evaluation import scored_record
@@ -80,7 +80,7 @@ def test_chance_equals_trying_every_candidate(seed: int, counts: list[int], grid
     targets = [some[0] for some in lists]
     found = random_hits(
         np.concatenate(lists), counts, targets, np.full(len(counts), side), np.full(len(counts), 80.0),
-        alphas=ALPHAS, convention=convention, size=size, grid=grid,
+        alphas=ALPHAS, where=CandidateGrid(grid, size, convention),
     )  # fmt: skip
     for index, (some, target) in enumerate(zip(lists, targets, strict=True)):
         if grid is None:

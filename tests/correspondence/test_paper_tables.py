@@ -10,7 +10,7 @@ import pytest
 from helpers.shared_data import DATA
 
 from soco_datasets.benchmarks.soco.categories import CATEGORIES
-from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.aggregation import PairGroups, aggregate
 
 ALPHAS = (0.1, 0.05, 0.02)
 POINTS = 1000  # table r6 prints tenths of a percent: that many points make every score exact
@@ -31,7 +31,7 @@ def scores(task: str) -> dict[str, Any]:
     names = [row["category"] for row in table]
     owner = np.repeat(np.arange(len(names)), POINTS)
     parents = {name: CATEGORIES[name].supercategory for name in names}
-    return aggregate(errors.ravel(), owner, names, alphas=ALPHAS, supercategories=parents)["keypoint"]
+    return aggregate(errors.ravel(), owner, PairGroups(names, supercategories=parents), alphas=ALPHAS)["keypoint"]
 
 
 @pytest.mark.parametrize("task", ["soc", "cc"])

@@ -33,7 +33,7 @@ from soco_datasets.errors import DatasetFolderError, PredictionsError, UsageErro
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.cache.memory import MemoryFeatureCache
 from soco_datasets.features.extractor import DenseFeatureExtractor
-from soco_datasets.metrics.aggregation import aggregate, join_categories
+from soco_datasets.metrics.aggregation import PairGroups, aggregate, join_categories
 from soco_datasets.records.azimuth import CurveSums, azimuth_curve
 from soco_datasets.records.evaluation import EvaluationResult, check_comparable
 
@@ -141,7 +141,7 @@ def test_categories_joined_are_all_together(queries: list[tuple[int, float, floa
     chance = np.array([number for _, _, number in queries])
     options: dict[str, Any] = {"alphas": (0.1, 0.05), "reductions": EVERY.reductions}
     together = aggregate(
-        errors, pair, category, target_images=targets, supercategories=parents, beside={"chance": chance}, **options
+        errors, pair, PairGroups(category, targets, supercategories=parents), beside={"chance": chance}, **options
     )
     parts = []
     for name in order:
@@ -150,8 +150,9 @@ def test_categories_joined_are_all_together(queries: list[tuple[int, float, floa
             aggregate(
                 errors[own],
                 pair[own] - category.index(name),
-                [name] * category.count(name),
-                target_images=[targets[number] for number in range(12) if category[number] == name],
+                PairGroups(
+                    [name] * category.count(name), [targets[number] for number in range(12) if category[number] == name]
+                ),
                 beside={"chance": chance[own]},
                 **options,
             )

@@ -100,6 +100,15 @@ def test_what_is_saved_is_what_is_loaded(
     assert (loaded.activation, loaded.residual, loaded.input) == (head.activation, residual, options["input"])
 
 
+def test_the_same_head_is_the_same_file(tmp_path: Path) -> None:
+    written = set()
+    for number in range(8):  # the library alone gives one order of eight entries in so many thousand
+        save_head(tmp_path / f"{number}.safetensors", mlp((32, 8, 5), metadata={"b": "é", "a": "1"}))
+        written.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(written) == 1
+    assert load_head(tmp_path / "0.safetensors").metadata["b"] == "é"
+
+
 def test_a_plain_linear_probe_loads_without_metadata(tmp_path: Path) -> None:
     probe = nn.Linear(32, 6)
     save_file(probe.state_dict(), tmp_path / "probe.safetensors")

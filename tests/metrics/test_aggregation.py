@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soco_datasets.errors import UsageError
-from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.aggregation import PairGroups, aggregate
 
 PARENTS = {"car": "transportation", "bus": "transportation", "cup": None}
 
@@ -41,8 +41,8 @@ def test_every_reduction_equals_a_slow_one(seed: int, pairs: int, queries: int) 
     errors[generator.random(queries) < 0.1] = np.nan
     chance = generator.uniform(0, 1, (2, queries))
     found = aggregate(
-        errors, pair, category, alphas=(0.1, 0.05), reductions=("pair", "keypoint", "image"), target_images=images,
-        supercategories=PARENTS, beside={"random_pck": chance, "random_choice": chance[0]},
+        errors, pair, PairGroups(category, images, supercategories=PARENTS), alphas=(0.1, 0.05),
+        reductions=("pair", "keypoint", "image"), beside={"random_pck": chance, "random_choice": chance[0]},
     )  # fmt: skip
     for reduction, by_alpha in found.items():
         for row, (alpha, part) in enumerate(by_alpha.items()):
@@ -63,7 +63,7 @@ def test_what_is_true_or_false_is_averaged_as_ones_and_noughts() -> None:
     generator = np.random.default_rng(1)
     pair, mask = generator.integers(0, 20, 300), generator.random(300) < 0.3
     found = [
-        aggregate(np.zeros(300), pair, ["car", "cup"] * 10, alphas=[0.1], beside={"share": values})
+        aggregate(np.zeros(300), pair, PairGroups(["car", "cup"] * 10), alphas=[0.1], beside={"share": values})
         for values in (mask, mask.astype(float))
     ]
     assert found[0] == found[1]
@@ -72,7 +72,7 @@ def test_what_is_true_or_false_is_averaged_as_ones_and_noughts() -> None:
 
 def test_the_image_reduction_needs_the_images() -> None:
     with pytest.raises(UsageError, match="target image of each pair"):
-        aggregate([0.1], [0], ["car"], alphas=[0.1], reductions=["image"])
+        aggregate([0.1], [0], PairGroups(["car"]), alphas=[0.1], reductions=["image"])
 
 
 def test_sums_do_not_depend_on_the_order_of_the_queries() -> None:
@@ -82,8 +82,8 @@ def test_sums_do_not_depend_on_the_order_of_the_queries() -> None:
 
     def result(order: np.ndarray) -> dict:
         return aggregate(
-            np.zeros(400), pair[order], category, alphas=[0.1], reductions=("pair", "keypoint", "image"),
-            target_images=images, beside={"random_pck": chance[order]},
+            np.zeros(400), pair[order], PairGroups(category, images), alphas=[0.1],
+            reductions=("pair", "keypoint", "image"), beside={"random_pck": chance[order]},
         )  # fmt: skip
 
     assert all(result(generator.permutation(400)) == result(np.arange(400)) for _ in range(5))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
-from soco_datasets.metrics.correlation import correlate, pearson
+from soco_datasets.metrics.correlation import ModelBootstrap, correlate, pearson
 from soco_datasets.metrics.model_table import ModelTable, read_model_table
 
 PAPER = DATA / "paper"
@@ -48,7 +48,7 @@ def test_the_bootstrap_is_the_one_described(models: int, seed: int) -> None:
     data = table(
         x=list(random.normal(size=models)), b=list(random.normal(size=models)), y=list(random.normal(size=models))
     )
-    found = correlate(data, "x", "b", resamples=200, seed=seed, level=0.8).tasks[0]
+    found = correlate(data, "x", "b", bootstrap=ModelBootstrap(0.8, 200, seed)).tasks[0]
     rows = (np.random.Generator(np.random.PCG64(seed)).random((200, models)) * models).astype(int)
     x, b, y = (data.columns[name] for name in "xby")
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -68,7 +68,7 @@ def test_the_bootstrap_is_the_one_described(models: int, seed: int) -> None:
 def test_missing_values_are_left_out_pairwise_and_said_so() -> None:
     nan = float("nan")
     data = table(x=[1, 2, 3, 4, nan], b=[nan, 1, 3, 2, 5], y=[1, 3, 2, 5, 4], z=[2, 1, 4, 3, 9])
-    study = correlate(data, "x", "b", resamples=100)
+    study = correlate(data, "x", "b", bootstrap=ModelBootstrap(resamples=100))
     first = study.tasks[0]
     assert first.x.models == ("m0", "m1", "m2", "m3")
     assert first.baseline is not None
@@ -81,8 +81,14 @@ def test_missing_values_are_left_out_pairwise_and_said_so() -> None:
 
 @pytest.mark.parametrize("factor", [1e-300, 1e300])
 def test_scale_does_not_matter(factor: float) -> None:
-    plain = correlate(table(x=[1, 2, 4, 3], y=[1, 3, 2, 5]), "x", resamples=100).tasks[0].x
-    scaled = correlate(table(x=[v * factor for v in (1, 2, 4, 3)], y=[1, 3, 2, 5]), "x", resamples=100).tasks[0].x
+    plain = correlate(table(x=[1, 2, 4, 3], y=[1, 3, 2, 5]), "x", bootstrap=ModelBootstrap(resamples=100)).tasks[0].x
+    scaled = (
+        correlate(
+            table(x=[v * factor for v in (1, 2, 4, 3)], y=[1, 3, 2, 5]), "x", bootstrap=ModelBootstrap(resamples=100)
+        )
+        .tasks[0]
+        .x
+    )
     assert scaled.r == pytest.approx(plain.r, abs=1e-12)
     assert (scaled.low, scaled.high) == pytest.approx((plain.low, plain.high), abs=1e-12)
 
@@ -98,13 +104,13 @@ def test_scale_does_not_matter(factor: float) -> None:
         (table(x=[1, 2, 3]), {}, "no task to correlate with"),
         (table(x=[1, 2, 3], y=[3, 1, 2]), {"baseline": "x"}, "same column"),
         (table(x=[1, 2, 3], y=[3, 1, 2]), {"models": ["m9"]}, "Unknown model 'm9'"),
-        (table(x=[1, 2, 3], y=[3, 1, 2]), {"level": 95}, "between 0 and 1"),
-        (table(x=[1, 2, 3], y=[3, 1, 2]), {"resamples": 5}, "at least 100"),
+        (table(x=[1, 2, 3], y=[3, 1, 2]), {"bootstrap": {"level": 95}}, "between 0 and 1"),
+        (table(x=[1, 2, 3], y=[3, 1, 2]), {"bootstrap": {"resamples": 5}}, "at least 100"),
     ],
 )
 def test_no_correlation_is_an_error_not_a_nan(data: ModelTable, options: dict, message: str) -> None:
     with pytest.raises(UsageError) as error:
-        correlate(data, "x", **options)
+        correlate(data, "x", **{**options, "bootstrap": ModelBootstrap(**options.get("bootstrap", {}))})
     assert message in str(error.value)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from soco_datasets.errors import UsageError
 from soco_datasets.geometry import keypoints_to_unit, pixels_to_unit
-from soco_datasets.metrics.aggregation import aggregate
+from soco_datasets.metrics.aggregation import PairGroups, aggregate
 from soco_datasets.metrics.pck import bbox_normaliser, hits, keypoint_errors, mask_length, normalisers, unit_errors
 
 coordinate = st.floats(-50, 1700, width=32)
@@ -122,7 +122,7 @@ def test_equals_plain_loops(pairs, convention, size, normaliser, alpha):
         for prediction, valid in pair["queries"]
     ]
     np.testing.assert_array_equal(errors, np.array(slow, dtype=np.float32))
-    metrics = aggregate(errors, owner, [pair["group"] for pair in pairs], alphas=[alpha])
+    metrics = aggregate(errors, owner, PairGroups([pair["group"] for pair in pairs]), alphas=[alpha])
     for reduction, by_alpha in metrics.items():
         (found,) = by_alpha.values()
         want = reference_pck.pck(pairs, alpha, reduction, **options)
@@ -145,9 +145,9 @@ def test_the_order_of_queries_and_pairs_changes_no_digit(pairs, seed):
     rng = np.random.default_rng(seed)
     rows, renumbered = rng.permutation(len(errors)), rng.permutation(len(pairs))
     shuffled = aggregate(
-        errors[rows], np.argsort(renumbered)[owner[rows]], list(category[renumbered]), alphas=[0.1, 0.5]
+        errors[rows], np.argsort(renumbered)[owner[rows]], PairGroups(list(category[renumbered])), alphas=[0.1, 0.5]
     )
-    assert shuffled == aggregate(errors, owner, list(category), alphas=[0.1, 0.5])
+    assert shuffled == aggregate(errors, owner, PairGroups(list(category)), alphas=[0.1, 0.5])
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,7 +204,7 @@ def test_the_errors_of_unit_points_are_the_same_to_the_last_bit(points, conventi
 @given(errors=st.lists(st.floats(0, 3, width=32), max_size=20), low=st.floats(0.01, 1), high=st.floats(0.01, 1))
 def test_a_larger_alpha_never_lowers_pck(errors, low, high):
     assume(low < high)
-    metrics = aggregate(errors, [0] * len(errors), ["car"], alphas=[low, high])
+    metrics = aggregate(errors, [0] * len(errors), PairGroups(["car"]), alphas=[low, high])
     for by_alpha in metrics.values():
         small, large = (part["overall"]["pck"] for part in by_alpha.values())
         assert (small is None and large is None) if not errors else small <= large
@@ -219,7 +219,7 @@ def test_a_hit_is_strictly_below_alpha_in_float32():
 def test_a_query_without_target_is_nan_and_counted_nowhere():
     errors = keypoint_errors([[1, 1], [5, 5], [9, 9]], [[1, 1], [9, 9]], [0, 1, 1, 2], 10, 10)
     assert np.isnan(errors).tolist() == [False, True, False]
-    overall = aggregate(errors, [0, 0, 1], ["car", "car"], alphas=[0.1])["keypoint"]["0.1"]["overall"]
+    overall = aggregate(errors, [0, 0, 1], PairGroups(["car", "car"]), alphas=[0.1])["keypoint"]["0.1"]["overall"]
     assert (overall["pck"], overall["keypoints"]) == (1.0, 2)
     assert np.isnan(keypoint_errors([[1, 1]], [], [0, 0], 10, 10)).all()
 
@@ -289,8 +289,8 @@ def test_bad_arguments_are_named(change, message):
 
 def test_aggregate_refuses_pairs_it_does_not_know():
     with pytest.raises(UsageError, match="pair number"):
-        aggregate([0.1], [1], ["car"], alphas=[0.1])
+        aggregate([0.1], [1], PairGroups(["car"]), alphas=[0.1])
     with pytest.raises(UsageError, match="1 pairs, more than the 0 announced"):
-        aggregate([0.1], [0], ["car"], alphas=[0.1], total_pairs={"cup": 3})
+        aggregate([0.1], [0], PairGroups(["car"], total_pairs={"cup": 3}), alphas=[0.1])
     with pytest.raises(UsageError, match="alphas"):
         hits([0.1], [])

@@ -30,7 +30,8 @@ from soco_datasets.records.evaluation import (
     write_evaluation,
 )
 from soco_datasets.records.predictions import TaskPredictions, read_header, read_predictions, write_predictions
-from soco_datasets.records.result_files import PlannedRun, check_replaces_own, result_name
+from soco_datasets.records.replacement import PlannedRun, check_replaces_own
+from soco_datasets.records.result_files import result_name
 from soco_datasets.records.scores import row_errors, score
 
 SOURCES = {

@@ -14,9 +14,11 @@ from PIL import Image
 import soco_datasets  # noqa: F401  # makes load_dataset("soco") work
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
-from soco_datasets.reporting.annotated import CONCEPT_COLORS, annotated_image, annotated_pair
-from soco_datasets.reporting.drawing import FORMATS, MARK_INK, Label, Photo, Stroke, outcome_mark
+from soco_datasets.reporting.annotated import annotated_image, annotated_pair
+from soco_datasets.reporting.drawing import FORMATS, outcome_mark
 from soco_datasets.reporting.style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES
+from soco_datasets.utils.colors import CONCEPT_COLORS, MARK_INK
+from soco_datasets.utils.shapes import Label, Photo, Stroke
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import (
@@ -106,7 +106,7 @@ def _read_points(
         message = "lists no keypoint: the pair is kept and scores in no task"
         findings.repair(file, field, "no_points", message, "list the visible keypoints, or remove the pair")
     points: dict[str, AnnotatedKeypoint] = {}
-    doubled, bare, long, outside, odd = [], [], [], [], []
+    doubled, bare, long, outside, odd = (list[str]() for _ in range(5))
     for number, item in enumerate(items):
         usual = _usual_point(item, image.width, image.height)
         if usual is not None and usual.name not in points:
@@ -154,25 +154,41 @@ def _read_points(
             shared=item["shared"] if isinstance(item.get("shared"), bool) else None,
             bare="concept_name" not in item,
         )
-    if doubled:
-        message = f"{first_names(doubled)} given more than once in one view: the last one counts"
+    _report_points(file, field, _Flaws(doubled, bare, long, odd, outside), findings)
+    return tuple(points.values())
+
+
+class _Flaws(NamedTuple):
+    """Names of the points of a view that have something to be reported, by what it is."""
+
+    doubled: list[str]
+    bare: list[str]
+    long: list[str]
+    odd: list[str]
+    outside: list[str]
+
+
+def _report_points(file: str, field: str, flaws: _Flaws, findings: BuildReport) -> None:
+    if flaws.doubled:
+        message = f"{first_names(flaws.doubled)} given more than once in one view: the last one counts"
         findings.repair(file, field, "doubled_keypoint", message, "give each keypoint once")
-    if bare:
-        message = f"{first_names(bare)} without concept_name: taken from the release's other files where they agree"
+    if flaws.bare:
+        message = (
+            f"{first_names(flaws.bare)} without concept_name: taken from the release's other files where they agree"
+        )
         findings.repair(file, field, "bare_points", message, "give concept_id, concept_name, kind, shared")
-    if long:
-        message = f"{first_names(long)} with more than two coordinates: the first two are x and y"
+    if flaws.long:
+        message = f"{first_names(flaws.long)} with more than two coordinates: the first two are x and y"
         findings.repair(file, field, "extra_coordinates", message, "give [x, y]")
-    if odd:
-        message = f"{first_names(odd)} of the wrong kind: not used"
+    if flaws.odd:
+        message = f"{first_names(flaws.odd)} of the wrong kind: not used"
         findings.repair(
             file, field, "odd_field", message, "give integers as ids, text as kind, true or false as shared"
         )
-    if outside:
+    if flaws.outside:
         findings.note(
-            file, field, "points_outside", f"{first_names(outside)} slightly outside the image: kept as they are"
+            file, field, "points_outside", f"{first_names(flaws.outside)} slightly outside the image: kept as they are"
         )
-    return tuple(points.values())
 
 
 def _usual_point(item: object, width: int, height: int) -> AnnotatedKeypoint | None:

@@ -4,7 +4,7 @@ A store is a folder named by the hash of everything but the image that decides a
 
     key.json    that, readable; its time of change is the time of the last use
     maps.bin    float32 maps (C, h, w) or (layers, C, h, w), each at slot * stride; grows with the images
-    marks.bin   which image's map lies in which slot, and its checksum (`index.py`)
+    marks.bin   which image's map is stored in which slot, and its checksum (`index.py`)
 
 A map is written before its mark, so a run killed at any moment leaves whole maps only, and a crash of the machine that
 loses pages leaves a mark whose checksum does not fit. Writers take a lock for each map. POSIX only.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 KEY, MAPS, USE, WRITE = "key.json", "maps.bin", "use.lock", "write.lock"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # such as NFS mounted with "nolock"
 STRIDE = 1 << 16  # each map starts at a multiple: a page of any system, so that it can be mapped by itself
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ class DiskFeatureCache:
                 self._use = hold_folder(self.path)
                 self._open(text)
         except OSError as error:  # a SocoError is none
-            raise SocoError(f"The feature store {self.path} cannot be opened ({error.strerror}).") from error
+            hint = " Its file system has no locks: give a folder on another one." if error.errno in _NO_LOCKS else ""
+            raise SocoError(f"The feature store {self.path} cannot be opened ({error.strerror}).{hint}") from error
         self._check_room()
 
     def _open(self, text: str) -> None:
@@ -174,7 +176,7 @@ class DiskFeatureCache:
         return self._marks.find(self._images[index]) is not None
 
     def is_intact(self, index: int) -> bool:
-        """Whether the map is there and its bytes are those that were put; a damaged one is said and forgotten."""
+        """Whether the map is there and its bytes are those that were put; a corrupt one is logged and discarded."""
         image = self._images[index]
         found = self._marks.find(image)
         if found is None:

@@ -1,8 +1,8 @@
-"""Which image's map lies in which slot of a shared store: a file of marks, 48 bytes a slot, that only grows.
+"""Which image's map is stored in which slot of a shared store: a file of marks, 48 bytes a slot, that only grows.
 
     "DONE" (the map is there) or "LOST" (it was found damaged), crc32 of the map, slot, sha256 of the image
 
-A slot belongs to its image for good: a process that has read where a map lies can rely on it, whatever others add.
+A slot belongs to its image for good: a process that has read where a map is stored can rely on it, whatever others add.
 """
 
 from __future__ import annotations
