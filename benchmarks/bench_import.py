@@ -4,7 +4,8 @@
 
 In fresh interpreters. The first is taken by the clock. The second is processor time in user mode, of all threads, which
 other programs of the machine disturb little: from the shell to the first forward of a tiny DINOv2 on the built mini
-set, less what importing torch, the model's class of transformers, and datasets takes. Runs of both sides take turns; medians.
+set, less what importing torch, the model's class of transformers, and datasets takes. Runs of both sides take turns;
+medians.
 """
 
 from __future__ import annotations
