@@ -98,7 +98,7 @@ def run(page: Path, folder: Path, bin_folder: Path) -> None:
     script = bin_folder / "page.py"
     script.write_text(script_of(page, blocks, folder), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False
+        [sys.executable, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600, check=False
     )  # fmt: skip
     assert done.returncode == 0, f"{page.name}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
