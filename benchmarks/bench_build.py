@@ -63,6 +63,8 @@ def build(release: Path, out: Path, workers: int) -> None:
     """Build in this process and print what it took as JSON."""
 
     def work() -> Any:
+        if workers == usable_cores():  # the default, which ends its workers once all is read
+            return build_dataset(str(release), out)
         with process_mapper(workers) as mapper:
             return build_dataset(str(release), out, mapper=mapper)
 

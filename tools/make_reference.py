@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_overloads
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "reference" / "generated"
@@ -59,6 +59,14 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def plain_signature(function: Any) -> str:
+    """The signature without types, of a function with overloads; else "", and autodoc reads it itself."""
+    if inspect.getsource(sys.modules[function.__module__]).count(f"def {function.__name__}(") == 1:
+        return ""
+    parameters = inspect.signature(function).parameters.values()
+    return str(inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in parameters]))
+
+
 def api_page() -> str:
     """The public names, by topic; autodoc writes their docstrings."""
     import soco_datasets
@@ -75,10 +83,7 @@ def api_page() -> str:
         for name in names:
             value = getattr(soco_datasets, name)
             directive = "autoclass" if inspect.isclass(value) else "autofunction"
-            shown = f"{value.__module__}.{name}"
-            if inspect.isfunction(value) and get_overloads(value):  # one signature instead of each overload
-                parameters = inspect.signature(value).parameters.values()
-                shown += str(inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in parameters]))
+            shown = f"{value.__module__}.{name}" + ("" if inspect.isclass(value) else plain_signature(value))
             members = "\n   :members:" if directive == "autoclass" and name != "SocoError" else ""
             parts.append(f"```{{eval-rst}}\n.. {directive}:: {shown}{members}\n```")
     return "\n\n".join(parts) + "\n"

@@ -71,7 +71,7 @@ def label_studio_import(file: Path) -> Iterator[AnsweredImage]:
     """
     tasks = read_outside_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise AnnotationFileError(f"{file} is no list of tasks: not an export of Label Studio in its JSON format.")
+        raise AnnotationFileError(f"{file} is not a list of tasks: not an export of Label Studio in its JSON format.")
     for number, task in enumerate(tasks):
         data = task.get("data")
         image = data.get("image") if isinstance(data, dict) else None

@@ -90,7 +90,7 @@ def import_person(session: Session, annotator: str) -> Person:
 
 def _checked(image: ImageRow, name: str, answer: PointAnswer, asked: list[str]) -> PointAnswer:
     if name not in asked:
-        raise UsageError(f"{image.file}: {name!r} is no keypoint of {image.category!r}; give --keypoint-map FILE.")
+        raise UsageError(f"{image.file}: {name!r} is not a keypoint of {image.category!r}; give --keypoint-map FILE.")
     try:
         return checked_answer(answer.state, answer.x, answer.y, (image.width, image.height))
     except RefusedError as error:

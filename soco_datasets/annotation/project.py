@@ -233,7 +233,7 @@ class _Reader:
         self.unique(names, (*path, "keypoints"))
         for index, point in enumerate(points):
             if point.mirror is not None and point.mirror not in names:
-                self.parsed.report((*path, "keypoints", index, "mirror"), f"{point.mirror!r} is no keypoint here")
+                self.parsed.report((*path, "keypoints", index, "mirror"), f"{point.mirror!r} is not a keypoint here")
         return ProjectCategory(
             self.name(top, path), self.text(top, "supercategory", path), self.text(top, "template", path), tuple(points)
         )

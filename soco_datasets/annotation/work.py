@@ -113,7 +113,7 @@ class Workbench:
             assignment, steps = self._own_open(session, person, assignment_id, step)
             image = session.get_one(ImageRow, assignment.image_id)
             if step.keypoint not in self.asked(image):
-                raise RefusedError(422, "unknown_keypoint", f"{step.keypoint[:80]!r} is no keypoint of this image.")
+                raise RefusedError(422, "unknown_keypoint", f"{step.keypoint[:80]!r} is not a keypoint of this image.")
             answer = checked_answer(step.state, step.x, step.y, (image.width, image.height))
             known = next((old for old in steps if old.key == step.key), None)
             if known is not None:

@@ -15,15 +15,15 @@ from ..benchmarks.resolve import data_names, dataset_folder
 from ..benchmarks.tasks import get_tasks
 from ..config import FeatureConfig, RunConfig, ScoringConfig
 from ..correspondence.engines import Extractor
-from ..correspondence.evaluate import Evaluation, by_benchmark, evaluate_backbone, protocol_of
+from ..correspondence.evaluate import Evaluation, evaluate_backbone
 from ..correspondence.presets import choose_tasks, get_preset, preset_scoring
-from ..correspondence.several import BenchmarkRun, evaluate_several, result_labels
+from ..correspondence.several import BenchmarkRun, evaluate_several, planned_run, result_labels
 from ..data.folder import DatasetFolder
 from ..data.subset import FolderSubset
 from ..errors import UsageError
 from ..features.given_model import GivenModel, check_given_model, extractor_spec_of, opened_extractor
 from ..records.evaluation import EvaluationResult
-from ..records.replacement import PlannedRun, check_replaces_own
+from ..records.replacement import check_replaces_own
 from ..records.result_files import qualifiers_of, result_name
 from ..utils.files import check_writable
 from .result import Result
@@ -200,19 +200,15 @@ class _Call:
 
     def _name(self, extractor: Extractor, one: BenchmarkRun, out: Path | None) -> str:
         """The stem of a result's files; raises `UsageError` where those of another run have it."""
-        used, scoring = by_benchmark(extractor, one.folder, one.scoring)
-        model = used.describe()
+        planned = planned_run(extractor, one)
         wanted = FeatureConfig() if self.features is None else self.features
-        asked = replace(wanted, image_size=model.get("requested_size", wanted.image_size))
+        asked = replace(wanted, image_size=planned.model.get("requested_size", wanted.image_size))
         label = one.folder.label if isinstance(one.folder, FolderSubset) else ""
-        stem = result_name(model, *qualifiers_of(asked, self.scoring or ScoringConfig()), label)
+        stem = result_name(planned.model, *qualifiers_of(asked, self.scoring or ScoringConfig()), label)
         if out is not None:
             record = out / f"{stem}.json"
             if record in self.written:
                 raise UsageError(f"Two models of this call would write {record}: give one a `name` of its own.")
-            planned = PlannedRun(
-                model, protocol_of(model, scoring), one.folder.content_hash, [task.name for task in one.tasks]
-            )
             check_replaces_own(record, EvaluationResult, planned, overwrite=self.run.overwrite)
             self.written.add(record)
         return stem

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
-from ..data.release_types import Release
 from ..data.schema import PAIRS, PAIRS_GEO, TableSpec, general_configs
 from ..errors import UsageError
 from ..utils.chunks import Mapper

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
-from ..data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView, PairRecord, Release
+from ..data.pair_table import PairTable
+from ..data.release_types import AnnotatedKeypoint, Box, ImageRecord, ImageView, PairRecord
 from ..data.taxonomy import KeypointEntry, Taxonomy
 from ..errors import ReleaseError
 from ..utils.chunks import Mapper
@@ -136,7 +138,7 @@ class Assembly:
             found = self._annotated[image_id]
             record.bbox, record.points = found.box, self._keypoints(found.points)
             self._check_frame(found, record)
-        pairs = {name: self._records(name, images) for name in self.lists}
+        pairs: dict[str, PairTable | list[PairRecord]] = {name: self._records(name, images) for name in self.lists}
         supercategories = {a.category: a.supercategory for a in self._annotated.values() if a.supercategory}
         return Release(
             origin={"kind": "folder", "id": self.root.name, "revision": None},

@@ -23,8 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
-from ..data.release_types import Release
 from ..data.schema import CONFIGS, TableSpec
 from ..data.shards import Format
 from ..errors import UsageError, unknown_name

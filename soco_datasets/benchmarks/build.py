@@ -12,17 +12,19 @@ from typing import Any
 import pyarrow as pa
 
 from .. import __version__
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
 from ..data.manifest import FORMAT_NAME, MANIFEST, MANIFEST_VERSION
 from ..data.pair_table import PairTable
 from ..data.questions.generation import Questions, release_questions, release_rows
-from ..data.release_types import ImageView, PairRecord, Release
+from ..data.release_types import ImageView, PairRecord
 from ..data.schema import TableSpec
 from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
 from ..utils.files import atomic_folder, parse_size
+from ..utils.process_state import freed_memory_returned
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
@@ -48,6 +50,7 @@ class BuildResult:
     findings: BuildReport
 
 
+@freed_memory_returned()
 def build_dataset(
     source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,

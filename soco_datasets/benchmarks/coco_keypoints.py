@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
-from ..data.release_types import Release
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper

@@ -50,7 +50,9 @@ def describe_folder(folder: DatasetFolder, all_pairs: bool = True, width: int | 
         all_pairs: count the pairs of the split all too.
         width: columns of the terminal, which prose and the column of names are fitted to; None = any number.
     """
-    wide = 44 if width is None else max(34, min(44, width - 36))  # columns for names
+    narrow = width is not None and width < 80
+    names, numbers, real_numbers = (36, 7, 11) if narrow else (44, 12, 12)  # columns
+    differs = " *" if narrow else "   differs"
     manifest: dict[str, Any] = folder.manifest
     require_fields(folder.path, manifest, "source", "pairs", "toolkit_version", "counts", "findings")
     benchmark = benchmark_of(folder)
@@ -64,37 +66,36 @@ def describe_folder(folder: DatasetFolder, all_pairs: bool = True, width: int | 
         *([] if is_soco else [f"  benchmark     {benchmark.title}: {benchmark.about}"]),
         f"  source        {source['id']} ({source['kind']}{', ' + source['revision'] if source['revision'] else ''})",
         f"  built by      soco-datasets {manifest['toolkit_version']}",
-        f"  content hash  {manifest['content_hash']}",
+        f"  content hash  {manifest['content_hash'][: 12 if narrow else None]}",
         f"  fixed pairs   {within}",
         "",
     ]
     if "keypoints" not in folder.configs:  # imported questions: nothing that SOCO's counts are of
         rows = {"pictures": manifest["counts"]["images"], **manifest["counts"]["rows"]["lvlm"]}
-        return "\n".join([*lines, *(f"  {name:{wide}}{count:>12,}" for name, count in rows.items())])
-    lines.append(f"  {'count':{wide}}{'here':>12}{benchmark.title:>12}")
+        return "\n".join([*lines, *(f"  {name:{names}}{count:>{numbers},}" for name, count in rows.items())])
+    lines.append(f"  {'count':{names}}{'here':>{numbers}}{benchmark.title:>{real_numbers}}")
     differing = 0
     for check in benchmark.counts(folder, all_pairs):
         about = "~" if check.tolerance else ""
         real = "-" if check.real is None else f"{about}{check.real:,}"
-        mark = "" if check.agrees else "   differs"
+        mark = "" if check.agrees else differs
         differing += not check.agrees
-        lines.append(f"  {check.name:{wide}}{check.here:>12,}{real:>12}{mark}")
+        lines.append(f"  {check.name:{names}}{check.here:>{numbers},}{real:>{real_numbers}}{mark}")
     lines.append("")
     for name, count in queries(folder).items():
-        lines.append(f"  {f'queries in {name}':{wide}}{count:>12,}")
+        lines.append(f"  {f'queries in {name}':{names}}{count:>{numbers},}")
     found = manifest["findings"]["counts"]
     for severity in SEVERITIES:
         for rule, count in found[severity].items():
             what = {"error": "passed over", "repair": "repaired", "note": "noted"}[severity]
-            lines.append(f"  {f'{what}: {rule}':{wide}}{count:>12,}")
+            lines.append(f"  {f'{what}: {rule}':{names}}{count:>{numbers},}")
     lines.append("")
     remarks = [*benchmark.remarks(folder), *(f"Note: {note}" for note in (*benchmark.notes, *manifest_notes(manifest)))]
     lines += [filled(f"  {remark}", width, "  ") for remark in remarks]
     title = benchmark.title
-    verdict = (
-        f"All counts agree with the real {title}."
-        if not differing
-        else (f"{differing} count(s) differ from the real {title}: scores on this data are not {title} scores.")
-    )
+    marked = differs if narrow else ""
+    verdict = f"{differing} count(s) differ{marked} from the real {title}: scores on this data are not {title} scores."
+    if not differing:
+        verdict = f"All counts agree with the real {title}."
     lines.append(filled(f"  {verdict}", width, "  "))
     return "\n".join(lines)

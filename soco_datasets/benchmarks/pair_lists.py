@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from ..data.checked_release import Release
 from ..data.pair_table import PairTable
-from ..data.release_types import PairRecord, Release
+from ..data.release_types import PairRecord
 from ..data.schema import TableSpec
 from .tables import pairs_of
 

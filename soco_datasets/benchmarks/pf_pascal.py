@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
-from ..data.release_types import Box, Release
+from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper

@@ -11,9 +11,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
-from ..data.release_types import Box, Release
+from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper

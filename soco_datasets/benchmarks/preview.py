@@ -6,10 +6,12 @@ It is made from the tables of the folder, is no part of the content hash, and no
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from datasets import Features, Image, List, Value
 from PIL import Image as Pictures
 
@@ -27,6 +29,10 @@ _QUERIES = 8  # the number of queries that shows best
 _SIDE = 512  # pixels of the longest side of a picture
 _QUALITY = 88
 _GAP = 12  # pixels between the pictures of the sample
+_COLUMNS = (
+    *("pair_id", "source_category", "target_category", "keypoints"),
+    *("source_image_id", "target_image_id", "source_points", "target_points"),
+)
 
 PREVIEW = TableSpec(
     "preview",
@@ -69,7 +75,7 @@ def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS
 
 def _rows(folder: DatasetFolder, pairs: int) -> Iterator[dict[str, Any]]:
     total = 0
-    for config, row in _spread(_candidates(folder), pairs):
+    for config, row in _read(folder, _spread(_candidates(folder), pairs)):
         drawn = _drawn(folder, row)
         total += sum(map(len, drawn.values()))
         if total > MOST_BYTES:
@@ -81,28 +87,33 @@ def _rows(folder: DatasetFolder, pairs: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _candidates(folder: DatasetFolder) -> list[tuple[str, dict[str, Any]]]:
-    """(config, row) of one pair per config and group, of every test config whose queries have one target."""
-    found: list[tuple[str, dict[str, Any]]] = []
+def _candidates(folder: DatasetFolder) -> list[tuple[str, int]]:
+    """(config, row number) of one pair per config and group, of every test config whose queries have one target."""
+    found: list[tuple[str, int]] = []
     for config in folder.configs:
         spec = folder.specs[config]
         if spec.kind != "soc" or spec.pairs == "probe" or "test" not in folder.splits(config):
             continue
-        table = folder.table(config, "test")
+        queries = pc.list_value_length(folder.table(config, "test", ["keypoints"])["keypoints"]).to_pylist()
         groups: dict[str, list[int]] = {}
-        for place, (group, queries) in enumerate(
-            zip(table["pair_group"].to_pylist(), table["keypoints"].to_pylist(), strict=True)
-        ):
+        for place, group in enumerate(folder.table(config, "test", ["pair_group"])["pair_group"].to_pylist()):
             there = groups.setdefault(group, [])
-            if queries and len(there) < _LOOKED_AT:
+            if queries[place] and len(there) < _LOOKED_AT:
                 there.append(place)
         for group in sorted(name for name, there in groups.items() if there):
-            rows = [table.slice(place, 1).to_pylist()[0] for place in groups[group]]
-            found.append((config, min(rows, key=lambda row: abs(len(row["keypoints"]) - _QUERIES))))
+            found.append((config, min(groups[group], key=lambda place: abs(queries[place] - _QUERIES))))
     return found
 
 
-def _spread(found: Sequence[tuple[str, dict[str, Any]]], most: int) -> list[tuple[str, dict[str, Any]]]:
+def _read(folder: DatasetFolder, chosen: Sequence[tuple[str, int]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(config, row) of each; a column at a time, as a whole table may be large."""
+    for config, some in itertools.groupby(chosen, lambda item: item[0]):
+        places = [place for _, place in some]
+        columns = [folder.table(config, "test", [name])[name].take(places).to_pylist() for name in _COLUMNS]
+        yield from ((config, dict(zip(_COLUMNS, values, strict=True))) for values in zip(*columns, strict=True))
+
+
+def _spread(found: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
     """At most so many of them, evenly over all."""
     number = min(most, len(found))
     return [found[place * len(found) // number] for place in range(number)]

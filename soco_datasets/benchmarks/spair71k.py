@@ -15,9 +15,10 @@ from typing import Any
 
 from datasets import Features, Value
 
+from ..data.checked_release import Release
 from ..data.diagnostics import BuildReport
 from ..data.folder import DatasetFolder
-from ..data.release_types import Box, Release
+from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import UsageError, unknown_name
 from ..utils.chunks import Mapper

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..data.checked_release import Release
 from ..data.pair_table import PairTable
-from ..data.release_types import PairRecord, Release
+from ..data.release_types import PairRecord
 from ..data.schema import TableSpec
 
 Row = dict[str, Any]

@@ -66,17 +66,18 @@ def run(
 
 def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
     from ..correspondence.evaluate import evaluate_backbone
+    from ..correspondence.several import BenchmarkRun
     from ..reporting.terminal_summary import print_summary
 
     how, out = plan.run_config(), plan.output.out
-    scoring = plan.protocol.scoring(folder)
+    scoring, split = plan.protocol.scoring(folder), plan.protocol.split
     tasks = requested_tasks(plan.protocol, folder)
     probe = requested_probe(plan, folder)
     with open_extractor(plan.model.spec(), how) as extractor:
-        files = result_names(plan, out, extractor, (folder, tasks, scoring))
+        files = result_names(plan, out, extractor, BenchmarkRun(folder, tasks, scoring, split))
         if probe is not None:
             check_probe(plan.qualifiers(), plan.output, extractor.describe(), probe, probe_scoring(scoring))
-        evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=plan.protocol.split)
+        evaluation = evaluate_backbone(extractor, folder, tasks, scoring=scoring, run=how, split=split)
         result, written = evaluation.result, write(out, evaluation, files)
         print_summary(result, full=full)
         bad = result.counts["bad_images"] if how.skip_bad else 0

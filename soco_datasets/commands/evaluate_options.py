@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -15,13 +14,14 @@ from ..utils.terminal import print_note
 from .common import OutputOptions, numbers
 from .completion import complete_protocols, complete_tasks
 from .engine_options import EngineOptions
-from .model_options import BackboneOptions, qualified
+from .model_options import BackboneOptions
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Task
     from ..config import RunConfig, ScoringConfig
     from ..correspondence.engines import Extractor
     from ..correspondence.evaluate import Evaluation
+    from ..correspondence.several import BenchmarkRun
     from ..data.folder import DatasetFolder
 
 _PRESET = "the protocol's"
@@ -80,13 +80,10 @@ class ProtocolOptions:
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "centered" ..."""
-        return qualified(
-            ("", self.convention, None),
-            ("normalizer-", self.normalizer, "bbox"),
-            ("beta", self.soft_beta, 0.02),
-            ("window", self.soft_window, 7),
-            ("valid-area", "" if self.valid_area else None, None),
-        )
+        from ..config import FeatureConfig
+        from ..records.result_files import qualifiers_of
+
+        return qualifiers_of(FeatureConfig(), self.scoring())
 
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
@@ -161,29 +158,24 @@ class ResultNames(NamedTuple):
     replaced: bool
 
 
-def result_names(
-    plan: EvaluationPlan, out: Path, extractor: Extractor, what: tuple[DatasetFolder, Sequence[Task], ScoringConfig]
-) -> ResultNames:
+def result_names(plan: EvaluationPlan, out: Path, extractor: Extractor, run: BenchmarkRun) -> ResultNames:
     """How the results in `out` will be called. Raises `UsageError` where those of another run have the name.
 
     Args:
         plan: the options.
         out: folder of the results.
         extractor: of the model.
-        what: the data, the tasks and how they are scored.
+        run: the data, the tasks and how they are scored.
     """
-    from ..correspondence.evaluate import by_benchmark, protocol_of
+    from ..correspondence.several import planned_run
     from ..records.evaluation import EvaluationResult
-    from ..records.replacement import PlannedRun, check_replaces_own
+    from ..records.replacement import check_replaces_own
     from ..records.result_files import result_name
 
-    folder, tasks, scoring = what
-    used, scoring = by_benchmark(extractor, folder, scoring)
-    model, split = used.describe(), plan.protocol.split
-    kept = "" if split in ("test", "all") else split
-    stem = result_name(model, *plan.qualifiers(), kept)
-    planned = PlannedRun(model, protocol_of(model, scoring), folder.content_hash, [task.name for task in tasks], split)
-    record = out / (f"{stem}.all.json" if split == "all" else f"{stem}.json")
+    planned = planned_run(extractor, run)
+    kept = "" if run.split in ("test", "all") else run.split
+    stem = result_name(planned.model, *plan.qualifiers(), kept)
+    record = out / (f"{stem}.all.json" if run.split == "all" else f"{stem}.json")
     return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=plan.output.overwrite))
 
 

@@ -30,10 +30,7 @@ def run_several(plan: EvaluationPlan, names: Sequence[str], *, full: bool = Fals
     outs = [plan.output.out / label for label in result_labels(folders)]
     results = []
     with open_extractor(plan.model.spec(), how) as extractor:
-        named = [
-            result_names(plan, out, extractor, (run.folder, run.tasks, run.scoring))
-            for out, run in zip(outs, runs, strict=True)
-        ]
+        named = [result_names(plan, out, extractor, run) for out, run in zip(outs, runs, strict=True)]
         for out, files, evaluation in zip(outs, named, evaluate_several(extractor, runs, how), strict=True):
             written = write(out, evaluation, files)
             results.append(evaluation.result)

@@ -77,6 +77,7 @@ def run_score(
     as_json: JsonFlag = False,
 ) -> None:
     """Score answers."""
+    from ..errors import DataNotFoundError
     from ..lvlm.answer_files import load_answers
     from ..lvlm.answer_table import answers_table
     from ..lvlm.lvlm_record import record_from_answers, write_lvlm_evaluation
@@ -86,6 +87,11 @@ def run_score(
     from ..lvlm.verdicts import load_judged
     from ..lvlm.workbooks import is_workbook
 
+    for path in options.answers:
+        if not path.exists():
+            raise DataNotFoundError(
+                f"{path}: no such file. Give the answers that `soco lvlm run` wrote, or a workbook."
+            )
     folder = open_dataset(data)
     if any(is_workbook(path) for path in options.answers):
         headers, answers = _workbooks(options, folder)
@@ -148,30 +154,41 @@ class BaselineOptions:
     ] = None
 
 
-def run_baseline(model: BackboneOptions, options: BaselineOptions, out: RequiredOut, data: DataOption = None) -> None:
+def run_baseline(
+    model: BackboneOptions,
+    options: BaselineOptions,
+    out: RequiredOut,
+    data: DataOption = None,
+    overwrite: OverwriteFlag = False,
+) -> None:
     """Answer without a language model."""
     from ..errors import unknown_name
     from ..features.cache.disk import default_directory
-    from ..lvlm.answer_files import write_letters
+    from ..lvlm.answer_files import check_letters, write_letters
     from ..lvlm.baselines import GUESSERS, guess, match_candidates
     from ..lvlm.question_rows import read_rows, stored_settings
 
     if options.store not in _STORES:
         raise unknown_name("store", options.store, _STORES)
     folder = open_dataset(data)
-    rows = [row for setting in stored_settings(folder) for row in read_rows(folder, setting)]
+    settings = stored_settings(folder)
+    rows = [row for setting in settings for row in read_rows(folder, setting)]
     described: dict[str, Any] = {"name": model.model, "kind": "baseline"}
-    if model.model in GUESSERS:
-        letters = guess(rows, model.model, options.seed)
+    extractor = None if model.model in GUESSERS else model.load()
+    if extractor is None:
         described["seed"] = options.seed
     else:
-        extractor = model.load()
+        described |= {"convention": options.convention, "backbone": extractor.describe()}
+    place = out / Path(model.model).name
+    if check_letters(place, described, folder.content_hash, settings, overwrite=overwrite):
+        print_note(f"replacing the answers in {place}")
+    if extractor is None:
+        letters = guess(rows, model.model, options.seed)
+    else:
         shared = options.store_dir or (default_directory() if options.store == "disk" else None)
         convention: Any = options.convention  # checked there
         letters = match_candidates(extractor, folder, rows, convention, store_dir=shared, workers=model.workers)
-        described |= {"convention": options.convention, "backbone": extractor.describe()}
-    place = out / Path(model.model).name
-    for path in write_letters(place, described, folder.content_hash, rows, letters):
+    for path in write_letters(place, described, folder.content_hash, rows, letters, overwrite=overwrite):
         print(path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Option
 
-from .common import JsonFlag, RequiredOut, open_dataset
+from .common import JsonFlag, OverwriteFlag, RequiredOut, open_dataset
 from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, prepare_questions
 from .options import command
 
@@ -56,6 +56,7 @@ def run(
     questions: QuestionOptions,
     asking: AskingOptions,
     markers: MarkerComparison,
+    overwrite: OverwriteFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the study."""
@@ -74,5 +75,5 @@ def run(
         return prepare_questions(folder, model, chosen, asking, shown)[0]
 
     _, asked, options = prepare_questions(folder, model, chosen, asking, MarkerOptions())
-    found = marker_study(prepared, asked, out, options, study)
+    found = marker_study(prepared, asked, out, options, study, overwrite=overwrite)
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else format_marker_study(found), end="")

@@ -101,8 +101,14 @@ class AskingOptions:
     repetition_penalty: Annotated[float | None, Option(help="repetition penalty of sampling (local models, vLLM)")] = (
         None
     )
+    presence_penalty: Annotated[
+        float | None, Option(help="-2 to 2, for endpoints: above 0 makes tokens that were given before less probable")
+    ] = None
     thinking: Annotated[bool, Option(help=_THINKING)] = False
-    batch: Annotated[int | None, Option(help="use the provider's batch mode, N requests per batch")] = None
+    batch: Annotated[
+        int | None,
+        Option(help="use the batch mode of OpenAI, Anthropic, Google, Grok or Together, N requests per batch"),
+    ] = None
     max_connections: Annotated[int | None, Option(help="requests at a time", show_default="10, or two batches")] = None
     max_retries: Annotated[int | None, Option(help="retries per question", show_default="5")] = None
     progress_interval: Annotated[
@@ -155,7 +161,7 @@ def asking_options(model: str, *groups: QuestionOptions | AskingOptions) -> tupl
 def _given(groups: tuple[QuestionOptions | AskingOptions, ...]) -> Iterator[tuple[str, Any]]:
     for group in groups:
         values = ((field.name, getattr(group, field.name)) for field in fields(group))
-        yield from ((name, value) for name, value in values if value not in (None, False))
+        yield from ((name, value) for name, value in values if value is not None and value is not False)  # 0 was given
 
 
 def prepare_questions(

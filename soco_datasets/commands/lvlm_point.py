@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from typer import Option
 
-from .common import DataOption, RequiredOut, names, open_dataset
+from .common import DataOption, OverwriteFlag, RequiredOut, names, open_dataset
 from .lvlm_options import AskingOptions, LvlmModel, MarkerOptions, QuestionOptions, asking_options
 from .model_options import BackboneOptions
 from .options import command
@@ -48,6 +48,7 @@ def run(
     asking: AskingOptions,
     marker: MarkerOptions,
     frame: FrameOptions,
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Ask a model to point."""
     from ..data.questions.markers import MarkerStyle
@@ -66,13 +67,13 @@ def run(
         dots=CALIBRATION_DOTS if frame.calibration is None else frame.calibration,
         style=MarkerStyle(marker.marker, marker.marker_color),
     )
-    found = run_pointing(folder, chosen, out, ask, options)
+    found = run_pointing(folder, chosen, out, ask, options, overwrite=overwrite)
     counts = found.evaluation.result.counts
     if found.calibration is not None:
         hits = found.calibration["hits"][found.frame]
         print(f"frame {found.frame}: {hits} of {found.calibration['dots']} dots found")
     print(f"answers without a point: {counts['parse_failures']} of {counts['keypoints']}")
-    _write(found.folder, found.evaluation)
+    _write(found.folder, found.evaluation, overwrite)
 
 
 def run_point_baseline(
@@ -80,15 +81,24 @@ def run_point_baseline(
     out: RequiredOut,
     data: DataOption = None,
     setting: Annotated[str, Option(metavar="NAME", help="whose task names the result gets")] = "vis",
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Evaluate a backbone."""
-    from ..lvlm.pointing import evaluate_backbone_on_points
+    from ..lvlm.pointing import evaluate_backbone_on_points, point_tasks
+    from ..records.evaluation import EvaluationResult
+    from ..records.replacement import check_replaces_part
+    from ..records.result_files import result_name
 
     folder = open_dataset(data)
-    _write(out, evaluate_backbone_on_points(model.load(), folder, tuple(names(setting))))
+    tasks = point_tasks(names(setting))
+    extractor = model.load()
+    known = {"content_hash": folder.content_hash, "tasks": [task.name for task in tasks]}
+    record = out / f"{result_name(extractor.describe())}.json"
+    check_replaces_part(record, EvaluationResult, known, overwrite=overwrite)
+    _write(out, evaluate_backbone_on_points(extractor, folder, tuple(names(setting))), overwrite)
 
 
-def _write(out: Path, evaluation: Evaluation) -> None:
+def _write(out: Path, evaluation: Evaluation, overwrite: bool) -> None:
     from ..records.evaluation import write_evaluation
 
     for task, reductions in evaluation.result.metrics.items():
@@ -98,5 +108,5 @@ def _write(out: Path, evaluation: Evaluation) -> None:
             if part["overall"]["pck"] is not None
         )
         print(f"{task}: {shown}")
-    for path in write_evaluation(out, evaluation.predictions, evaluation.result):
+    for path in write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=overwrite):
         print(path)

@@ -71,7 +71,7 @@ class BackboneOptions:
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "size140", "layer5" ..."""
-        return qualified(
+        return _qualified(
             ("size", self.image_size, 800),
             ("layer", self.layer, None),
             ("layers", self.layers and self.layers.replace(",", "-"), None),
@@ -123,7 +123,7 @@ class BackboneOptions:
         return self.spec().load()
 
 
-def qualified(*chosen: tuple[str, Any, Any]) -> list[str]:
+def _qualified(*chosen: tuple[str, Any, Any]) -> list[str]:
     """Parts of a result's name from (prefix, value, default), without those at their default."""
     return [f"{name}{value}" for name, value, default in chosen if value not in (default, "reference", "float32")]
 

@@ -14,7 +14,7 @@ from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
 from .engine_options import EngineOptions, open_extractor
-from .model_options import BackboneOptions, qualified
+from .model_options import BackboneOptions
 from .options import command
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ def run(
     data: DataOption = None,
 ) -> None:
     """Train and test a probe."""
-    from ..config import CachePolicy, ScoringConfig
+    from ..config import CachePolicy, FeatureConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
     from ..features.linear_probe import ProbeRecipe
+    from ..records.result_files import qualifiers_of
 
     recipe = ProbeRecipe(
         epochs=training.epochs,
@@ -76,7 +77,7 @@ def run(
     folder = open_dataset(data)
     variants = training.variants.split(",")
     pairs = read_probe_data(folder, variants, training.holdout, training.holdout_seed, training.overlap)
-    qualifiers = [*model.qualifiers(), *qualified(("", training.convention, None))]
+    qualifiers = [*model.qualifiers(), *qualifiers_of(FeatureConfig(), scoring)]
     with open_extractor(model.spec(), how) as extractor:
         name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
         local, remote = both_places(extractor, model)

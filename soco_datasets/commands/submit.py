@@ -37,7 +37,7 @@ def run(
     """Submit it, or show what would be sent."""
     from ..hub.hosted_leaderboard import dataset_repo_of
     from ..hub.submit import preview_submission, submit, summary
-    from ..utils.text_table import align
+    from ..utils.text_table import TextTable
 
     leaderboard = dataset_repo_of(dataset_repo)
     if dry_run:
@@ -50,4 +50,4 @@ def run(
         result, model_repo, leaderboard, artifacts_repo=artifacts, create_model_repo=create_model_repo
     )
     print(submission.yaml)
-    print(align(list(summary(submission, submitted).items()), right=False), end="")
+    print(TextTable(list(summary(submission, submitted).items()), left=None).text(), end="")

@@ -31,8 +31,9 @@ from ..features.given_model import GivenModel, opened_extractor
 from ..features.transforms import Anchor
 from ..records.evaluation import EvaluationResult, library_versions
 from ..utils.details import stage
+from ..utils.process_state import freed_memory_returned
 from .engines import Extractor, open_engine
-from .memory_needs import freed_memory_returned, memory_needs
+from .memory_needs import memory_needs
 from .plan import Answers, MatchBlock, Plan, predicted_points
 from .plausible import check_grid, check_thresholds
 from .released_pairs import ReleasedPairs

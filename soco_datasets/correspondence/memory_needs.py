@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from ..config import Protocol
 from ..errors import UsageError
 from ..features.extractor import DenseFeatureExtractor
 from ..features.loader import decoding_threads
-from ..utils.process_state import ProcessSetting
 from .matchers.matcher import matcher_class
 from .plan import Plan
 from .target_matcher import QUERY_BLOCK
@@ -99,16 +98,6 @@ def _predictions_bytes(pairs: pa.Table, rows: int) -> int:
     lists = [field.name for field in pairs.schema if pa.types.is_list(field.type)]
     once = pairs.drop_columns(lists)
     return pairs.select(lists).nbytes + once.nbytes * rows // max(1, len(pairs))
-
-
-def _use_system_allocator() -> Callable[[], None]:
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    return lambda: pa.set_memory_pool(before)
-
-
-freed_memory_returned = ProcessSetting(_use_system_allocator)
-"""Have Arrow's memory come from the system's allocator, which gives it back once freed; its own keeps it."""
 
 
 def _mebibytes(count: int) -> str:

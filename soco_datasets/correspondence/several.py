@@ -11,8 +11,9 @@ from ..data.folder import DatasetFolder
 from ..errors import UsageError
 from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor
+from ..records.replacement import PlannedRun
 from .engines import Extractor
-from .evaluate import Evaluation, by_benchmark, evaluate_backbone
+from .evaluate import Evaluation, by_benchmark, evaluate_backbone, protocol_of
 from .local_engine import contents
 
 
@@ -63,6 +64,14 @@ def evaluate_several(
         )
         if shared is not None:
             shared.finish(announced[number])
+
+
+def planned_run(extractor: Extractor, run: BenchmarkRun) -> PlannedRun:
+    """What an evaluation will be of, to compare with what has its name already, see `records.replacement`."""
+    used, scoring = by_benchmark(extractor, run.folder, run.scoring)
+    model = used.describe()
+    names = [task.name for task in run.tasks]
+    return PlannedRun(model, protocol_of(model, scoring), run.folder.content_hash, names, run.split)
 
 
 def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:

@@ -1,16 +1,14 @@
-"""What a release holds once read and checked: images, views, pairs. Frames and units as in schema.py."""
+"""Images, views and pairs as a release has them, once read and checked. Frames and units as in schema.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .taxonomy import Taxonomy
 
 Box = tuple[float, float, float, float]
 MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
@@ -170,35 +168,3 @@ class ImageRecord:
     @property
     def size(self) -> tuple[int, int]:
         return (self.width, self.height)
-
-
-@dataclass
-class Release:
-    """A whole release, checked.
-
-    Attributes:
-        origin: kind, id and revision of the source.
-        images: by image_id, in dataset order (category, then natural order of the file name).
-        pairs: per list a `pair_table.PairTable` or a list of `PairRecord`, in order of their path: for SOCO "intra",
-            "cross", "probe_train" and "probe_test"; in general
-            "<pairs>" or "<pairs>_<split>", where `TableSpec.pairs` names the first part.
-        read_file: the bytes of an image by its `ImageRecord.file`; works as long as the reader's context is open.
-        taxonomy, descriptions: rows of those configs.
-        side_files: (path, text) of the release's own side files, verbatim.
-        supercategories: of categories without keypoints, where the benchmark knows them.
-        facts: what else the manifest states about the source (JSON values), such as overlaps between its lists.
-    """
-
-    origin: dict[str, str | None]
-    images: dict[str, ImageRecord]
-    pairs: MutableMapping[str, Any]  # of PairTable or list[PairRecord]
-    taxonomy: Taxonomy
-    read_file: Callable[[str], bytes]
-    descriptions: list[dict[str, object]] = field(default_factory=list)
-    side_files: list[tuple[str, str]] = field(default_factory=list)
-    supercategories: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-    def supercategory(self, category: str) -> str | None:
-        """The supercategory of a category, also of one without keypoints; None where it is not known."""
-        return self.taxonomy.supercategory(category) or self.supercategories.get(category)

@@ -97,7 +97,7 @@ def fetch_folder(address: HubAddress, *, images: bool, force: bool = False) -> P
         )
     if not (path / MANIFEST).is_file():
         raise DataNotFoundError(
-            f"The Hub dataset {address.repo} is no published dataset folder (it has no {MANIFEST}). If it is a "
+            f"The Hub dataset {address.repo} is not a published dataset folder (it has no {MANIFEST}). If it is a "
             f"release, build it first: soco build {address.repo} --out DIR, then give DIR as the data."
         )
     if not images and not (path / INDEX).is_file():  # published as Parquet: single images cannot be had

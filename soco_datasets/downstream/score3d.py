@@ -154,7 +154,7 @@ def _detections(
         flat.append(one.get("bbox", [math.nan] * 4))
     boxes = np.array(corners).reshape(-1, 8, 3)
     if len(boxes):
-        left["that are no cuboids (they overlap nothing)"] += int((~are_cuboids(boxes)).sum())
+        left["that are not cuboids (they overlap nothing)"] += int((~are_cuboids(boxes)).sum())
     common = (np.array(image, dtype=np.int64), np.array(category, dtype=np.int64), np.array(score, dtype=np.float64))
     found3d = Detections(*common, boxes, boxes[:, :, 2].mean(axis=1) if len(boxes) else np.empty(0))
     boxes2d = np.array(flat, dtype=np.float64).reshape(-1, 4)

@@ -127,7 +127,8 @@ def format_table(table: DownstreamTable, published: bool = True, width: int | No
         published: with the published values.
         width: columns of the terminal, which the table is fitted to; None = any number.
     """
-    shown = [column for column in table.columns if published or any(column.key in row for row in table.rows.values())]
+    rows = [*table.rows.values(), *(published_r8().values() if published else ())]
+    shown = [column for column in table.columns if any(column.key in row for row in rows)]
     head = ["model", *(column.title for column in shown)]
     lines, notes = [head], []
     for model, row in table.rows.items():

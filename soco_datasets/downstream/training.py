@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SocoError, UsageError
 from ..utils.foreign import read_json_text
+from ..utils.progress import progress_bar
 from .parameters import Parameters, load_parameters, save_parameters, trainable
 from .precision import with_precision
 
@@ -152,22 +153,25 @@ def train(
     optimizer = _make_optimizer(weights, recipe.optimizer)
     result = TrainingResult(weights)
     epoch, position = _resume(checkpoints, recipe, weights, optimizer, result) if checkpoints else (0, 0)
-    while epoch < recipe.epochs:
-        batches = recipe.batches(epoch)
-        for number in range(position, len(batches)):
-            rate = recipe.rate(len(result.losses))
-            result.rates.append(rate)
-            value = _step(loss, weights, batches[number], optimizer, rate, recipe.optimizer.clip)
-            result.losses.append(value)
-            due = checkpoints is not None and len(result.losses) % checkpoints.every == 0
-            if checkpoints and due and number + 1 < len(batches):
-                _save(checkpoints, recipe, weights, optimizer, result, (epoch, number + 1))
-        if after_epoch is not None:
-            with torch.no_grad():
-                result.epochs.append(after_epoch(epoch, {name: value.detach() for name, value in weights.items()}))
-        epoch, position = epoch + 1, 0
-        if checkpoints:
-            _save(checkpoints, recipe, weights, optimizer, result, (epoch, 0))
+    steps = len(recipe.batches(0)) if recipe.epochs else 0
+    with progress_bar("Training", recipe.epochs * steps, "step", done=epoch * steps + position) as advance:
+        while epoch < recipe.epochs:
+            batches = recipe.batches(epoch)
+            for number in range(position, len(batches)):
+                rate = recipe.rate(len(result.losses))
+                result.rates.append(rate)
+                value = _step(loss, weights, batches[number], optimizer, rate, recipe.optimizer.clip)
+                result.losses.append(value)
+                advance(1)
+                due = checkpoints is not None and len(result.losses) % checkpoints.every == 0
+                if checkpoints and due and number + 1 < len(batches):
+                    _save(checkpoints, recipe, weights, optimizer, result, (epoch, number + 1))
+            if after_epoch is not None:
+                with torch.no_grad():
+                    result.epochs.append(after_epoch(epoch, {name: value.detach() for name, value in weights.items()}))
+            epoch, position = epoch + 1, 0
+            if checkpoints:
+                _save(checkpoints, recipe, weights, optimizer, result, (epoch, 0))
     if result.losses and result.skipped == len(result.losses):
         raise SocoError(
             f"None of the {len(result.losses)} training steps had a finite loss, so the head was not trained. "

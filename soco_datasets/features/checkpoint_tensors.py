@@ -55,7 +55,7 @@ def _load_safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BackboneError(f"{path} is no safetensors file, or a damaged one: {error}.") from error
+        raise BackboneError(f"{path} is not a safetensors file, or a damaged one: {error}.") from error
 
 
 def _load_pickle(path: Path) -> Any:
@@ -74,9 +74,11 @@ def _load_pickle(path: Path) -> Any:
                 "the plain weights: where you trust the file, torch.load it yourself and save only its state_dict."
             ) from error
         raise BackboneError(
-            f"{path} is no checkpoint of torch, or a damaged one, or one that cannot be read without running code. "
+            f"{path} is not a checkpoint of torch, or a damaged one, or one that cannot be read without running code. "
             "Get the file again, as a plain state_dict."
         ) from error
     except (RuntimeError, ValueError, KeyError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BackboneError(f"{path} is no checkpoint of torch, or a damaged one ({reason}). Get it again.") from error
+        raise BackboneError(
+            f"{path} is not a checkpoint of torch, or a damaged one ({reason}). Get it again."
+        ) from error

@@ -156,8 +156,8 @@ def _strip(weights: Mapping[str, torch.Tensor], source: Path) -> tuple[dict[str,
     if prefix is None:
         shown = ", ".join(sorted(weights)[:6])
         raise BackboneError(
-            f"{source} has no patch_embed.proj.weight, so it is no vision transformer in the layout of DINO, iBOT or "
-            f"timm. It has {len(weights)} tensors: {shown} ..."
+            f"{source} has no patch_embed.proj.weight, so it is not a vision transformer in the layout of DINO, iBOT "
+            f"or timm. It has {len(weights)} tensors: {shown} ..."
         )
     kept, unused = {}, []
     for name, tensor in weights.items():

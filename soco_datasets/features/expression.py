@@ -153,7 +153,7 @@ def _parse_options(text: str, part: str) -> dict[str, Any]:
         try:
             options[key] = kinds[key](value)
         except ValueError as error:
-            raise UsageError(f"{part}: {value!r} is no value for {key}: {error}") from None
+            raise UsageError(f"{part}: {value!r} is not a value for {key}: {error}") from None
     return options
 
 

@@ -217,7 +217,7 @@ def load_head(path: str | Path) -> Head:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
     except (SafetensorError, OSError) as error:
-        raise BackboneError(f"The head {path} is no safetensors file, or a damaged one: {error}.") from error
+        raise BackboneError(f"The head {path} is not a safetensors file, or a damaged one: {error}.") from error
     if metadata.get("format") not in (HEAD_FORMAT, "pt", None):  # "pt" is what save_file writes by habit
         raise BackboneError(
             f"{path} is of format {metadata['format']!r}; a head file says {HEAD_FORMAT!r}, or nothing."

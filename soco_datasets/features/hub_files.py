@@ -108,8 +108,8 @@ class HubErrors:
             text = f"There is no model {name!r} on the Hub that you may see; check its name, or `hf auth login`"
         elif isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError):
             text = (
-                f"{name} is not in the local cache and the Hub cannot be reached. Check the name; where there is a "
-                f"network, run `hf download {name}`; or give a folder with config.json and model.safetensors"
+                f"{name} is not in the local cache and the Hub cannot be reached. Check the name. Run `hf download "
+                f"{name}` where there is a network, or give a folder with config.json and model.safetensors"
             )
         elif isinstance(error, errors.EntryNotFoundError):
             text = f"{name} has no {CONFIG_FILE} on the Hub, so it is not a Transformers checkpoint"

@@ -24,7 +24,7 @@ SUPPLIED = "plug-in, user supplied"
 IdChecked: TypeAlias = Literal["reference", "documents", "unverified", "none"]
 ID_CHECKED: dict[IdChecked, str] = {
     "reference": "the reference evaluation loads this repository",
-    "documents": "seen in public code or documents, taken for the same weights as the reference's own file",
+    "documents": "from public code; assumed identical to the reference weights",
     "unverified": "a guess: not found in writing",
     "none": "no repository",
 }

@@ -294,7 +294,9 @@ def _check_sizes(backbone: PluginBackbone) -> None:
     stride, multiple, only = backbone.patch_size, backbone.size_multiple, backbone.fixed_size
     for name, value in (("size_multiple", multiple), ("image_size", only)):
         if value is not None and value % stride:
-            raise BackboneError(f"{backbone.source} has {name} {value}, which is no multiple of its stride {stride}.")
+            raise BackboneError(
+                f"{backbone.source} has {name} {value}, which is not a multiple of its stride {stride}."
+            )
     if only is not None and only % multiple:
         raise BackboneError(f"{backbone.source} has image_size {only}, no multiple of its size_multiple {multiple}.")
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..data.questions.generation import LETTERS
 from ..errors import PredictionsError
 from ..records.evaluation import library_versions
+from ..records.replacement import check_replaces_json
 from ..utils.files import atomic_files, sha256_file
 from .answer_store import ANSWERED, STORE_VERSION, read_answers
 from .circular_scores import Answer, AnswerRow, Key
@@ -68,16 +69,54 @@ def _answers_of(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[Key, Ans
     return found
 
 
+def check_letters(
+    folder: Path, model: Mapping[str, Any], dataset: str, settings: Iterable[str], *, overwrite: bool = False
+) -> bool:
+    """Refuse to replace answers of another model, other options or other data, before they are computed.
+
+    Args:
+        folder, model, dataset: as of `write_letters`.
+        settings: whose files will be written.
+        overwrite: replace whatever is there.
+
+    Returns:
+        Whether a file is there, and will be replaced.
+
+    Raises:
+        UsageError: a file holds something else.
+    """
+    there = False
+    for setting in settings:
+        header = _header(model, setting, dataset)
+        path = folder / f"{setting}.answers.jsonl"
+        there |= check_replaces_json(path, header, header, overwrite=overwrite, lines=True)
+    return there
+
+
+def _header(model: Mapping[str, Any], setting: str, dataset: str) -> dict[str, Any]:
+    return {"soco_lvlm_answers": STORE_VERSION, "model": dict(model), "setting": setting, "dataset": dataset}
+
+
 def write_letters(
-    folder: Path, model: Mapping[str, Any], dataset: str, rows: Sequence[AnswerRow], letters: Mapping[Key, str]
+    folder: Path,
+    model: Mapping[str, Any],
+    dataset: str,
+    rows: Sequence[AnswerRow],
+    letters: Mapping[Key, str],
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Write letters as the answers files of a model, one per setting, each with its record; returns their paths."""
+    """Write letters as the answers files of a model, one per setting, each with its record; returns their paths.
+
+    Raises:
+        UsageError: as `check_letters`; nothing is written.
+    """
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    check_letters(folder, model, dataset, settings, overwrite=overwrite)
     paths = []
-    for setting in dict.fromkeys(row["setting"] for row in rows):
+    for setting in settings:
         own = [row for row in rows if row["setting"] == setting]
-        lines: list[dict[str, Any]] = [
-            {"soco_lvlm_answers": STORE_VERSION, "model": dict(model), "setting": setting, "dataset": dataset}
-        ]
+        lines = [_header(model, setting, dataset)]
         for row in own:
             letter = letters[setting, row["index"]]
             assert letter in LETTERS

@@ -23,6 +23,10 @@ STORE_VERSION = 1
 ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again
 FAILED = ("timeout", "rate_limit", "no_images", "refused_access", "failed")  # asked again by the next run
 ANSWER_OUTCOMES = (*ANSWERED, *FAILED)
+_NUMBER = (int, float)
+_LINE_TYPES: dict[str, Any] = dict.fromkeys(("response", "stop", "reason", "reasoning"), str) | dict.fromkeys(
+    ("input_tokens", "output_tokens", "reasoning_tokens", "cost"), _NUMBER
+)
 
 
 class AnswerStore:
@@ -130,8 +134,10 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
             if header is None:
                 if line.get("soco_lvlm_answers") != STORE_VERSION:
                     raise ValueError(f"expected a header with soco_lvlm_answers {STORE_VERSION}")
+                _check_types(line, {"model": dict, "setting": str, "dataset": str})
                 header = line
             elif line["outcome"] in ANSWER_OUTCOMES:
+                _check_types(line, _LINE_TYPES)
                 lines[str(line["key"])] = line
             else:
                 raise ValueError(f"unknown outcome {line['outcome']!r}")
@@ -140,6 +146,18 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
                 f"{path}, line {number} is not an answer ({error}). Restore the file, or give another --out."
             ) from error
     return header, lines, good
+
+
+def _check_types(line: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where a field is of another type than a run writes; fields may be missing."""
+    for name, kind in types.items():
+        value = line.get(name)
+        if value is None and not (name in line and name in ("model", "response")):
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r:.40}")
+        if kind is _NUMBER and value < 0:
+            raise ValueError(f"{name} is {value!r:.40}, below 0")
 
 
 def _encode(line: Mapping[str, Any]) -> bytes:

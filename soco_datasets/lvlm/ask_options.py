@@ -13,11 +13,15 @@ THINKING_MAX_TOKENS = 16_384  # where a model reasons at length before it answer
 
 ImageDetail = Literal["auto", "low", "high"]
 _LEAST = {
-    "max_tokens": 1, "temperature": 0, "top_p": 0, "top_k": 1, "repetition_penalty": 0, "seed": 0, "image_size": 1,
+    "max_tokens": 1, "temperature": 0, "top_p": 0, "top_k": 1, "repetition_penalty": 0, "presence_penalty": -2,
+    "seed": 0, "image_size": 1,
     "max_connections": 1, "max_retries": 0, "timeout": 1, "batch": 1, "progress_interval": 0,
 }  # fmt: skip
 # Decide answers only where they are given; headers of answers files leave out the defaults, as before they existed.
-_OPTIONAL = ("top_p", "top_k", "repetition_penalty", "seed", "image_size", "thinking", "no_images", "protocol")
+_OPTIONAL = (
+    "top_p", "top_k", "repetition_penalty", "presence_penalty", "seed", "image_size", "thinking", "no_images",
+    "protocol",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class AskOptions:
         max_tokens: most new tokens of an answer; None = 512, or 16,384 with `thinking`.
         temperature: 0 = greedy.
         top_p, top_k, repetition_penalty, seed: of sampling; None = the model's or provider's own.
+        presence_penalty: -2 to 2, for endpoints: above 0 makes tokens that were given before less probable; None = the
+            provider's own. Local models have none.
         image_format: "png", "jpeg", or "auto" = png for a local model, jpeg for a remote one.
         image_detail: "high", "low" or "auto", for providers that take it (OpenAI).
         image_size: pictures with a longer side are shrunk to this many pixels on it; None = as they are.
@@ -50,6 +56,7 @@ class AskOptions:
     top_p: float | None = None
     top_k: int | None = None
     repetition_penalty: float | None = None
+    presence_penalty: float | None = None
     seed: int | None = None
     image_format: str = "auto"
     image_detail: ImageDetail = "high"
@@ -69,6 +76,8 @@ class AskOptions:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise UsageError(f"--{name.replace('_', '-')} is at least {least}; got {value}.")
+        if self.presence_penalty is not None and self.presence_penalty > 2:
+            raise UsageError(f"--presence-penalty is at most 2; got {self.presence_penalty}.")
         if self.image_detail not in ("auto", "low", "high"):
             raise UsageError(f"--image-detail is auto, low or high; got {self.image_detail!r}.")
 

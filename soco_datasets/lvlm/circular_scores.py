@@ -337,7 +337,8 @@ def _summary(groups: Sequence[_Group], resampling: _Resampling) -> dict[str, Any
     for measure, value, parts, again in zip(MEASURES, values, (ORDERINGS, 1), resampled, strict=True):
         found[measure] = _share(int(value.sum()), number * parts)
         found[f"{measure}_interval"] = resampling.interval(again / parts, categories)
-        if found[measure] in (0.0, 1.0) and found[f"{measure}_interval"] is not None:
+        resamples_say_nothing = found[measure] in (0.0, 1.0) or found[f"{measure}_interval"] is None
+        if number > 1 and resamples_say_nothing:  # all equal, or one question of each category
             found[f"{measure}_interval"] = wilson_interval(found[measure], number, resampling.level)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _EMPTY_ACCOUNT = re.compile(
     r"|insufficient (balance|funds)|payment required",
     re.IGNORECASE,
 )
+_BLOCKED = re.compile(r"content_filter|content_policy_violation|content management policy", re.IGNORECASE)
 _GIVE_UP = 20  # failures in a row, with no answer between them, after which the run ends
 _SAME_REFUSALS = 5  # equal answers of status 400 to the first questions, after which the run ends
 _CHANGING = re.compile(r"\b(?=\w*\d)[\w-]+\b")  # ids and numbers, which differ between equal refusals
@@ -37,7 +39,8 @@ class Failure:
     """One question that got no reply.
 
     Attributes:
-        outcome: one of `answer_store.FAILED`, or "no_context" (final: the question does not fit the model).
+        outcome: one of `answer_store.FAILED`, or a final one: "no_context" (the question does not fit the model) or
+            "refused" (a content filter).
         reason: the provider's own words, one line.
         advice: what to do when every question would fail so; None where another question may succeed.
         status: HTTP status, None where there was none.
@@ -59,6 +62,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("refused_access", reason, "The account of this provider is empty: add credit to it.", status)
     if status == 429 or "Throttling" in reason or any("RateLimit" in name for name in names):
         return Failure("rate_limit", reason, status=status)  # before the context: "too many tokens" may mean a minute's
+    if status == 400 and _BLOCKED.search(reason):
+        return Failure("refused", reason, status=status)  # providers' clients see that, except in a batch
     if _CONTEXT.search(reason):
         return Failure("no_context", reason, status=status)
     if status in (400, 404, 415, 422, 500, 501) and _NO_IMAGES.search(reason):
@@ -96,6 +101,8 @@ def broken_reply(error: BaseException) -> str | None:
         return f"The endpoint sent a body that is not JSON ({error.msg} at character {error.pos}): {body[:80]!r}."
     if {"APIResponseValidationError", "ValidationError"} & names or "non-ChatCompletion" in str(error):
         return f"The endpoint sent JSON that is not an answer: {_one_line(error)}"
+    if isinstance(error, RecursionError):
+        return "The endpoint sent JSON that is nested too deeply."
     if isinstance(error, AttributeError | TypeError | KeyError | IndexError) and _of_client(error):
         return f"The endpoint sent JSON that is not an answer ({_one_line(error)})"
     return None
@@ -103,11 +110,9 @@ def broken_reply(error: BaseException) -> str | None:
 
 def _of_client(error: BaseException) -> bool:
     """Whether an error was raised where a provider's client or inspect-ai reads a reply."""
-    trace, last = error.__traceback__, ""
-    while trace is not None:
-        last = trace.tb_frame.f_globals.get("__name__", "")
-        trace = trace.tb_next
-    return last.startswith(("openai", "inspect_ai.model", "anthropic", "google", "mistralai"))
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    library = [name for name in frames if name.partition(".")[0] not in ("re", "json", "pydantic")]
+    return bool(library) and library[-1].startswith(("openai", "inspect_ai.model", "anthropic", "google", "mistralai"))
 
 
 def retries(own: Callable[[Exception], Any]) -> Callable[[Exception], Any]:
@@ -184,5 +189,7 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    if text == "Connection error." and error.__cause__ is not None:  # the words of the openai package
+        text = f"Connection error: {' '.join(str(error.__cause__).split()) or type(error.__cause__).__name__}"
     text = text if len(text) <= 500 else text[:497] + "..."
     return text if text.endswith((".", "!", "?", "...")) else text + "."

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PLACE = ("setting", "question_id", "g_index", "index", "ordering")
 _REFUSED_STOP = "content_filter"
 _NO_CONTEXT_STOP = "model_length"
+_FINAL_STOPS = {"no_context": _NO_CONTEXT_STOP, "refused": _REFUSED_STOP}
 _OUTPUT_STOPS = ("stop", "max_tokens", "model_length", "tool_calls", "content_filter", "unknown")
 
 
@@ -137,8 +138,8 @@ def _failed(state: TaskState, key: str, failure: Failure, error: Exception, how:
     if how.store:
         line = {"response": "", "outcome": failure.outcome, "stop": "unknown", "reason": failure.reason}
         how.store.add(key, {**_place(state), **line})
-    if failure.outcome == "no_context":
-        return _with_reply(state, "", _NO_CONTEXT_STOP)  # final: other questions may be shorter
+    if failure.outcome in _FINAL_STOPS:  # other questions may be shorter, or pass the filter
+        return _with_reply(state, "", _FINAL_STOPS[failure.outcome])
     how.gate.failed(failure)
     if how.store is None:
         raise error

@@ -24,29 +24,31 @@ COPULA = (
 )
 # Behind a letter that is a letter: an end, punctuation, or a word that no noun phrase beginning with "A" has.
 FOLLOWS = (
-    r"(?=\s*$|\s*[.,;:!?)\]\n(/&]|\s*[–—]|\s+-|-\s|[^\x00-\x7f]|\s+(?:because|since|as|for|which|that|not|in|on|at|by|based|is"
+    r"(?=\s*$|\s*[.,;:!?)\]\n(/&]|\s*[–—]|\s+-|-\s|\s*[^\x00-\x7f]|\s+(?:because|since|as|for|which|that|not|in|on|at|by|based|is"
     r"|are|was|seems|appears|looks|would|must|should|has|best|matches|corresponds|and|or|but|though|although|while|rather"
     r"|instead|from|with|due|where|given|the|marks|shows|represents|lies|to|here|there|after|if|when|both|can|could|cannot"
-    r"|might|may|will|does|than|likely|probably|it)\b)"
+    r"|might|may|will|does|than|likely|probably|it|makes|fits|remains|works|i\s+(?:think|guess|believe|suppose))\b)"
 )
 _MENTION = re.compile(
-    rf"(?<![A-Za-z0-9_À-ɏ'’.-])(?P<noun>{NOUN}\s*[:#-]?\s*)?(?P<open>[(\[\"'“‘]{{0,3}})(?<![A-Za-z0-9_À-ɏ'’-])(?P<letter>[A-Z])"
+    rf"(?<![A-Za-z0-9_À-ɏ'’.+<>-])(?P<noun>(?i:{NOUN})\s*[:#-]?\s*)?(?P<open>[(\[\"'“‘]{{0,3}})(?<![A-Za-z0-9_À-ɏ+<>-])(?P<letter>[A-Z])"
     rf"(?P<close>[)\]\"'”’]{{0,3}})(?![A-Za-z0-9_'’]|-\w)",
 )
-_SENTENCE_END = re.compile(r"[.!?;]+(?=\s|$)|\n")
+_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[MD]r)(?<!\bMs)(?<!\bvs)[.!?;]+(?=\s|$)|\n")
 _ADVERBS = rf"(?:,?\s*{ADVERB}\s*,?)*"
 _THE = r"(?:\s*(?:the|at|a|an|one|of|either)\b){0,3}"
 _MARKED = r"(?:\s*\b(?:labell?ed|marked|indicated|denoted|shown|identified|designated|represented|tagged|named|called))"
 _BEFORE_STRONG = re.compile(
-    rf"(?:\b(?:i|we|let's|let\s+us)(?:\s*'\s*d|\s+would|\s+will|\s*'\s*ll|\s+can|\s+have\s+to|\s+must)?(?:\s+{ADVERB})*\s+(?:say|think|believe|"
+    rf"(?:\b(?:i|we|let's|let\s+us)(?:\s*'\s*d|\s*'\s*m|\s+am|\s+would|\s+will|\s*'\s*ll|\s+can|\s+have\s+to|\s+must)?(?:\s+{ADVERB})*\s+(?:say|think|believe|"
     r"guess|pick|choose|chose|select|selected|go\s+(?:with|for)|suggest|conclude|vote\s+for|opt\s+for|answer|favou?r|bet|"
-    rf"lean\s+towards?|settle\s+(?:on|for)|take|prefer|picked|assume|suspect|feel)\b[,:]?(?:\s+(?:it|that|the\s+answer|this|on))*"
+    rf"lean(?:\s+(?:towards?|to))?|go(?:ing)?\s+(?:with|for)|settle\s+(?:on|for)|take|prefer|picked|assume|suspect|feel)\b[,:]?(?:\s+(?:it|that|the\s+answer|this|on))*"
     rf"(?:\s+(?:would|must|should|will|has\s+to)\b)?(?:\s*{COPULA})?{_ADVERBS}{_THE}"
     rf"|\b(?:it|this|that|he|answer|choice|option|pick|letter|match|counterpart|correspondence|selection|equivalent|solution)\b"
     rf"[\"']?(?:\s+(?:would|must|should|will|has\s+to))?(?:\s+{ADVERB})*\s*{COPULA}{_ADVERBS}{_THE}"
     rf"|(?:^|[.!?,;:\n]\s*|\b(?:and|but)\s+)(?:so|therefore|thus|hence|consequently|accordingly|ergo|finally)\b[,:]?{_ADVERBS}{_THE}"
     rf"|^\s*(?:(?:i'm|i\s+am)\s+(?:not\s+)?\w*\s*sure,?\s*)?(?:but|{ADVERB}|my\s+(?:best\s+)?guess|guess)\b[,:]?\s*(?:i\s+\w+\s+)?"
     rf"|\bbut{_ADVERBS}|\b(?:instead|rather)[,:]?"
+    r"|(?:^|[.,;:!]\s*|\b(?:but|and|so|then)\s+)(?:go\s+with|pick|choose|select|chose)(?:\s+the)?"
+    r"|\b(?:leaves|leaving|left\s+with|remaining)(?:\s+(?:us|me))?(?:\s+with)?(?:\s+(?:only|just))?(?:\s+the)?"
     rf"|\b(?:answer|answers|antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|svar)(?:\s+\w+)?\s*[:=–—-]*\s*{COPULA}?"
     r"|(?:答案|答|选择|选项|应选|應選|故选|正确|正解|答え|정답)(?:的)?(?:点|選項|选项)?\s*[是为為はが은는:]*"
     r")\s*$",
@@ -54,39 +56,77 @@ _BEFORE_STRONG = re.compile(
 )
 _BEFORE_WEAK = re.compile(
     rf"(?:{COPULA}{_ADVERBS}{_THE}(?:{_MARKED}(?:\s+(?:by|with|as))?)?(?:\s+the)?"
-    rf"|\b(?:corresponds?|corresponding|match(?:es|ing)?|aligns?|maps?|equals?|points?|refers?)(?:\s+{ADVERB})*"
-    rf"(?:\s+(?:to|with|best\s+to|best\s+with|closely\s+to))?(?:\s+the)?"
+    rf"|\b(?:corresponds?|corresponding|match(?:es|ing)?|aligns?|maps?|translates?|equals?|points?|refers?)(?:\s+{ADVERB})*"
+    rf"(?:\s+(?:to|onto|with|best\s+to|best\s+with|closely\s+to))?(?:\s+the)?"
     rf"|{_MARKED}(?:\s+(?:by|with|as))?(?:\s+the)?|\bclosest\s+to|\bbelongs\s+to|\bequivalent\s+to|\bsame\s+as|\bdenoted"
     rf"|\b{ADVERB})\s*[:=]?\s*$",
     re.IGNORECASE,
 )
 _MARKED_POINT = (
-    r"the\s+(?:\w+\s+){0,2}?(?:marked|reference|highlighted|indicated|query|same|red|blue|yellow|purple|green|arrow)\b"
+    r"the\s+(?:\w+\s+){0,2}?(?:marked|reference|highlighted|indicated|query|source|original|first|same|red|blue|yellow"
+    r"|purple|green|arrow)\b"
 )
 _AFTER_STRONG = re.compile(
     r"\s*(?:in\s+the\s+(?:second|target|other|right|2nd)\s+(?:image|picture|photo)\s+)?"
     rf"(?:(?:is|seems|appears|looks|must\s+be|should\s+be|would\s+be|has\s+to\s+be|feels)(?:\s+(?:to\s+be|like))?(?:\s+{ADVERB})*"
     r"(?:\s+(?:the|my|our|a))*\s+(?:\w+\s+)?(?:correct|right|best|answer|closest|nearest|most\s+\w+|corresponding|matching|match"
     rf"|one\s+that|same|counterpart|choice|pick|equivalent|correspondence|point\s+corresponding)\b(?!\s+(?:of|distractor))"
+    r"|(?:is|would\s+be|must\s+be)\s+(?:(?:the\s+one|it|closer|nearer|better)\s*(?:[.!]|$|\n)|what\b|the\s+only\b|my\s+(?:\w+\s+)?(?:answer|guess|choice|pick)\b)|for\s+sure\b|it\s+is\s*(?:[.!,]|$|\n)"
+    r"|(?:marks|shows|indicates|represents|(?:is|lies|sits)\s+(?:located\s+|placed\s+|positioned\s+)?(?:on|at|in))\s+(?:exactly\s+)?the\s+same(?:\s+\w+){1,3}?"
+    r"\s*(?:[.!]|$|\n|\bas\s+(?:the|in)\b)|makes?\s+(?:the\s+most\s+)?sense\b|です|だ|입니다"
     rf"|(?:{ADVERB}\s+)?(?:matches|fits|corresponds)(?:\s+(?:best|it|exactly|perfectly))*\s*(?:[.!]|$|\n)"
     rf"|(?:best\s+)?(?:corresponds(?:\s+\w+)?\s+to|matches|aligns\s+with|fits)\s+{_MARKED_POINT})",
     re.IGNORECASE,
 )
 _BEFORE_REJECTED = re.compile(
-    rf"(?:\b(?:not|never|neither|nor|no|isn't|aren't|wasn't|unlike|except|excluding|exclude|without|eliminate|reject|ruled?\s+out"
+    rf"(?:(?:\b(?:not|never|doubt(?:\s+that)?|don't|neither|nor|no|isn't|aren't|wasn't|unlike|except|excluding|exclude|without|eliminate|reject|ruled?\s+out"
     rf"|discard|instead\s+of|rather\s+than|other\s+than|than|cannot\s+be|can't\s+be|couldn't\s+be|could\s+not\s+be|nicht|no\s+es"
-    rf"|over|versus|vs\.?|不是)(?:\s+(?:be|at|the|either|both|to|with|{NOUN}|{ADVERB}))*)\s*$",
+    rf"|over|versus|vs\.?)|n't|不是)(?:\s+(?:be|it's|it\s+is|say|think|pick|choose|select|go\s+with|see|find|at|the|either|both|to|with|{NOUN}|{ADVERB}))*)\s*$",
     re.IGNORECASE,
 )
 _BEFORE_DOUBTED = re.compile(
     r"\b(?:either|between|might|may|could|maybe|perhaps|possibly|whether|if|might\s+be|second|next|runner-?up|alternative(?:ly)?)"
-    rf"\b(?:\s+(?:be|also|is|the|best|it|it's|{NOUN}|{ADVERB}|{COPULA}))*\s*$",
+    rf"\b(?:\s+(?:be|say|think|also|is|the|best|it|it's|{NOUN}|{ADVERB}|{COPULA}))*\s*$",
     re.IGNORECASE,
 )
 _AFTER_REJECTED = re.compile(
     r"\s*(?:(?:is|are|was|seems|looks|appears|must\s+be|would\s+be)(?:\s+(?:to\s+be|\w+ly))*\s+"
     r"(?:not\b|in?correct|wrong|too\b|on\s+the\s+wrong|a\s+(?:common\s+)?distractor|ruled\s+out|n't|unlikely|excluded|close\b"
     r"|second|farther|further|off\b)|isn't|(?:cannot|can't|does\s+not|doesn't|do\s+not)\b|\?)",
+    re.IGNORECASE,
+)
+_AFTER_SAID = re.compile(  # "B, I think."
+    rf"\s*,?\s+(?:i\s+(?:think|believe|guess|suppose|reckon|am\s+(?:fairly|quite|pretty)?\s*(?:sure|certain))"
+    rf"|i'd\s+say|it\s+seems|{ADVERB})\s*(?:[.!]|$|\n)",
+    re.IGNORECASE,
+)
+_AFTER_OTHER = re.compile(  # "B (not A)", "B rather than A"
+    rf"\s*[,(]?\s*(?:not|rather\s+than|instead\s+of|over)\s+(?:{NOUN}\s+)?[(\[\"']?[A-D]\b(?![’'-])(?!\s+\w)",
+    re.IGNORECASE,
+)
+_ONLY = re.compile(rf"\bonly(?:\s+{NOUN})?\s*$", re.IGNORECASE)
+_FITS = re.compile(
+    r"\s+(?:fits|matches|remains|works|corresponds|makes\s+sense|is\s+(?:left|correct|right|plausible|possible))\b",
+    re.I,
+)
+_INTRODUCED = re.compile(  # "By elimination, C."
+    r"\s*(?:(?:so|and|but)\s+)?(?:looking|based|after|by|in|on|upon|given|from|comparing|considering|judging|as|well|ok|okay|hmm+"
+    r"|yes|no|wait|actually|correction|final|finally|again|overall|sure|right|that\s+said|to\s+(?:conclude|sum\s+up|summarize))\b"
+    r"(?:(?!\b(?-i:[A-Z])\b)[^.;!?\n]){0,120}[,:]\s*",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"\s*[.!]*\s*")
+_BLIND = re.compile(
+    r"\b(?:unable|cannot|can\s*not|can't|couldn't|no\s+such|there\s+is\s+no|nowhere|missing)\b[^,;]*$", re.IGNORECASE
+)
+_NAMES = re.compile(  # "image B", "vitamin C", "the dog's name is B"
+    r"\b(?:images?|pictures?|photos?|figures?|fig\.?|objects?|vitamins?|class|grade|size|type|plan|sections?|parts?|steps?|cars?"
+    r"|models?|versions?|teams?|groups?|rows?|columns?|batter(?:y|ies)|names?|badge|plate|mr\.?|ms\.?|e\.g\.?)"
+    r"(?:\s+(?:is|reads|says|called))?\s*$",
+    re.IGNORECASE,
+)
+_UNREAL = re.compile(
+    r"^\s*(?:were|had)\b|\bif\b(?!\s+(?:i|we|one|you)\s+(?:had|have|must|were|needed?)\b|\s+(?:forced|pressed|asked)\b)",
     re.IGNORECASE,
 )
 _REST_OF_LIST = re.compile(rf"(?:[A-D]\b[)\"']*\s*,?\s*(?:or|nor|and|,|/|&)\s*(?:{NOUN}\s+)?)+$")
@@ -104,11 +144,13 @@ class Mention:
         verdict: "affirmed" (given as the answer in so many words), "suggested" (nothing speaks against it), "rejected",
             or "mentioned".
         alternative: another letter is offered beside it ("A or B").
+        last: a statement ends with it, and it is not the name of something else ("image B").
     """
 
     letter: str
     verdict: Verdict
     alternative: bool
+    last: bool = False
 
 
 def affirmed_letter(text: str) -> str | None:
@@ -122,10 +164,21 @@ def affirmed_letter(text: str) -> str | None:
     if affirmed:
         return None if affirmed[-1].alternative else affirmed[-1].letter
     left = [mention for mention in mentions if mention.verdict != "rejected"]
+    if len({mention.letter for mention in left}) == 1 and left[-1].last and not left[-1].alternative:
+        return left[-1].letter
     suggested = {mention.letter for mention in left if mention.verdict == "suggested"}
     if len({mention.letter for mention in left}) != 1 or not suggested or any(mention.alternative for mention in left):
         return None
     return suggested.pop()
+
+
+def is_unreal(sentence: str) -> bool:
+    """Whether a sentence says what would be the answer if something else were shown.
+
+    >>> is_unreal("If it were a bus, the answer would be A."), is_unreal("If I had to choose, I would say A.")
+    (True, False)
+    """
+    return bool(re.search(r"\bwould\b", sentence, re.IGNORECASE) and _UNREAL.search(sentence))
 
 
 def _sentences(text: str) -> list[str]:
@@ -149,18 +202,31 @@ def _mentions(sentence: str) -> list[Mention]:
         listed = _REST_OF_LIST.search(before)
         context = before[: listed.start()] if listed else before
         alternative = bool(other and other["letter"] != match["letter"]) or listed is not None
-        found.append(Mention(match["letter"], _verdict(context, after), alternative))
+        verdict = _verdict(context, after)
+        free = verdict != "mentioned" or not (_doubted(context, context + after) or _NAMES.search(context))
+        last = free and _ENDS.fullmatch(after) is not None
+        found.append(Mention(match["letter"], verdict, alternative, last))
     return found
+
+
+def _doubted(before: str, sentence: str) -> bool:
+    return bool(_BEFORE_DOUBTED.search(before) or _BLIND.search(before)) or is_unreal(sentence)
 
 
 def _verdict(before: str, after: str) -> Verdict:
     if _BEFORE_REJECTED.search(before) or _AFTER_REJECTED.match(after):
         return "rejected"
-    if _BEFORE_DOUBTED.search(before):
+    if _doubted(before, before + after) or _NAMES.search(before):
         return "mentioned"
     clause = re.search(
         r"(?:^|[.!?,;:\n]|\b(?:so|that|think|thus|but|and|therefore|because|believe|say))\s*$", before, re.I
     )
     if _BEFORE_STRONG.search(before) or (clause and _AFTER_STRONG.match(after)):
+        return "affirmed"
+    if clause and (_AFTER_SAID.match(after) or _AFTER_OTHER.match(after)):
+        return "affirmed"
+    if _ONLY.search(before) and _FITS.match(after):
+        return "affirmed"
+    if _INTRODUCED.fullmatch(before) and _ENDS.fullmatch(after):
         return "affirmed"
     return "suggested" if _BEFORE_WEAK.search(before) else "mentioned"

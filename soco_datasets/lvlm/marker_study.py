@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from ..data.questions.markers import COLORS, SHAPES, MarkerStyle
 from ..errors import UsageError
+from ..records.replacement import check_replaces_json
 from ..utils.files import atomic_write
 from .answer_files import load_answers
 from .ask_options import AskOptions
@@ -54,8 +56,12 @@ def marker_study(
     out: Path,
     asking: AskOptions,
     study: MarkerStudyOptions,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Ask the questions with each marker, score them, and write `OUT/MODEL.markers.json`; resumes as a run does.
+
+    A study of the same model, questions, markers and parser is replaced.
 
     Args:
         questions: marker -> the questions, one part per setting.
@@ -63,14 +69,22 @@ def marker_study(
         out: gets a folder per marker.
         asking: how it is asked.
         study: the markers.
+        overwrite: replace the file of another study, too.
 
     Returns:
-        JSON values: `{"model", "parser", "markers": [{"shape", "color", "settings": {setting: {"circular",
+        JSON values: `{"model", "parser", "dataset", "questions": {setting: {"groups", "sha256"}}, "styles": [[shape,
+        color]], "markers": [{"shape", "color", "settings": {setting: {"circular",
         "circular_interval", "average", "average_interval", "groups", "parse_failures"}}}]}`; fractions.
 
     Raises:
-        As `run.run_questions`; SocoError also where questions stay unanswered.
+        As `run.run_questions`; SocoError also where questions stay unanswered; UsageError also where the file is of
+        another study, before anything is asked.
     """
+    if not study.styles:
+        raise UsageError("A marker study compares at least one marker.")
+    found = _identity(questions(study.styles[0]), model, study)
+    path = out / f"{found['model']}.markers.json"
+    check_replaces_json(path, found, found, overwrite=overwrite)
     rows = []
     with kept_loaded(model):
         for style in study.styles:
@@ -91,10 +105,25 @@ def marker_study(
             )
             settings = report["parsers"][study.parser]["settings"]
             rows.append({"shape": style.shape, "color": style.color, "settings": _shares(settings)})
-    found = {"model": folder_name(model.model), "parser": study.parser, "markers": rows}
-    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(out / f"{found['model']}.markers.json", text)
+    found["markers"] = rows
+    atomic_write(path, json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return found
+
+
+def _identity(parts: Sequence[PromptedQuestions], model: ModelOptions, study: MarkerStudyOptions) -> dict[str, Any]:
+    """What makes a study another one."""
+    questions = {}
+    for part in parts:
+        ids = "\n".join(f"{row['g_index']} {row['index']}" for row in part.rows)
+        groups = len({row["g_index"] for row in part.rows})
+        questions[part.setting] = {"groups": groups, "sha256": hashlib.sha256(ids.encode()).hexdigest()}
+    return {
+        "model": folder_name(model.model),
+        "parser": study.parser,
+        "dataset": parts[0].dataset,
+        "questions": questions,
+        "styles": [[style.shape, style.color] for style in study.styles],
+    }
 
 
 def _shares(settings: Mapping[str, Any]) -> dict[str, Any]:

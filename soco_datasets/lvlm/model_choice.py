@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
 from ..utils.text import public_url
+from .batch_lines import keep_good_lines
 from .failures import retries
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ REMOTE = (
     "anthropic", "azureai", "bedrock", "cloudflare", "fireworks", "google", "grok", "groq", "hf-inference-providers",
     "mistral", "mockllm", "ollama", "openai", "openai-api", "openrouter", "sagemaker", "sglang", "together", "vllm",
 )  # fmt: skip
+BATCHED = ("anthropic", "google", "grok", "openai", "together")  # whose batch interface inspect-ai uses
 _ENDPOINT = "openai-api/endpoint"  # an OpenAI-compatible server, whatever it is called
 _NO_KEY = "none"  # the client wants a text; it is not sent
 _CONNECT = 10  # seconds a server may take to accept a connection
@@ -69,6 +71,24 @@ def model_name(options: ModelOptions) -> str:
     return f"{_ENDPOINT}/{options.model}" if options.base_url else f"{LOCAL}/{options.model}"
 
 
+def is_local_name(options: ModelOptions) -> bool:
+    """Whether the model runs on this machine, in `transformers`."""
+    return model_name(options).startswith(f"{LOCAL}/")
+
+
+def check_batch(options: ModelOptions) -> None:
+    """Refuse batch mode for a provider that has none: inspect-ai would send the requests one by one and say nothing.
+
+    Raises:
+        UsageError: such a provider, or a local model.
+    """
+    if model_name(options).partition("/")[0] not in BATCHED:
+        raise UsageError(
+            f"--batch is for providers with a batch mode ({', '.join(BATCHED)}); {options.model} is not of one. Leave "
+            "it out, or name an endpoint that has OpenAI's batch interface as --model openai/NAME --base-url URL."
+        )
+
+
 def open_model(options: ModelOptions) -> Model:
     """The model, loaded or ready to be asked.
 
@@ -97,6 +117,7 @@ def open_model(options: ModelOptions) -> Model:
             name, memoize=False, base_url=options.base_url, api_key=key or (_NO_KEY if endpoint else None), **client
         )
         model.api.should_retry = retries(model.api.should_retry)
+        keep_good_lines(model.api)
         if endpoint and key is None:
             _send_no_key(model.api)
         return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..data.folder import DatasetFolder
 from ..data.questions.markers import MarkerStyle
 from ..errors import SocoError, UsageError
+from ..records.evaluation import EvaluationResult
+from ..records.replacement import check_replaces_part
+from ..records.result_files import result_name
 from ..utils.files import atomic_write
 from ..utils.foreign import read_json_text
 from .answer_store import read_answers
@@ -71,8 +75,20 @@ class PointRun:
     folder: Path
 
 
+def point_record(out: Path, model: str) -> Path:
+    """Where the record of a model's points is: in `OUT/pointing/MODEL`."""
+    name = folder_name(model)
+    return out / "pointing" / name / f"{result_name({'name': name})}.json"
+
+
 def run_pointing(
-    folder: DatasetFolder, model: ModelOptions, out: Path, asking: AskOptions, options: PointOptions
+    folder: DatasetFolder,
+    model: ModelOptions,
+    out: Path,
+    asking: AskOptions,
+    options: PointOptions,
+    *,
+    overwrite: bool = False,
 ) -> PointRun:
     """Calibrate, ask and score; answers are kept in `OUT/pointing/MODEL`, and a run resumes as others do.
 
@@ -84,13 +100,21 @@ def run_pointing(
         model, asking: as of `run.run_questions`.
         out: gets the answers.
         options: what is asked.
+        overwrite: there may be a record of other data, settings or questions, which will be replaced.
 
     Raises:
-        As `run.run_questions`; SocoError also where questions stay unanswered, or the calibration contradicts the
-        frame that was given.
+        As `run.run_questions`; UsageError also where there is such a record, before anything is asked; SocoError also
+        where questions stay unanswered, or the calibration contradicts the frame that was given.
     """
     own = out / "pointing"
     declared = options.frame or declared_frame(model.model, _model_type(model))
+    questions = _questions_sha256(folder, options, declared)
+    known = {
+        "content_hash": folder.content_hash,
+        "tasks": tuple(f"point_{name}" for name in options.settings),
+        "questions": questions or "",
+    }
+    check_replaces_part(point_record(out, model.model), EvaluationResult, known, overwrite=overwrite)
     calibration = None
     with kept_loaded(model):
         frame = declared
@@ -118,8 +142,22 @@ def run_pointing(
     described = {**record["model"], "name": folder_name(model.model), "kind": "vision-language model", "frame": frame}
     described["calibration"] = None if calibration is None else dict(calibration)
     described["asked"] = record["asked"]
+    if questions is not None:
+        described["questions_sha256"] = questions
     evaluation = score_points(folder, answers, described, record["versions"])
     return PointRun(evaluation, frame, calibration, own / folder_name(model.model))
+
+
+def _questions_sha256(folder: DatasetFolder, options: PointOptions, frame: str) -> str | None:
+    """Of the ids of the questions asked, None where all are."""
+    ids: list[str] = []
+    whole = True
+    for setting in options.settings:
+        every = point_questions(folder, setting, frame, options.style)
+        part = question_subset(every, options.subset)
+        whole &= len(part) == len(every)
+        ids += [f"{setting} {row['question_id']}" for row in part.rows]
+    return None if whole else hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def _chosen_frame(calibration: Mapping[str, Any], given: str | None) -> str:

@@ -21,13 +21,12 @@ from ..data.folder import DatasetFolder
 from ..data.questions.generation import SETTINGS
 from ..data.questions.markers import MarkerStyle
 from ..data.questions.pictures import open_pictures
+from ..data.questions.point_pairs import first_orderings, point_pairs
 from ..data.questions.prompts import PromptTemplate
-from ..data.schema import PAIRS
 from ..errors import UsageError, unknown_name
 from ..utils.english import noun_phrase, with_article
 from .point_answers import RELEASED_LIMITS, ResizeLimits, frame_of, point_in_pixels
 from .prompted import PromptedQuestions
-from .question_rows import read_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,7 +75,7 @@ def point_questions(
     """
     request = frame_of(frame).request
     rows = []
-    for row in _first_orderings(folder, setting):
+    for row in first_orderings(folder, setting):
         category = with_article(noun_phrase(str(row["category"]).replace("_", " ")))
         described = str(row["description"])
         words = _WORDING[setting].format(category=category, description=described[:1].lower() + described[1:])
@@ -94,58 +93,6 @@ def point_questions(
         PromptTemplate("point", "{question}"),
         {"shape": marker.shape, "color": marker.color, "frame": frame},
     )
-
-
-def _first_orderings(folder: DatasetFolder, setting: str) -> list[dict[str, Any]]:
-    if setting not in SETTINGS:
-        raise unknown_name("setting", setting, SETTINGS)
-    rows = [row for row in read_rows(folder, setting) if row["ordering"] == 0]
-    if any(row["candidate_points"] is None for row in rows):
-        raise UsageError("Imported questions do not say which points they show, so pointing needs a built dataset.")
-    return rows
-
-
-def point_pairs(folder: DatasetFolder, question_ids: Iterable[str] | None = None) -> pa.Table:
-    """The pairs of the questions, one query each, in the columns of `data.schema.PAIRS`.
-
-    Args:
-        folder: a built folder.
-        question_ids: which questions; None = all.
-    """
-    images = {row["image_id"]: row for row in folder.table("images", "test", columns=_IMAGE_COLUMNS).to_pylist()}
-    points = {row["image_id"]: row for row in folder.table("keypoints", "test").to_pylist()}
-    wanted = None if question_ids is None else set(question_ids)
-    rows = []
-    for row in _first_orderings(folder, "vis"):
-        if wanted is not None and row["question_id"] not in wanted:
-            continue
-        source, target = images[row["source_image_id"]], images[row["target_image_id"]]
-        annotated = points[row["target_image_id"]]
-        place = annotated["keypoints"].index(row["keypoint"])
-        rows.append(
-            {
-                "pair_id": row["question_id"],
-                "pair_group": row["category"],
-                "source_image_id": row["source_image_id"],
-                "target_image_id": row["target_image_id"],
-                "source_category": source["category"],
-                "target_category": target["category"],
-                "source_size": [source["width"], source["height"]],
-                "target_size": [target["width"], target["height"]],
-                "source_bbox": source["bbox"],
-                "target_bbox": target["bbox"],
-                "keypoints": [row["keypoint"]],
-                "concepts": [annotated["concepts"][place]],
-                "source_points": [row["source_point"]],
-                "target_keypoints": [[row["keypoint"]]],
-                "target_points": [[annotated["points"][place]]],
-            }
-        )
-    schema = PAIRS.arrow_schema.remove_metadata()
-    return pa.Table.from_pylist(rows, schema=pa.schema([field for field in schema if field.name in rows[0]]))
-
-
-_IMAGE_COLUMNS = ["image_id", "category", "width", "height", "bbox"]
 
 
 @dataclass(frozen=True)

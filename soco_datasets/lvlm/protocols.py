@@ -3,8 +3,9 @@
 `paper` follows the code released with SOCO (a fork of VLMEvalKit): its multiple-choice prompt, and the settings of the
 models in table 3 of the paper. It fixes how a model is asked; the questions of the paper come from its TSVs
 (`soco lvlm import`). The sampling restrictions of the Qwen models are the defaults of VLMEvalKit's model classes
-(github.com/open-compass/VLMEvalKit, vlmeval/vlm/qwen2_vl and qwen3_vl); its presence penalty for Qwen3-VL, which
-`transformers` does not have, is not applied.
+(github.com/open-compass/VLMEvalKit, vlmeval/vlm/qwen2_vl and qwen3_vl). Its presence penalty of 1.5 for Qwen3-VL is
+given to vLLM only, not to `transformers`, which has none: endpoints get it, and the record of a local model lists it as
+`not_applied`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class ReleasedSettings:
         names: pattern that the model's name contains, letters in any case.
         model_types: `model_type` of a local checkpoint's config.json.
         model, asking: fields of `ModelOptions` and `AskOptions` that differ from the defaults.
+        endpoint: further fields of `AskOptions`, for endpoints only.
         template: the prompt.
     """
 
@@ -55,6 +57,7 @@ class ReleasedSettings:
     asking: Mapping[str, Any]
     model: Mapping[str, Any] = field(default_factory=dict)
     template: PromptTemplate = PAPER_TEMPLATE
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
 
 
 RELEASED = (
@@ -70,6 +73,7 @@ RELEASED = (
         r"qwen3[-_]vl",
         ("qwen3_vl", "qwen3_vl_moe"),
         {"max_tokens": 16384, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.0},
+        endpoint={"presence_penalty": 1.5},
     ),
     ReleasedSettings("InternVL3.5", r"internvl3[._]5", ("internvl",), {"max_tokens": 4096}, template=INTERNVL_TEMPLATE),
     ReleasedSettings("LLaVA-OV", r"llava[-_]?(?:onevision|ov)\b", ("llava_onevision",), {"max_tokens": 2048}),
@@ -108,12 +112,15 @@ def apply_protocol(
         raise unknown_name("protocol", protocol, PROTOCOLS)
     released = released_settings(model)
     local = dict(released.model) if not _is_remote(model) else {}
-    wanted = {**local, **released.asking}
+    remote = dict(released.endpoint) if _is_remote(model) else {}
+    wanted = {**local, **released.asking, **remote}
     changed = sorted(name for name in given if name in wanted and _value(name, model, options) != wanted[name])
     kept = {name: value for name, value in wanted.items() if name not in given}
     record: dict[str, Any] = {"name": protocol, "family": released.family, "changed": changed}
     if _is_remote(model) and released.model:
         record["left_to_endpoint"] = dict(released.model)
+    if not _is_remote(model) and released.endpoint:
+        record["not_applied"] = dict(released.endpoint)
     return AppliedProtocol(
         dataclasses.replace(model, **{name: value for name, value in kept.items() if name in local}),
         dataclasses.replace(

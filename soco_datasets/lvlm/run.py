@@ -4,8 +4,10 @@ A run resumes where an earlier one stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +17,12 @@ from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write
 from .answer_store import AnswerStore
 from .ask_options import AskOptions
-from .model_choice import ModelOptions, folder_name
+from .model_choice import ModelOptions, folder_name, is_local_name
 from .prompted import PromptedQuestions
 from .run_progress import run_progress
 from .run_record import format_reasons, run_record
+
+_BATCHES = 4  # of a provider's batch mode, under way at a time
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -78,10 +82,14 @@ def run_questions(
     if not questions or not all(len(part) for part in questions):
         raise UsageError("There are no questions to ask. Check --setting and --limit.")
     folder = out / folder_name(model.model)
+    if options.presence_penalty is not None and is_local_name(model):
+        raise UsageError("--presence-penalty is for endpoints: transformers, which runs local models, has none.")
     for part in questions:  # before a model of many gigabytes is loaded
         _check_answers_file(folder / f"{part.setting}.answers.jsonl")
-    from .model_choice import open_model
+    from .model_choice import check_batch, open_model
 
+    if options.batch is not None:
+        check_batch(model)
     loaded = open_model(model)
     try:
         return [_run_setting(part, loaded, folder, options) for part in questions]
@@ -155,7 +163,10 @@ def _evaluate(
     image_format = options.image_format
     if image_format == "auto":
         image_format = "png" if local else "jpeg"
-    with run_progress(asked.setting, len(asked), answered, options.progress_interval) as count:
+    with (
+        run_progress(asked.setting, len(asked), answered, options.progress_interval) as count,
+        contextlib.redirect_stdout(sys.stderr),  # inspect-ai prints the state of batches
+    ):
         solving = SolverOptions(
             store, gate, image_format, options.image_detail, options.image_size, options.thinking, options.no_images,
             count,
@@ -173,12 +184,21 @@ def _evaluate(
             ctl_server=False,
             acp_server=False,
             max_tokens=options.answer_tokens,
-            max_connections=options.max_connections or (model.api.max_connections() if local else 10),
+            max_connections=_connections(options, model),
             max_retries=options.max_retries,
             attempt_timeout=options.timeout,
             **_sampling(options, endpoint=str(model).startswith("openai-api/")),
         )
     return log
+
+
+def _connections(options: AskOptions, model: Model) -> int:
+    """Questions at a time: in batch mode enough for some batches to be under way while the next one fills."""
+    if options.max_connections is not None:
+        return options.max_connections
+    if options.batch is not None:
+        return _BATCHES * options.batch
+    return int(model.api.max_connections()) if _is_local(model) else 10
 
 
 def _sampling(options: AskOptions, endpoint: bool) -> dict[str, Any]:
@@ -188,7 +208,7 @@ def _sampling(options: AskOptions, endpoint: bool) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"temperature": options.temperature}
     further: dict[str, Any] = {}
-    for name in ("top_p", "top_k", "seed", "batch"):
+    for name in ("top_p", "top_k", "seed", "presence_penalty", "batch"):
         if getattr(options, name) is not None:
             (further if endpoint and name == "top_k" else found)[name] = getattr(options, name)
     if options.repetition_penalty not in (None, 1.0):

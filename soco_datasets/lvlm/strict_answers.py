@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .letter_mentions import ADVERB, FOLLOWS, affirmed_letter
+from .letter_mentions import ADVERB, FOLLOWS, affirmed_letter, is_unreal
+
+_LONGEST = 100_000  # characters; of a longer text only its end is read, so that a hostile one takes no hours
+_NEAR = 300  # characters of a sentence around a letter
 
 # What stands around words: removed, or turned into plain text, before anything is read.
 _THOUGHT = re.compile(r"^.*[<◁]/think(?:ing)?[>▷]|[<◁]think(?:ing)?[>▷].*$", re.DOTALL | re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?answer>|\[(?:final[_ ]?)?answer\]", re.IGNORECASE)
+_TAGGED = re.compile(r"<(?:final[_ ]?)?answer>\s*([a-d])\s*</(?:final[_ ]?)?answer>", re.IGNORECASE)
+_FIELD = re.compile(  # of a JSON object
+    r"[\"'](?:(?:final|correct|best|selected|chosen|predicted)?[_ ]?(?:answer|choice|option|letter|point|label|match)"
+    r"|selection|prediction|result|response)[\"']\s*:\s*[\"']\s*[(\[]?(?:(?:point|option)\s+)?([A-Da-d])[)\].]?\s*[\"']",
+    re.IGNORECASE,
+)
 _CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|\[/[a-z]+\]|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
 _OPENING = re.compile(r"<[A-Za-z][\w-]+(?:\s[^<>]{0,200})?/?>|</?[a-z](?:\s[^<>]{0,200})?/?>")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe0e\ufe0f\u00ad]")
@@ -17,21 +26,21 @@ _SPACES, _LINES = re.compile(r"[^\S\n]+"), re.compile(r"\s*\n\s*")
 _FOREIGN = str.maketrans("。、【】「」‘’´", ".,[][]" + "'" * 3)
 _MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|emph)\b\s*|\\[,;:! ]|\\q?quad\b")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{+\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}+")
-_DECORATION = re.compile(r"[*_`$~#<>\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+(?=\(?[A-Z]\b)", re.MULTILINE)
+_DECORATION = re.compile(r"[*_`$~#<>|\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+(?=\(?[A-Z]\b)", re.MULTILINE)
 
 _LETTER = (
     r"[(\[\"'“‘]{0,3}\s*(?:(?:option|choice|point|letter|label)\b[\s:-]{0,3})?[(\[\"'“‘]{0,3}([A-Z])[)\]\"'”’]{0,3}"
 )
 _NOUN = r"(?:option|choice|point|letter|label|match|location|position|answer)"
 _SUBJECT = (
-    rf"(?:\banswer|\b(?:correct|right|best|chosen|selected|corresponding|matching)\s+{_NOUN}|\bcorresponds"
-    r"|\bmy\s+(?:choice|pick)|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s+(?:correct[ae]|corretta|correta))?"
+    rf"(?:\banswer|\bans\b|\b(?:correct|right|best|chosen|selected|corresponding|matching)\s+{_NOUN}|\bcorresponds"
+    r"|\bmy\s+(?:choice|pick)|\b(?:letter|label|point|option|one)\s+(?:that|which|corresponding|matching|closest|nearest)|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s+(?:correct[ae]|corretta|correta))?"
     r"|ответ|答案|正解|答え|정답)"
 )
 _IS = rf"(?:\s+(?:is|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
 _STATED = re.compile(
     rf"(?:{_SUBJECT}[\"']?(?:\s+(?:in|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,60}}?)??"
-    rf"(?:(?:{_IS}|\s*[:=–—→]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))(?:\s*,?\s*{ADVERB}\b,?)?"
+    rf"(?:(?:{_IS}|\s*[:=–—→]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))(?:\s+(?:la|el|le|il|die|der|das))?(?:\s*,?\s*{ADVERB}\b,?)?"
     rf"|\bcorresponds\s+to(?=\s+{_NOUN})|\b(?:i|we)(?:\s+would|\s+will|'d|'ll)?\s+(?:choose|select|pick|go\s+with)\s*:?)"
     r"\s*" + _LETTER + FOLLOWS,
     re.IGNORECASE,
@@ -43,21 +52,33 @@ _CLAIMED = re.compile(
     rf"|(?:best\s+)?(?:corresponds\s+(?:best\s+)?to|matches)\s+{_MARKED})",
     re.IGNORECASE,
 )
+_ASKS = re.compile(
+    r"\s*(?:is|are|does|do|did|should|shall|could|can|would|which|what|where|how|why|am|or)\b", re.IGNORECASE
+)
+_SENTENCE = re.compile(r"[.!?;](?=\s|$)|\n")
+_SUPPOSED = re.compile(
+    r"\b(?:might|may|could|would|first|initially|some|people|others)\b[^.,]{0,25}\b(?:think|say|believe|assume|guess|thought)"
+    r"(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$|\bdoubt(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$",
+    re.IGNORECASE,
+)
 _CONCLUDED = re.compile(
     r"(?:\b(?:so|therefore|thus|hence|it\s+is|it's)\b\s*[,:]?\s*" + _LETTER + r")\s*[.!]?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _WHOLE = re.compile(
-    r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[>→]\s*)?" + _LETTER + r"\s*[.:;,!?]?\s*", re.IGNORECASE
+    r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[→⇒]\s*|[=-]+\s*|punkt\s+|punto\s+|点|選択肢|选项)?"
+    + _LETTER
+    + r"\s*[.:;,!?]{0,3}\s*",
+    re.IGNORECASE,
 )
 _SMALL = re.compile(r"\s*[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*")
 _REPEATED = re.compile(r"\s*([A-D])(?:[\s,.]+\1)+[\s,.]*")
 _AT_START = re.compile(
     r"[ \t]*(?:(?:option|choice|point)[\s:-]+)?[(\[]{0,3}([A-Z])"
-    r"(?:[)\]]{1,3}[.:]?|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
+    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
     re.IGNORECASE,
 )
-_AT_END = re.compile(r"[^:]*:\s*" + _LETTER + r"\s*[.!]?\s*", re.IGNORECASE)
+_AT_END = re.compile(r".*(?::|=|→|⇒|\s[-–—])\s*" + _LETTER + r"\s*[.!]?\s*", re.IGNORECASE)
 _LEADS = re.compile(  # "B the rear wheel", "Point B in the second image"
     r"\s*(?:(?:[Oo]ption|[Pp]oint|[Cc]hoice|[Ll]abel)\s+)?[(\[\"']?([A-D])[)\]\"']?,?\s+(?:the|(?:in|on|at|from)\s+the)\s"
 )
@@ -67,7 +88,8 @@ _HEDGE = re.compile(
     r"[(\[]?\b([A-D])\b(?!\s+(?:is|are|was|seems|looks|would|lies|marks)\b)",
     re.IGNORECASE,
 )
-_ANOTHER = re.compile(r"\b([A-D]):")
+_ANOTHER = re.compile(r"\b([A-D]):|(?<![(\w])([A-D])\)\s+\w")
+_ITEM = re.compile(r"(?<!\w)\(?([A-D])(?:[).:]|\s=)")
 _LISTED = re.compile(r"\s*[(\[]?[A-D][)\].,:;]*(?:\s+[(\[]?[A-D][)\].,:;]*)+\s*")  # "A. B. C. D." chooses nothing
 _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 
@@ -98,8 +120,13 @@ def given_letter(text: object) -> str | None:
     """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
-    words = _OPENING.sub("", _CLOSING.sub("\n", _ANSWER_TAG.sub("\nAnswer: ", _THOUGHT.sub("", text))))
+    answer = _THOUGHT.sub("", text[-_LONGEST:])
+    for pattern in (_TAGGED, _FIELD):
+        if given := {letter.upper() for letter in pattern.findall(answer)}:
+            return given.pop() if len(given) == 1 else None
+    words = _OPENING.sub("", _CLOSING.sub("\n", _ANSWER_TAG.sub("\nAnswer: ", answer)))
     words = _INVISIBLE.sub("", unicodedata.normalize("NFKC", words)).translate(_FOREIGN)
+    words = "".join(sign for sign in words if unicodedata.category(sign) != "So")  # a tick or a hand beside the letter
     words = _LINES.sub("\n", _SPACES.sub(" ", words))  # the patterns look for short gaps only
     boxed: list[str] = _BOXED.findall(_MARKUP.sub("", words))
     return _read(boxed[-1] if boxed else words)
@@ -113,10 +140,21 @@ def _read(text: str) -> str | None:
     if _LISTED.fullmatch(plain):
         return None
     for pattern in (_STATED, _CLAIMED, _CONCLUDED):
-        if found := [match for match in pattern.finditer(plain) if match[1].isupper()]:
+        if found := [match for match in pattern.finditer(plain) if match[1].isupper() and not _is_doubted(match)]:
             return _unless_hedged(found[-1], plain)
     lines = [line for line in plain.splitlines() if line.strip()]
     return _of_lines(lines) or affirmed_letter(plain) or _leading(lines)
+
+
+def _is_doubted(match: re.Match[str]) -> bool:
+    """Whether the sentence of a match asks, supposes, or says what others think."""
+    text = match.string[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+    at = min(match.start(), _NEAR)
+    start = max(text.rfind(end, 0, at) for end in (". ", "! ", "? ", "; ", "\n")) + 1
+    end = _SENTENCE.search(text, at + match.end() - match.start())
+    sentence = text[start : end.end() if end else len(text)]
+    asks = sentence.rstrip().endswith("?") and bool(_ASKS.match(sentence))
+    return asks or is_unreal(sentence) or bool(_SUPPOSED.search(text[start:at]))
 
 
 def _of_lines(lines: list[str]) -> str | None:
@@ -125,10 +163,17 @@ def _of_lines(lines: list[str]) -> str | None:
     if alone:
         return alone.pop() if len(alone) == 1 else None
     starts = [match for match in map(_AT_START.match, lines) if match and match[1].isupper()]
-    if len({match[1] for match in starts}) == 1 and not set(_ANOTHER.findall(starts[0].string)) - {starts[0][1]}:
+    if len({match[1] for match in starts}) == 1 and not _others(starts[0]):
         return _unless_hedged(starts[0], starts[0].string)
     end = _AT_END.fullmatch(lines[-1]) if lines else None
     return end[1] if end and end[1].isupper() else None
+
+
+def _others(start: re.Match[str]) -> set[str]:
+    """Further letters that the line of a match lists: "A) wheel B) door"."""
+    items = set(_ITEM.findall(start.string))
+    named = {one or two for one, two in _ANOTHER.findall(start.string)}
+    return (named | (items if len(items) > 2 else set())) - {start[1]}
 
 
 def _leading(lines: list[str]) -> str | None:

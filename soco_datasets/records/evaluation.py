@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import model_validator
 
 from .. import __version__
@@ -17,6 +18,7 @@ from ..benchmarks.soco.benchmark import BENCHMARK
 from ..benchmarks.task_pairs import task_pairs
 from ..benchmarks.tasks import get_tasks, task_title
 from ..config import alpha_key
+from ..data.questions.point_pairs import POINT_TASKS, point_pairs
 from ..errors import PredictionsError, UsageError
 from ..utils.files import atomic_files
 from ..utils.foreign import is_version
@@ -147,11 +149,13 @@ class EvaluationResult(Record):
     @classmethod
     def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
         """Queries, targets, sizes, boxes and annotations."""
+        names = list(read_header(data).tasks)
         try:
-            tasks = get_tasks(read_header(data).tasks)
+            tasks = [task for name in names if name not in POINT_TASKS for task in get_tasks(name)]
         except UsageError as error:
             raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
         pairs = {task.name: task_pairs(folder, task) for task in tasks}
+        pairs |= {name: _asked_points(data, name, folder) for name in names if name in POINT_TASKS}
         check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
 
@@ -270,6 +274,21 @@ def _scored(table: pa.Table, **diagnosis: Any) -> EvaluationResult:
         predictions_sha256=predictions_sha256(table),
         **diagnosis,
     )
+
+
+def _asked_points(data: pa.Table, task: str, folder: DatasetFolder) -> pa.Table:
+    """The dataset's pairs of a pointing task. Raises `PredictionsError` where only a part of them was asked."""
+    try:
+        pairs = point_pairs(folder)
+    except UsageError as error:
+        raise PredictionsError(f"task {task!r}: {error}") from error
+    asked = set(data.filter(pc.equal(data["task"], task))["pair_id"].to_pylist())
+    if len(asked) < len(pairs):
+        raise PredictionsError(
+            f"task {task!r}: {len(asked):,} of the dataset's {len(pairs):,} questions were asked; a chosen part is not "
+            "verified. Ask all of them, without --limit, --category and --per-category"
+        )
+    return pairs
 
 
 def write_evaluation(

@@ -202,8 +202,8 @@ def parse_json(text: str | bytes, what: str) -> Any:
     except foreign.ForeignTextError as error:
         if "levels deep" in str(error):
             raise PredictionsError(f"{what} is {error}, so it was not written by soco") from None
-        if str(error).startswith("not "):
-            raise PredictionsError(f"{error}, so it is not {what}") from None
+        if isinstance(error, foreign.NotJsonError):
+            raise PredictionsError(f"{error.sentence}, so it is not {what}") from None
         raise PredictionsError(f"{what} must be JSON: {error}") from None
 
 

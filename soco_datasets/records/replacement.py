@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class PlannedRun:
         tasks: names; of a probe, its variants.
         split: "test" or "all".
         recipe: of a probe, how it is trained.
+        questions: hash of the ids of the questions, where only a part of them was asked (pointing).
     """
 
     model: Mapping[str, Any]
@@ -45,6 +46,7 @@ class PlannedRun:
     tasks: Collection[str]
     split: str = "test"
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    questions: str = ""
 
     @classmethod
     def of_record(cls, record: Any) -> PlannedRun:
@@ -57,6 +59,7 @@ class PlannedRun:
             tuple(record.variants if is_probe else record.metrics),
             str(record.dataset.get("split", "test")),
             asdict(record.recipe) if is_probe else {},
+            str(record.model.get("questions_sha256", "")),
         )
 
     def differences(self, other: PlannedRun) -> list[str]:
@@ -72,6 +75,9 @@ class PlannedRun:
             found.append(f"the split {other.split}, not {self.split}")
         if set(self.tasks) != set(other.tasks):
             found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
+        if self.questions != other.questions:
+            which = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
+            found.append(", not ".join(part or "all questions" for part in which))
         ours = {**self.protocol.to_dict(), **self.recipe}
         theirs = {**other.protocol.to_dict(), **other.recipe}
         found += [
@@ -97,19 +103,35 @@ def check_replaces_own(record: Path, kind: type[Record], planned: PlannedRun, *,
     Raises:
         UsageError: it holds a result of other weights, data, settings or tasks, or something else.
     """
+    return _check_replaces(record, kind, lambda before: planned, overwrite)
+
+
+def check_replaces_part(record: Path, kind: type[Record], known: Mapping[str, Any], *, overwrite: bool = False) -> bool:
+    """As `check_replaces_own`, before the model is loaded: of a run of which not all is known yet.
+
+    Args:
+        record, kind, overwrite: as there.
+        known: fields of `PlannedRun`; the others are taken to be those of the record that is there.
+    """
+    return _check_replaces(record, kind, lambda before: replace(before, **known), overwrite)
+
+
+def _check_replaces(
+    record: Path, kind: type[Record], plan: Callable[[PlannedRun], PlannedRun], overwrite: bool
+) -> bool:
     path = local_path(record)
     data = path.with_name(f"{path.stem}.{kind.data_file()}") if kind.data else path
     there = next((one for one in (path, data) if one.exists()), None)
     if there is None or overwrite:
         return there is not None
     try:
-        before = kind.read(path)
+        before = PlannedRun.of_record(kind.read(path))
     except PredictionsError as error:
         raise UsageError(
             f"{there} is not replaced: it is there without a record of this run ({error}) {_FIX}"
         ) from None
-    differ = planned.differences(PlannedRun.of_record(before))
-    if differ:
+    planned = plan(before)
+    if differ := planned.differences(before):
         raise UsageError(
             f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {_FIX}"
         )
@@ -151,6 +173,46 @@ def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool =
     return True
 
 
+def check_replaces_json(
+    path: str | Path,
+    fields: Mapping[str, Any],
+    identity: Iterable[str],
+    *,
+    overwrite: bool = False,
+    lines: bool = False,
+) -> bool:
+    """Refuse to write JSON that is no record over that of another run, or over anything else.
+
+    Args:
+        path: the file that will be written.
+        fields: what will be written, or as much of it as is known.
+        identity: names of the fields that say which run it is of.
+        overwrite: replace whatever is there.
+        lines: of a JSON Lines file: its first line is compared.
+
+    Returns:
+        Whether the file is there, and will be replaced.
+
+    Raises:
+        UsageError: it is something else; what differs is named.
+    """
+    place = local_path(path)
+    if not place.exists() or overwrite:
+        return place.exists()
+    try:
+        content = place.read_bytes()
+        before = read_json_text(content.split(b"\n", 1)[0] if lines else content)
+    except (OSError, ForeignTextError) as error:
+        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {_FIX}") from None
+    if not isinstance(before, dict):
+        raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
+    differ = list(_differences(json.loads(json.dumps(dict(fields))), before, identity))
+    if differ:
+        more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
+        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
+    return True
+
+
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
 
@@ -171,8 +233,8 @@ def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> Non
         raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
 
 
-def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
-    for part in _IDENTITY:
+def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = _IDENTITY) -> Iterator[str]:
+    for part in identity:
         ours, theirs = dict(_leaves(part, new.get(part))), dict(_leaves(part, old.get(part)))
         for name in dict.fromkeys((*ours, *theirs)):
             if ours.get(name) != theirs.get(name):

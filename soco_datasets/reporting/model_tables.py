@@ -19,7 +19,7 @@ _TASKS = {"cc": "CC", "soc": "SOC", "cross_soc": "Cross-SOC"}
 _ACCESS = {"nothing": "open", "licence": "gated", "conversion": "convert", "plug-in": "plug-in"}
 _STATUS_STYLES = {"pass": GOOD, "fail": BAD, "skipped": DIM, "info": ""}
 # Which columns go first when the terminal is too narrow for all.
-_EXPENDABLE = ("licence", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
+_EXPENDABLE = ("license", "checked", "weights", "paper", "sizes", "Cross-SOC", "CC", "access", "patch")
 
 
 def model_record(spec: BackboneSpec) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def format_model(spec: BackboneSpec, width: int | None = None) -> str:
         "name": f"{spec.name} ({', '.join(spec.paper_names)} in the paper)" if spec.paper_names else spec.name,
         "family": spec.model_type or "none: comes in as a plug-in",
         "weights": (spec.hub_id or "none on the Hub") + (f" at {spec.revision}" if spec.revision else ""),
-        "id checked": ID_CHECKED[spec.id_checked],
+        "Hub id": ID_CHECKED[spec.id_checked],
         "source": spec.source or "-",
-        "licence": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
+        "license": spec.license + (", to be accepted on the Hub first" if spec.gated else ""),
         "cells": f"{spec.patch} px",
         "image sizes": spec.size_rule,
         "paper scores": ", ".join(f"{title} {scores[task]:.2f}" for task, title in _TASKS.items() if scores) or "-",
@@ -98,8 +98,9 @@ def selfcheck_table(report: SelfCheckReport) -> TextTable:
 def selfcheck_heading(report: SelfCheckReport) -> str:
     """Which model was checked, and how."""
     used = report.settings
+    layer = "" if used["layer"] is None else f"layer {used['layer']} of {used['num_layers']}, norm {used['norm']}, "
     return (
-        f"{report.model} ({report.family}): layer {used['layer']} of {used['num_layers']}, norm {used['norm']}, "
+        f"{report.model} ({report.family}): {layer}"
         f"{used['channels']} channels, cells of {used['patch_size']} px, {used['dtype']} on {used['device']}"
     )
 
@@ -123,6 +124,6 @@ def _row(spec: BackboneSpec) -> dict[str, str]:
         "access": _ACCESS[spec.availability],
         **{title: f"{scores[task]:5.2f}" if task in scores else "    -" for task, title in _TASKS.items()},
         "weights": (spec.hub_id or "-") + (f" at {spec.revision}" if spec.revision else ""),
-        "licence": spec.license,
+        "license": spec.license,
         "checked": spec.checked + doubt,
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from ..benchmarks.tasks import TASKS, task_name
 from ..data.folder import DatasetFolder
 from ..errors import UsageError, unknown_name
 from ..loading.splits import ALL, LVLM_CONFIG, load_split, split_names
@@ -94,9 +95,8 @@ def view_matches(
             f"{predictions} is of the dataset {header.dataset['id']} with content hash "
             f"{header.dataset['content_hash'][:16]}, but {folder.path} has {folder.content_hash[:16]}."
         )
-    if task is not None and task not in header.tasks:
-        raise unknown_name("task", task, list(header.tasks))
-    task = task or next(iter(header.tasks))
+    stored = [TASKS[name] for name in header.tasks if name in TASKS]
+    task = next(iter(header.tasks)) if task is None else task if task in header.tasks else task_name(task, stored)
     own = task_rows(table, task)
     if category is not None:
         own = own.filter(pc.equal(own["pair_group"], _known(category, own["pair_group"].unique().to_pylist())))

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -24,9 +25,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import SocoError, UsageError
+from .details import bytes_text
 from .paths import local_path
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 _ABANDONED = 7 * 24 * 3600  # seconds after which what another machine has left is taken for abandoned
 _OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-[0-9a-f]{16}\.part$")
@@ -159,6 +162,7 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
         yield tuple(temporaries)
         for temporary, place in zip(temporaries, places, strict=True):
             os.replace(temporary, place)
+            _log.info("wrote %s (%s)", place, bytes_text(place.stat().st_size))
 
 
 @contextlib.contextmanager

@@ -36,6 +36,18 @@ class ForeignTextError(ValueError):
         self.problem, self.line = problem, line
 
 
+class NotJsonError(ForeignTextError):
+    """Text that is no JSON at all.
+
+    Attributes:
+        sentence: what it is, to follow a file's name: "not valid JSON (line 2, column 1: ...)".
+    """
+
+    def __init__(self, problem: str, sentence: str) -> None:
+        super().__init__(problem)
+        self.sentence = sentence
+
+
 def read_json_text(
     text: str | bytes,
     *,
@@ -82,16 +94,16 @@ def read_json_text(
             raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
         found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
-            raise ForeignTextError("holds an escape such as \\ud800, which is no character by itself")
+            raise ForeignTextError("holds an escape such as \\ud800, which is not a character by itself")
     except ForeignTextError:
         raise
     except RecursionError:
         raise ForeignTextError("nested far too deeply") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        raise ForeignTextError(f"not valid JSON ({place})") from None
+        raise NotJsonError(str(error), f"not valid JSON ({place})") from None
     except UnicodeDecodeError as error:
-        raise ForeignTextError(f"not a text (byte {error.start} is not {error.encoding})") from None
+        raise NotJsonError(str(error), f"not a text (byte {error.start} is not {error.encoding})") from None
     except ValueError as error:
         raise ForeignTextError(str(error)) from None
     if decoded.count("[") + decoded.count("{") > deepest:

@@ -39,3 +39,15 @@ class ProcessSetting:
                 if self._users == 0 and self._restore is not None:
                     restore, self._restore = self._restore, None
                     restore()
+
+
+def _use_system_allocator() -> Callable[[], None]:
+    import pyarrow as pa
+
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    return lambda: pa.set_memory_pool(before)
+
+
+freed_memory_returned = ProcessSetting(_use_system_allocator)
+"""Have Arrow's memory come from the system's allocator, which gives it back once freed; its own keeps it."""

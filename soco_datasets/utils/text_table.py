@@ -110,11 +110,11 @@ class TextTable:
             if self.prose and width is not None:
                 last, *further = filled(last, width - before).split("\n")
             line: Line = []
-            for place, cell in enumerate([*cells, last]):
+            for place, cell in enumerate(cells if self.prose else row):
                 room = " " * (widths[place] - display_width(cell))
                 start, end = ("", room) if place == 0 or self.left is None or place in self.left else (room, "")
                 line += [(start, ""), (cell, self.styles.get((number, place), style)), (end + _GAP, "")]
-            lines.append(line)
+            lines.append([*line, (last, self.styles.get((number, len(cells)), style))] if self.prose else line)
             lines += [[(" " * before + text, style)] for text in further]
         return lines
 
@@ -160,17 +160,6 @@ def _number(cell: str) -> float | None:
         return float(cell.rstrip("*").replace(",", ""))
     except ValueError:
         return None
-
-
-def align(rows: Sequence[Sequence[str]], right: bool = True, left: Collection[int] = ()) -> str:
-    """Rows of equal length as text of whatever width. Control characters of cells are replaced.
-
-    Args:
-        rows: of cells.
-        right: whether columns are aligned to the right; the first never is.
-        left: columns that are aligned to the left all the same.
-    """
-    return TextTable(list(rows), left=left if right else None).text()
 
 
 def format_percent(pck: float | None) -> str:

@@ -44,7 +44,7 @@ PROBLEMS = [
     ("categories: &a [*a]", r"not valid YAML|nested too deep"),
     ("a: [", r"line 1: not valid YAML|line 2: not valid YAML"),
     ("title: x\ntitle: y\ncategories: [{name: a, keypoints: [b]}]", r"line 2: title: given twice"),
-    ("categories:\n- name: a\n  keypoints: [{name: n, mirror: m}]", r"mirror: 'm' is no keypoint here"),
+    ("categories:\n- name: a\n  keypoints: [{name: n, mirror: m}]", r"mirror: 'm' is not a keypoint here"),
     ("!!python/object/apply:os.system ['true']", r"fields such as|cannot be read"),
 ]  # fmt: skip
 

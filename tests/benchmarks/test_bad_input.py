@@ -257,6 +257,23 @@ def test_skip_bad_leaves_out_what_is_wrong_and_counts_it(release: Path, tmp_path
     assert "left_out" in json.dumps(json.loads((result.path / "manifest.json").read_text()))
 
 
+def test_a_list_of_which_no_file_is_usable_stays_empty_and_is_said(release: Path, tmp_path: Path) -> None:
+    files = sorted((release / "PairAnnotations/cross").rglob("*.json"))
+    for path in files:
+        path.write_text("{not json")
+    result = build_dataset(str(release), tmp_path / "out", options=BuildOptions(skip_bad=True))
+    assert "cross_soc" not in result.manifest["counts"]["rows"]
+    assert result.manifest["pairs"] == {"intra": "released"}
+    (said,) = [item for item in result.findings if item.rule == "emptied_list"]
+    assert said.field == "cross"
+    assert f"none of its {len(files)} file(s)" in said.message
+    for path in files:
+        path.unlink()
+    drawn = build_dataset(str(release), tmp_path / "drawn", options=BuildOptions(skip_bad=True))
+    assert drawn.manifest["pairs"]["cross"].startswith("drawn")
+    assert not [item for item in drawn.findings if item.rule == "emptied_list"]
+
+
 def test_broken_side_files_are_kept_verbatim_and_said(release: Path, tmp_path: Path) -> None:
     (release / "Metadata/keypoint_taxonomy.json").write_text("{")
     (release / "KeypointAnnotations/car/car_1.json").write_bytes(b"\xff\xfe")

@@ -26,7 +26,8 @@ from pathlib import Path
 from soco_datasets.benchmarks.base import Benchmark, Task
 from soco_datasets.benchmarks.image_files import read_images
 from soco_datasets.benchmarks.release_files import ReleaseFiles
-from soco_datasets.data.release_types import AnnotatedKeypoint, ImageView, PairRecord, Release
+from soco_datasets.data.checked_release import Release
+from soco_datasets.data.release_types import AnnotatedKeypoint, ImageView, PairRecord
 from soco_datasets.data.schema import CONFIGS, general_configs
 from soco_datasets.data.taxonomy import KeypointEntry, Taxonomy
 

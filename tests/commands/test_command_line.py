@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.command_lines import every_help, read_command_line
+from helpers.command_lines import every_help, on_terminal, read_command_line, without_codes
 
 from soco_datasets import __version__
 from soco_datasets.benchmarks.tasks import get_tasks
@@ -28,31 +27,6 @@ GROUPS = ("Data", "Evaluate", "Look", "Publish", "Vision-language", "Downstream"
 DINO = ("--model", "dinov2_b14")
 
 
-def on_terminal(*arguments: str, columns: int = 80, **variables: str) -> str:
-    """What a command shows on a terminal of this width."""
-    controller, terminal = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
-    environment |= {"COLUMNS": str(columns), **variables}
-    process = subprocess.Popen([*PROGRAM, *arguments], stdout=terminal, stderr=terminal, env=environment)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # Linux: the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(controller)
-    assert process.wait(60) == 0
-    return shown.decode().replace("\r\n", "\n")
-
-
-def without_codes(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
 def test_help_on_a_terminal_is_boxed_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, panels in (((), GROUPS), (("evaluate", "--help"), ("Model", "Protocol", "Run", "Output"))):
         shown = on_terminal(*arguments)
@@ -63,6 +37,7 @@ def test_help_on_a_terminal_is_boxed_and_fits(monkeypatch: pytest.MonkeyPatch) -
             assert f"╭─ {panel} ─" in plain
     words = " ".join(without_codes(on_terminal("verify", "--help")).replace("│", " ").split())
     assert "ORG/MODEL[@REVISION]" in words  # brackets are no markup
+    assert "<str>" not in words
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", on_terminal("--help", NO_COLOR="1"))
 
 
@@ -167,7 +142,8 @@ def test_data_is_asked_for_in_the_words_of_the_command_line(
     )
     assert main(["info", "soco-dat"]) == 1
     assert capsys.readouterr().err.startswith("soco info: soco-dat: no such folder. Did you mean soco-data?")
-    assert main(["lvlm", "score", "nofile", "--data", "elsewhere"]) == 1
+    (tmp_path / "answers.jsonl").touch()
+    assert main(["lvlm", "score", "answers.jsonl", "--data", "elsewhere"]) == 1
     assert capsys.readouterr().err.startswith("soco lvlm score: --data elsewhere: no such folder. Give")
     done = subprocess.run(
         [*PROGRAM, "lvlm", "report", "answers"],

@@ -47,7 +47,7 @@ def test_the_whole_list_in_a_process_of_its_own(tmp_path: Path) -> None:
         "SOC",
         "Cross-SOC",
         "weights",
-        "licence",
+        "license",
         "checked",
     ]
     assert [line.split()[0] for line in lines[1 : 1 + len(BACKBONES)]] == [spec.name for spec in BACKBONES]
@@ -67,7 +67,7 @@ def test_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert max(len(line) for line in out.splitlines()) <= width
     assert out.split()[:2] == ["name", "family"]
     assert "SOC" in out.splitlines()[0]
-    assert "Left out for want of width" in " ".join(out.split())
+    assert "Hidden (terminal too narrow)" in " ".join(out.split())
 
 
 def test_json_is_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,7 +149,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "sizes in millimeters": (do.first_box(dimensions=[900] * 3), "wrong units", "_test.json annotation 0"),
         "centers in millimeters": (do.first_box(center_cam=[0, 0, 3000]), "wrong units", "_test.json annotation 0"),
         "behind": (do.first_box(center_cam=[0, 0, -2]), "behind the camera", "_test.json annotation 0"),
-        "no rotation": (do.first_box(R_cam=[[90, 0, 0]] * 3), "R_cam is no rotation", "_test.json annotation 0"),
+        "no rotation": (do.first_box(R_cam=[[90, 0, 0]] * 3), "R_cam is not a rotation", "_test.json annotation 0"),
         "category id": (do.first_box(category_id="3"), "category_id '3' is not that of", "_test.json annotation 0"),
         "NaN size": (do.first_box(dimensions=[float("nan")] * 3), "are not finite", "_test.json annotation 0"),
         "2D box": (do.first_box(bbox2D_trunc=[9, 9, 3, 3]), "is no [x1, y1, x2, y2]", "_test.json annotation 0"),
@@ -327,7 +327,7 @@ def test_damage_in_tars_is_said(synthetic: Synthetic, tmp_path: Path) -> None:
     for bad, said, where in (
         ({"01.jpg": jpeg[:500], "01.cls": b"0"}, "cannot be decoded", "train-0.tar/01"),
         ({"01.cls": b"0"}, "has no image", "train-0.tar/01"),
-        ({"01.jpg": jpeg, "01.cls": b"cat"}, "is no class number", "train-0.tar/01"),
+        ({"01.jpg": jpeg, "01.cls": b"cat"}, "is not a class number", "train-0.tar/01"),
         ({"01.jpg": jpeg}, "no known class", "train-0.tar/01"),
     ):
         write("val-0.tar", good)

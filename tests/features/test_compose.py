@@ -326,7 +326,7 @@ class TestExpressions:
             ("a[layr=1]", "Unknown option 'layr'. Did you mean 'layer'"),
             ("a[layer]", "give layer one value"),
             ("a[layer=1,layer=2]", "give layer one value"),
-            ("a[layer=last]", "'last' is no value for layer"),
+            ("a[layer=last]", "'last' is not a value for layer"),
             ("a[layers=1/x]", "Layers are numbers"),
         ],
     )

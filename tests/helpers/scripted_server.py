@@ -64,7 +64,7 @@ def serve(script: Callable[[int, dict[str, Any]], Scripted]) -> Iterator[Server]
                 server.headers.append(dict(self.headers))
             reply = script(number, body)
             time.sleep(reply.delay)
-            content = json.dumps(_completion(reply) if reply.status == 200 else {"error": reply.error}).encode()
+            content = json.dumps(completion(reply) if reply.status == 200 else {"error": reply.error}).encode()
             if reply.body is not None:
                 content = reply.body.encode()
             try:
@@ -93,7 +93,7 @@ def serve(script: Callable[[int, dict[str, Any]], Scripted]) -> Iterator[Server]
         thread.join()
 
 
-def _completion(reply: Scripted) -> dict[str, Any]:
+def completion(reply: Scripted) -> dict[str, Any]:
     message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
     if reply.reasoning is not None:
         message["reasoning_content"] = reply.reasoning

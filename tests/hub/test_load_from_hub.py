@@ -146,7 +146,7 @@ def test_streams_and_downloads_of_the_same_repository_agree(hub: LoopbackHub, tm
         ("lab/gated", "it is gated. Accept its terms at"),
         ("lab/model", "there is no dataset of this name, but a model"),
         (f"{REPO}@v9", "it has no such revision"),
-        ("lab/plain", "is no published dataset folder"),
+        ("lab/plain", "is not a published dataset folder"),
     ],
 )
 def test_what_cannot_be_loaded_is_said_with_the_next_step(

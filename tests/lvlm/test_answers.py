@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.shared_data import ORACLE
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soco_datasets.errors import UsageError
@@ -25,8 +25,9 @@ def test_paper_reads_what_the_released_scorer_reads(name: str) -> None:
     assert wrong == []
 
 
-def test_strict_reads_what_a_careful_person_reads() -> None:
-    cases = json.loads((CASES / "answers_shared.json").read_text(encoding="utf-8"))["cases"]
+@pytest.mark.parametrize("name", ["answers_shared.json", "answers_own.json"])
+def test_strict_reads_what_a_careful_person_reads(name: str) -> None:
+    cases = json.loads((CASES / name).read_text(encoding="utf-8"))["cases"]
     read = [(parse_answer(case["answer"]), case["by_a_person"]) for case in cases]
     assert sum(found == person for found, person in read if person) >= 0.9 * sum(bool(person) for _, person in read)
     assert sum(found not in (None, person) for found, person in read) <= 0.02 * len(read)
@@ -132,6 +133,7 @@ def test_a_very_long_text_is_read(text: str) -> None:
     assert parse_answer(text) is None  # a pattern that backtracks without bound would not end
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet="ABCDEabcd .:()*\\{}boxedansweri\n$"), st.integers(), st.none()))
 def test_any_text_gives_a_letter_or_a_reason(text: object) -> None:
     for parser in PARSERS.values():

@@ -177,11 +177,14 @@ def test_intervals_of_a_simulated_model_cover_its_true_score() -> None:
     assert 45 <= covered <= 60
 
 
-def test_one_question_a_category_has_no_interval() -> None:
+def test_one_question_a_category_has_an_interval_over_questions() -> None:
     rows = [*some_rows(1, "vis", categories=3), *some_rows(1, "desc", categories=3)]
     report = score_answers(rows, {(row["setting"], row["index"]): Answer(row["answer"]) for row in rows})
     assert overall(report)["groups"] == 3
-    assert overall(report)["circular_interval"] is overall(report)["average_interval"] is None
+    ends = wilson_interval(1.0, 3)
+    assert overall(report)["circular_interval"] == overall(report)["average_interval"] == ends
+    one = report["parsers"]["strict"]["settings"]["vis"]["per_category"]
+    assert all(part["circular_interval"] is None for part in one.values())
     assert report["parsers"]["strict"]["gaps"]["desc-vis"]["circular_interval"] is None
 
 

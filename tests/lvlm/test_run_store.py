@@ -35,7 +35,7 @@ def test_answers_survive_and_failures_are_asked_again(tmp_path: Path) -> None:
         assert store.counts() == dict.fromkeys(ANSWERED, 0) | dict.fromkeys(FAILED, 1) | {"answered": 2, FAILED[0]: 0}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_file_cut_anywhere_keeps_every_whole_line(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "whole.jsonl"
@@ -87,7 +87,17 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 2"), ("[]", "line 2"), ('{"key": "1", "outcome": "great"}', "unknown outcome"), ("{}", "outcome")],
+    [
+        ("{", "line 2"),
+        ("[]", "line 2"),
+        ('{"key": "1", "outcome": "great"}', "unknown outcome"),
+        ("{}", "outcome"),
+        ('{"key": "1", "outcome": "answered", "response": 5}', "line 2.*response is 5"),
+        ('{"key": "1", "outcome": "answered", "response": null}', "line 2.*response is None"),
+        ('{"key": "1", "outcome": "answered", "response": "A", "input_tokens": "x"}', "input_tokens is 'x'"),
+        ('{"key": "1", "outcome": "answered", "response": "A", "cost": -1}', "cost is -1, below 0"),
+        ('{"key": "1", "outcome": "failed", "reason": ["no"]}', "reason is"),
+    ],
 )
 def test_damage_in_the_middle_is_an_error(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "a.jsonl"
@@ -98,6 +108,14 @@ def test_damage_in_the_middle_is_an_error(tmp_path: Path, line: str, message: st
     with pytest.raises(SocoError, match=message):
         AnswerStore(path, HEADER)
     assert path.read_text() == f"{header}\n{line}\n{last}\n"
+
+
+@pytest.mark.parametrize("header", [{"model": 5}, {"model": None}, {"setting": ["vis"]}, {"dataset": 4}])
+def test_a_header_of_other_types_is_an_error(tmp_path: Path, header: dict[str, object]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"soco_lvlm_answers": 1, **header}) + "\n")
+    with pytest.raises(SocoError, match=f"line 1 is not an answer .{next(iter(header))} is"):
+        AnswerStore(path, HEADER)
 
 
 def test_files_that_are_no_answers(tmp_path: Path) -> None:
@@ -145,6 +163,7 @@ class RefusedError(Exception):
         (RefusedError(400, "The decoder prompt is longer than the maximum model length of 4096"), "no_context", False),
         (RefusedError(400, "input length and `max_tokens` exceed context limit: 199000 + 4096"), "no_context", False),
         (RefusedError(400, "The input token count exceeds the maximum number of tokens allowed"), "no_context", False),
+        (RefusedError(400, "Blocked content_filter"), "refused", False),
         (SocoError("One question does not fit in the memory"), "failed", True),
     ],
 )

@@ -6,7 +6,7 @@ from helpers.shared_data import ORACLE
 from soco_datasets.config import Protocol, ScoringConfig
 from soco_datasets.records.evaluation import record_from_predictions
 from soco_datasets.reporting.terminal_tables import format_metrics_table
-from soco_datasets.utils.text_table import align, display_width
+from soco_datasets.utils.text_table import TextTable, display_width
 
 
 def test_the_whole_text_of_a_small_result():
@@ -52,6 +52,6 @@ def test_the_oracle_in_a_table():
 
 
 def test_columns_line_up_by_display_width():
-    text = align([["category", "n"], ["ピアノ", "10"], ["the\u0301ie\u0300re", "7"]])
+    text = TextTable([["category", "n"], ["ピアノ", "10"], ["the\u0301ie\u0300re", "7"]]).text()
     assert text == "category   n\nピアノ    10\nthe\u0301ie\u0300re    7\n"
     assert {display_width(line) for line in text.splitlines()} == {12}

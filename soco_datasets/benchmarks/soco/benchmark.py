@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from ...data.checked_release import Release
 from ...data.diagnostics import BuildReport
 from ...data.folder import DatasetFolder
 from ...data.pairs import PairIndex
-from ...data.release_types import Release
 from ...utils.chunks import Mapper
 from ..base import SOCO, Benchmark, BuildOptions, CountRow, Task
 from .categories import CATEGORIES, REAL_COUNTS

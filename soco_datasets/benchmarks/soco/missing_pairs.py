@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ...data.checked_release import Release
 from ...data.pairs import PairIndex, draw_pairs
-from ...data.release_types import ImageRecord, ImageView, PairRecord, Release
+from ...data.release_types import ImageRecord, ImageView, PairRecord
 from ..base import BuildOptions
 
 
 def draw_missing_pairs(release: Release, options: BuildOptions) -> dict[str, str]:
-    """Draw the fixed pairs of `intra` and `cross` where the release brings none; returns where each came from."""
+    """Draw the fixed pairs of `intra` and `cross` where the release brings no file of them; returns where each came
+    from. A list whose files are all unusable stays empty: drawn pairs would pass for the release's own."""
     total, min_shared, seed = options.test_pairs, options.min_shared, options.seed
     origins = {}
     for subset in ("intra", "cross"):
         if release.pairs[subset]:
             origins[subset] = "released"
+            continue
+        if subset in release.listed:
             continue
         records = list(release.images.values())
         index = PairIndex(

@@ -9,12 +9,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import BadFileError, is_json, load_json, missing_field, nfc
 from ...data.pair_table import PairTable, PairTableBuilder
-from ...data.release_types import ConceptGroup, ImageRecord, ImageView, PairRecord
+from ...data.release_types import (
+    AnnotatedKeypoint,
+    ConceptGroup,
+    ImageRecord,
+    ImageView,
+    PairRecord,
+)
 from ..release_files import ReleaseFiles, read_error
 from .categories import normal_spelling
 from .match_fields import read_groups, read_overlap
@@ -31,6 +37,13 @@ _SUBSET_DIRECTORIES = {
 _LISTS = ((b"src_keypoints", b"trg_"), (b"trg_keypoints", b"semantic_overlap"))  # and the field that follows each
 _LIST_FIELDS = ("src_imsize", "trg_imsize", "src_bndbox", "trg_bndbox", "semantic_overlap", "concept_matches")
 _LARGE = 2**63
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # of NaN and infinity
 
 
 def subset_of(path: str) -> tuple[str, str] | None:
@@ -57,12 +70,12 @@ class PairsRead:
     findings: BuildReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Side:
     """What a pair file says of one image.
 
     Attributes:
-        view: that.
+        view: that; only its outline once it was given to the caller, see `PairFileReader._forget`.
         key: of its text, the same for the same words in any file.
         unshared: something was found in it: it is looked at anew in every file, so that each is named itself.
         names: of its points.
@@ -97,12 +110,13 @@ class PairFileReader:
             self._categories_of.setdefault(name, []).append(category)
         self._by_plain_name: dict[tuple[str, str], str] | None = None
         self._sides: dict[bytes, _Side] = {}  # by key
-        self._cut_out: dict[tuple[bytes, str, str], _Side | None] = {}  # by digest, image, size and box
+        self._cut_out: dict[bytes, _Side | None] = {}  # by the digest of its text, image, size and box
+        self._outlines: dict[tuple[str, ...], tuple[tuple[AnnotatedKeypoint, ...], frozenset[str]]] = {}
         self._given: set[bytes] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process has to give all views anew."""
-        return {**self.__dict__, "_sides": {}, "_cut_out": {}, "_given": set()}
+        return {**self.__dict__, "_sides": {}, "_cut_out": {}, "_outlines": {}, "_given": set()}
 
     def read_all(self, files: ReleaseFiles) -> PairsRead:
         """Read files one after the other; views are shared among these and with earlier calls.
@@ -132,8 +146,24 @@ class PairFileReader:
                 keys |= {id(side.view): side.key for side in sides}
         views = [(keys[id(view)], view) for view in builder.views]
         given = [(key, None if key in self._given else view) for key, view in views]
-        self._given |= {key for key, _ in views}
+        for key, view in given:
+            if view is not None:
+                self._given.add(key)
+                self._forget(key)
         return PairsRead(replace(builder.table(), views=[], files=[], ids=None), numbers, given, findings)
+
+    def _forget(self, key: bytes) -> None:
+        """Keep of a view that the caller has now no more than its image and the names of its points, which many views
+        share; others are made anew for each file anyhow."""
+        side = self._sides.get(key)
+        if side is None or side.unshared:
+            return
+        names = tuple(point.name for point in side.view.points)
+        if names not in self._outlines:
+            points = tuple(AnnotatedKeypoint(name, 0.0, 0.0, None, None, None, None, None, False) for name in names)
+            self._outlines[names] = points, frozenset(names)
+        points, side.names = self._outlines[names]
+        side.view = ImageView(side.view.image_id, None, False, points)
 
     def _read(self, file: str, raw: bytes, findings: BuildReport) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
         """One file to a record and its sides; None when it has an error (recorded in `findings`)."""
@@ -169,7 +199,7 @@ class PairFileReader:
         rest = b"".join((raw[: first.start], b"0", raw[first.stop : second.start], b"0", raw[second.stop :]))
         own = BuildReport()
         try:
-            data = json.loads(rest.decode())
+            data = _DECODER.decode(rest.decode())
             if not isinstance(data, dict) or not _is_plain(rest, data):
                 return None
             for (field, _), place in zip(_LISTS, places, strict=True):
@@ -227,9 +257,9 @@ class PairFileReader:
         if not isinstance(stated[2], _CutOut):
             return self._side_of(file, side, image, data, stated, findings)
         text = stated[2].text
-        place = hashlib.sha256(text).digest(), image.image_id, repr(stated[:2])
+        place = hashlib.sha256(b"\0".join((text, f"{image.image_id}\0{stated[:2]!r}".encode()))).digest()
         if place not in self._cut_out:
-            points = json.loads(text.decode())
+            points = _DECODER.decode(text.decode())
             known = None
             if _are_plain_points(text, points):
                 given = {**data, f"{side}_keypoints": points}
@@ -363,8 +393,7 @@ def _is_plain(text: bytes, data: dict[str, Any]) -> bool:
     lists = sum(isinstance(data.get(name), list) for name in _LIST_FIELDS)
     fields = len(data) + sum(map(len, groups))
     return (
-        not _is_unusual(text)
-        and text.count(b'":') == fields
+        _has_fields_once(text, fields)
         and text.count(b"[") == lists + 2 * len(groups)
         and text.count(b"{") == 1 + len(groups)
         and all(type(data.get(field.decode())) is int for field, _ in _LISTS)
@@ -372,10 +401,15 @@ def _is_plain(text: bytes, data: dict[str, Any]) -> bool:
     )
 
 
-def _is_unusual(text: bytes) -> bool:
-    """Whether text may hold what the strict parser refuses, or a blank before a colon, which hides a field."""
-    refused = b"\\u" in text or b"NaN" in text or b"Infinity" in text
-    return refused or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
+def _has_fields_once(text: bytes, fields: int) -> bool:
+    """Whether the objects of a text, which have this many fields once parsed, have none of them twice.
+
+    False too where it may hold half a character, or a blank before a colon, which hides a field.
+    """
+    if b"\\" not in text and text.count(b":") == fields:
+        return True
+    unusual = b"\\u" in text or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
+    return not unusual and text.count(b'":') == fields
 
 
 def _as_number(value: object) -> int:
@@ -387,8 +421,7 @@ def _are_plain_points(text: bytes, points: Any) -> bool:
     if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
         return False
     return (
-        not _is_unusual(text)
-        and text.count(b'":') == sum(map(len, points))
+        _has_fields_once(text, sum(map(len, points)))
         and text.count(b"[") == 1 + sum(isinstance(point.get("pos"), list) for point in points)
         and text.count(b"{") == len(points)
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 
+from ...data.checked_release import Release
 from ...data.diagnostics import BuildReport
 from ...data.pair_table import PairTable, joined_tables
 from ...data.release_types import (
     PAIR_SUBSETS,
     ImageRecord,
     ImageView,
-    Release,
 )
 from ...data.taxonomy import Taxonomy
 from ...utils.chunks import Mapper, chunks_of
@@ -29,8 +30,8 @@ from .merge import (
     merge_views,
 )
 from .metadata import METADATA_FILE
-from .pair_files import PairFileReader
-from .side_files import SideFiles, read_side_files
+from .pair_files import PairFileReader, subset_of
+from .side_files import SideFiles, SideTexts, read_side_files
 from .taxonomy_build import build_taxonomy
 
 _CHUNK = 1000  # pair files that one call of a mapper reads
@@ -40,7 +41,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
     images = read_images(files, findings, mapper)
     side = read_side_files(files, images, findings)
-    pairs = _read_pairs(files, images, findings, mapper)
+    pairs = _read_pairs(files, images, side, findings, mapper)
     while True:
         found = BuildReport()
         usable, taxonomy = _merge_files(pairs, images, side, found)
@@ -56,15 +57,19 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     findings.blame(found.blamed)
     pairs = fill_pairs(usable, images, taxonomy, findings)
     _note_leftovers(images, _paired(pairs), taxonomy, findings)
+    lists = {subset: _of_list(pairs, subset) for subset in PAIR_SUBSETS}
+    listed = _listed(files)
+    _note_emptied(lists, listed, findings)
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
         images=images,
-        pairs={subset: _of_list(pairs, subset) for subset in PAIR_SUBSETS},
+        pairs=lists,
         taxonomy=taxonomy,
         read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
-        side_files=side.texts,
+        side_files=SideTexts(side.names, files.read),
         supercategories=_supercategories(images),
+        listed=listed,
     )
 
 
@@ -98,7 +103,7 @@ def _of_list(pairs: PairTable, subset: str) -> PairTable:
 
 
 def _read_pairs(
-    files: ReleaseFiles, images: dict[str, ImageRecord], findings: BuildReport, mapper: Mapper
+    files: ReleaseFiles, images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport, mapper: Mapper
 ) -> PairTable:
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
@@ -114,11 +119,26 @@ def _read_pairs(
         for key, view in read.views:
             if view is not None and key not in known:
                 known[key] = len(views)
-                views.append(view)
+                _, other = side.views.get(view.image_id, ("", None))
+                views.append(other if other == view else view)  # one object for both
         numbers.append(np.array([known[key] for key, _ in read.views], dtype=np.int32))
         tables.append(replace(read.table, files=[paths[place * _CHUNK + number] for number in read.files]))
         findings.extend(read.findings)
     return joined_tables(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
+
+
+def _listed(files: ReleaseFiles) -> Counter[str]:
+    """How many files the release has of each list."""
+    placed = (subset_of(name) for name in files.names if name.startswith("PairAnnotations/"))
+    return Counter(found[0] for found in placed if found is not None)
+
+
+def _note_emptied(lists: dict[str, PairTable], listed: Counter[str], findings: BuildReport) -> None:
+    for subset, pairs in lists.items():
+        if listed[subset] and not len(pairs):
+            message = f"none of its {listed[subset]} file(s) can be used: it stays empty, no pairs take their place"
+            mend = "mend the files; pairs are drawn only where a release has none of a list"
+            findings.repair("PairAnnotations", subset, "emptied_list", message, mend)
 
 
 def _note_leftovers(

@@ -6,9 +6,9 @@ used"), what contradicts the pair files is a note, and the pair files are believ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import (
@@ -26,17 +26,42 @@ _MOST_DEGREES = 3600.0  # further round than anybody turns
 MAPPING_FILE = "Metadata/filename_mapping.json"
 
 
+class SideTexts(Sequence[tuple[str, str]]):
+    """(path, text) of side files, verbatim; read when asked for.
+
+    Args:
+        names: of the files.
+        read: the bytes of a file.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], bytes]) -> None:
+        self._names, self._read = names, read
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> SideTexts: ...
+    def __getitem__(self, place: int | slice) -> tuple[str, str] | SideTexts:
+        if isinstance(place, slice):
+            return SideTexts(self._names[place], self._read)
+        name = self._names[place]
+        return name, self._read(name).decode("utf-8", errors="backslashreplace")
+
+
 @dataclass
 class SideFiles:
     """What the side files say.
 
     Attributes:
-        texts: (path, text) of each, verbatim.
+        names: of those that can be read.
         views: image_id -> (file, what its KeypointAnnotations file says of it).
         taxonomy: parsed keypoint_taxonomy.json, or None.
     """
 
-    texts: list[tuple[str, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     views: dict[str, tuple[str, ImageView]] = field(default_factory=dict)
     taxonomy: Any = None
 
@@ -53,7 +78,8 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
             # damaged archive members raise many kinds of error
             findings.error(name, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
             continue
-        side.texts.append((name, _text(name, raw, findings)))
+        side.names.append(name)
+        _check_text(name, raw, findings)
         if not is_json(name):
             continue
         try:
@@ -71,13 +97,12 @@ def read_side_files(files: ReleaseFiles, images: Mapping[str, ImageRecord], find
     return side
 
 
-def _text(name: str, raw: bytes, findings: BuildReport) -> str:
+def _check_text(name: str, raw: bytes, findings: BuildReport) -> None:
     try:
-        return raw.decode("utf-8")
+        raw.decode("utf-8")
     except UnicodeDecodeError:
         message = "not UTF-8: kept with \\x escapes for the bytes that do not decode"
         findings.repair(name, "", "not_utf8", message, "save it as UTF-8")
-        return raw.decode("utf-8", errors="backslashreplace")
 
 
 def _take_sources(mapping: object, images: Mapping[str, ImageRecord], findings: BuildReport) -> None:

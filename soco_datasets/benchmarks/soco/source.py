@@ -119,19 +119,24 @@ def _release_root(path: Path) -> Path:
 def _download(repo_id: str, revision: str | None) -> tuple[Path, str | None]:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
         raise DataNotFoundError(
-            f"{repo_id!r} is no existing folder and no Hub dataset id (ORG/NAME). "
+            f"{repo_id!r} is neither an existing folder nor a Hub dataset id (ORG/NAME). "
             f'Give a release folder, "mini", or a Hub id such as {HUB_RELEASE}.'
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
+    from ...utils.hub_errors import explained
     from ...utils.hub_reach import check_reachable
 
     try:
-        with contextlib.suppress(RemoteEntryNotFoundError):  # a tree instead of archives
-            check_reachable(repo_id, ARCHIVES[0], revision, "dataset")
-        patterns = [*ARCHIVES, "Metadata/*"]
-        path = snapshot_download(repo_id, repo_type="dataset", revision=revision, allow_patterns=patterns)
+        with explained("get the release", repo_id):
+            with contextlib.suppress(RemoteEntryNotFoundError):  # a tree instead of archives
+                check_reachable(repo_id, ARCHIVES[0], revision, "dataset")
+            patterns = [*ARCHIVES, "Metadata/*"]
+            path = snapshot_download(repo_id, repo_type="dataset", revision=revision, allow_patterns=patterns)
+    except SocoError as error:
+        other = "Or download it yourself and give the folder: soco build FOLDER --out DIR."
+        raise DataNotFoundError(f"{error} {other}") from error
     except Exception as error:
         # the Hub client has no common root for "not found", "gated", "offline" and network errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -9,15 +9,19 @@ always give the same questions, and adding or removing an image changes only the
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import UsageError, unknown_name
+from ..checked_release import Release
 from ..pairs import PairIndex
-from ..release_types import Release
 from .prompts import DEFAULT_TEMPLATE, PromptTemplate
 
 SETTINGS = ("vis", "vis_desc", "desc")
@@ -97,17 +101,20 @@ def draw_questions(images: Sequence[AnnotatedImage], per_category: int = PER_CAT
         [i.category for i in images], [i.points for i in images], cross=False, min_shared=MIN_SHARED_FOR_QUESTIONS
     )
     usable = [image.usable() for image in images]
-    passed = Counter(few_points=sum(len(set(points.values())) < len(LETTERS) for points in usable), no_query=0)
-    passed["short_category"] = len({image.category for image in images} - set(index.group_ranges()))
+    few = sum(len(set(points.values())) < len(LETTERS) for points in usable)
+    passed = Counter(few_points=few, no_query=0, short_category=0)
+    rank = _PairRanks([image.image_id for image in images], seed)
     questions: list[Question] = []
-    every = list(index)
-    for category, numbers in index.group_ranges().items():
-        pairs = sorted(numbers, key=lambda k: _rank(seed, "pair", *sorted(images[i].image_id for i in every[k])))
+    with_pairs = set()
+    for category, blocks in itertools.groupby(_filled(index), lambda block: images[block[1][0]].category):
+        with_pairs.add(category)
+        pairs = np.concatenate([np.stack(block, axis=1) for block in blocks])  # of one category: all are too many
         found: dict[int, Question] = {}
-        for k in pairs:
+        for k in rank.order(pairs):
             if len(found) == per_category:
                 break
-            question = _ask(images, usable, every[k], seed)
+            source, target = pairs[k].tolist()
+            question = _ask(images, usable, (source, target), seed)
             passed["no_query"] += question is None
             if question is not None:
                 found[k] = question
@@ -115,7 +122,30 @@ def draw_questions(images: Sequence[AnnotatedImage], per_category: int = PER_CAT
         for number, k in enumerate(sorted(found), start=1):
             stems = "-".join(i.partition("/")[2] for i in (found[k].source_image_id, found[k].target_image_id))
             questions.append(_numbered(found[k], f"{category}/{number:05d}-{stems}"))
+    passed["short_category"] += len({image.category for image in images} - with_pairs)
     return Questions(questions, dict(passed))
+
+
+def _filled(index: PairIndex) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    return (block for block in index.iter_blocks() if len(block[0]))
+
+
+class _PairRanks:
+    """The drawn order of pairs: by `_rank` of the seed, "pair" and the two ids in their order as text."""
+
+    def __init__(self, ids: Sequence[str], seed: int) -> None:
+        self._texts = [json.dumps(image_id) for image_id in ids]
+        self._places = {image: place for place, image in enumerate(sorted(range(len(ids)), key=ids.__getitem__))}
+        self._head = _rank_text(seed, "pair")[:-1]
+
+    def order(self, pairs: NDArray[np.int32]) -> list[int]:
+        """Numbers of (P, 2) pairs of images, drawn first to drawn last."""
+        head, texts, places = self._head, self._texts, self._places
+        ranks = []
+        for one, other in pairs.tolist():
+            first, second = (one, other) if places[one] < places[other] else (other, one)
+            ranks.append(hashlib.sha256(f"{head},{texts[first]},{texts[second]}]".encode("ascii")).digest())
+        return sorted(range(len(ranks)), key=ranks.__getitem__)
 
 
 def _ask(
@@ -170,8 +200,11 @@ def _numbered(question: Question, question_id: str) -> Question:
 
 def _rank(*key: int | str) -> bytes:
     """What things are sorted by to be drawn at random: 32 bytes that depend on `key` alone."""
-    text = json.dumps(["soco-lvlm-1", *key], separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).digest()
+    return hashlib.sha256(_rank_text(*key).encode("ascii")).digest()
+
+
+def _rank_text(*key: int | str) -> str:
+    return json.dumps(["soco-lvlm-1", *key], separators=(",", ":"))
 
 
 def question_rows(

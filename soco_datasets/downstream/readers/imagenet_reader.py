@@ -49,8 +49,8 @@ class ImageNetReader(ParquetReader):
             self._open_tars(train, val)
         else:
             raise DatasetFolderError(
-                f"{self.root} is no layout of ImageNet: it needs {train}/<wnid>/*.JPEG, ILSVRC/Data/CLS-LOC, Parquet "
-                f"files or tars of {train} and {val}. Other names of the splits go into --split-names."
+                f"{self.root} is not a layout of ImageNet: it needs {train}/<wnid>/*.JPEG, ILSVRC/Data/CLS-LOC, "
+                f"Parquet files or tars of {train} and {val}. Other names of the splits go into --split-names."
             )
 
     def _found(self, split: str, suffix: str) -> list[Path]:
@@ -177,7 +177,7 @@ def _class_number(key: str, parts: Mapping[str, Any]) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise DatasetFolderError(f"{key}.cls holds {text[:20]!r}, which is no class number.") from error
+        raise DatasetFolderError(f"{key}.cls holds {text[:20]!r}, which is not a class number.") from error
 
 
 def _where(place: Any, key: str) -> str:

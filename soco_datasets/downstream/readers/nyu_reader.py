@@ -68,7 +68,7 @@ class NyuReader(DataReader):
         elif sorted(self.root.rglob("*.parquet")):
             raise DatasetFolderError(
                 f"{self.root}: the Hub's NYU data comes from another preparation (FastDepth), without normals and with "
-                "partial training images; it is no source for this protocol. See docs/howto/downstream/nyu_depth.md."
+                "partial training images; it is not a source for this protocol. See docs/howto/downstream/nyu_depth.md."
             )
         else:
             raise DatasetFolderError(

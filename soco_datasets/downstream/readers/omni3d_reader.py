@@ -137,7 +137,7 @@ class Omni3dReader(DataReader):
             yield Finding("error", str(path), f"{problem}{': swapped sides' if swapped else ''}.", "copy it again")
         intrinsics = np.asarray(entry["K"], dtype=np.float64)
         if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all() or not intrinsics[1, 1] > 0:
-            yield Finding("error", str(path), "K is no camera matrix.")
+            yield Finding("error", str(path), "K is not a camera matrix.")
 
 
 def read_omni3d(path: Path) -> dict[str, Any]:
@@ -180,4 +180,4 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
     elif center[2] <= 0:
         yield Finding("warning", where, "the box is behind the camera, which its annotation does not say.")
     if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
-        yield Finding("error", where, "R_cam is no rotation.")
+        yield Finding("error", where, "R_cam is not a rotation.")

@@ -173,7 +173,7 @@ def read_pairs(path: Path, data: NaviReader) -> list[Pair]:
     for line, row in enumerate(rows, start=2):
         for name in ("first", "second"):
             if row.get(name) not in known:
-                raise UsageError(f"{path}, line {line}: {row.get(name)!r} is no wild image of {data.root}.")
+                raise UsageError(f"{path}, line {line}: {row.get(name)!r} is not a wild image of {data.root}.")
     return [(known[row["first"]], known[row["second"]]) for row in rows]
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 KEY, MAPS, USE, WRITE = "key.json", "maps.bin", "use.lock", "write.lock"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # such as NFS mounted with "nolock"
 STRIDE = 1 << 16  # each map starts at a multiple: a page of any system, so that it can be mapped by itself
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ class DiskFeatureCache:
                 self._use = hold_folder(self.path)
                 self._open(text)
         except OSError as error:  # a SocoError is none
-            raise SocoError(f"The feature store {self.path} cannot be opened ({error.strerror}).") from error
+            hint = " Its file system has no locks: give a folder on another one." if error.errno in _NO_LOCKS else ""
+            raise SocoError(f"The feature store {self.path} cannot be opened ({error.strerror}).{hint}") from error
         self._check_room()
 
     def _open(self, text: str) -> None:

@@ -5,7 +5,7 @@ of `SwinModel(..., output_hidden_states=True, output_hidden_states_before_downsa
 used: it adds a norm per stage that no checkpoint has, so they are random. Norm "final" is the model's own layer norm,
 which exists for the last stage only.
 
-A map that is no multiple of the window is padded by the model with zeros that take part in the attention, as always
+A map that is not a multiple of the window is padded by the model with zeros that take part in the attention, as always
 in Swin; a map smaller than the window is refused.
 """
 

@@ -60,7 +60,7 @@ class TimmFamily(MapFamily):
         inner, name = model.timm_model, request.name
         if not hasattr(inner, "forward_intermediates"):
             raise BackboneError(
-                f"{name}: {type(inner).__name__} of timm gives no intermediate maps, so it is no backbone."
+                f"{name}: {type(inner).__name__} of timm gives no intermediate maps, so it is not a backbone."
             )
         levels = inner.feature_info
         index = check_layer(request.layer, len(levels), name)
