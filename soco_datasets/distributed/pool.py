@@ -266,7 +266,8 @@ def _not_installed(error: Exception) -> SocoError:
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     machine = re.search(r"ip=([\d.a-f:]+)", text)
     reasons = re.findall(r"^\w*Error: .*", text, re.MULTILINE) or [type(error).__name__]
+    name = machine[1] if machine else "of a worker"
     return SocoError(
-        f"The machine {machine[1] if machine else 'of a worker'} of the cluster cannot run soco_datasets: {reasons[-1]}. "
+        f"The machine {name} of the cluster cannot run soco_datasets: {reasons[-1]}. "
         "Install the same Python and packages on all machines, in the environment in which `ray start` runs."
     )
