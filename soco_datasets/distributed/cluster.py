@@ -87,16 +87,11 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
         else:
             ray.init(address, logging_level=logging.ERROR)
     except (AuthenticationError, ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # by its version
-        if "InvalidAuthToken" in str(error):
-            raise SocoError(
-                f"The Ray cluster at {address} wants a token that this process does not have: copy ~/.ray/auth_token "
-                "from the cluster's first machine to the same place here, or set RAY_AUTH_TOKEN. See "
-                "docs/howto/distributed.md."
-            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SocoError(
             f"No Ray cluster at {address}: {reason} Start one with `ray start --head` and use the address it "
-            "prints, or omit --address to use this machine alone."
+            "prints, or omit --address to use this machine alone. A cluster that wants a token (see the lines above, "
+            "docs/howto/distributed.md) needs the same RAY_AUTH_TOKEN here."
         ) from error
     try:
         yield
