@@ -189,11 +189,12 @@ def show(stages: list[Stage], measured: dict[str, float]) -> None:
         seconds = "" if stage.part in told or stage.part not in measured else f"{measured[stage.part]:.2f}"
         told.add(stage.part)
         numbers = [f"{value:.1f}" if value else "-" for value in (stage.moved / 1e9, stage.flop / 1e12)]
-        print(f"{stage.name:25}{stage.work:26}{numbers[0]:>8}{numbers[1]:>9}{stage.seconds:12.2f}{seconds:>12}")
+        line = f"{stage.name:25}{stage.work:26}{numbers[0]:>8}{numbers[1]:>9}{stage.seconds:12.2f}{seconds:>12}"
+        print(line.rstrip())
     loop = max(stage.seconds for stage in stages if stage.part == "loop")
     total = sum(stage.seconds for stage in stages if stage.part != "loop") + loop
     clock = f"{sum(measured.values()):.2f}" if measured else ""
-    print(f"{'all, the loop side by side':68}{total:12.2f}{clock:>12}")
+    print(f"{'all, the loop side by side':68}{total:12.2f}{clock:>12}".rstrip())
     print(f"expected {total:.1f} s of 30 s; after the last forward {after_forwards(stages):.1f} s")
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 _OBJECT_STORE = 200_000_000  # bytes of shared memory of each node
 _NAMESPACES = ("--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _PORT = 6379
+_FOLDER = tempfile.gettempdir()  # commands run here: Ray's workers import from the folder that the driver runs in
 
 
 def namespaces_allowed() -> bool:
@@ -59,13 +60,14 @@ class Machine:
 
     def command(self, *words: str) -> list[str]:
         """The command line that runs a command on it."""
-        return ["nsenter", "-t", str(self.process), "-a", f"--wd={Path.cwd()}", *words] if self._isolated else [*words]
+        return ["nsenter", "-t", str(self.process), "-a", f"--wd={_FOLDER}", *words] if self._isolated else [*words]
 
     def start(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command on it; its two outputs come as one."""
         return subprocess.Popen(
             self.command(*words),
             env={**self._environment, **(environment or {})},
+            cwd=_FOLDER,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -86,16 +86,12 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR)
         else:
             ray.init(address, logging_level=logging.ERROR)
-    except AuthenticationError as error:
-        raise SocoError(
-            f"The Ray cluster at {address} wants a token that this process does not have: copy ~/.ray/auth_token from "
-            "the cluster's first machine to the same place here, or set RAY_AUTH_TOKEN. See docs/howto/distributed.md."
-        ) from error
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # which one depends on the version
+    except (AuthenticationError, ConnectionError, ValueError, RuntimeError, TimeoutError) as error:  # by its version
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SocoError(
             f"No Ray cluster at {address}: {reason} Start one with `ray start --head` and use the address it "
-            "prints, or omit --address to use this machine alone."
+            "prints, or omit --address to use this machine alone. A cluster that wants a token (see the lines above, "
+            "docs/howto/distributed.md) needs the same RAY_AUTH_TOKEN here."
         ) from error
     try:
         yield

@@ -171,16 +171,15 @@ class WorkerPool:
         try:
             result = ray.get(call)
         except (RayActorError, ObjectLostError) as error:  # it died, or its machine did with the answer
+            if not worker.is_checked and "failed to import" in str(error):
+                raise _not_installed(error) from error
             self._replace(worker, job, error, deaths)
             if job is not None:
                 queue.put_back(job)
             return None
         except RayTaskError as error:
             if not worker.is_checked and not isinstance(error.cause, SocoError):
-                raise SocoError(
-                    f"The machine {error.ip} of the cluster cannot run soco_datasets: {_last_line(error)} Install the "
-                    "same Python and packages on all machines, in the environment in which `ray start` runs."
-                ) from error
+                raise _not_installed(error) from error
             if isinstance(error.cause, Exception):
                 raise error.cause from None  # the exception of the job itself
             raise
@@ -262,7 +261,13 @@ def _reason(error: Exception) -> str:
     return found[1] if found else text[:200]
 
 
-def _last_line(error: Exception) -> str:
-    """What a traceback ends with."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _not_installed(error: Exception) -> SocoError:
+    """For a machine whose Python does not have this package, or another one of its name."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    machine = re.search(r"ip=([\d.a-f:]+)", text)
+    reasons = re.findall(r"^\w*Error: .*", text, re.MULTILINE) or [type(error).__name__]
+    name = machine[1] if machine else "of a worker"
+    return SocoError(
+        f"The machine {name} of the cluster cannot run soco_datasets: {reasons[-1]}. "
+        "Install the same Python and packages on all machines, in the environment in which `ray start` runs."
+    )

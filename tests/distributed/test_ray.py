@@ -292,6 +292,29 @@ def test_a_worker_killed_at_work_costs_its_share_and_the_log_says_so(
     assert caplog.text.count("died over images") == 1
 
 
+def test_an_answer_that_is_lost_with_its_machine_is_made_again(
+    cluster: None, spec: ExtractorSpec, folder: DatasetFolder, usual: Evaluation, caplog: Any
+) -> None:
+    import ray
+    from ray.exceptions import ObjectLostError
+
+    get, lost = ray.get, []
+
+    def losing(reference: Any, *arguments: Any, **options: Any) -> Any:
+        found = get(reference, *arguments, **options)
+        if isinstance(found, tuple) and not lost:  # the first share's descriptors
+            lost.append(reference.hex())
+            raise ObjectLostError(reference.hex(), None, "")
+        return found
+
+    with RayExtractor(spec, workers=2) as extractor, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "get", losing)
+        found = evaluate_backbone(extractor, folder, TASKS)
+    assert lost
+    assert "died over images" in caplog.text
+    assert_same(found, usual)
+
+
 def test_a_share_that_kills_workers_again_and_again_is_given_up(
     cluster: None, folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
