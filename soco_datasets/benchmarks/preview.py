@@ -30,7 +30,7 @@ _SIDE = 512  # pixels of the longest side of a picture
 _QUALITY = 88
 _GAP = 12  # pixels between the pictures of the sample
 _COLUMNS = (
-    *("pair_id", "source_category", "target_category", "keypoints"),
+    *("pair_id", "source_category", "target_category", "keypoints", "concepts"),
     *("source_image_id", "target_image_id", "source_points", "target_points"),
 )
 

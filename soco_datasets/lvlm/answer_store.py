@@ -151,7 +151,7 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
 def _check_types(line: Mapping[str, Any], types: Mapping[str, Any]) -> None:
     """Raise `ValueError` where a field is of another type than a run writes; fields may be missing."""
     for name, kind in types.items():
-        value = line.get(name)
+        value: Any = line.get(name)
         if value is None and not (name in line and name in ("model", "response")):
             continue
         if not isinstance(value, kind) or isinstance(value, bool):

@@ -177,21 +177,25 @@ def _points(part: PointAnswers, pairs: pa.Table) -> tuple[np.ndarray, int]:
     return np.array(found, dtype=np.float64).reshape(-1, 2), failures
 
 
-class _FolderWithPoints:
+class _FolderWithPoints(DatasetFolder):
     """A dataset folder with the pointing tasks as configs, for the evaluator."""
 
     def __init__(self, folder: DatasetFolder, pairs: pa.Table, names: Sequence[str]) -> None:
-        self._folder, self._pairs, self._names = folder, pairs, tuple(names)
+        self.__dict__.update(folder.__dict__)
+        self._parts = folder, pairs, tuple(names)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._folder, name)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _FolderWithPoints, self._parts
 
     @property
     def configs(self) -> list[str]:
-        return [*self._folder.configs, *self._names]
+        return [*self._parts[0].configs, *self._parts[2]]
 
-    def table(self, config: str, split: str = "test", **options: Any) -> pa.Table:
-        return self._pairs if config in self._names else self._folder.table(config, split, **options)
+    def table(self, config: str, split: str = "test", columns: Sequence[str] | None = None) -> pa.Table:
+        folder, pairs, names = self._parts
+        if config not in names:
+            return folder.table(config, split, columns)
+        return pairs if columns is None else pairs.select(list(columns))
 
 
 def evaluate_backbone_on_points(
@@ -213,10 +217,8 @@ def evaluate_backbone_on_points(
     Raises:
         As `correspondence.evaluate.evaluate_backbone`.
     """
-    from typing import cast
-
     from ..correspondence.evaluate import evaluate_backbone
 
     tasks = point_tasks(settings)
     view = _FolderWithPoints(folder, point_pairs(folder, question_ids), [task.config for task in tasks])
-    return evaluate_backbone(extractor, cast(DatasetFolder, view), tasks, run=run or RunConfig())
+    return evaluate_backbone(extractor, view, tasks, run=run or RunConfig())

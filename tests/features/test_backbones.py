@@ -17,7 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from soco_datasets.errors import BackboneError, MissingExtraError, UsageError
+from soco_datasets.features import backbones
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.families import ADAPTERS, family_of
 
 SaveModel = Callable[..., Path]
@@ -366,3 +368,16 @@ class TestHub:
         hub["some/one"] = (status, code)
         with pytest.raises(BackboneError, match=text):
             load_backbone("some/one", revision="v9")
+
+
+@pytest.mark.parametrize("fastest", ["float32", "bfloat16"])
+def test_the_fastest_dtype_is_named_as_a_choice(
+    fastest: str, save_model: SaveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_model("dinov2")
+    plain = DenseFeatureExtractor(load_backbone(folder), 28).describe()
+    monkeypatch.setattr(backbones, "fastest_dtype", lambda device: fastest)
+    chosen = DenseFeatureExtractor(load_backbone(folder, dtype="auto"), 28).describe()
+    assert (chosen["dtype"], chosen["dtype_choice"]) == (fastest, "auto")
+    assert plain["dtype"] == "float32"
+    assert "dtype_choice" not in plain

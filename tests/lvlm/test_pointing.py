@@ -109,6 +109,9 @@ def test_a_backbone_is_evaluated_on_the_same_queries(data: Path, tmp_path: Path)
     common = ["lvlm", "point-baseline", "--model", str(model), "--data", str(data), "--image-size", "56"]
     assert main([*common, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
     (path,) = (tmp_path / "out").glob("*.parquet")
+    before = path.read_bytes()
+    assert main([*common, "--out", str(tmp_path / "out"), "--device", "cpu", "--setting", "vis,desc"]) == 2
+    assert path.read_bytes() == before  # of other tasks: not replaced
     table = read_predictions(path)
     assert set(table["task"].to_pylist()) == {"point_vis"}
     assert sorted(table["pair_id"].to_pylist()) == sorted(point_pairs(open_folder(data))["pair_id"].to_pylist())

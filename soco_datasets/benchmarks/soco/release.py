@@ -63,7 +63,7 @@ def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = ma
     return Release(
         origin={"kind": files.kind, "id": files.id, "revision": files.revision},
         images=images,
-        pairs=lists,
+        pairs=dict(lists),
         taxonomy=taxonomy,
         read_file=files.read,
         descriptions=build_descriptions(taxonomy, side.taxonomy, findings),
