@@ -2,16 +2,9 @@
 
     python benchmarks/bench_import.py [--runs 7]
 
-<<<<<<< HEAD
-In fresh interpreters. The first is taken by the clock. The second is processor time in user mode, of all threads, which
-other programs of the machine disturb little: from the shell to the first forward of a tiny DINOv2 on the built mini
-set, less what importing torch, the model's class of transformers, and datasets takes. Runs of both sides take turns;
-medians.
-=======
 The first is taken by the clock. The second is processor time in user mode, of all threads, which other programs of the
 machine disturb little: from the shell to the first forward of a tiny DINOv2 on the built mini set, less what importing
 torch, the model's class of transformers, and datasets takes. Runs of both sides take turns; medians.
->>>>>>> main
 """
 
 from __future__ import annotations
