@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from helpers.shared_data import REAL_SAMPLE, needs_photographs
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
+os.environ.pop("COLUMNS", None)  # readline sets it for the children of pytest; tests of narrow terminals set their own
 
 _SLOW = Path(__file__).with_name("slow_tests.txt")
 _MARKERS = {  # of all tests below a path

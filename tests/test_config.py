@@ -87,6 +87,6 @@ def test_tasks_are_pair_configs_of_the_dataset():
 
 def test_a_mistyped_task_is_answered_with_the_closest():
     with pytest.raises(UsageError, match="Did you mean 'cross_soc'"):
-        get_tasks(["cross-soc"])
+        get_tasks(["cros_soc"])
     with pytest.raises(UsageError, match="No task given"):
         get_tasks([])

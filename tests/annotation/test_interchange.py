@@ -71,7 +71,7 @@ BAD_FILES = [
     ("csv", "image,keypoint,state,x,y\ncup_0.JPEG,cup_rim_left,seen,1,3\n", "line 2: state is 'seen'"),
     ("csv", "image,keypoint,state,x,y\ncup_0.JPEG,lid,visible,1,3\n", "'lid' is not a keypoint"),
     ("csv", "image,keypoint,state,x,y\ncup_0.JPEG,cup_rim_left,visible,1e9,3\n", "outside the image"),
-    ("label-studio", "{}", "no list of tasks"),
+    ("label-studio", "{}", "not a list of tasks"),
     ("label-studio", '[{"data": {"image": "cup_0.JPEG"}, "annotations": [{"result": [{"type": "keypointlabels", "value": 3}]}]}]', "malformed result"),
     ("coco", "[]", "not a COCO file"),
     ("coco", "{", "not valid JSON"),

@@ -302,7 +302,7 @@ def test_an_interrupted_build_leaves_nothing_or_is_cleaned_up(release: Path, tmp
 
 
 def test_sources_that_are_no_release(tmp_path: Path, release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataNotFoundError, match="no existing folder and no Hub dataset id"):
+    with pytest.raises(DataNotFoundError, match="neither an existing folder nor a Hub dataset id"):
         build_dataset(str(tmp_path / "nowhere"), tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no SOCO release"):
@@ -313,7 +313,7 @@ def test_sources_that_are_no_release(tmp_path: Path, release: Path, monkeypatch:
     build_dataset(str(release), tmp_path / "built")
     with pytest.raises(DataNotFoundError, match="built dataset folder already"):
         build_dataset(str(tmp_path / "built"), tmp_path / "out")
-    with pytest.raises(DataNotFoundError, match="from the Hub"):
+    with pytest.raises(DataNotFoundError, match="Hub"):  # without a network, or offline
         build_dataset("GenIntelLab/SOCO", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

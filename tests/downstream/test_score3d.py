@@ -108,4 +108,4 @@ def test_predictions_of_other_data_and_broken_boxes(synthetic: Synthetic, tmp_pa
     rows = perfect(truth_of(synthetic))
     rows[0]["bbox3D"] = [[0.0, 0.0, 1.0]] * 8
     found = score_predictions(write(tmp_path / "p.json", rows), truth_of(synthetic))
-    assert found.left_out == {"that are no cuboids (they overlap nothing)": 1}
+    assert found.left_out == {"that are not cuboids (they overlap nothing)": 1}

@@ -175,7 +175,7 @@ def test_a_pickle_with_code_is_refused_and_never_run(way: str | int, text: str, 
 def test_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
-    with pytest.raises(BackboneError, match="no checkpoint of torch, or a damaged one"):
+    with pytest.raises(BackboneError, match="is not a checkpoint of torch, or a damaged one"):
         convert_checkpoint("ibot", path, tmp_path / "converted")
 
 
@@ -188,7 +188,7 @@ def test_truncated_and_absent(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="damaged"):
         convert_checkpoint("ibot", path, tmp_path / "converted")
     (tmp_path / "model.safetensors").write_bytes(b"12345678")
-    with pytest.raises(BackboneError, match="no safetensors file"):
+    with pytest.raises(BackboneError, match="not a safetensors file"):
         convert_checkpoint("ibot", tmp_path / "model.safetensors", tmp_path / "converted")
 
 

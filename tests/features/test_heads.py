@@ -242,5 +242,5 @@ def test_no_such_file_and_no_safetensors(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="There is no head file"):
         load_head(tmp_path / "head.safetensors")
     torch.save({"weight": W}, tmp_path / "head.pth")
-    with pytest.raises(BackboneError, match="no safetensors file"):
+    with pytest.raises(BackboneError, match="not a safetensors file"):
         load_head(tmp_path / "head.pth")
