@@ -78,7 +78,8 @@ def write_report(
     given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
     for path in given.skipped:
         print_note(f"soco report: {path} is not a record and is left out")
-    command = shlex.join(["soco", "report", *map(str, records), *(("--data", str(data)) if data is not None else ())])
+    named = () if data is None else ("--data", str(data.path if isinstance(data, DatasetFolder) else data))
+    command = shlex.join(["soco", "report", *map(str, records), *named])
     if given.results:
         written = _write_results(given, target, data, command)
     elif given.probes:

@@ -237,6 +237,7 @@ def test_compare_and_report(result: Result, data: FolderSubset, tmp_path: Path) 
     assert repr(comparison).startswith("<ResultComparison Conv2d - Sequential: soc @0.1")
     assert "<table>" in comparison._repr_html_()
     page = result.report(tmp_path / "report", other)
+    assert "DatasetFolder(" not in page.read_text(encoding="utf-8")  # the command on the page names the folder
     text = page.read_text(encoding="utf-8")
     assert page == tmp_path / "report" / "report.html"
     assert "Conv2d" in text
