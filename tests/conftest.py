@@ -26,7 +26,8 @@ def _names_photographs(value: object) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of tests/fuzz."""
+    """The options of tests/fuzz, and `--long`."""
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes each (.ci/full long)")
     group = parser.getgroup("fuzz")
     group.addoption("--fuzz-seconds", type=float, default=0, help="run each fuzzer so long (default: a few trials)")
     group.addoption("--fuzz-seed", type=int, default=None, help="run the one trial of this seed")
@@ -34,12 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what takes long (tools/mark_slow.py), and skip what needs the photographs, which are not committed."""
+    too_long = pytest.mark.skip(reason="takes minutes; run with --long")
     slow = set(_SLOW.read_text(encoding="utf-8").split())
     for item in items:
         if item.nodeid.partition("[")[0] in slow:
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("long") is not None and not config.getoption("--long"):
+            item.add_marker(too_long)
         for path, markers in _MARKERS.items():
             for marker in markers if item.nodeid.startswith(path) else ():
                 item.add_marker(marker)

@@ -144,6 +144,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "known"), [(name, known) for name in SHARES for known in (True, False)])
 def test_heads_learn_what_features_know(name: str, known: bool, rooms: Path, tmp_path: Path) -> None:
