@@ -15,6 +15,8 @@ os.environ.pop("COLUMNS", None)  # readline sets it for the children of pytest; 
 _SLOW = Path(__file__).with_name("slow_tests.txt")
 _MARKERS = {  # of all tests below a path
     "tests/distributed/test_ray.py": ("ray", "slow"),
+    "tests/distributed/test_ray_machines.py": ("ray", "slow", "long"),
+    "tests/lvlm/test_issue_points.py": ("slow", "long"),
     "tests/annotation/test_round_trip.py": ("slow",),
     "tests/hub/": ("hub",),
     "tests/lvlm/": ("lvlm",),
@@ -42,11 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.nodeid.partition("[")[0] in slow:
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("long") is not None and not config.getoption("--long"):
-            item.add_marker(too_long)
         for path, markers in _MARKERS.items():
             for marker in markers if item.nodeid.startswith(path) else ():
                 item.add_marker(marker)
+        if item.get_closest_marker("long") is not None and not config.getoption("--long"):
+            item.add_marker(too_long)
         parameters = getattr(item, "callspec", None)
         named = parameters is not None and any(map(_names_photographs, parameters.params.values()))
         if named and not REAL_SAMPLE.is_dir():
