@@ -139,7 +139,21 @@ def test_the_readme_walk_prints_the_expected_numbers(home: Path) -> None:
     assert built.returncode == 0, built.stderr
     model = str(ORACLE / "models/dinov2_tiny_p14")
     tasks = "cc,soc,cross_cc,cross_soc"
-    run = soco(home, "evaluate", "--data", "D", "--model", model, "--image-size", "285", "--tasks", tasks, "--out", "R")
+    run = soco(
+        home,
+        "evaluate",
+        "--data",
+        "D",
+        "--model",
+        model,
+        "--image-size",
+        "285",
+        "--tasks",
+        tasks,
+        "--out",
+        "R",
+        "--full",
+    )
     assert run.returncode == 0, run.stderr
     values = {
         line.split()[0]: line.split()[1:7] for line in run.stdout.splitlines() if line[:1].isalpha() and "." in line

@@ -137,7 +137,7 @@ def test_chance_is_known_for_geo_tasks_alone(case: tuple[DatasetFolder, Evaluati
 def test_the_command_writes_it_all_and_the_file_gives_it_back(
     real: DatasetFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--image-size", "285", "--protocol", "paper", "--alphas", "0.1,0.05", "--out", str(tmp_path)]
+    options = ["--image-size", "285", "--protocol", "paper", "--full", "--alphas", "0.1,0.05", "--out", str(tmp_path)]
     assert main(["evaluate", "--data", str(real.path), "--model", str(MODEL), *options]) == 0
     record = EvaluationResult.read(tmp_path / "dinov2_tiny_p14.size285.json")
     assert record.protocol.scoring.alphas == (0.1, 0.05)

@@ -18,7 +18,7 @@ from soco_datasets.cli import main
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 pytestmark = pytest.mark.slow
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "howto"
 PAGES = (
     "downstream.md",
     "downstream_study.md",

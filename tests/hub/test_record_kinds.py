@@ -97,7 +97,7 @@ def test_the_command_line_and_the_leaderboard_handle_it(toy: Any, tmp_path: Path
         ]
         table = run_soco(hub, tmp_path, "leaderboard", "--local", near.parent, "--source", "local").stdout
         assert table.startswith("Depth, overall, ranked by depth\n")
-        assert "metrics/depth/rmse" in run_soco(hub, tmp_path, "verify", near, "--numbers-only").stdout
+        assert "depth/rmse" in run_soco(hub, tmp_path, "verify", near, "--numbers-only").stdout
         names = ("--model-repo", "lab/near", "--dataset-repo", BENCHMARK, "--artifacts", "bob/r")
         dry = run_soco(hub, tmp_path, "submit", near, *names, "--dry-run", token="hf_bob").stdout
         (entry,) = yaml.safe_load(dry.partition("file .eval_results/soco_depth.yaml:")[2])

@@ -95,7 +95,7 @@ except FileNotFoundError as error:
     environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "SOCO_CACHE": tmp_path / "none"}
     out = run_python(code, **environment)
     assert "soco build GenIntelLab/SOCO --out soco" in out
-    assert "GenIntelLab/SOCO from the Hub" in out
+    assert "Cannot get the release GenIntelLab/SOCO" in out
     assert len(out.splitlines()) == 4
 
 
