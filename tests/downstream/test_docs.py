@@ -62,7 +62,7 @@ def prepare(synthetic: Callable[[str], Path], root: Path) -> None:
         for one in truth["annotations"]
     ]
     (root / "predictions.json").write_text(json.dumps(found))
-    (root / "soco-data").symlink_to(built_mini())
+    (root / "soco").symlink_to(built_mini())
     (root / "models.csv").write_text("model,dense_ssl,doubt\ntiny_dinov2,yes,\ndense_sift,no,\n")
     for name, paper in (("table2.csv", "table2_main_results.csv"), ("table_r8.csv", "table_r8_downstream.csv")):
         (root / name).write_bytes((DATA / "paper" / paper).read_bytes())
