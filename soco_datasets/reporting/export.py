@@ -136,8 +136,8 @@ def to_csv(table: ReportTable) -> str:
 
 
 def _whole(cell: float | None) -> str:
-    """A number with 12 digits, which leave out the noise of arithmetic; no negative zero."""
-    return "" if cell is None else f"{cell + 0.0:.12g}" if isinstance(cell, float) else str(cell)
+    """A number with all its digits; no negative zero."""
+    return "" if cell is None else repr(cell + 0.0) if isinstance(cell, float) else str(cell)
 
 
 def to_latex(table: ReportTable) -> str:

@@ -83,7 +83,9 @@ def write_report(
     if given.results:
         written = _write_results(given, target, data, command)
     elif given.probes:
-        raise UsageError("Give the result record of the probe's model too, the JSON that `soco evaluate` wrote.")
+        raise UsageError(
+            "Give at least one result record too, the JSON that `soco evaluate` wrote: a probe belongs to one."
+        )
     elif given.downstream:
         written = write_downstream_report([read_record(path) for path in given.downstream], given.downstream, target)
     else:

@@ -41,7 +41,7 @@ def test_the_whole_text_of_a_small_table() -> None:
 def test_no_negative_zero() -> None:
     columns = (Column("m"), Column("x", "percent"), Column("y", "number"))
     table = ReportTable("t", "t", "", columns, (("a", -0.001, -1e-9), ("b", -0.0, 0.25)))
-    assert to_csv(table) == "m,x,y\na,-0.001,-1e-09\nb,0,0.25\n"
+    assert to_csv(table) == "m,x,y\na,-0.001,-1e-09\nb,0.0,0.25\n"
     assert "| a | 0.00 | 0.000 |\n| b | 0.00 | 0.250 |" in to_markdown(table)
 
 

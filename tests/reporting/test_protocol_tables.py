@@ -118,7 +118,7 @@ def test_a_probe_beside_its_record_is_shown_and_one_of_other_features_is_not(tmp
     page = write_report([path], tmp_path / "out")[0].read_text()
     assert '<section id="protocols"' in page
     assert "SOC linear (held out)" in page
-    assert ",40," in (tmp_path / "out" / "tables" / "protocols.csv").read_text()
+    assert "| 40.00 |" in (tmp_path / "out" / "tables" / "protocols.md").read_text()
     changes = (
         {"model": {**result.model, "layer": 3}},
         {"dataset": {**result.dataset, "content_hash": "0" * 64}},
@@ -137,10 +137,11 @@ def test_probes_may_be_named_too(tmp_path: Path) -> None:
     probe_of(EvaluationResult.read(paths[0])).write(tmp_path / "a.probe.json")
     write_report(sorted(tmp_path.glob("*.json")), tmp_path / "out")
     lines = (tmp_path / "out" / "tables" / "protocols.csv").read_text().splitlines()
-    assert [line.split(",")[3] for line in lines] == ["SOC linear", "40", ""]
+    heading, linear, none = (line.split(",")[3] for line in lines)
+    assert (heading, float(linear), none) == ("SOC linear", pytest.approx(40), "")
     with pytest.raises(UsageError, match=r"a\.probe\.json: this linear probe of a on .* than .*b\.json"):
         write_report([paths[1], tmp_path / "a.probe.json"], tmp_path / "out")
-    with pytest.raises(UsageError, match="Give the result record of the probe.s model too"):
+    with pytest.raises(UsageError, match="at least one result record"):
         write_report([tmp_path / "a.probe.json"], tmp_path / "out")
 
 
