@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,21 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "soco_datasets"
-STAGES = (
-    *("errors", "geometry", "config", "utils", "synthetic", "data", "benchmarks", "loading", "features", "metrics"),
-    *(
-        "records",
-        "correspondence",
-        "downstream",
-        "annotation",
-        "lvlm",
-        "distributed",
-        "reporting",
-        "hub",
-        "api",
-        "demo",
-    ),
-    *("commands", "cli"),
+STAGES = tuple(
+    name.removesuffix(".py") for name in runpy.run_path(str(ROOT.parent / "tools" / "make_architecture.py"))["ORDER"]
 )
 HEAVY = {"torch", "transformers", "matplotlib", "ray", "timm", "diffusers", "gradio", "kornia", "inspect_ai", "openai"}
 WITHOUT_TORCH = (

@@ -115,8 +115,7 @@ def run_probe(
     ) as store:
         counts = {"decodes": 0, "forwards": 0}
         if remote is None:
-            loader = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, counts)
-            maps = loader(list(range(len(image_ids))))
+            maps = FeatureLoader(extractor, data.folder.images, image_ids, run.workers, counts)(range(len(image_ids)))
         else:
             _check_same_model(model, remote.describe())
             maps = remote.raw_maps(data.folder, protocol, run, image_ids, counts)

@@ -19,7 +19,7 @@ class Diagnostic:
     """One thing wrong or worth knowing in a release.
 
     Attributes:
-        severity: "error" (cannot be built), "repair" (mended as `message` says; an error under `--strict`) or "note".
+        severity: "error" (cannot be built), "repair" (repaired as `message` says; an error under `--strict`) or "note".
         file: path inside the release, with "/" separators.
         field: the JSON field or keypoint it is about, "" for the file as a whole.
         rule: short stable name of the rule, for counting ("empty_box").

@@ -166,10 +166,7 @@ def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool =
         before = type(record).read(place)
     except PredictionsError as error:
         raise UsageError(f"{place} is not replaced: it is not a {record.noun} of this run ({error}) {_FIX}") from None
-    differ = list(_differences(record.to_dict(), before.to_dict()))
-    if differ:
-        more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
-        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
+    _refuse_another(place, list(_differences(record.to_dict(), before.to_dict())))
     return True
 
 
@@ -206,10 +203,7 @@ def check_replaces_json(
         raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {_FIX}") from None
     if not isinstance(before, dict):
         raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
-    differ = list(_differences(json.loads(json.dumps(dict(fields))), before, identity))
-    if differ:
-        more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
-        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
+    _refuse_another(place, list(_differences(json.loads(json.dumps(dict(fields))), before, identity)))
     return True
 
 
@@ -231,6 +225,12 @@ def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> Non
     kind = next((kind for kind in record_types() if isinstance(fields, dict) and kind.matches(fields)), None)
     if kind is not None:
         raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
+
+
+def _refuse_another(place: Path, differ: list[str]) -> None:
+    if differ:
+        more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
+        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = _IDENTITY) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _note_emptied(lists: dict[str, PairTable], listed: Counter[str], findings: B
     for subset, pairs in lists.items():
         if listed[subset] and not len(pairs):
             message = f"none of its {listed[subset]} file(s) can be used: it stays empty, no pairs take their place"
-            mend = "mend the files; pairs are drawn only where a release has none of a list"
+            mend = "fix the files; pairs are drawn only where a release has no pair files of a list"
             findings.repair("PairAnnotations", subset, "emptied_list", message, mend)
 
 
