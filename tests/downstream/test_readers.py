@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from soco_datasets.downstream.readers.base import DataOptions
 from soco_datasets.downstream.readers.imagenet3d_reader import prepare_imagenet3d
 from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.readers.unpickling import load_arrays
-from soco_datasets.errors import SocoError, UsageError
+from soco_datasets.errors import MissingExtraError, SocoError, UsageError
 
 Synthetic = Callable[[str], Path]
 
@@ -136,3 +137,13 @@ def test_unknown_kinds_and_places(tmp_path: Path) -> None:
         open_data("davis", tmp_path / "nowhere")
     with pytest.raises(SocoError, match="SceneParsing"):
         open_data("ade20k", tmp_path)
+
+
+def test_a_missing_package_is_not_taken_for_a_broken_file(
+    synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a run leaves its tasks null instead of ending."""
+    reader = open_data("nyu", synthetic("nyu"), DataOptions())
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(MissingExtraError, match="scipy"):
+        reader.check(deep=False)

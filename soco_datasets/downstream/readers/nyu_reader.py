@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import DatasetFolderError, SocoError, missing_extra
+from ...errors import DatasetFolderError, MissingExtraError, SocoError, missing_extra
 from ...metrics.depth import MAX_DEPTH
 from .base import DataReader, Finding, ImageSet
 from .unpickling import load_arrays
@@ -146,6 +146,8 @@ class NyuReader(DataReader):
                 name = str(item) if isinstance(item, Path) else f"{self._file} image {item}"
                 try:
                     sample = self._sample(split, item)
+                except MissingExtraError:  # not the file's fault: the tasks on this data are null
+                    raise
                 except SocoError as error:
                     yield Finding("error", name, str(error), "copy it again")
                     continue
