@@ -154,7 +154,7 @@ def hub(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
 def test_a_mistyped_hub_id_fails_after_two_tries_without_noise(
     hub: SimpleNamespace, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
     run = subprocess.run([*PROGRAM, *command], capture_output=True, text=True, env=environment, check=False)
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
