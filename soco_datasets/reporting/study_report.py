@@ -13,7 +13,7 @@ import numpy as np
 
 from ..downstream.table import r8_columns
 from ..errors import UsageError
-from ..metrics.correlation import CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
+from ..metrics.correlation import LEAST, CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
 from ..utils.colors import MUTED
 from ..utils.files import atomic_write
@@ -72,10 +72,12 @@ def _correlated(
         chosen = table if models is None else table.select(models)
         predictor, rival = chosen.column(x), chosen.column(BASELINE) if BASELINE in chosen.columns else None
     except UsageError as error:
-        refusals.append(str(error))
+        hint = " The column soc comes from results on SOC: give --data soco=DIR." if x == "soc" else ""
+        refusals.append(f"No correlation: {error}{hint}")
         return None
-    tasks = []
-    for task in _tasks_of(chosen, predictor, rival):
+    tasks: list[str] = []
+    enough = len(chosen.models) >= LEAST  # else one sentence says it for all tasks
+    for task in _tasks_of(chosen, predictor, rival) if enough else ():
         try:
             correlate(chosen, predictor, rival, tasks=[task], bootstrap=ModelBootstrap(resamples=100))
         except UsageError as error:

@@ -20,7 +20,7 @@ from .base import DataReader, Finding, ImageSet
 from .unpickling import load_arrays
 
 HEIGHT, WIDTH, MARGIN = 480, 640, 80  # pixels; the margin is cut on both sides
-# Corrupt in GeoNet's archive of 30,916 files, there at the sorted positions 6919 and 21181 that the reference leaves out.
+# Corrupt in the archive of 30,916 files; the reference leaves out the sorted positions 6919 and 21181, which are these.
 _KNOWN_BAD = {
     "bedroom_0129_r-1315328302.785180-1089784518.mat",
     "library_0006_r-1300708259.539496-3335480784.mat",
