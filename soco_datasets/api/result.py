@@ -19,6 +19,7 @@ from ..records.evaluation import EvaluationResult, write_evaluation, write_recor
 from ..records.intervals import RESAMPLES
 from ..records.prediction_errors import prediction_errors
 from ..records.result_files import result_name
+from ..utils.files import writable_folder
 from ..utils.paths import local_path
 from .result_comparison import ResultComparison
 from .result_plots import ResultPlots
@@ -79,7 +80,7 @@ class Result:
             UsageError: a result of another run has the name.
             SocoError: the folder cannot be written.
         """
-        self.path = self._write(local_path(out), overwrite)
+        self.path = self._write(writable_folder(out), overwrite)
         return self.path
 
     def _write(self, folder: Path, overwrite: bool = False) -> Path:

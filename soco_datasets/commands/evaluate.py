@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from ..utils.files import check_writable
 from . import EVALUATE
 from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
@@ -57,7 +56,6 @@ def run(
     protocol.scoring()  # bad options fail before data and model are loaded
     plan.run_config()
     requested_tasks(protocol)
-    check_writable(output.out)
     if len(names := data_names(data)) > 1:
         run_several(plan, names, full=full)
     else:

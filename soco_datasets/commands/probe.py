@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 from typer import Option
 
-from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
 from .engine_options import EngineOptions, open_extractor
@@ -72,7 +71,6 @@ def run(
         seed=training.seed,
     )
     scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
-    check_writable(output.out)
     how = engine.config(cache=CachePolicy(memory_budget=model.budget()), workers=model.workers)
     folder = open_dataset(data)
     variants = training.variants.split(",")

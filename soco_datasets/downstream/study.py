@@ -14,6 +14,7 @@ from ..features.spec import ExtractorSpec
 from ..records.base import Record
 from ..records.registry import read_record
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .base import DownstreamTask
 from .downstream_run import RunOptions
 from .record import DownstreamResult
@@ -62,7 +63,7 @@ def read_models(text: str) -> list[StudyModel]:
     Raises:
         UsageError: no model, a doubled one, a cell that is neither yes nor no.
     """
-    path = Path(text)
+    path = local_path(text)
     if path.suffix == ".csv" or path.is_file():
         try:
             rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
+from ..utils.paths import local_path
 from ..utils.text import public_url
 from .batch_lines import keep_good_lines
 from .failures import retries
@@ -181,7 +182,7 @@ def folder_name(model: str) -> str:
     >>> folder_name("Qwen/Qwen2.5-VL-7B-Instruct"), folder_name("/models/tiny/")
     ('Qwen--Qwen2.5-VL-7B-Instruct', 'tiny')
     """
-    folder = Path(model).expanduser()
+    folder = local_path(model)
     text = folder.name if folder.is_absolute() or folder.is_dir() else model.removeprefix(f"{LOCAL}/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip("/").replace("/", "--")).strip(".-")
     if not name:

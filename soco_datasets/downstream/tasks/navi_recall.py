@@ -15,6 +15,7 @@ from ...errors import DatasetFolderError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import InputTransform, PadToMultiple
 from ...metrics.navi import BIN_EDGES, match_scores, matched_points, recall_summary, rotation_angles
+from ...utils.files import atomic_write
 from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..readers.base import DataReader
 from ..readers.navi_reader import NaviImage, NaviReader
@@ -84,7 +85,7 @@ class _NaviJob(TaskJob):
             if in_bin and len(matches["errors"]) and len(samples) < _PER_SAMPLE * run.samples:
                 samples |= self._sample((one, two), matches, points[1])
         text = "".join(",".join(row) + "\n" for row in [["first", "second", "angle"], *rows])
-        (run.out / f"{run.stem}.pairs.csv").write_text(text, encoding="utf-8")
+        atomic_write(run.out / f"{run.stem}.pairs.csv", text)
         return _outcome(results, hashlib.sha256(text.encode()).hexdigest(), samples)
 
     def _sample(self, pair: Pair, matches: Mapping[str, Any], second: NDArray[np.float64]) -> dict[str, Any]:
