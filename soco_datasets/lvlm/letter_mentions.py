@@ -12,7 +12,10 @@ from typing import Literal
 
 Verdict = Literal["affirmed", "suggested", "rejected", "mentioned"]
 
-NOUN = r"(?:antwort|punkt|punto|opción|réponse|risposta|options?|choices?|points?|letters?|labels?|answers?|candidates?|markers?|dots?)"
+NOUN = (
+    r"(?:antwort|punkt|punto|opción|réponse|risposta|options?|choices?|points?|letters?|labels?|answers?|candidates?"
+    r"|markers?|dots?)"
+)
 ADVERB = (
     r"(?:clearly|definitely|certainly|obviously|probably|likely|most\s+likely|very\s+likely|almost\s+certainly|surely"
     r"|undoubtedly|indeed|therefore|thus|hence|simply|just|actually|really|apparently|evidently|presumably|best|still"
@@ -30,7 +33,7 @@ RIGHT = (  # as in "the right one", not as in "the right ear"
 FOLLOWS = (
     r"(?=\s*$|\s*[.,;:!?)\]\n(/&]|\s*[–—]|\s+-|-\s|\s*[^\x00-\x7f]|\s+(?:because|since|as|for|which|that|not|in|on|at|by|based|is"
     r"|are|was|seems|appears|looks|would|must|should|has|best|match(?:es)?|corresponds?|and|or|but|though|although|while|rather"
-    r"|instead|from|with|due|over|where|given|sits|aligns|refers|equals|maps|shares|occupies|falls|belongs|exactly|clearly|definitely|then|too|also|richtig|korrekt|ist|es|est|è|é|the|marks?|shows?|represents?|lies?|to|here|there|after|if|when|both|can|could|cannot"
+    r"|instead|from|with|due|over|where|given|sits|aligns|refers|equals|maps|shares|occupies|falls|belongs|exactly|clearly|definitely|then|too|also|porque|weil|parce|perché|richtig|korrekt|ist|es|est|è|é|the|marks?|shows?|represents?|lies?|to|here|there|after|if|when|both|can|could|cannot"
     r"|might|may|will|does|than|likely|probably|it|makes|fits|remains|works|i\s+(?:think|guess|believe|suppose))\b)"
 )
 _MENTION = re.compile(
@@ -55,7 +58,7 @@ _BEFORE_STRONG = re.compile(
     r"|(?:^|[.,;:!]\s*|\b(?:but|and|so|then)\s+)(?:go(?:ing)?\s+(?:with|for)|pick(?:ing)?|choos(?:e|ing)|select(?:ing)?|chose)(?:\s+the)?"
     r"|\b(?:leaves|leaving|left\s+with|remaining)(?:\s+(?:us|me))?(?:\s+with)?(?:\s+(?:only|just))?(?:\s+the)?"
     rf"|\b(?:answer|answers|antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|svar|उत्तर|الإجابة|الجواب|คำตอบ)(?:\s+\w+)?\s*[:=–—-]*\s*{COPULA}?"
-    r"|(?:答案|答|选择|选项|应选|應選|故选|正确|正解|答え|정답)(?:的)?(?:点|選項|选项)?\s*[是为為はが은는:]*"
+    r"|(?:答案|答|选择|选项|应选|應選|故选|正确|正解|答え|정답|对应于|對應於)(?:的)?(?:点|選項|选项)?\s*[是为為はが은는:]*"
     r")\s*$",
     re.IGNORECASE,
 )
@@ -122,7 +125,9 @@ _AFTER_OTHER = re.compile(  # "B (not A)", "B rather than A"
     rf"\s*[,(]?\s*(?:not|rather\s+than|instead\s+of|over)\s+(?:{NOUN}\s+)?[(\[\"']?[A-D]\b(?![’'-])(?!\s+\w)",
     re.IGNORECASE,
 )
-_MADE = re.compile(r"\b(?:makes?|making|leaves|leaving|consider|deem)(?:\s+the)?\s*$", re.IGNORECASE)  # "makes D the right one"
+_MADE = re.compile(
+    r"\b(?:makes?|making|leaves|leaving|consider|deem)(?:\s+the)?\s*$", re.IGNORECASE
+)  # "makes D the right one"
 _MADE_SO = re.compile(
     r"\s+(?:(?:as|to\s+be)\s+)?(?:the|our|my)\s+(?:\w+\s+)?(?:right|correct|best|answer|choice|match|only|one|likel\w+|closest|most)\b",
     re.IGNORECASE,
@@ -134,7 +139,10 @@ _ALL_BUT = re.compile(  # "everything except B can be ruled out"
     rf"\b(?:(?P<none>nothing|none|no\s+{NOUN})|all|everything|any\w*|every\s+{NOUN}|all\s+{NOUN})\s+(?:but|except(?:\s+for)?|other\s+than)\s*$",
     re.IGNORECASE,
 )
-_RULED_OUT = re.compile(r"\s+(?:can|could|is|are|has|have|seems?)\b[^.;\n]{0,20}\b(?:ruled|excluded|eliminated|wrong|incorrect|on|in|at)\b", re.IGNORECASE)
+_RULED_OUT = re.compile(
+    r"\s+(?:can|could|is|are|has|have|seems?)\b[^.;\n]{0,20}\b(?:ruled|excluded|eliminated|wrong|incorrect|on|in|at)\b",
+    re.IGNORECASE,
+)
 _ONLY = re.compile(rf"\bonly(?:\s+{NOUN})?\s*$", re.IGNORECASE)
 _FITS = re.compile(
     r"\s+(?:fits|matches|remains|works|corresponds|makes\s+sense|(?:is|lies|sits)\s+(?:left|correct|right|plausible|possible|on|at|in|near))\b",
@@ -147,6 +155,9 @@ _INTRODUCED = re.compile(  # "By elimination, C."
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"\s*[.!]*\s*")
+_ASKED = re.compile(
+    r"^\s*(?:is|are|does|do|did|should|could|can|would|which|what|where|how|why)\b[^?]*\?\s*$", re.IGNORECASE
+)
 _BLIND = re.compile(
     r"\b(?:unable|cannot|can\s*not|can't|couldn't|no\s+such|there\s+is\s+no|nowhere|missing)\b[^,;]*$", re.IGNORECASE
 )
@@ -172,6 +183,10 @@ _OPEN = re.compile(
     re.IGNORECASE,
 )
 _REST_OF_LIST = re.compile(rf"(?:[A-D]\b[)\"']*\s*,?\s*(?:or|nor|and|,|/|&)\s*(?:{NOUN}\s+)?)+$")
+_GIVEN = re.compile(
+    r"\b(?:i|we)\s+would\s+(?:\w+ly\s+)?(?:select|choose|say|pick|answer|go|guess|take|opt|suggest|conclude)\b(?!.*\bif\s+(?:it|this|that|he|she)\b)",
+    re.IGNORECASE,
+)
 _NEXT = rf"\s*(?:{NOUN}\s+)?[(\[\"']?[A-D]\b[)\]\"']?"
 _LIST_AHEAD = re.compile(rf"(?:\s*,{_NEXT})*\s*,?\s*(?:\b(?:or|nor|and)\b|/|&){_NEXT}")
 _ALTERNATIVE = re.compile(
@@ -225,7 +240,7 @@ def affirmed_letter(text: str) -> str | None:
 
 
 def _is_linked(text: str) -> bool:
-    """Whether a text that mentions one letter relates it to the marked point, and neither asks, supposes nor refuses."""
+    """Whether a text that mentions one letter speaks of the marked point, and neither asks, supposes nor refuses."""
     return bool(_LINK.search(text)) and not _OPEN.search(text)
 
 
@@ -245,7 +260,11 @@ def _remaining(mentions: list[Mention], text: str) -> str | None:
 def is_rejected(before: str, after: str) -> bool:
     """Whether what stands before and after a letter rejects it: "not A", "neither A nor B fits", "A is too low"."""
     rest = _LIST_AHEAD.match(after)
-    return bool(_DENIED.search(before) or _BEFORE_REJECTED.search(before) or _AFTER_REJECTED.match(after[rest.end() :] if rest else after))
+    return bool(
+        _DENIED.search(before)
+        or _BEFORE_REJECTED.search(before)
+        or _AFTER_REJECTED.match(after[rest.end() :] if rest else after)
+    )
 
 
 def is_unreal(sentence: str) -> bool:
@@ -254,7 +273,8 @@ def is_unreal(sentence: str) -> bool:
     >>> is_unreal("If it were a bus, the answer would be A."), is_unreal("If I had to choose, I would say A.")
     (True, False)
     """
-    return bool(re.search(r"\bwould\b", sentence, re.IGNORECASE) and _UNREAL.search(sentence))
+    given = _GIVEN.sub("", sentence)  # "I would select D, if both were used" selects D
+    return bool(re.search(r"\bwould\b", given, re.IGNORECASE) and _UNREAL.search(given))
 
 
 def _sentences(text: str) -> list[str]:
@@ -289,7 +309,9 @@ def _mentions(sentence: str) -> list[Mention]:
 
 
 def _doubted(before: str, sentence: str) -> bool:
-    return bool(_BEFORE_DOUBTED.search(before) or _BLIND.search(before)) or is_unreal(sentence)
+    return bool(_ASKED.search(sentence) or _BEFORE_DOUBTED.search(before) or _BLIND.search(before)) or is_unreal(
+        sentence
+    )
 
 
 def _verdict(before: str, after: str) -> Verdict:

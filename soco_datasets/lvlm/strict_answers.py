@@ -7,7 +7,7 @@ import unicodedata
 
 from .letter_mentions import ADVERB, FOLLOWS, RIGHT, affirmed_letter, is_rejected, is_unreal
 
-_LONGEST = 100_000  # characters; of a longer text only its end is read, so that a hostile one takes no hours
+_LONGEST = 20_000  # characters; of a longer answer only its end is read, so that a hostile one takes no hours
 _NEAR = 300  # characters of a sentence around a letter
 
 # What stands around words: removed, or turned into plain text, before anything is read.
@@ -22,7 +22,10 @@ _FIELD = re.compile(  # of a JSON object
 _CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|\[/[a-z]+\]|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
 _OPENING = re.compile(r"<[A-Za-z][\w-]+(?:\s[^<>]{0,200})?/?>|</?[a-z](?:\s[^<>]{0,200})?/?>")
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe0e\ufe0f\u00ad]")
-_ALL_FOUR = re.compile(r"[(\[]?(?<![\w'])[\"']?A[\"']?\s?[,/|]\s?[\"']?B[\"']?\s?[,/|]\s?[\"']?C[\"']?\s?[,/|]?\s?(?:and\s|or\s|&\s)?[\"']?D\b[\"']?[)\]]?")
+_ALL_FOUR = re.compile(
+    r"[(\[]?(?<![\w'])[\"']?A[\"']?\s?[,/|]\s?[\"']?B[\"']?\s?[,/|]\s?[\"']?C[\"']?\s?[,/|]?\s?(?:and\s|or\s|&\s)?[\"']?D\b[\"']?[)\]]?"
+)
+_CUT_ITEM = re.compile(r"(?<=\S)\s*\n\s*[(\[]\s*[A-Z]\s*$")  # a text that was cut within "(D) Point D"
 _SPACES, _LINES = re.compile(r"[^\S\n]+"), re.compile(r"\s*\n\s*")
 _FOREIGN = str.maketrans("。、【】「」‘’´", ".,[][]" + "'" * 3)
 _MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|emph)\b\s*")
@@ -34,15 +37,22 @@ _DECORATION = re.compile(r"[*_`$~#<>|\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+
 _LETTER = (
     r"[(\[\"'“‘]{0,3}\s*(?:(?:option|choice|point|letter|label)\b[\s:-]{0,3})?[(\[\"'“‘]{0,3}([A-Z])[)\]\"'”’]{0,3}"
 )
-_NOUN = r"(?:option|choice|point|keypoint|letter|label|match|location|position|place|spot|answer|one|candidate|counterpart|equivalent)"
+_NOUN = (
+    r"(?:option|choice|point|keypoint|letter|label|match|location|position|place|spot|answer|one|candidate|counterpart"
+    r"|equivalent)"
+)
 _SUBJECT = (
     rf"(?:\banswer|\bans\b|\b(?:correct|right|best|chosen|selected|corresponding|matching)\s+{_NOUN}|\bcorresponds"
     r"|\bmy\s+(?:choice|pick)|\b(?:letter|label|point|option|one)\s+(?:that|which|corresponding|matching|closest|nearest)|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s+(?:correct[ae]|corretta|correta))?"
     r"|ответ|答案|正解|答え|정답)"
 )
-_IS = rf"(?:\s+(?:is|(?:appears|seems|looks)(?:\s+to\s+be)?|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
+_IS = (
+    r"(?:\s+(?:is|(?:appears|seems|looks)(?:\s+to\s+be)?"
+    rf"|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
+)
 _STATED = re.compile(
-    rf"(?:{_SUBJECT}[\"']?(?:\s+(?:i|we)(?:'d|\s+would|\s+will)?\s+(?:give|choose|pick|select))?(?:\s+(?:in|on|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,100}}?)??"
+    rf"(?:{_SUBJECT}[\"']?(?:\s+(?:i|we)(?:'d|\s+would|\s+will)?\s+(?:give|choose|pick|select))?"
+    rf"(?:\s+(?:in|on|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,100}}?)??"
     rf"(?:(?:{_IS}|\s*[:=–—→]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))(?:\s+(?:la|el|le|il|die|der|das))?(?:\s*,?\s*{ADVERB}\b,?)?"
     rf"|\bcorresponds\s+to(?=\s+{_NOUN})|\b(?:i|we)(?:\s+would|\s+will|'d|'ll)?\s+(?:choose|select|pick|go\s+with)\s*:?)"
     r"\s*" + _LETTER + FOLLOWS,
@@ -59,12 +69,13 @@ _CLAIMED = re.compile(
 _ASKS = re.compile(
     r"\s*(?:is|are|does|do|did|should|shall|could|can|would|which|what|where|how|why|am|or)\b", re.IGNORECASE
 )
-_APPROVALS = frozenset("yes correct right match matches true ✓ ✔ ✅ ☑".split())
+_APPROVALS = frozenset(["yes", "correct", "right", "match", "matches", "true", "✓", "✔", "✅", "☑"])
 _SIGNS = "✓✔✅☑✗✘❌✖☒"
 _VERDICT = re.compile(  # of an entry of a list: right behind the letter, or at the end of its line
     r"(?<![\w'])((?-i:[A-D]))\b[)\]*]{0,3}\s*(?:(?:[:.=–—-]|is\b)[ *]{0,3})?"
     r"(?:((?:yes|no|correct|incorrect|matches|mismatch|does(?:\s+not|n't)\s+(?:match|correspond)|not\s+\w+)\b(?!\s+(?:point|option|answer|side)))"
-    rf"|(?:[^\n.;{_SIGNS}]{{0,200}}?[ (:–—-])??((?:yes|no|correct|incorrect|right|wrong|match|matches|mismatch|true|false)\b|[{_SIGNS}])"
+    rf"|(?:[^\n.;{_SIGNS}]{{0,200}}?[ (:–—-])??"
+    rf"((?:yes|no|correct|incorrect|right|wrong|match|matches|mismatch|true|false)\b|[{_SIGNS}])"
     r"(?=\ufe0f?\W*(?:$|\n|(?-i:[A-D])\b)))",
     re.IGNORECASE,
 )
@@ -91,7 +102,7 @@ _SMALL = re.compile(r"\s*[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*")
 _REPEATED = re.compile(r"\s*([A-D])(?:[\s,.]+\1)+[\s,.]*")
 _AT_START = re.compile(
     r"[ \t]*(?:(?:option|choice|point)[\s:-]+)?[(\[]{0,3}([A-Z])"
-    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b)|,(?=\s+(?:which|given|due)\b)"
+    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b)|,(?=\s+(?:which|given|due|al?though|but|while|not)\b)"
     r"|(?=\s+\([^()]*\)\s*[.!]?\s*$))",
     re.IGNORECASE,
 )
@@ -107,7 +118,9 @@ _HEDGE = re.compile(
 )
 _ANOTHER = re.compile(r"\b([A-D]):|(?<![(\w])([A-D])\)\s+\w")
 _ITEM = re.compile(r"(?<!\w)\(?([A-D])(?:[).:]|\s=)")
-_LISTED = re.compile(r"\s*[(\[]?[A-D][)\].,:;]*(?:\s+[(\[]?[A-D][)\].,:;]*)+\s*")  # "A. B. C. D." chooses nothing
+_LISTED = re.compile(
+    r"\s*[(\[]?[A-D][)\].,:;]*(?:(?:\s+|(?<=[)\]]))[(\[]?[A-D][)\].,:;]*)+\s*"
+)  # "A. B. C. D." chooses nothing
 _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 
 
@@ -118,7 +131,8 @@ def parse_strict(text: object) -> str | None:
     point is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that
     ends its line; a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:",
     "X - " at the start of the only line that has it; ": X" at the end of the last line; what a sentence affirms
-    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). Markdown,
+    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). A list of verdicts
+    ("A: no, B: yes, C: no") gives the only letter that it approves. Markdown,
     LaTeX, HTML, JSON, brackets, quotes, numbered lists and full-width letters do not matter, nor does what a
     model thinks before </think>; the answer may also be called "Antwort", "respuesta", "réponse", "答案" and the
     like. A small letter counts only where nothing else is there ("b", "b)", \boxed{b}). The article "a", "A or
@@ -137,7 +151,7 @@ def given_letter(text: object) -> str | None:
     """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
-    answer = _THOUGHT.sub("", text[-_LONGEST:])
+    answer = _THOUGHT.sub("", text)[-_LONGEST:]
     for pattern in (_TAGGED, _FIELD):
         if given := {letter.upper() for letter in pattern.findall(answer)}:
             return given.pop() if len(given) == 1 else None
@@ -149,6 +163,7 @@ def given_letter(text: object) -> str | None:
     words = _GAPS.sub(" ", words)
     words = "".join(sign for sign in words if unicodedata.category(sign) != "So")  # a tick or a hand beside the letter
     words = _ALL_FOUR.sub("", words)  # "of A, B, C and D" chooses nothing
+    words = _CUT_ITEM.sub("", words)
     words = _LINES.sub("\n", _SPACES.sub(" ", words))  # the patterns look for short gaps only
     boxed: list[str] = _BOXED.findall(_MARKUP.sub("", words))
     return _read(boxed[-1] if boxed else words)
@@ -174,7 +189,11 @@ def _only_approved(text: str) -> str | None:
     for letter, *words in _VERDICT.findall(text):
         verdicts.setdefault(letter.upper(), set()).add("yes" if "".join(words).lower() in _APPROVALS else "no")
     approved = [letter for letter, said in verdicts.items() if said == {"yes"}]
-    return approved[0] if len(verdicts) > 2 and len(approved) == 1 and all(len(v) == 1 for v in verdicts.values()) else None
+    return (
+        approved[0]
+        if len(verdicts) > 2 and len(approved) == 1 and all(len(v) == 1 for v in verdicts.values())
+        else None
+    )
 
 
 def _is_doubted(match: re.Match[str]) -> bool:
@@ -185,14 +204,15 @@ def _is_doubted(match: re.Match[str]) -> bool:
     end = _SENTENCE.search(text, at + match.end() - match.start())
     sentence = text[start : end.end() if end else len(text)]
     asks = sentence.rstrip().endswith("?") and bool(_ASKS.match(sentence))
-    beside = match.string[max(0, match.start(1) - _NEAR) : match.start(1)], match.string[match.end(1) : match.end(1) + _NEAR].lstrip("?")
+    beside = (
+        match.string[max(0, match.start(1) - _NEAR) : match.start(1)],
+        match.string[match.end(1) : match.end(1) + _NEAR].lstrip("?"),
+    )
     return asks or is_rejected(*beside) or is_unreal(sentence) or bool(_SUPPOSED.search(text[start:at]))
 
 
 def _of_lines(lines: list[str]) -> str | None:
     """The letter of the only line that is nothing else, that begins with it, or of the last one if it ends in ": X"."""
-    if len(lines) > 1 and re.fullmatch(r"\s*[(\[]\s*[A-Z]\s*", lines[-1]):
-        lines = lines[:-1]  # a text that was cut within "(D) Point D"
     alone = {letter for letter in map(_single, lines) if letter}
     if alone:
         return alone.pop() if len(alone) == 1 else None
