@@ -122,7 +122,7 @@ def grid_problem(model: Mapping[str, Any], grid: int, size: int | None) -> str |
 
     Compositions have the grid of their finest part or the one they state, times their upsampling.
     """
-    expected = _expected_grid(model)
+    expected = expected_grid(model)
     stated = model.get("effective_size")
     if stated is not None and size is not None and stated != size:
         return f"the protocol states a size of {size} px, the model {stated}"
@@ -131,17 +131,28 @@ def grid_problem(model: Mapping[str, Any], grid: int, size: int | None) -> str |
     return None
 
 
-def _expected_grid(model: Mapping[str, Any]) -> int | None:
-    parts = model.get("parts")
+def expected_grid(model: Mapping[str, Any]) -> int | None:
+    """Cells on a side of the maps of a model as it is stated, None where that does not follow from the statement."""
+    parts, patch, size = model.get("parts"), _whole(model.get("patch_size")), _whole(model.get("effective_size"))
     if isinstance(parts, list) and parts:
-        grids = [_expected_grid(part) if isinstance(part, dict) else None for part in parts]
-        composition, upsampling = model.get("composition") or {}, model.get("upsampling") or {}
-        whole = composition.get("grid") or (None if None in grids else max(grid for grid in grids if grid is not None))
-        return None if whole is None else whole * upsampling.get("factor", 1)
-    patch, size = model.get("patch_size"), model.get("effective_size")
-    if not isinstance(patch, int) or not isinstance(size, int) or patch < 1 or size < 1:
+        grids = [expected_grid(part) if isinstance(part, Mapping) else None for part in parts]
+        finest = None if None in grids else max(grid for grid in grids if grid is not None)
+        common = _whole(_field(model, "composition", "grid")) or finest
+        factor = _whole(_field(model, "upsampling", "factor")) if "upsampling" in model else 1
+        return None if common is None or factor is None else common * factor
+    if patch is None or size is None:
         return None
     if "zero_padding" not in model:
         return size // patch
-    least, stated = -(-size // patch), model.get("grid")
-    return stated if isinstance(stated, int) and least <= stated < least + _MOST_MERGED else least
+    least, stated = -(-size // patch), _whole(model.get("grid"))
+    return stated if stated is not None and least <= stated < least + _MOST_MERGED else least
+
+
+def _field(model: Mapping[str, Any], name: str, inner: str) -> object:
+    """A field within a field of a stranger's statement, None where there is none."""
+    found = model.get(name)
+    return found.get(inner) if isinstance(found, Mapping) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,7 +1,7 @@
 """From what a record states of a model back to the model, and whether a loaded model is the one stated.
 
-The statement may be a stranger's. So only names of the list and ids of the Hub are loaded from it, weights in
-safetensors alone: never a folder, a file or a plug-in that it names. Those the caller gives.
+The statement may be a stranger's. So only names of the list, models of this package and ids of the Hub are loaded from
+it, weights in safetensors alone: never a folder, a file or a plug-in that it names. Those the caller gives.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .backbones import PACKAGED
 from .model_list import listed
 from .preprocess import NAMED_STATISTICS
 from .recipes import CHECKPOINT, RECIPES
@@ -20,7 +21,8 @@ from .spec import ExtractorSpec
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _REVISION = re.compile(r"[\w.-]{1,64}")
 _NOT_COMPARED = (  # what it is called, where it came from, how it was run; and what `_shown` takes apart
-    *("name", "revision", "recipe", "device", "compiled", "plugin", "dtype", "statistics", "parts", "layer"),
+    *("name", "revision", "recipe", "device", "compiled", "plugin", "dtype", "dtype_choice", "statistics", "parts"),
+    "layer",
 )
 _GIVE = "Give it with --model: a folder, Hub id or plug-in that you trust"
 
@@ -125,7 +127,7 @@ def _name(model: Mapping[str, Any]) -> str:
     if "plugin" in model:
         raise UsageError(f"{name!r} is a plug-in: code that the record names is not run. {_GIVE}.")
     spec = listed(name)
-    if spec is not None and spec.availability not in ("conversion", "plug-in"):
+    if name in PACKAGED or (spec is not None and spec.availability not in ("conversion", "plug-in")):
         return name
     if _HUB_ID.fullmatch(name) and not Path(name).exists():
         return name

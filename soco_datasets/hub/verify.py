@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from huggingface_hub import EvalResultEntry
 
-    from ..correspondence.rerun import Rerun
+    from ..correspondence.rerun_verdict import Rerun
 
 _FIELDS = (
     "dataset_id", "value", "dataset_revision", "verify_token", "date", "source_url", "source_name", "source_user",
