@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -33,9 +34,8 @@ from .grid_positions import (
     TOLERANCE,
     best_positions,
     best_possible,
-    expected_grid,
-    grid_problem,
     positions_on_grid,
+    statement_problems,
 )
 from .matchers.matcher import Matcher, matcher_class
 from .similarity import content_cells
@@ -150,10 +150,10 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
         note = "the protocol states no patch grid, so where the predictions come from cannot be checked"
         return Consistency("recomputed" if copies else "claimed", tuple(copies), notes=(note, *same))
     rows = _rows(table, header, tasks, grid)
-    if problem := grid_problem(header.model, grid, header.protocol.features.size):
-        rows.findings.append(OriginFinding("inconsistent", problem))
-    elif expected_grid(header.model) is None:
-        rows.unchecked.append(f"the model states no patch and image size that its grid of {grid} cells follows from")
+    wrong, untold = statement_problems(header.model, header.protocol.features)
+    rows.findings += [OriginFinding("inconsistent", text) for text in wrong]
+    rows.unchecked += untold
+    _check_time(rows)
     _check_positions(rows)
     _check_similarities(rows)
     choices = _check_candidates(rows)
@@ -212,6 +212,13 @@ def _rows(table: pa.Table, header: Header, tasks: Sequence[Task | None], grid: i
     if unknown:
         rows.unchecked.append(f"how {', '.join(unknown)} finds positions is not known here, so less was checked of it")
     return rows
+
+
+def _check_time(rows: _Rows) -> None:
+    """A result is not made later than it is checked; a day is left for clocks that go wrong."""
+    made = rows.header.created
+    if datetime.fromisoformat(made) > datetime.now(UTC) + timedelta(days=1):
+        rows.findings.append(OriginFinding("inconsistent", f"it states to be made at {made}, later than now"))
 
 
 def _check_positions(rows: _Rows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..config import Protocol
+from ..config import FeatureConfig, Protocol
+from ..errors import UsageError
 from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_cells, unit_to_pixels
 from ..records.predictions import HEADER_KEY, read_header, task_rows
 from ..records.scores import score_checked
@@ -117,18 +119,40 @@ def with_predictions(rows: pa.Table, points: NDArray[np.float64]) -> pa.Table:
     return rows.set_column(place, rows.schema.field("prediction"), pa.FixedSizeListArray.from_arrays(flat, 2))
 
 
-def grid_problem(model: Mapping[str, Any], grid: int, size: int | None) -> str | None:
-    """What is wrong with the stated grid: that of the model's patches in its network size, None where nothing is.
+def statement_problems(model: Mapping[str, Any], features: FeatureConfig) -> tuple[list[str], list[str]]:
+    """(what the protocol states of the features and the model otherwise, what cannot be told), in words.
 
-    Compositions have the grid of their finest part or the one they state, times their upsampling.
+    Args:
+        model: `DenseFeatureExtractor.describe()` as stored.
+        features: of the protocol, with a grid.
     """
-    expected = expected_grid(model)
-    stated = model.get("effective_size")
-    if stated is not None and size is not None and stated != size:
-        return f"the protocol states a size of {size} px, the model {stated}"
-    if expected is not None and expected != grid:
-        return f"the model's patches make a grid of {expected} cells, the protocol states {grid}"
-    return None
+    try:
+        own = FeatureConfig.of_model(model)
+    except (KeyError, TypeError, AttributeError, UsageError):
+        return [], ["the model does not say how its features were made, so the protocol was not compared with it"]
+    wrong = [
+        f"the protocol states the {name.replace('_', ' ')} {theirs!r}, the model {ours!r}"
+        for name, ours in vars(own).items()
+        if ours != (theirs := getattr(features, name))
+    ]
+    grid, patches = expected_grid(model), _patches(model)
+    if grid is None or patches is None:
+        return wrong, [f"the model states no patch size that its grid of {features.grid} cells follows from"]
+    if grid != features.grid:
+        wrong.append(f"the model's patches make a grid of {grid} cells, the protocol states {features.grid}")
+    size, asked = features.size or 0, features.image_size
+    if abs(size - asked) > max(_MOST_MERGED * math.prod(patches) / 2, asked / 10):  # rounded to a multiple
+        return wrong, [f"{features.image_size} px were asked for and the network saw {size}, as of a fixed size only"]
+    return wrong, []
+
+
+def _patches(model: Mapping[str, Any]) -> set[int] | None:
+    """The different patch sizes of a model and its parts, None where one is not stated."""
+    parts = model.get("parts")
+    inner = [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
+    found = [_patches(part) for part in inner] if inner else [{_whole(model.get("patch_size"))}]
+    every = {patch for one in found for patch in (one or {None})}
+    return None if None in every else {patch for patch in every if patch is not None}
 
 
 def expected_grid(model: Mapping[str, Any]) -> int | None:

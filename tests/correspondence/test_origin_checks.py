@@ -21,15 +21,15 @@ from helpers.tiny_models import make
 
 from soco_datasets.benchmarks.tasks import get_tasks
 from soco_datasets.cli import main
-from soco_datasets.config import ScoringConfig
+from soco_datasets.config import FeatureConfig, ScoringConfig
 from soco_datasets.correspondence.consistency import check_consistency
 from soco_datasets.correspondence.evaluate import evaluate_backbone
 from soco_datasets.correspondence.grid_positions import (
     best_positions,
     best_possible,
     cells_to_points,
-    grid_problem,
     positions_on_grid,
+    statement_problems,
     with_predictions,
 )
 from soco_datasets.correspondence.rerun import rerun_result, sample_pairs
@@ -161,6 +161,14 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     "another answer in one task": (partial(moved, task="soc", cells=1), "a query that tasks or pairs share differ"),
     "no candidate": (partial(moved, task="soc_geo", cells=5, rows=40), "choices that are not candidate cells"),
     "out of the window": (partial(moved, task="soc_soft", cells=7), "soft positions not within 3 cells"),
+    "another size": (
+        partial(with_header, change=lambda fields: fields["model"].update(requested_size=800, effective_size=800)),
+        "the protocol states the image size 112, the model 800",
+    ),
+    "made tomorrow": (
+        partial(with_header, change=lambda fields: fields.update(created="2999-01-01T00:00:00Z")),
+        "later than now",
+    ),
     "another grid": (
         partial(with_header, change=lambda fields: fields["protocol"].update(grid=28)),
         "the model's patches make a grid of 14 cells, the protocol states 28",
@@ -205,11 +213,18 @@ def test_what_cannot_be_looked_at_is_not_called_consistent(honest: pa.Table) -> 
     assert "choices were not checked" in chosen.notes[0]
     unsized = check_consistency(with_header(honest, lambda fields: fields["model"].pop("patch_size")))
     assert (unsized.state, unsized.findings) == ("recomputed", ())
-    assert "no patch and image size" in unsized.notes[0]
+    assert "no patch size" in unsized.notes[0]
+
+    def ask_for_more(fields: dict[str, Any]) -> None:
+        fields["protocol"]["image_size"] = fields["model"]["requested_size"] = 800
+
+    (note,) = check_consistency(with_header(honest, ask_for_more)).notes
+    assert "800 px were asked for and the network saw 112" in note
     for damaged in ("cells", ["cells"], {"grid": "many"}, {"grid": 14, "weights": None}):
         fields = {"parts": [{}, "part"], "composition": damaged, "upsampling": {"factor": "2"}}
         text = partial(with_header, change=lambda header, new=fields: header["model"].update(new))(honest)
         assert check_consistency(text).state == "recomputed"
+    assert check_consistency(with_header(honest, lambda fields: fields.update(model={"name": "it"}))).notes
 
 
 def test_a_file_that_states_no_grid_is_claimed(honest: pa.Table) -> None:
@@ -376,6 +391,27 @@ def test_nothing_that_a_record_names_is_run_but_listed_and_hub_models(honest: pa
     assert stated_extractor(model, "given").model == "given"
 
 
+@pytest.mark.parametrize("name", ["norm", "dtype"])
+def test_a_composition_that_is_stated_cannot_smuggle_in_a_plugin(tmp_path: Path, name: str) -> None:
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nfeatures = abs")
+    part = {"name": "dense_sift", "norm": "none", "dtype": "float32", "statistics": {"source": "none"}, "layer": None}
+    part[name] = f"none]+{tmp_path}/evil.py:features["
+    model = {"dtype": "float32", "requested_size": 112, "composition": {"weights": [1.0], "grid": None}}
+    with pytest.raises(UsageError, match="does not say how its model was loaded"):
+        stated_extractor({**model, "parts": [part]}).load()
+    assert not (tmp_path / "run").exists()
+
+
+def test_compositions_of_any_weight_are_stated_in_full() -> None:
+    part = {"name": "dense_sift", "norm": "none", "dtype": "float32", "statistics": {"source": "none"}, "layer": None}
+    composition = {"weights": [1e-5, 3.0], "grid": 14}
+    model = {"dtype": "float32", "requested_size": 112, "composition": composition, "parts": [part, part]}
+    assert str(stated_extractor(model).model).startswith("0.00001*dense_sift[")
+    for damaged in ({"weights": ["1"], "grid": None}, {"weights": [1.0, 1.0], "grid": "many"}, {"weights": [1.0]}):
+        with pytest.raises(UsageError, match="does not say"):
+            stated_extractor({**model, "composition": damaged})
+
+
 def test_a_model_is_loaded_again_as_it_is_stated(checkpoint: Path) -> None:
     for options in ({"layer": 0, "norm": "final", "statistics": "half"}, {"dtype": "bfloat16"}, {"dtype": "auto"}):
         stated = DenseFeatureExtractor(load_backbone(checkpoint, **options), SIZE).describe()  # type: ignore[typeddict-item]
@@ -447,6 +483,9 @@ def test_a_models_grid_is_that_of_its_patches(kind: str, build: Callable[[str, P
     for model in (backbone, finer, padded):
         extractor = DenseFeatureExtractor(model, 100)
         described = extractor.describe()
-        assert grid_problem(described, extractor.grid, extractor.size) is None
-        assert "make a grid of" in (grid_problem(described, extractor.grid + 1, extractor.size) or "")
-        assert "states a size" in (grid_problem(described, extractor.grid, extractor.size + 8) or "")
+        features = FeatureConfig.of_model(described)
+        assert statement_problems(described, features) == ([], [])
+        wrong, _ = statement_problems(described, dataclasses.replace(features, grid=extractor.grid + 1))
+        assert any("make a grid of" in text for text in wrong)
+        (text,), _ = statement_problems(described, dataclasses.replace(features, size=extractor.size + 8))
+        assert "states the size" in text
