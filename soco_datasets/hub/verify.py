@@ -109,6 +109,12 @@ class Verdict:
         return not self.problems and not self.mismatches and not self.findings and agrees
 
     @property
+    def is_settled(self) -> bool:
+        """Whether a rerun could not change that it does not match."""
+        impossible = any(finding.kind == "inconsistent" for finding in self.findings)
+        return bool(self.problems or self.mismatches) or impossible
+
+    @property
     def summary(self) -> str:
         """Why it does not match, in a few words: the finding where there is one, else numbers."""
         rerun = self.rerun.findings if self.rerun else ()
