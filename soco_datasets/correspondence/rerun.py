@@ -22,14 +22,17 @@ from numpy.typing import NDArray
 
 from ..benchmarks.base import Task, benchmark_of
 from ..benchmarks.task_pairs import task_pairs
-from ..config import Protocol, RunConfig
+from ..config import FeatureConfig, Protocol, RunConfig
 from ..data.folder import DatasetFolder
 from ..errors import PredictionsError, UsageError
+from ..features.backbones import preflight
+from ..features.expression import parse_expression
 from ..features.extractor import DenseFeatureExtractor
 from ..features.stated_model import model_differences, stated_extractor
 from ..records.header import Header
 from ..records.predictions import query_rows, read_header
 from ..records.validation import codes, first_rows, points_array, predictions_sha256, sizes_array, whole_array
+from ..utils.details import bytes_text
 from .evaluate import by_benchmark
 from .grid_positions import TOLERANCE, positions_on_grid
 from .local_engine import LocalEngine
@@ -41,6 +44,7 @@ from .released_pairs import make_plan
 from .rerun_verdict import Rerun, Tolerance, tolerance_for
 
 _SHOWN = 3
+_LARGEST_GRID, _LARGEST_SIZE, _LARGEST_DOWNLOAD = 1024, 8192, 64_000_000_000  # what a stranger's record may ask for
 
 
 def sample_pairs(table: pa.Table, pairs: int | None, seed: str) -> list[str]:
@@ -100,7 +104,7 @@ def rerun_result(
     limits = tolerance_for(*_arithmetic(header.model, described))
     total = int(codes(table, ("pair_id",)).max(initial=-1)) + 1
     nothing = Rerun(seed, len(drawn), total, 0, 0, 0, 0, 0, 0, 0, 0.0, limits)
-    if differences := model_differences(header.model, described):
+    if differences := model_differences(header.model, described) + _other_frame(header, described):
         return replace(nothing, model=tuple(differences))
     tasks, tables = _drawn_tables(header, folder, drawn)
     plan = _with_margins(make_plan(tasks, tables, folder, header.protocol))
@@ -112,13 +116,29 @@ def rerun_result(
 
 def check_rerunnable(header: Header, folder: DatasetFolder) -> None:
     """Raise `PredictionsError` for a result that cannot be run again on this data."""
-    if header.protocol.features.grid is None:
+    features = header.protocol.features
+    if features.grid is None:
         raise PredictionsError("these predictions state no patch grid: no model of this toolkit gives them again")
+    if features.grid > _LARGEST_GRID or max(features.image_size, features.size or 0) > _LARGEST_SIZE:
+        raise PredictionsError(
+            f"these predictions state {features.grid} cells a side of {features.image_size} px; more than "
+            f"{_LARGEST_GRID:,} cells or {_LARGEST_SIZE:,} px are not run again"
+        )
     if header.dataset["content_hash"] != folder.content_hash:
         raise PredictionsError(
             f"these predictions were made on dataset {header.dataset['id']} with content hash "
             f"{header.dataset['content_hash']}, not on {folder.path} ({folder.content_hash})"
         )
+
+
+def _other_frame(header: Header, described: Mapping[str, Any]) -> list[str]:
+    """What of the network's input and map is not as the protocol states it: a record may leave it out of its model."""
+    ours, stated = FeatureConfig.of_model(described), header.protocol.features
+    return [
+        f"the {name.replace('_', ' ')} is {own!r}, the protocol states {theirs!r}"
+        for name in ("image_size", "size", "grid", "padding", "resize")
+        if (own := getattr(ours, name)) != (theirs := getattr(stated, name))
+    ]
 
 
 def open_stated(
@@ -128,7 +148,15 @@ def open_stated(
 
     Arguments and errors as `features.stated_model.stated_extractor`, and as loading a model.
     """
-    return stated_extractor(header.model, model, head=head, device=device).load()
+    spec = stated_extractor(header.model, model, head=head, device=device)
+    for part in parse_expression(spec.model) if model is None else ():
+        found = preflight(str(part.model), revision=part.options.get("revision", spec.options.get("revision")))
+        if (found.download or 0) > _LARGEST_DOWNLOAD:
+            raise PredictionsError(
+                f"{found.label} has {bytes_text(found.download or 0)} to download, more than is taken unasked "
+                f"({bytes_text(_LARGEST_DOWNLOAD)}): give it with --model"
+            )
+    return spec.load()
 
 
 def _drawn_tables(
