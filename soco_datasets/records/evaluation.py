@@ -149,12 +149,13 @@ class EvaluationResult(Record):
     @classmethod
     def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
         """Queries, targets, sizes, boxes and annotations."""
-        names = list(read_header(data).tasks)
+        header = read_header(data)
+        names, split = list(header.tasks), str(header.dataset.get("split", "test"))
         try:
             tasks = [task for name in names if name not in POINT_TASKS for task in get_tasks(name)]
+            pairs = {task.name: task_pairs(folder, task, split) for task in tasks}
         except UsageError as error:
-            raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
-        pairs = {task.name: task_pairs(folder, task) for task in tasks}
+            raise PredictionsError(f"the predictions have a task or split that the data does not: {error}") from error
         pairs |= {name: _asked_points(data, name, folder) for name in names if name in POINT_TASKS}
         check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
