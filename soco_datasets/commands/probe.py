@@ -17,9 +17,10 @@ from .model_options import BackboneOptions
 from .options import command
 
 if TYPE_CHECKING:
-    from ..config import RunConfig, ScoringConfig
+    from ..config import ScoringConfig
     from ..correspondence.engines import Extractor, RemoteExtractor
     from ..correspondence.probe_pairs import ProbeData
+    from ..correspondence.probe_training import ProbeRun
     from ..features.extractor import DenseFeatureExtractor
     from ..features.linear_probe import ProbeRecipe
     from ..records.probe import ProbeRecord
@@ -61,6 +62,7 @@ def run(
     """Train and test a probe."""
     from ..config import CachePolicy, FeatureConfig, ScoringConfig
     from ..correspondence.probe_pairs import read_probe_data
+    from ..correspondence.probe_training import run_probe
     from ..features.linear_probe import ProbeRecipe
     from ..records.result_files import qualifiers_of
 
@@ -79,7 +81,8 @@ def run(
     with open_extractor(model.spec(), how) as extractor:
         name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
         local, remote = both_places(extractor, model)
-        print(trained_probe(local, pairs, output.out, recipe, scoring=scoring, run=how, name=name, remote=remote))
+        trained = run_probe(local, pairs, recipe, scoring=scoring, run=how, remote=remote)
+        print(written_probe(trained, output.out, name))
 
 
 def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
@@ -116,22 +119,11 @@ def check_probe(
     return name
 
 
-def trained_probe(
-    extractor: DenseFeatureExtractor,
-    data: ProbeData,
-    out: Path,
-    recipe: ProbeRecipe | None = None,
-    *,
-    scoring: ScoringConfig,
-    run: RunConfig,
-    name: str | None = None,
-    remote: RemoteExtractor | None = None,
-) -> str:
-    """Train a probe, write it as `name` and return its table and files as text. Arguments as of `run_probe`."""
-    from ..correspondence.probe_training import run_probe, write_probe
+def written_probe(trained: ProbeRun, out: Path, name: str | None) -> str:
+    """Write a trained probe as `name`, which `check_probe` has checked, and return its table and files as text."""
+    from ..correspondence.probe_training import write_probe
 
-    trained = run_probe(extractor, data, recipe, scoring=scoring, run=run, remote=remote)
-    record, heads = write_probe(out, trained, name, overwrite=name is not None)  # a name was checked by `check_probe`
+    record, heads = write_probe(out, trained, name, overwrite=name is not None)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 

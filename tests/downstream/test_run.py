@@ -18,12 +18,15 @@ from helpers.scene_features import extractor_of, scene_backbone
 from soco_datasets.cli import main
 from soco_datasets.downstream.base import DownstreamTask
 from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.record import DownstreamResult
+from soco_datasets.downstream.synthetic_data import embedded
 from soco_datasets.downstream.table import downstream_table, published_r8, table_csv
 from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks, select_tasks
 from soco_datasets.errors import SocoError, UsageError
 from soco_datasets.metrics.model_table import read_model_table
 from soco_datasets.records.registry import read_record
+from soco_datasets.synthetic.downstream import WRITERS
 
 Synthetic = Callable[[str], Path]
 PLUGIN = """
@@ -245,6 +248,24 @@ def test_published_values_are_those_of_the_paper() -> None:
     keys = {task.column.key for task in downstream_tasks().values() if task.column} | {"arkit_ap3d"}
     assert set(table["MAE"]) == keys
     assert table_csv(downstream_table([])) == "model\n"
+
+
+def test_two_runs_may_make_the_synthetic_data_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCO_CACHE", str(tmp_path))
+    real = WRITERS["imagenet"]
+
+    def overtaken(folder: Path, seed: int) -> Any:
+        monkeypatch.setitem(WRITERS, "imagenet", real)
+        embedded("imagenet")  # another process is done before this one
+        return real(folder, seed)
+
+    monkeypatch.setitem(WRITERS, "imagenet", overtaken)
+    folder = embedded("imagenet")
+    assert open_data("imagenet", folder).check() == []
+    assert [path.name for path in folder.parent.iterdir()] == ["imagenet"]
+    (folder / "synthetic.json").unlink()  # something else is in its place
+    with pytest.raises(UsageError, match="is not empty"):
+        embedded("imagenet")
 
 
 def test_names_and_protocols(capsys: pytest.CaptureFixture[str]) -> None:
