@@ -5,6 +5,7 @@ Only this, view_fields.py, match_fields.py and side_files.py know the release's 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -166,10 +167,8 @@ class PairFileReader:
             findings.repair(file, "", "misplaced_file", message, "move it, or remove it")
             return None
         own, found = BuildReport(), None
-        try:
+        with contextlib.suppress(BadFileError):
             found = self._parse(file, *placed, load_json(file, raw, own), own)
-        except BadFileError:
-            pass
         findings.extend(own)
         return None if own.of("error") else found
 
