@@ -20,12 +20,12 @@ from ..data.pair_table import PairTable
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import ImageView, PairRecord
 from ..data.schema import TableSpec
-from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
+from ..data.shards import DIGEST_LENGTH, SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
 from ..utils.files import atomic_folder, parse_size
 from ..utils.paths import local_path
-from ..utils.process_state import freed_memory_returned
+from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
@@ -52,6 +52,7 @@ class BuildResult:
 
 
 @freed_memory_returned()
+@rare_collections()
 def build_dataset(
     source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,
@@ -101,7 +102,8 @@ def build_dataset(
         tables = stored_configs(release, benchmark.configs, len(questions.questions))
         shards = []
         for spec, split, batches in _tables(release, questions, tables, content, question_hash):
-            shards += write_batches(folder, spec, split, batches, options.format, shard_size)
+            digests = (record.sha256[:DIGEST_LENGTH] for record in release.images.values())
+            shards += write_batches(folder, spec, split, batches, options.format, shard_size, digests)
         manifest = {
             "format": FORMAT_NAME,
             "format_version": MANIFEST_VERSION,

@@ -15,11 +15,11 @@ from ..data.pair_table import PairTable
 from ..data.query_blocks import RaggedPoints
 from ..data.release_types import ImageRecord
 from ..data.schema import TableSpec
-from ..data.shards import batch_of, batch_rows, row_text
+from ..data.shards import batch_of, batch_rows, json_text, row_text
 from ..utils.chunks import chunks_of
 from .pair_queries import TableQueries, table_queries
 from .tables import Row
-from .view_columns import Coded, ViewColumns, json_text
+from .view_columns import Coded, ViewColumns
 
 _Ints = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class PairEncoder:
         assert self._spec.kind is not None, self._spec.name
         columns = _Columns(self._views, pairs)
         columns.add_queries(table_queries(self._spec.kind, pairs, self._views))
-        schema = self._spec.features.arrow_schema
+        schema = self._spec.arrow_schema
         attributes = pairs.attributes or []
         arrays = []
         for field in schema:
