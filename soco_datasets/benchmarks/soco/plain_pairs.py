@@ -1,8 +1,8 @@
 """Pair files in the usual layout, parsed without their keypoints, which say the same words in some twenty files.
 
-What the strict parser of `data.json_values` refuses or repairs is ruled out by counting. Fields: one that is given twice
-leaves fewer than there are `":` in the text. Nesting: only the known lists and objects may be there. The two lists of
-keypoints, nine tenths of a file, are cut out as bytes.
+What the strict parser of `data.json_values` refuses or repairs is ruled out by counting. Fields: one that is given
+twice leaves fewer than there are `":` in the text. Nesting: only the known lists and objects may be there. The two
+lists of keypoints, nine tenths of a file, are cut out as bytes.
 """
 
 from __future__ import annotations
