@@ -1,6 +1,7 @@
 """One pair file of the release -> one `PairRecord`, or findings that say why not.
 
-Only this, view_fields.py, match_fields.py and side_files.py know the release's field names (`src_`, `bndbox`, `pos`).
+Only this, plain_pairs.py, view_fields.py, match_fields.py and side_files.py know the release's field names (`src_`,
+`bndbox`, `pos`).
 """
 
 from __future__ import annotations
