@@ -147,11 +147,20 @@ def parse_strict(text: object) -> str | None:
     return found if found is not None and found in "ABCD" else None
 
 
+def without_thought(text: str) -> str:
+    """A text without what a model thinks: all before the last </think>, or behind a <think> that is never closed.
+
+    >>> without_thought("<think>A or B?</think>B"), without_thought("B<think>or"), without_thought("B")
+    ('B', 'B', 'B')
+    """
+    return _THOUGHT.sub("", text)
+
+
 def given_letter(text: object) -> str | None:
     """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
-    answer = _THOUGHT.sub("", text)[-_LONGEST:]
+    answer = without_thought(text)[-_LONGEST:]
     for pattern in (_TAGGED, _FIELD):
         if given := {letter.upper() for letter in pattern.findall(answer)}:
             return given.pop() if len(given) == 1 else None
