@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import FeatureConfig, ScoringConfig
 from ..errors import BackboneError, SocoError
 from ..features.spec import ExtractorSpec
+from ..records.replacement import check_same_run
 from ..records.result_files import qualifiers_of, result_name
 from ..utils.chunks import Mapper
 from .downstream_run import DownstreamRun, Report, RunOptions
@@ -143,17 +144,22 @@ def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor, report: Unit
     name = result_name(model, *sizes)
     path = out / f"{name}.json"
     if path.is_file():
-        record = read_record(path)
-        same = record.model.get("weights_hash") == model["weights_hash"]
-        if same and record.dataset["content_hash"] == data.content_hash:
+        before = read_record(path)
+        mine = {"weights": model["weights_hash"], "data": data.content_hash}
+        theirs = {"weights": before.model.get("weights_hash"), "data": before.dataset["content_hash"]}
+        if mine == theirs:
             report.kept.append(unit.what)
             return path
+        if not unit.options.overwrite:
+            check_same_run(path, mine, theirs)
     benchmark = benchmark_of(data)
     preset = get_preset("standard")
     tasks, _ = tasks_for(preset, data.configs, benchmark)
     evaluation = evaluate_backbone(extractor, data, tasks, scoring=preset_scoring(preset, benchmark))
     assert evaluation.predictions is not None  # of the split `test` they are kept
-    written: Path = write_evaluation(out, evaluation.predictions, evaluation.result, name)[0]
+    written: Path = write_evaluation(
+        out, evaluation.predictions, evaluation.result, name, overwrite=unit.options.overwrite
+    )[0]
     return written
 
 

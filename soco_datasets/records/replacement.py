@@ -207,6 +207,11 @@ def check_replaces_json(
     return True
 
 
+def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Refuse to replace a file of another identity than this run's. Raises `UsageError` that names what differs."""
+    _refuse_another(local_path(path), list(_differences(json.loads(json.dumps(dict(ours))), before, ours)))
+
+
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
 
