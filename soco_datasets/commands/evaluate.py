@@ -87,5 +87,5 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
         elif probe is not None:
             local, remote = both_places(extractor, plan.model)
             scored = probe_scoring(scoring)
-            trained = trained_probe(local, probe, out, scoring=scored, run=how, name=files.stem, remote=remote)
+            trained = trained_probe(local, probe, plan.output, scoring=scored, run=how, name=files.stem, remote=remote)
             print(f"\n{trained}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
@@ -79,7 +78,7 @@ def run(
     with open_extractor(model.spec(), how) as extractor:
         name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
         local, remote = both_places(extractor, model)
-        print(trained_probe(local, pairs, output.out, recipe, scoring=scoring, run=how, name=name, remote=remote))
+        print(trained_probe(local, pairs, output, recipe, scoring=scoring, run=how, name=name, remote=remote))
 
 
 def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
@@ -119,7 +118,7 @@ def check_probe(
 def trained_probe(
     extractor: DenseFeatureExtractor,
     data: ProbeData,
-    out: Path,
+    output: OutputOptions,
     recipe: ProbeRecipe | None = None,
     *,
     scoring: ScoringConfig,
@@ -131,7 +130,8 @@ def trained_probe(
     from ..correspondence.probe_training import run_probe, write_probe
 
     trained = run_probe(extractor, data, recipe, scoring=scoring, run=run, remote=remote)
-    record, heads = write_probe(out, trained, name, overwrite=name is not None)  # a name was checked by `check_probe`
+    checked = name is not None  # by `check_probe`
+    record, heads = write_probe(output.out, trained, name, overwrite=output.overwrite, checked=checked)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 
