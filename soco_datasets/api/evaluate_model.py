@@ -216,7 +216,7 @@ class _Call:
     def _result(self, evaluation: Evaluation, number: int, name: str) -> Result:
         result = Result(evaluation.result, evaluation.predictions, data=self.runs[number].folder, name=name)
         if (out := self.outs[number]) is not None:
-            result.save(out, overwrite=self.run.overwrite)
+            result.path = result._write(out, self.run.overwrite, checked=True)
         return result
 
 

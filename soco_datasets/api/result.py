@@ -83,12 +83,13 @@ class Result:
         self.path = self._write(writable_folder(out), overwrite)
         return self.path
 
-    def _write(self, folder: Path, overwrite: bool = False) -> Path:
+    def _write(self, folder: Path, overwrite: bool = False, checked: bool = False) -> Path:
+        how = {"overwrite": overwrite, "checked": checked}
         if self.table is not None:
-            return write_evaluation(folder, self.table, self.record, self.name, overwrite=overwrite)[0]
+            return write_evaluation(folder, self.table, self.record, self.name, **how)[0]
         if self.record.split != "all":
             raise PredictionsError(f"{self!r} was loaded without its predictions, so it cannot be saved whole.")
-        return write_record(folder, self.record, self.name, overwrite=overwrite)
+        return write_record(folder, self.record, self.name, **how)
 
     def to_pandas(self) -> pd.DataFrame:
         """Every score as one row of a tidy table.

@@ -88,4 +88,4 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
         elif probe is not None:
             local, remote = both_places(extractor, plan.model)
             trained = run_probe(local, probe, scoring=probe_scoring(scoring), run=how, remote=remote)
-            print(f"\n{written_probe(trained, out, files.stem)}")
+            print(f"\n{written_probe(trained, plan.output, files.stem)}")

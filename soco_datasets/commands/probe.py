@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
@@ -82,7 +81,7 @@ def run(
         name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
         local, remote = both_places(extractor, model)
         trained = run_probe(local, pairs, recipe, scoring=scoring, run=how, remote=remote)
-        print(written_probe(trained, output.out, name))
+        print(written_probe(trained, output, name))
 
 
 def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
@@ -119,11 +118,12 @@ def check_probe(
     return name
 
 
-def written_probe(trained: ProbeRun, out: Path, name: str | None) -> str:
+def written_probe(trained: ProbeRun, output: OutputOptions, name: str | None) -> str:
     """Write a trained probe as `name`, which `check_probe` has checked, and return its table and files as text."""
     from ..correspondence.probe_training import write_probe
 
-    record, heads = write_probe(out, trained, name, overwrite=name is not None)
+    checked = name is not None
+    record, heads = write_probe(output.out, trained, name, overwrite=output.overwrite, checked=checked)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 

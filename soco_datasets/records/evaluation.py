@@ -38,7 +38,7 @@ from .predictions import (
     write_checked,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .replacement import check_replaced
+from .replacement import settled_stem
 from .result_files import result_name
 from .scores import curves, score_checked
 from .summary import interval_of, summary_html
@@ -299,6 +299,7 @@ def write_evaluation(
     name: str | None = None,
     *,
     overwrite: bool = False,
+    checked: bool = False,
 ) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
@@ -308,6 +309,7 @@ def write_evaluation(
         result: `record_from_predictions(predictions)`.
         name: of the files in place of the model's, see `result_files.result_name`.
         overwrite: replace whatever has the name; else only a result of the very same run is replaced, and logged.
+        checked: the name was looked at before the work, see `replacement.settled_stem`.
 
     Returns:
         (`<name>.json`, `<name>.predictions.parquet`).
@@ -317,18 +319,23 @@ def write_evaluation(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or result_name(result.model)
-    record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    wanted, folder = name or result_name(result.model), local_path(out)
     predictions = check_predictions(predictions)  # before a folder is made
-    check_replaced(record, result, overwrite=overwrite)
-    with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
-        write_checked(new_table, predictions)
-        result.write(new_record)
+    with settled_stem(result, folder, wanted, overwrite=overwrite, checked=checked) as stem:
+        record, table = folder / f"{stem}.json", folder / f"{stem}.predictions.parquet"
+        with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
+            write_checked(new_table, predictions)
+            result.write(new_record)
     return record, table
 
 
 def write_record(
-    out: str | Path, result: EvaluationResult, name: str | None = None, *, overwrite: bool = False
+    out: str | Path,
+    result: EvaluationResult,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+    checked: bool = False,
 ) -> Path:
     """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
@@ -338,9 +345,10 @@ def write_record(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{name or result_name(result.model)}.all.json"
-    check_replaced(record, result, overwrite=overwrite)
-    result.write(record)
+    wanted, folder = name or result_name(result.model), local_path(out)
+    with settled_stem(result, folder, wanted, ".all.json", overwrite=overwrite, checked=checked) as stem:
+        record = folder / f"{stem}.all.json"
+        result.write(record)
     return record
 
 

@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _ABANDONED = 7 * 24 * 3600  # seconds after which what another machine has left is taken for abandoned
+_LONGEST_LOCK = 30  # seconds that a lock of another process is waited for
 _OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-[0-9a-f]{16}\.part$")
 _LONGEST = 160  # bytes of a name that a temporary name repeats; file systems allow 255
 
@@ -190,6 +191,35 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
         for temporary, place in zip(temporaries, places, strict=True):
             os.replace(temporary, place)
             _log.info("wrote %s (%s)", place, bytes_text(place.stat().st_size))
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same from a folder, which is made where it is missing.
+
+    For the moment between a look at what is there and a move over it. The lock leaves no file and ends with its
+    process. A file system without locks, or a process that holds one for half a minute, does not stop the work.
+    """
+    folder = local_path(path)
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):  # no fcntl on Windows
+            import fcntl
+
+            place = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, place)
+            end = time.monotonic() + _LONGEST_LOCK
+            while True:
+                try:
+                    fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        break
+                    time.sleep(0.05)
+                else:
+                    break
+        yield
 
 
 @contextlib.contextmanager
