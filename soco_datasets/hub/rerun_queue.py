@@ -111,7 +111,7 @@ def rerun_queue(
     api, me = connect()
     board = read_board(api, dataset_repo)
     known = read_verifications(api, dataset_repo, board.revision)
-    done = _read_journal(journal)
+    done = _read_journal(journal, board.repo)
     remarks: list[str] = []
     queue = _queue(api, board, {**known, **done}, remarks)[:most]
     for queued in progress(queue, "Running submissions again", unit="submission"):
@@ -124,17 +124,17 @@ def rerun_queue(
         signed = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
         done[queued.key] = Verified(queued.model, queued.values, signed)
         if journal is not None:
-            atomic_write(journal, verifications_text(done).decode())
+            atomic_write(journal, verifications_text(done, board.repo).decode())
     new = tuple(one for key, one in done.items() if known.get(key) != one)  # the rest of the journal is merged
     opened = _propose(api, board, {**known, **done}, new, me) if new else None
     return Reruns(tuple(done.values()), tuple(remarks), opened)
 
 
-def _read_journal(journal: Path | None) -> Verifications:
+def _read_journal(journal: Path | None, board: str) -> Verifications:
     if journal is None or not journal.exists():
         return {}
     try:
-        return parse_verifications(journal.read_bytes(), str(journal))
+        return parse_verifications(journal.read_bytes(), str(journal), board)
     except OSError as error:
         raise SocoError(f"{journal} cannot be read ({error.strerror}). Give another file.") from error
 

@@ -25,9 +25,11 @@ from helpers.forgeries import (
 )
 from helpers.hub_results import make_result
 from helpers.shared_builds import built_mini
+from helpers.shared_data import DATA
 from helpers.tiny_map_models import make_map_model
 from helpers.tiny_models import make
 
+from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
 from soco_datasets.config import FeatureConfig
 from soco_datasets.correspondence.consistency import check_consistency
@@ -44,8 +46,9 @@ from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.hub.recompute import ResultFiles
 from soco_datasets.hub.verify import check_files, verify_file
 from soco_datasets.records.annotated_points import IMAGES_KEY
-from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
+from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.records.fingerprint import Fingerprint
+from soco_datasets.records.pck_rules import PckRules
 from soco_datasets.records.predictions import read_predictions
 
 
@@ -175,6 +178,23 @@ def test_the_commands_say_what_was_found(
     exact = written(snapped(honest), tmp_path / "exact")
     assert main(["verify", str(exact), "--data", mini, "--against", str(tmp_path / "honest")]) == 1
     assert "too good" in capsys.readouterr().err
+
+
+def test_a_result_of_another_split_is_compared_with_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "pascal", tmp_path / "out"
+    build_dataset(DATA / "benchmarks" / "miniatures" / "PF-dataset-PASCAL", data)
+    options = ["--data", str(data), "--image-size", "112", "--device", "cpu", "--split", "trn", "--out", str(out)]
+    assert main(["evaluate", "--model", "tiny_dinov2", *options]) == 0
+    (record,) = out.glob("*.json")
+    (predictions,) = out.glob("*.parquet")
+    assert main(["verify", str(record), "--data", str(data), "--rerun", "2"]) == 0  # of a model of the package
+    assert "verified: rerun" in capsys.readouterr().out
+    assert main(["score", str(predictions), "--data", str(data)]) == 0
+    rules = PckRules(tasks=("soc",), image_size=112)
+    assert any("of the split trn" in text for text in rules.violations(EvaluationResult.read(record)))
+    table = with_header(read_predictions(predictions), lambda fields: fields["dataset"].update(split="test"))
+    with pytest.raises(PredictionsError, match="not those that were evaluated"):
+        EvaluationResult.check_references(table, open_folder(data))
 
 
 def test_a_claimed_result_matches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

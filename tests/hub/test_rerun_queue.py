@@ -196,6 +196,10 @@ def test_a_queue_of_real_runs_and_forgeries(tmp_path: Path, built_mini: Path) ->
         again = run_soco(hub, tmp_path, *queue, "--journal", "journal.json", token=ALICE)
         assert "nothing to propose" in again.stdout
         assert "lab/gone was not run" in again.stderr
+        hub.add_repo("dataset", "lab/other", board_files(built_mini, '{"image_size": 112}'))
+        other = ("leaderboard", "--rerun-queue", "lab/other", "--journal", "journal.json")
+        refused = run_soco(hub, tmp_path, *other, token=ALICE, check=False)
+        assert f"journal.json is of another leaderboard, {BENCHMARK}" in refused.stderr
 
 
 def shifted(table: pa.Table) -> np.ndarray:
