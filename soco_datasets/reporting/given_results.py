@@ -15,8 +15,9 @@ from ..benchmarks.base import SOCO, find_benchmark
 from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
+from ..records.comparable import check_comparable
 from ..records.compare import read_side
-from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.evaluation import EvaluationResult
 from ..records.predictions import task_rows
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path

@@ -234,7 +234,7 @@ def test_compare_and_report(result: Result, data: FolderSubset, tmp_path: Path) 
     frame = comparison.to_pandas()
     row = frame.query("level == 'overall' and reduction == 'pair' and alpha == 0.1").iloc[0]
     assert row.difference == row.b - row.a == other.flat()["soco/soc/pck@0.1"] - result.flat()["soco/soc/pck@0.1"]
-    assert repr(comparison).startswith("<ResultComparison Conv2d - Sequential: soc @0.1")
+    assert repr(comparison).startswith("<ResultComparison Conv2d - Sequential: SOC pair @0.1")
     assert "<table>" in comparison._repr_html_()
     page = result.report(tmp_path / "report", other)
     assert "DatasetFolder(" not in page.read_text(encoding="utf-8")  # the command on the page names the folder
