@@ -1,6 +1,6 @@
 """The SOCO leaderboard as a page: ranking, charts, and pairs with the matches of two models.
 
-    SOCO_LEADERBOARD=lab/soco SOCO_LEADERBOARD_RESULTS=results SOCO_LEADERBOARD_DATA=soco-data python app.py
+    SOCO_LEADERBOARD=lab/soco SOCO_LEADERBOARD_RESULTS=results SOCO_LEADERBOARD_DATA=soco python app.py
 
 All three are optional: without them the page shows the paper's models and the built-in data. Names, notes and addresses
 from submissions are shown in table cells of type "str", which never become markup, or escaped (`views`, `pair_views`).
