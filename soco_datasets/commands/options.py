@@ -68,9 +68,7 @@ def command(
 
 def group(app: typer.Typer, name: str, help: str, example: str, panel: str | None = None) -> typer.Typer:
     """Add a command that consists of commands, and return it; arguments as of `command`."""
-    inner = typer.Typer(
-        name=name, cls=SocoGroup, help=_sentence(help), short_help=help, epilog=_examples(example)
-    )
+    inner = typer.Typer(name=name, cls=SocoGroup, help=_sentence(help), short_help=help, epilog=_examples(example))
     app.add_typer(inner, rich_help_panel=panel)
     return inner
 
