@@ -36,7 +36,7 @@ _Data = Annotated[
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results"
+    example = "soco evaluate --model facebook/dinov2-base --data soco --protocol paper --out results"
     command(app, run, "evaluate", "evaluate a backbone: PCK table, record, predictions", example, EVALUATE)
 
 

@@ -29,7 +29,7 @@ _OVERLAP = "train pairs that are test pairs too: refuse, drop or keep them"
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco probe --model facebook/dinov2-base --data soco-data --out results"
+    example = "soco probe --model facebook/dinov2-base --data soco --out results"
     command(app, run, "probe", "train and test a linear probe on frozen features (SOC linear)", example, EVALUATE)
 
 

@@ -78,7 +78,7 @@ class PlannedRun:
         if self.split != other.split:
             found.append(f"the split {other.split}, not {self.split}")
         if set(self.tasks) != set(other.tasks):
-            found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
+            found.append(f"the tasks {', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
         if self.questions != other.questions:
             which = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
             found.append(", not ".join(part or "all questions" for part in which))
