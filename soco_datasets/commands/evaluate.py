@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from ..utils.files import check_writable
 from . import EVALUATE
 from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
@@ -37,7 +36,7 @@ _Data = Annotated[
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results"
+    example = "soco evaluate --model facebook/dinov2-base --data soco --protocol paper --out results"
     command(app, run, "evaluate", "evaluate a backbone: PCK table, record, predictions", example, EVALUATE)
 
 
@@ -57,7 +56,6 @@ def run(
     protocol.scoring()  # bad options fail before data and model are loaded
     plan.run_config()
     requested_tasks(protocol)
-    check_writable(output.out)
     if len(names := data_names(data)) > 1:
         run_several(plan, names, full=full)
     else:
@@ -90,4 +88,4 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
         elif probe is not None:
             local, remote = both_places(extractor, plan.model)
             trained = run_probe(local, probe, scoring=probe_scoring(scoring), run=how, remote=remote)
-            print(f"\n{written_probe(trained, out, files.stem)}")
+            print(f"\n{written_probe(trained, plan.output, files.stem)}")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer import Option
 
-from ..utils.files import check_writable
 from . import EVALUATE
 from .common import DataOption, OutputOptions, numbers, open_dataset
 from .engine_options import EngineOptions, open_extractor
@@ -31,7 +29,7 @@ _OVERLAP = "train pairs that are test pairs too: refuse, drop or keep them"
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco probe --model facebook/dinov2-base --data soco-data --out results"
+    example = "soco probe --model facebook/dinov2-base --data soco --out results"
     command(app, run, "probe", "train and test a linear probe on frozen features (SOC linear)", example, EVALUATE)
 
 
@@ -74,7 +72,6 @@ def run(
         seed=training.seed,
     )
     scoring = ScoringConfig(training.convention, numbers("--alphas", training.alphas))  # type: ignore[arg-type]
-    check_writable(output.out)
     how = engine.config(cache=CachePolicy(memory_budget=model.budget()), workers=model.workers)
     folder = open_dataset(data)
     variants = training.variants.split(",")
@@ -84,7 +81,7 @@ def run(
         name = check_probe(qualifiers, output, extractor.describe(), pairs, scoring, recipe)
         local, remote = both_places(extractor, model)
         trained = run_probe(local, pairs, recipe, scoring=scoring, run=how, remote=remote)
-        print(written_probe(trained, output.out, name))
+        print(written_probe(trained, output, name))
 
 
 def both_places(extractor: Extractor, model: BackboneOptions) -> tuple[DenseFeatureExtractor, RemoteExtractor | None]:
@@ -121,11 +118,12 @@ def check_probe(
     return name
 
 
-def written_probe(trained: ProbeRun, out: Path, name: str | None) -> str:
+def written_probe(trained: ProbeRun, output: OutputOptions, name: str | None) -> str:
     """Write a trained probe as `name`, which `check_probe` has checked, and return its table and files as text."""
     from ..correspondence.probe_training import write_probe
 
-    record, heads = write_probe(out, trained, name, overwrite=name is not None)
+    checked = name is not None
+    record, heads = write_probe(output.out, trained, name, overwrite=output.overwrite, checked=checked)
     files = [f"record  {record}", *(f"head    {path}" for path in heads.values())]
     return "\n".join([format_probe(trained.record), "", *files])
 

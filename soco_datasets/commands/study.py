@@ -75,11 +75,9 @@ def run(
 ) -> None:
     """Run the models and correlate."""
     from ..reporting.study_report import write_study_report
-    from ..utils.files import check_writable
 
     if not runs.models and not columns.tables:
         raise UsageError("Give --models to run, or --tables with results.")
-    check_writable(out)
     tables, subset = list(columns.tables or []), names(columns.subset_models)
     if runs.models:
         path, dense = _run_models(runs.models, runs, engine, out, overwrite)

@@ -18,7 +18,7 @@ from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
 from ..records.replacement import check_same_run
 from ..records.result_files import result_name
-from ..utils.files import atomic_file, check_writable
+from ..utils.files import atomic_file, writable_folder
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction, distinct_wants, stored_bytes
 from .extraction_shards import ShardSource
@@ -141,7 +141,7 @@ class DownstreamRun:
         self._cluster: tuple[Mapper, ExtractorSpec] | None = None
         if options.precision not in PRECISIONS:
             raise unknown_name("precision", options.precision, PRECISIONS)
-        check_writable(options.out)
+        writable_folder(options.out)
         self.folder = options.out / result_name(extractor.describe())
         self.skipped = [task.name for task in tasks if task.data not in data]
         chosen = [task for task in tasks if task.data in data]

@@ -48,7 +48,7 @@ from soco_datasets.distributed import plan_shards as shards
 from soco_datasets.distributed import pool
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
-from soco_datasets.distributed.ray_engine import RayExtractor
+from soco_datasets.distributed.ray_engine import RayExtractor, threads_note
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, MissingExtraError, SocoError, UsageError
 from soco_datasets.features.spec import ExtractorSpec
 from soco_datasets.records.evaluation import EvaluationResult
@@ -127,6 +127,16 @@ def kill(process: int) -> None:
 
 
 # --- the same numbers -------------------------------------------------------------------------------------------------
+
+
+def test_it_is_said_where_the_numbers_of_threads_differ(
+    cluster: None, spec: ExtractorSpec, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert threads_note(1) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # of the workers: this process has begun
+    with RayExtractor(spec, workers=1):
+        pass
+    assert "each worker computes with 2 threads, a single process here with 1" in caplog.text
 
 
 class TestTwoWorkers:

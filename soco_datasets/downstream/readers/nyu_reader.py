@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image
 
 from ...errors import DatasetFolderError, MissingExtraError, SocoError, missing_extra
 from ...metrics.depth import MAX_DEPTH
+from ...utils.compressed import check_mat, read_gzip
 from .base import DataReader, Finding, ImageSet
 from .unpickling import load_arrays
 
@@ -104,8 +105,11 @@ class NyuReader(DataReader):
         normals_file = next(iter(sorted(self.root.rglob("all_normals.pklz"))), None)
         if normals_file is None:
             raise DatasetFolderError(f"{self.root} lacks all_normals.pklz, the normals of the labeled set.")
-        with gzip.open(normals_file) as opened:
-            normals = np.asarray(load_arrays(opened.read(), str(normals_file))["all_normals"])
+        try:
+            packed = read_gzip(normals_file)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise DatasetFolderError(f"{normals_file} cannot be unpacked ({error}). Copy it again.") from error
+        normals = np.asarray(load_arrays(packed, str(normals_file))["all_normals"])
         if normals.shape != (len(images), HEIGHT, WIDTH, 3):
             raise DatasetFolderError(f"{normals_file}: normals {normals.shape}, expected ({len(images)}, 480, 640, 3).")
         self._arrays = {"mat": file, "normals": normals}
@@ -222,6 +226,7 @@ def _geonet(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     except ImportError as error:
         raise missing_extra("GeoNet's training files", "downstream", "scipy") from error
     try:
+        check_mat(path)
         content = loadmat(path)
         picture, depth, normals = content["img"], content["depth"], content["norm"]
     except (OSError, ValueError, KeyError, TypeError, MatReadError, NotImplementedError) as error:
