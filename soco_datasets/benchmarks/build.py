@@ -35,6 +35,7 @@ from ..data.shards import (
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, parse_size
+from ..utils.paths import local_path
 from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
@@ -96,7 +97,7 @@ def build_dataset(
     benchmark = recognize(source, options.benchmark)
     if out is None:
         out = cached_folder(source if benchmark.name == SOCO else benchmark.name)
-    out = Path(out).expanduser()
+    out = local_path(out)
     _check_apart(source, out)
     findings = BuildReport()
     with ExitStack() as stack:
@@ -213,7 +214,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _check_apart(source: str, out: Path) -> None:
     """Refuse to build over the source itself: replacing `out` would delete it."""
-    release, place = Path(source).expanduser(), out.resolve()
+    release, place = local_path(source), out.resolve()
     if source != "mini" and release.exists() and release.resolve().is_relative_to(place):
         raise UsageError(f"{out} holds the release {source} itself, which is never replaced. Give another --out.")
 

@@ -25,8 +25,10 @@ def usable_device(device: str) -> str:
     try:
         torch.empty(0, device=parsed)
     except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError, by device
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"Device {device!r} cannot be used here: {reason} Use 'cpu'.") from error
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        missing = isinstance(error, NotImplementedError)  # its text is a list of all that torch knows
+        reason = "this PyTorch is not built for it" if missing else said[0].rstrip(".")
+        raise UsageError(f"Device {device!r} cannot be used here: {reason}. Use 'cpu'.") from error
     return device
 
 
