@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..errors import UsageError
 from ..utils.terminal import print_note, terminal_width
 from . import DOWNSTREAM
+from .common import OverwriteFlag
 from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
 from .options import command, group
@@ -133,6 +134,7 @@ class RecordOptions:
         Path | None, Option(metavar="DIR", help="keep features here between runs", show_default="not kept")
     ] = None
     resume: Annotated[bool, Option(help="keep finished records and continue the rest")] = False
+    overwrite: Annotated[bool, Option(help="replace records of another run (data, settings, weights)")] = False
     dry_run: Annotated[bool, Option(help="report what would be read, forwarded and stored")] = False
 
 
@@ -173,6 +175,7 @@ def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions, p
         seed=what.seed,
         subset=what.subset,
         resume=output.resume,
+        overwrite=output.overwrite,
         store=output.store_dir,
         workers=model.workers,
         memory_budget=model.budget(),
@@ -256,6 +259,7 @@ def run_score3d(
     out: Annotated[
         Path | None, Option(metavar="DIR", help="folder for a record, which the table shows as foreign")
     ] = None,
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Score predictions."""
     from ..downstream.score3d import format_ap3d, score_predictions, write_scores
@@ -263,7 +267,7 @@ def run_score3d(
     scores = score_predictions(predictions, truth, category_ids)
     print(format_ap3d(scores), end="")
     if out is not None:
-        print(f"record  {write_scores(scores, model or predictions.stem, out)}")
+        print(f"record  {write_scores(scores, model or predictions.stem, out, overwrite=overwrite)}")
 
 
 def run_table(
@@ -273,8 +277,11 @@ def run_table(
 ) -> None:
     """Print the table."""
     from ..downstream.table import downstream_table, find_records, format_table, table_csv
+    from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
 
+    if csv is not None:
+        check_not_record(csv)
     table = downstream_table(find_records(records))
     print(format_table(table, not no_published, terminal_width()), end="")
     if csv is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError, unknown_name
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
+from ..records.replacement import check_same_run
 from ..records.result_files import result_name
 from ..utils.files import atomic_file, writable_folder
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
@@ -47,6 +48,7 @@ class RunOptions:
         seed: of the draws.
         subset: images of each split, None = all.
         resume: keep finished records and continue what was begun.
+        overwrite: replace records of other data, settings or weights; else they are refused before any work.
         store: folder of features that are kept; None = within `out`, removed when all is done.
         workers: decoding threads.
         memory_budget: bytes that features may take in memory.
@@ -60,6 +62,7 @@ class RunOptions:
     seed: int = 0
     subset: int | None = None
     resume: bool = False
+    overwrite: bool = False
     store: Path | None = None
     workers: int | None = None
     memory_budget: int | None = None
@@ -131,7 +134,7 @@ class DownstreamRun:
             options: see `RunOptions`.
 
         Raises:
-            UsageError: no task has its data.
+            UsageError: no task has its data, or a record of another run has a task's name.
             SocoError: data that cannot be read, or that the check finds errors in.
         """
         self.extractor, self.options = extractor, options
@@ -153,6 +156,9 @@ class DownstreamRun:
             for task in chosen:
                 shutil.rmtree(self._work(task), ignore_errors=True)
         self.tasks = [self._plan(task) for task in chosen]
+        if not options.overwrite:
+            for one in self.tasks:
+                self._check_replaced(one)
 
     def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
         try:
@@ -344,6 +350,23 @@ class DownstreamRun:
         report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
         report.kept.append(one.task.name)
         return True
+
+    def _check_replaced(self, one: PlannedTask) -> None:
+        """Raise `UsageError` where a result of another run has the name of a task's record."""
+        path = self._path(one)
+        if not path.exists():
+            return
+        try:
+            before = DownstreamResult.read(path)
+        except PredictionsError as error:
+            raise UsageError(f"{path} is not replaced: {error}. Give another --out, or --overwrite.") from None
+        if before.reason:  # a task that had no result may be run again
+            return
+        new, old = identity_of(self._fields(one)), identity_of(before.to_dict())
+        if "plugin" in self.extractor.describe():  # its author runs it again and again
+            for identity in (new, old):
+                identity["model"].update(weights_hash=None, config_hash=None)
+        check_same_run(path, new, old)
 
     def _write(self, one: PlannedTask, outcome: Outcome, counts: dict[str, int], report: Report) -> None:
         import numpy as np

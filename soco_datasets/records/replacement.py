@@ -235,6 +235,11 @@ def check_replaces_json(
     return True
 
 
+def check_same_run(path: Path, new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where the fields that say which run a result is of differ from those of what is at `path`."""
+    _refuse_another(path, list(_differences(json.loads(json.dumps(dict(new))), old, new)))
+
+
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
 

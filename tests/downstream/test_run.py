@@ -164,7 +164,12 @@ def test_finished_tasks_are_kept(synthetic: Synthetic, plugin: Callable[[str], s
     again = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True)
     assert again.kept == ["imagenet_knn"]
     assert again.records["imagenet_knn"].to_dict() == first.records["imagenet_knn"].to_dict()
-    other = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, subset=10)
+    record = again.paths["imagenet_knn"].read_bytes()
+    for options in ({"subset": 10}, {"seed": 1}, {"subset": 10, "resume": True}):
+        with pytest.raises(UsageError, match=r"holds the result of another run: (subset|seed)"):
+            run(plugin("pooled"), "imagenet_knn", data, tmp_path, **options)
+    assert again.paths["imagenet_knn"].read_bytes() == record
+    other = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, subset=10, overwrite=True)
     assert other.kept == []
     assert other.records["imagenet_knn"].counts["scored"] == 10
 
