@@ -117,6 +117,14 @@ def evaluate(
         raise UsageError("The list of models is empty.")
     for one in models:
         check_given_model(one)
+    for name, given, kind in (
+        ("features", features, FeatureConfig),
+        ("scoring", scoring, ScoringConfig),
+        ("run", run, RunConfig),
+    ):
+        if not isinstance(given, kind | None):
+            example = {"run": 'out="results"', "scoring": "alphas=(0.1, 0.05)", "features": "layer=9"}[name]
+            raise UsageError(f"{name} must be a {kind.__name__}, such as {kind.__name__}({example}), got {given!r}.")
     call = _Call(*_opened(data), tasks, _features(image_size, features), scoring, RunConfig() if run is None else run)
     results = [call.results(one) for one in models]
     return results if isinstance(model, list | tuple) else results[0]

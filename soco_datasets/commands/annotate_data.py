@@ -16,7 +16,7 @@ from .options import command
 
 def add_candidates_command(parts: typer.Typer) -> None:
     """Add `candidates` to `soco annotate`."""
-    example = "soco annotate candidates ImageNet3D --out my-beds --quota 40 --exclude soco-data"
+    example = "soco annotate candidates ImageNet3D --out my-beds --quota 40 --exclude soco"
     help = "choose photographs for a project; each rejection has its reason"
     command(parts, run_candidates, "candidates", help, example)
 

@@ -76,7 +76,9 @@ class ProtocolOptions:
     normalizer: Annotated[str, Option(metavar="NAME", help="what errors are divided by: bbox or image")] = "bbox"
     valid_area: Annotated[bool, Option(help="never predict a cell that holds only padding")] = False
     soft_beta: Annotated[float, Option(help="temperature of soft tasks")] = 0.02
-    soft_window: Annotated[int, Option(help="window of soft tasks in cells, 0 = whole map")] = 7
+    soft_window: Annotated[
+        int, Option(help="soft tasks: cells on each side of the best one (7: 15 x 15), 0 = whole map")
+    ] = 7
 
     def qualifiers(self) -> list[str]:
         """What the names of results say of options that are not at their default: "centered" ..."""

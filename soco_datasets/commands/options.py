@@ -63,7 +63,7 @@ def command(
         cls=SocoCommand,
         help=_sentence(help),
         short_help=help,
-        epilog=f"example:\n  {example}",
+        epilog=_examples(example),
         rich_help_panel=panel,
     )
     register(flattened(function))
@@ -71,9 +71,7 @@ def command(
 
 def group(app: typer.Typer, name: str, help: str, example: str, panel: str | None = None) -> typer.Typer:
     """Add a command that consists of commands, and return it; arguments as of `command`."""
-    inner = typer.Typer(
-        name=name, cls=SocoGroup, help=_sentence(help), short_help=help, epilog=f"example:\n  {example}"
-    )
+    inner = typer.Typer(name=name, cls=SocoGroup, help=_sentence(help), short_help=help, epilog=_examples(example))
     app.add_typer(inner, rich_help_panel=panel)
     return inner
 
@@ -160,6 +158,10 @@ def _inner(kind: Any) -> tuple[Any, ...]:
 def _rank(parameter: inspect.Parameter) -> int:
     info = get_args(parameter.annotation)[1]
     return _PANELS.index(info.rich_help_panel if info.rich_help_panel in _PANELS else None)
+
+
+def _examples(lines: str) -> str:
+    return f"{'examples' if chr(10) in lines else 'example'}:\n  {lines}"
 
 
 def _sentence(text: str) -> str:

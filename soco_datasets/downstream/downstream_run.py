@@ -48,7 +48,7 @@ class RunOptions:
         seed: of the draws.
         subset: images of each split, None = all.
         resume: keep finished records and continue what was begun.
-        overwrite: replace records of other data, settings or weights; else they are refused before any work.
+        overwrite: replace records of other runs, which are refused otherwise.
         store: folder of features that are kept; None = within `out`, removed when all is done.
         workers: decoding threads.
         memory_budget: bytes that features may take in memory.
@@ -134,7 +134,7 @@ class DownstreamRun:
             options: see `RunOptions`.
 
         Raises:
-            UsageError: no task has its data, or a record of another run has a task's name.
+            UsageError: no task has its data; a record of another run is in the place of one that will be written.
             SocoError: data that cannot be read, or that the check finds errors in.
         """
         self.extractor, self.options = extractor, options
@@ -156,9 +156,8 @@ class DownstreamRun:
             for task in chosen:
                 shutil.rmtree(self._work(task), ignore_errors=True)
         self.tasks = [self._plan(task) for task in chosen]
-        if not options.overwrite:
-            for one in self.tasks:
-                self._check_replaced(one)
+        for one in self.tasks:
+            self._check_replaced(one)
 
     def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
         try:
@@ -316,6 +315,7 @@ class DownstreamRun:
             mapper=None if self._cluster is None else self._cluster[0],
             precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
             shared=shared,
+            identity=identity_of(self._fields(one)),
         )
         run.work.mkdir(parents=True, exist_ok=True)
         return run
@@ -352,21 +352,16 @@ class DownstreamRun:
         return True
 
     def _check_replaced(self, one: PlannedTask) -> None:
-        """Raise `UsageError` where a result of another run has the name of a task's record."""
+        """Refuse to replace the number of another model, data set, subset or seed."""
         path = self._path(one)
-        if not path.exists():
+        if not path.exists() or self.options.overwrite:
             return
         try:
             before = DownstreamResult.read(path)
         except PredictionsError as error:
-            raise UsageError(f"{path} is not replaced: {error}. Give another --out, or --overwrite.") from None
-        if before.reason:  # a task that had no result may be run again
-            return
-        new, old = identity_of(self._fields(one)), identity_of(before.to_dict())
-        if "plugin" in self.extractor.describe():  # its author runs it again and again
-            for identity in (new, old):
-                identity["model"].update(weights_hash=None, config_hash=None)
-        check_same_run(path, new, old)
+            raise UsageError(f"{path} is not replaced: {error} Move it, or give --overwrite.") from error
+        if before.value is not None:
+            check_same_run(path, identity_of(self._fields(one)), identity_of(before.to_dict()))
 
     def _write(self, one: PlannedTask, outcome: Outcome, counts: dict[str, int], report: Report) -> None:
         import numpy as np

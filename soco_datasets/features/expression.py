@@ -125,7 +125,9 @@ def parse_layers(text: str) -> Layers:
 
 def _is_one(text: str) -> bool:
     """Whether the whole text is a folder, a file or a file's function, whatever characters its path has."""
-    return any(place and local_path(place).exists() for place in (text, text.rpartition(":")[0]))
+    place, _, attribute = text.rpartition(":")
+    names_one = place and all(part.isidentifier() for part in attribute.split("."))
+    return any(local_path(file).exists() for file in (text, *([place] if names_one else [])))
 
 
 def _parse_part(text: str, expression: str) -> Part:

@@ -264,7 +264,7 @@ def _stride(function: Any, source: str, device: str) -> int:
         ) from error
     shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else ()
     if len(shape) != 4 or shape[2] != shape[3] or not shape[2] or side % shape[2]:
-        given = f"of the shape {shape}" if shape else f"a {type(maps).__name__}"
+        given = f"a tensor of the shape {shape}" if shape else f"a {type(maps).__name__}"
         raise BackboneError(
             f"{source} gave {given} for a probe image (1, 3, {side}, {side}), by which its stride would be found; "
             f"expected a map (1, C, h, h). {_SAY_STRIDE}"

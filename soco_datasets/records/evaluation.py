@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -41,7 +41,7 @@ from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTa
 from .replacement import settled_stem
 from .result_files import result_name
 from .scores import curves, score_checked
-from .summary import interval_of, summary_html
+from .summary import headline_rows, interval_of, table_html
 from .validation import predictions_sha256
 
 if TYPE_CHECKING:
@@ -149,12 +149,13 @@ class EvaluationResult(Record):
     @classmethod
     def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
         """Queries, targets, sizes, boxes and annotations."""
-        names = list(read_header(data).tasks)
+        header = read_header(data)
+        names, split = list(header.tasks), str(header.dataset.get("split", "test"))
         try:
             tasks = [task for name in names if name not in POINT_TASKS for task in get_tasks(name)]
+            pairs = {task.name: task_pairs(folder, task, split) for task in tasks}
         except UsageError as error:
-            raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
-        pairs = {task.name: task_pairs(folder, task) for task in tasks}
+            raise PredictionsError(f"the predictions have a task or split that the data does not: {error}") from error
         pairs |= {name: _asked_points(data, name, folder) for name in names if name in POINT_TASKS}
         check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
@@ -197,7 +198,9 @@ class EvaluationResult(Record):
                         yield {**place, "level": level, "name": name, **value, "low": low, "high": high}
 
     def _repr_html_(self) -> str:
-        return summary_html(self)
+        titles, rows = headline_rows(self)
+        heading = f"{self.model['name']} on {self.dataset['id']}"
+        return table_html(heading, titles, [cells for _, cells in rows], f"PCK in percent, {self.notes(None)}")
 
     def notes(self, rules: Any) -> str:
         scoring, features = self.protocol.scoring, self.protocol.features
@@ -358,52 +361,3 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-# What may differ between results that are compared: made by the model's own input pipeline, not chosen by the protocol.
-_MODEL_FIELDS = ("size", "grid", "layer", "norm", "statistics", "dtype", "matcher", "padding", "resize")
-
-
-def check_comparable(results: Sequence[EvaluationResult], *, sizes: bool = False) -> None:
-    """Check that results may stand in one table: same dataset content, same way of scoring, same requested size.
-
-    What a model's input pipeline decides (effective size, grid, layer, statistics, dtype ...) may differ.
-
-    Args:
-        results: any number of them.
-        sizes: whether the requested size may differ too, as in a study of resolutions, which must say so.
-
-    Raises:
-        UsageError: naming the first two results that differ, and in what.
-    """
-    for other in results[1:]:
-        first = results[0]
-        names = f"{first.model['name']} and {other.model['name']} cannot be compared"
-        lists = [result.dataset.get("pair_lists", {}) for result in (first, other)]
-        for name in sorted(lists[0].keys() & lists[1].keys()):
-            if lists[0][name] != lists[1][name]:
-                raise UsageError(
-                    f"{names}: their pair lists {name} differ ({lists[0][name][:12]} and {lists[1][name][:12]}), as "
-                    "those of two copies of a benchmark do. Evaluate both on one copy."
-                )
-        if first.dataset["content_hash"] != other.dataset["content_hash"]:
-            raise UsageError(
-                f"{names}: they were evaluated on different data ({_dataset(first)} and {_dataset(other)}). "
-                "Evaluate both on the same dataset."
-            )
-        if first.split != other.split:
-            raise UsageError(
-                f"{names}: one is of the split {first.split}, the other of {other.split}. Evaluate both on the same."
-            )
-        ours, theirs = first.protocol.to_dict(), other.protocol.to_dict()
-        differ = [
-            f"{key} {ours[key]} and {theirs[key]}"
-            for key in ours
-            if key not in (*_MODEL_FIELDS, *(("image_size",) if sizes else ())) and ours[key] != theirs[key]
-        ]
-        if differ:
-            raise UsageError(f"{names}: their protocols differ ({'; '.join(differ)}). Evaluate both alike.")
-
-
-def _dataset(result: EvaluationResult) -> str:
-    return f"{result.dataset['id']}, content hash {str(result.dataset['content_hash'])[:12]}"

@@ -78,7 +78,7 @@ class PlannedRun:
         if self.split != other.split:
             found.append(f"the split {other.split}, not {self.split}")
         if set(self.tasks) != set(other.tasks):
-            found.append(f"{', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
+            found.append(f"the tasks {', '.join(sorted(other.tasks))}, not {', '.join(sorted(self.tasks))}")
         if self.questions != other.questions:
             which = [one.questions and f"the questions {one.questions[:12]}" for one in (other, self)]
             found.append(", not ".join(part or "all questions" for part in which))
@@ -235,9 +235,9 @@ def check_replaces_json(
     return True
 
 
-def check_same_run(path: Path, new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
-    """Raise `UsageError` where the fields that say which run a result is of differ from those of what is at `path`."""
-    _refuse_another(path, list(_differences(json.loads(json.dumps(dict(new))), old, new)))
+def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Refuse to replace a file of another identity than this run's. Raises `UsageError` that names what differs."""
+    _refuse_another(local_path(path), list(_differences(json.loads(json.dumps(dict(ours))), before, ours)))
 
 
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:

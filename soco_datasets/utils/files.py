@@ -190,7 +190,8 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
         yield tuple(temporaries)
         for temporary, place in zip(temporaries, places, strict=True):
             os.replace(temporary, place)
-            _log.info("wrote %s (%s)", place, bytes_text(place.stat().st_size))
+            if place.suffix != ".part":  # a file of several that are moved together is named by its own name
+                _log.info("wrote %s (%s)", place, bytes_text(place.stat().st_size))
 
 
 @contextlib.contextmanager

@@ -21,8 +21,11 @@ from .base import DataReader, Finding, ImageSet
 from .unpickling import load_arrays
 
 HEIGHT, WIDTH, MARGIN = 480, 640, 80  # pixels; the margin is cut on both sides
-_COMPLETE = 30_816  # GeoNet files with which the two known bad positions are right
-_KNOWN_BAD = (6919, 21181)
+# Corrupt in the archive of 30,916 files; the reference leaves out the sorted positions 6919 and 21181, which are these.
+_KNOWN_BAD = {
+    "bedroom_0129_r-1315328302.785180-1089784518.mat",
+    "library_0006_r-1300708259.539496-3335480784.mat",
+}
 _MEANS = (122.175, 116.169, 103.508)
 _FOCAL = 519.0  # pixels of NYU's color camera, for normals computed from depth
 
@@ -46,16 +49,15 @@ class NyuReader(DataReader):
 
     kind: ClassVar[str] = "nyu"
     title: ClassVar[str] = "NYUv2"
-    expected: ClassVar[dict[str, int]] = {"train": 30_816, "test": 654}
+    expected: ClassVar[dict[str, int]] = {"train": 30_914, "test": 654}
     not_on_hub: ClassVar[str] = (
         "the Hub's NYU data comes from another preparation (FastDepth) without normals; download the files named in "
         "docs/howto/downstream/nyu_depth.md"
     )
 
     def open(self) -> None:
-        self._train = sorted((self.root / "nyu_geonet").glob("*.mat"))
-        if len(self._train) == _COMPLETE:
-            self._train = [path for number, path in enumerate(self._train) if number not in _KNOWN_BAD]
+        found = sorted((self.root / "nyu_geonet").glob("*.mat"))
+        self._train = [path for path in found if path.name not in _KNOWN_BAD]
         pickle = next(iter(sorted(self.root.rglob("nyuv2_snorm_all.pkl"))), None)
         mat = next(iter(sorted(self.root.rglob("nyu_depth_v2_labeled.mat"))), None)
         self._arrays: dict[str, Any] = {}
