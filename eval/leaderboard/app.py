@@ -1,6 +1,6 @@
 """The SOCO leaderboard as a page: ranking, charts, and pairs with the matches of two models.
 
-    SOCO_LEADERBOARD=lab/soco SOCO_LEADERBOARD_RESULTS=results SOCO_LEADERBOARD_DATA=soco-data python app.py
+    SOCO_LEADERBOARD=lab/soco SOCO_LEADERBOARD_RESULTS=results SOCO_LEADERBOARD_DATA=soco python app.py
 
 All three are optional: without them the page shows the paper's models and the built-in data. Names, notes and addresses
 from submissions are shown in table cells of type "str", which never become markup, or escaped (`views`, `pair_views`).
@@ -50,7 +50,7 @@ def _ranking_tab(board: Board) -> None:
     tasks = tasks_in(board.collected.entries)
     first = "soc" if "soc" in tasks else tasks[0]
     choices = views.column_choices(board.collected)
-    chosen = [*views.titles_of(tasks), *views.SHOWN_AT_FIRST]
+    chosen = views.chosen_at_first(board.collected)
     with gr.Row():
         task = gr.Dropdown(_titled(tasks), value=first, label="Rank by", min_width=140)
         supercategory = gr.Dropdown(_subsets(), value=OVERALL, label="Supercategory", min_width=140)
@@ -148,7 +148,8 @@ def _subsets_tab(board: Board) -> None:
 
     shown = gr.HTML(draw(first, names))
     _connect([task, models], draw, shown)
-    table = gr.Dataframe(views.subsets_table(board.collected, first), show_label=False, **_TABLE)
+    shares = views.subsets_table(board.collected, first)
+    table = gr.Dataframe(shares, show_label=False, column_widths=views.widths_of(shares), **_TABLE)
     task.change(lambda name: views.subsets_table(board.collected, name), task, table)
 
 
@@ -167,7 +168,8 @@ def _downstream_tab(board: Board) -> None:
 
     shown = gr.HTML(draw(choices[0][1], models.value))
     _connect([key, models], draw, shown)
-    gr.Dataframe(views.downstream_rows(board.downstream), show_label=False, **_TABLE)
+    rows = views.downstream_rows(board.downstream)
+    gr.Dataframe(rows, show_label=False, column_widths=views.widths_of(rows), **_TABLE)
     gr.Markdown("The paper's table r8, and downstream records in the folder of results.")
 
 

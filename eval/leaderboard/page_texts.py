@@ -33,7 +33,7 @@ model's page on the Hub states. Sizes are those of the image encoder, rounded. `
 
 SUBMIT = """## How to submit
 ```bash
-pip install "soco-datasets[models]"
+pip install ".[models]"            # in a checkout of soco-datasets
 export SOCO_LEADERBOARD=ORG/NAME   # the dataset repository of this leaderboard
 soco evaluate --model my-model --tasks cc,soc,cross_soc,soc_geo
 soco submit results/my-model.json --model-repo me/my-model --dry-run   # prints what would be sent

@@ -168,6 +168,18 @@ def titles_of(tasks: Sequence[str]) -> list[str]:
     return [ranked_tasks()[name].title for name in tasks]
 
 
+def chosen_at_first(collected: Collected) -> list[str]:
+    """The columns at first: the tasks that a ranked result has, then a few facts."""
+    ranked = [entry for entry in collected.entries if not entry.unranked]
+    return [*titles_of(tasks_in(ranked or collected.entries)), *SHOWN_AT_FIRST]
+
+
+def widths_of(table: dict[str, Any]) -> list[str]:
+    """Widths of the columns of a table of models by numbers, by which no word of a heading breaks."""
+    longest = [max((len(word) for word in str(title).split()), default=0) for title in table["headers"][1:]]
+    return ["150px", *(f"{max(84, 34 + 9 * letters)}px" for letters in longest)]
+
+
 def column_choices(collected: Collected) -> list[str]:
     """What can be chosen as a column: tasks that somebody has a number for, then facts of the models."""
     return [*titles_of(tasks_in(collected.entries)), *DETAILS]

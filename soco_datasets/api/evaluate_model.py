@@ -25,7 +25,7 @@ from ..features.given_model import GivenModel, check_given_model, extractor_spec
 from ..records.evaluation import EvaluationResult
 from ..records.replacement import check_replaces_own
 from ..records.result_files import qualifiers_of, result_name
-from ..utils.files import check_writable
+from ..utils.files import writable_folder
 from .result import Result
 
 _log = logging.getLogger(__name__)
@@ -117,6 +117,14 @@ def evaluate(
         raise UsageError("The list of models is empty.")
     for one in models:
         check_given_model(one)
+    for name, given, kind in (
+        ("features", features, FeatureConfig),
+        ("scoring", scoring, ScoringConfig),
+        ("run", run, RunConfig),
+    ):
+        if not isinstance(given, kind | None):
+            example = {"run": 'out="results"', "scoring": "alphas=(0.1, 0.05)", "features": "layer=9"}[name]
+            raise UsageError(f"{name} must be a {kind.__name__}, such as {kind.__name__}({example}), got {given!r}.")
     call = _Call(*_opened(data), tasks, _features(image_size, features), scoring, RunConfig() if run is None else run)
     results = [call.results(one) for one in models]
     return results if isinstance(model, list | tuple) else results[0]
@@ -169,7 +177,7 @@ class _Call:
     def __post_init__(self) -> None:
         self.runs = [self._run_on(folder) for folder in self.folders]
         if self.run.out is not None:
-            check_writable(self.run.out)
+            writable_folder(self.run.out)
         self.outs: list[Path | None] = [None] * len(self.folders)
         if (out := self.run.out) is not None:
             self.outs = [out / label for label in ([""] if self.is_one else result_labels(self.folders))]
@@ -216,7 +224,7 @@ class _Call:
     def _result(self, evaluation: Evaluation, number: int, name: str) -> Result:
         result = Result(evaluation.result, evaluation.predictions, data=self.runs[number].folder, name=name)
         if (out := self.outs[number]) is not None:
-            result.save(out, overwrite=self.run.overwrite)
+            result.path = result._write(out, self.run.overwrite, checked=True)
         return result
 
 

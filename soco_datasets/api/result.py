@@ -19,6 +19,8 @@ from ..records.evaluation import EvaluationResult, write_evaluation, write_recor
 from ..records.intervals import RESAMPLES
 from ..records.prediction_errors import prediction_errors
 from ..records.result_files import result_name
+from ..reporting.terminal_summary import summary_html, summary_text
+from ..utils.files import writable_folder
 from ..utils.paths import local_path
 from .result_comparison import ResultComparison
 from .result_plots import ResultPlots
@@ -30,7 +32,7 @@ _COLUMNS = ("model", "data", "task", "level", "group", "reduction", "alpha", "pc
 
 
 class Result:
-    """What one model scored on one dataset.
+    """What one model scored on one dataset. `print(result)` shows its table of scores, as `soco evaluate` does.
 
     Attributes:
         record: every number with everything needed to trust and repeat it; it is what the JSON file holds.
@@ -79,15 +81,21 @@ class Result:
             UsageError: a result of another run has the name.
             SocoError: the folder cannot be written.
         """
-        self.path = self._write(local_path(out), overwrite)
+        self.path = self._write(writable_folder(out), overwrite)
         return self.path
 
-    def _write(self, folder: Path, overwrite: bool = False) -> Path:
+    def _write(self, folder: Path, overwrite: bool = False, checked: bool = False) -> Path:
+        how = {"overwrite": overwrite, "checked": checked}
         if self.table is not None:
-            return write_evaluation(folder, self.table, self.record, self.name, overwrite=overwrite)[0]
+            return write_evaluation(folder, self.table, self.record, self.name, **how)[0]
         if self.record.split != "all":
             raise PredictionsError(f"{self!r} was loaded without its predictions, so it cannot be saved whole.")
-        return write_record(folder, self.record, self.name, overwrite=overwrite)
+        return write_record(folder, self.record, self.name, **how)
+
+    @property
+    def split(self) -> str:
+        """ "test", or "all", whose results keep no predictions; the name of another stored split."""
+        return self.record.split
 
     def to_pandas(self) -> pd.DataFrame:
         """Every score as one row of a tidy table.
@@ -185,8 +193,11 @@ class Result:
     def __repr__(self) -> str:
         return f"<Result {self.record.model['name']} on {self.record.dataset['id']}: {self.record.headline}>"
 
+    def __str__(self) -> str:
+        return summary_text(self.record)
+
     def _repr_html_(self) -> str:
-        return self.record._repr_html_()
+        return summary_html(self.record)
 
     def _needed_table(self) -> pa.Table:
         if self.table is None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..config import alpha_key
 from ..records.summary import table_html
-from ..utils.text_table import format_percent
+from ..reporting.difference_table import difference_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,27 +40,15 @@ class ResultComparison:
                         rows.append({**place, "alpha": float(alpha), **_numbers(value)})
         return pd.DataFrame(rows)
 
-    def _headline(self) -> list[list[str]]:
-        rows = []
-        for task, by_reduction in self.values["tasks"].items():
-            by_alpha = next(iter(by_reduction.values()))
-            alpha = alpha_key(0.1) if alpha_key(0.1) in by_alpha else next(iter(by_alpha))
-            value = by_alpha[alpha]["overall"]
-            ends = value["interval"]
-            numbers = [format_percent(value[name]) for name in ("a", "b", "difference")]
-            rows.append(
-                [f"{task} @{alpha}", *numbers, "-" if ends is None else f"[{100 * ends[0]:.2f}, {100 * ends[1]:.2f}]"]
-            )
-        return rows
-
     def __repr__(self) -> str:
-        shown = "; ".join(f"{row[0]} {row[3]} {row[4]}" for row in self._headline())
+        _, *rows = difference_table(self.values).rows
+        shown = "; ".join(f"{row[0]} {row[4]} {row[5]}" for row in rows)
         return f"<ResultComparison {self.values['b']} - {self.values['a']}: {shown}>"
 
     def _repr_html_(self) -> str:
-        heading = f"A {self.values['a']}, B {self.values['b']}"
-        columns = ["task", "A", "B", "B - A", f"{100 * self.values['level']:g} % interval"]
-        return table_html(heading, columns, self._headline(), note="PCK in percent, paired over the same pairs")
+        heading, rows = f"A {self.values['a']}, B {self.values['b']}", difference_table(self.values).rows
+        note = "PCK in percent, paired over the same pairs; better: where the interval leaves out 0"
+        return table_html(heading, rows[0], rows[1:], note=note)
 
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:

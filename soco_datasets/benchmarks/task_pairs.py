@@ -32,7 +32,7 @@ def check_config(folder: DatasetFolder, task: Task) -> None:
     if task.config not in folder.configs:
         raise DatasetFolderError(
             f"{folder.path} has no pairs for the task {task.name} (config {task.config}): "
-            f"leave it out of --tasks. Configs here: {', '.join(folder.configs)}."
+            f"leave it out of the tasks. Configs here: {', '.join(folder.configs)}."
         )
 
 

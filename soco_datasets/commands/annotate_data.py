@@ -16,7 +16,7 @@ from .options import command
 
 def add_candidates_command(parts: typer.Typer) -> None:
     """Add `candidates` to `soco annotate`."""
-    example = "soco annotate candidates ImageNet3D --out my-beds --quota 40 --exclude soco-data"
+    example = "soco annotate candidates ImageNet3D --out my-beds --quota 40 --exclude soco"
     help = "choose photographs for a project; each rejection has its reason"
     command(parts, run_candidates, "candidates", help, example)
 
@@ -135,7 +135,7 @@ def run_import_answers(
 class ReleaseOptions:
     """What a release holds, and where it is written."""
 
-    out: Annotated[Path, Option(metavar="DIR", help="folder (or file) to make", rich_help_panel="Output")]
+    out: Annotated[Path, Option(metavar="PATH", help="folder (or file) to make", rich_help_panel="Output")]
     pairs: Annotated[int, Option(help="most pairs per category and kind")] = 200
     seed: Annotated[int, Option(help="random seed of the draw of pairs")] = 0
     at: AtOption = None

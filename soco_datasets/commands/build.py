@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 def add(app: typer.Typer) -> None:
     """Add the command."""
     example = (
-        "soco build ~/Downloads/SOCO --out soco-data\n  soco build mini --out mini-data\n"
-        "  soco build ~/SPair-71k --out spair-data"
+        "soco build GenIntelLab/SOCO --out soco\n  soco build mini --out mini\n  soco build ~/SPair-71k --out spair"
     )
     command(app, run, "build", "build a dataset folder from SOCO or another benchmark", example, DATA)
 

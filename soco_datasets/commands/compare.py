@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,6 @@ from .options import command
 if TYPE_CHECKING:
     from ..utils.text_table import TextTable
 
-_SIGNS = {1: "+", -1: "-", 0: "", None: ""}
 _SIDE = "a record with its predictions beside it, or a predictions file"
 
 
@@ -51,6 +50,7 @@ def run(
 
     from ..records.compare import compare_predictions, read_side
     from ..records.replacement import check_not_record
+    from ..reporting.difference_table import difference_table
     from ..utils.files import atomic_write
     from ..utils.terminal import filled, print_text, terminal_width
 
@@ -60,11 +60,9 @@ def run(
     else:
         sides = read_side(options.a), read_side(options.b)
         comparison = compare_predictions(*sides, resamples=options.resamples, seed=options.seed)
-        heading, table, notes = (
-            _heading(comparison, options),
-            _table(comparison, options, full),
-            _not_shared(comparison),
-        )
+        parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
+        table = difference_table(comparison, parts=parts, full=full)
+        heading, notes = _heading(comparison, options), _not_shared(comparison)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         check_not_record(out, (options.a, options.b))
@@ -104,7 +102,7 @@ def _compare_answers(options: ComparisonOptions) -> tuple[dict[str, Any], str, T
 
 
 def _heading(comparison: Mapping[str, Any], options: ComparisonOptions) -> str:
-    from ..reporting.terminal_tables import difference_note
+    from ..reporting.difference_table import difference_note
 
     same = "A and B are the same result.\n" if options.a.samefile(options.b) else ""
     return (
@@ -120,56 +118,3 @@ def _not_shared(comparison: Mapping[str, Any]) -> str:
         for side in ("a", "b")
         if comparison[f"only_in_{side}"]
     )
-
-
-def _table(comparison: Mapping[str, Any], options: ComparisonOptions, full: bool) -> TextTable:
-    """The comparison in percent: a row per task, and the requested parts below it.
-
-    At the first threshold over pairs, where these were scored; with `full` at all thresholds, in all reductions.
-    """
-    from ..utils.text_table import BAD, BEST, GOOD, TextTable, best_in_columns
-
-    parts = [name for name in ("per_supercategory", "per_category") if getattr(options, name)]
-    level = f"{100 * comparison['level']:g} % interval"
-    rows = [["task", "part", "A", "B", "B - A", level, "sign", "pairs"]]
-    rows += _rows(comparison["tasks"], parts, full)
-    styles: dict[tuple[int, int | None], str] = {}
-    for row, cells in enumerate(rows):
-        if cells[6] in ("+", "-"):
-            styles[row, 4] = styles[row, 6] = GOOD if cells[6] == "+" else BAD
-        better = best_in_columns([["", ""], [cells[2]], [cells[3]]], [0])
-        styles |= {(row, place + 1): BEST for place, _ in better if row and len(better) == 1}
-    return TextTable(rows, expendable=(*(() if parts else ("part",)), "pairs", "sign"), hint="--json", styles=styles)
-
-
-def _rows(tasks: Mapping[str, Any], parts: list[str], full: bool) -> Iterator[list[str]]:
-    from ..benchmarks.tasks import task_title
-
-    for task, by_reduction in tasks.items():
-        main = "pair" if "pair" in by_reduction else next(iter(by_reduction))
-        for reduction, by_alpha in by_reduction.items():
-            first = "0.1" if "0.1" in by_alpha else max(by_alpha, key=float)
-            for alpha, breakdown in by_alpha.items():
-                if not full and (reduction, alpha) != (main, first):
-                    continue
-                title = f"{task_title(task)} {reduction} @{alpha}"
-                yield [title, "overall", *_cells(breakdown["overall"])]
-                for part in parts:
-                    for name, value in breakdown[part].items():
-                        yield [title, name, *_cells(value)]
-
-
-def _cells(value: Mapping[str, Any]) -> list[str]:
-    from ..utils.text_table import format_percent
-
-    ends = value["interval"]
-    interval = "-" if ends is None else f"{100 * ends[0]:+.2f} .. {100 * ends[1]:+.2f}"
-    difference = value["difference"]
-    return [
-        format_percent(value["a"]),
-        format_percent(value["b"]),
-        "-" if difference is None else f"{100 * difference:+.2f}",
-        interval,
-        _SIGNS[value["sign"]],
-        str(value["pairs"]),
-    ]

@@ -14,7 +14,7 @@ from .options import command
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, run, "info", "count what a dataset folder holds and compare with SOCO", "soco info soco-data", DATA)
+    command(app, run, "info", "count what a dataset folder holds and compare with SOCO", "soco info soco", DATA)
 
 
 def run(

@@ -29,16 +29,16 @@ def add(app: typer.Typer) -> None:
     parts = group(app, "lvlm", help, example, LANGUAGE)
     lvlm_run.add(parts)
     lvlm_judge.add(parts)
-    example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco-data --out scores.json"
+    example = "soco lvlm score answers/MODEL/*.answers.jsonl --data soco --out scores.json"
     command(parts, run_score, "score", "score answers offline, deterministically", example)
     lvlm_report.add(parts)
     lvlm_markers.add(parts)
     lvlm_point.add(parts)
-    example = "soco lvlm baseline --model dinov2_b14 --data soco-data --out answers"
+    example = "soco lvlm baseline --model dinov2_b14 --data soco --out answers"
     command(parts, run_baseline, "baseline", "answer by guessing (random, random++) or by a vision backbone", example)
     example = "soco lvlm import soco_lvlm_img.tsv soco_lvlm_imgtxt.tsv soco_lvlm_txt.tsv --out soco-lvlm"
     command(parts, run_import, "import", "read the released TSVs into a dataset folder", example)
-    example = "soco lvlm export --data soco-data --setting vis --out tsv"
+    example = "soco lvlm export --data soco --setting vis --out tsv"
     command(parts, run_export, "export", "write questions for VLMEvalKit, or for lmms-eval and EvalScope", example)
 
 

@@ -16,7 +16,7 @@ from .options import command
 def add(parts: typer.Typer) -> None:
     """Add the command to `soco lvlm`."""
     example = (
-        "soco lvlm judge answers/MODEL/*.answers.jsonl --data DIR --model qwen --base-url http://localhost:8000/v1"
+        "soco lvlm judge answers/MODEL/*.answers.jsonl --data soco --model qwen --base-url http://localhost:8000/v1"
     )
     command(parts, run, "judge", "let a model read the replies without a letter, for score --judged", example)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add(parts: typer.Typer) -> None:
     """Add the command to `soco lvlm`."""
-    example = "soco lvlm markers --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --per-category 2 --out markers/"
+    example = "soco lvlm markers --model Qwen/Qwen2.5-VL-7B-Instruct --data soco --per-category 2 --out markers"
     command(parts, run, "markers", "ask the same questions with several markers, and compare them", example)
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def add(parts: typer.Typer) -> None:
     """Add the commands to `soco lvlm`."""
-    example = "soco lvlm point --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --setting vis --out answers/"
+    example = "soco lvlm point --model Qwen/Qwen2.5-VL-7B-Instruct --data soco --setting vis --out answers"
     command(parts, run, "point", "ask for the corresponding point as coordinates, and score it by PCK", example)
-    example = "soco lvlm point-baseline --model dinov2_b14 --data DIR --out results/"
+    example = "soco lvlm point-baseline --model dinov2_b14 --data soco --out results"
     command(parts, run_point_baseline, "point-baseline", "evaluate a vision backbone on the same pairs", example)
 
 
@@ -108,5 +108,5 @@ def _write(out: Path, evaluation: Evaluation, overwrite: bool) -> None:
             if part["overall"]["pck"] is not None
         )
         print(f"{task}: {shown}")
-    for path in write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=overwrite):
+    for path in write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=overwrite, checked=True):
         print(path)

@@ -14,7 +14,7 @@ from .options import command
 
 def add(parts: typer.Typer) -> None:
     """Add the command to `soco lvlm`."""
-    example = "soco lvlm report answers/MODEL_A answers/MODEL_B --data soco-data --out report"
+    example = "soco lvlm report answers/MODEL_A answers/MODEL_B --data soco --out report"
     command(parts, run, "report", "write one HTML page of scores, questions, pictures and answers", example)
 
 

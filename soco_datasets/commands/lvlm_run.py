@@ -14,7 +14,7 @@ from .options import command
 
 def add(parts: typer.Typer) -> None:
     """Add the command to `soco lvlm`."""
-    example = "soco lvlm run --model Qwen/Qwen2.5-VL-7B-Instruct --data DIR --setting vis,vis_desc,desc --out answers/"
+    example = "soco lvlm run --model Qwen/Qwen2.5-VL-7B-Instruct --data soco --setting vis,vis_desc,desc --out answers"
     command(parts, run, "run", "ask a vision-language model the questions; resumes where it stopped", example)
 
 

@@ -20,7 +20,7 @@ CreatePrFlag = Annotated[bool, Option("--create-pr", help="open a pull request i
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco publish soco-data --repo my-lab/soco --revision v1.0"
+    example = "soco publish soco --repo my-lab/soco --revision v1.0"
     command(app, run, "publish", "publish a dataset folder on the Hub, or update it there", example, PUBLISH)
 
 

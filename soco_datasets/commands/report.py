@@ -20,7 +20,7 @@ _DATA = "the data, for pictures of matches and pair attributes; of several bench
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco report results/dinov2_b14.json results/dino_b16.json --data soco-data --out report"
+    example = "soco report results --data soco --out report"
     command(app, run, "report", "write one HTML page of results, and its tables", example, LOOK)
 
 

@@ -16,7 +16,7 @@ from .options import command
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco score results/dinov2_b14.predictions.parquet --data soco-data"
+    example = "soco score results/dinov2_b14.predictions.parquet --data soco"
     command(app, run, "score", "recompute a record from its predictions alone", example, EVALUATE)
 
 

@@ -65,7 +65,7 @@ class OriginOptions:
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco verify lab/model@refs/pr/1 --dataset-repo lab/soco --data soco-data"
+    example = "soco verify lab/model@refs/pr/1 --dataset-repo lab/soco --data soco"
     command(app, run, "verify", "recompute a submission and compare it number by number", example, PUBLISH)
 
 

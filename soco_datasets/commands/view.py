@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    example = "soco view soco-data --config cross_soc --category bus --out bus.png"
+    example = "soco view soco --config cross_soc --category bus --out bus.png"
     command(app, run, "view", "draw images, pairs, questions or a model's matches to one picture", example, LOOK)
 
 

@@ -33,6 +33,7 @@ from ..errors import (
     unknown_name,
 )
 from ..geometry import effective_size
+from ..utils.paths import local_path
 from .device import usable_device
 from .families.base import DTYPES, Backbone
 from .live_module import ModuleFeatures, is_live_module, state_hash
@@ -263,7 +264,7 @@ def _stride(function: Any, source: str, device: str) -> int:
         ) from error
     shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else ()
     if len(shape) != 4 or shape[2] != shape[3] or not shape[2] or side % shape[2]:
-        given = f"of the shape {shape}" if shape else f"a {type(maps).__name__}"
+        given = f"a tensor of the shape {shape}" if shape else f"a {type(maps).__name__}"
         raise BackboneError(
             f"{source} gave {given} for a probe image (1, 3, {side}, {side}), by which its stride would be found; "
             f"expected a map (1, C, h, h). {_SAY_STRIDE}"
@@ -357,7 +358,7 @@ def _weights_hash(function: Any, files: tuple[Path, ...], source: str) -> str | 
     if declared is None:
         return None
     listed = [declared] if isinstance(declared, str | Path) else list(declared)
-    paths = [Path(item).expanduser() for item in listed]
+    paths = [local_path(item) for item in listed]
     if files:
         paths = [files[0].parent / path for path in paths]
     absent = [str(path) for path in paths if not path.is_file()]

@@ -123,6 +123,8 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
     """
     try:
         content = path.read_bytes()
+    except IsADirectoryError:
+        raise SocoError(f"{path} is a folder. Give the answers in it: {path}/*.answers.jsonl") from None
     except FileNotFoundError:
         raise SocoError(f"There is no answers file {path}. `soco lvlm run` writes it.") from None
     good = content.rfind(b"\n") + 1
@@ -142,6 +144,10 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
             else:
                 raise ValueError(f"unknown outcome {line['outcome']!r}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if path.suffix == ".json":
+                raise SocoError(
+                    f"{path} is a JSON file, not answers: give the *.answers.jsonl it was made from."
+                ) from None
             raise SocoError(
                 f"{path}, line {number} is not an answer ({error}). Restore the file, or give another --out."
             ) from error

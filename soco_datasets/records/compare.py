@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ..config import alpha_key
 from ..errors import PredictionsError, UsageError
 from ..utils.paths import local_path
-from .evaluation import EvaluationResult, check_comparable, scored_record
+from .comparable import check_comparable
+from .evaluation import EvaluationResult, scored_record
 from .header import Header
 from .intervals import (
     LEVEL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -38,10 +38,10 @@ from .predictions import (
     write_checked,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .replacement import check_replaced
+from .replacement import settled_stem
 from .result_files import result_name
 from .scores import curves, score_checked
-from .summary import interval_of, summary_html
+from .summary import headline_rows, interval_of, table_html
 from .validation import predictions_sha256
 
 if TYPE_CHECKING:
@@ -198,7 +198,9 @@ class EvaluationResult(Record):
                         yield {**place, "level": level, "name": name, **value, "low": low, "high": high}
 
     def _repr_html_(self) -> str:
-        return summary_html(self)
+        titles, rows = headline_rows(self)
+        heading = f"{self.model['name']} on {self.dataset['id']}"
+        return table_html(heading, titles, [cells for _, cells in rows], f"PCK in percent, {self.notes(None)}")
 
     def notes(self, rules: Any) -> str:
         scoring, features = self.protocol.scoring, self.protocol.features
@@ -299,6 +301,7 @@ def write_evaluation(
     name: str | None = None,
     *,
     overwrite: bool = False,
+    checked: bool = False,
 ) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
@@ -308,6 +311,7 @@ def write_evaluation(
         result: `record_from_predictions(predictions)`.
         name: of the files in place of the model's, see `result_files.result_name`.
         overwrite: replace whatever has the name; else only a result of the very same run is replaced, and logged.
+        checked: the name was looked at before the work, see `replacement.settled_stem`.
 
     Returns:
         (`<name>.json`, `<name>.predictions.parquet`).
@@ -317,18 +321,23 @@ def write_evaluation(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or result_name(result.model)
-    record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    wanted, folder = name or result_name(result.model), local_path(out)
     predictions = check_predictions(predictions)  # before a folder is made
-    check_replaced(record, result, overwrite=overwrite)
-    with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
-        write_checked(new_table, predictions)
-        result.write(new_record)
+    with settled_stem(result, folder, wanted, overwrite=overwrite, checked=checked) as stem:
+        record, table = folder / f"{stem}.json", folder / f"{stem}.predictions.parquet"
+        with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
+            write_checked(new_table, predictions)
+            result.write(new_record)
     return record, table
 
 
 def write_record(
-    out: str | Path, result: EvaluationResult, name: str | None = None, *, overwrite: bool = False
+    out: str | Path,
+    result: EvaluationResult,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+    checked: bool = False,
 ) -> Path:
     """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
@@ -338,9 +347,10 @@ def write_record(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{name or result_name(result.model)}.all.json"
-    check_replaced(record, result, overwrite=overwrite)
-    result.write(record)
+    wanted, folder = name or result_name(result.model), local_path(out)
+    with settled_stem(result, folder, wanted, ".all.json", overwrite=overwrite, checked=checked) as stem:
+        record = folder / f"{stem}.all.json"
+        result.write(record)
     return record
 
 
@@ -351,52 +361,3 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-# What may differ between results that are compared: made by the model's own input pipeline, not chosen by the protocol.
-_MODEL_FIELDS = ("size", "grid", "layer", "norm", "statistics", "dtype", "matcher", "padding", "resize")
-
-
-def check_comparable(results: Sequence[EvaluationResult], *, sizes: bool = False) -> None:
-    """Check that results may stand in one table: same dataset content, same way of scoring, same requested size.
-
-    What a model's input pipeline decides (effective size, grid, layer, statistics, dtype ...) may differ.
-
-    Args:
-        results: any number of them.
-        sizes: whether the requested size may differ too, as in a study of resolutions, which must say so.
-
-    Raises:
-        UsageError: naming the first two results that differ, and in what.
-    """
-    for other in results[1:]:
-        first = results[0]
-        names = f"{first.model['name']} and {other.model['name']} cannot be compared"
-        lists = [result.dataset.get("pair_lists", {}) for result in (first, other)]
-        for name in sorted(lists[0].keys() & lists[1].keys()):
-            if lists[0][name] != lists[1][name]:
-                raise UsageError(
-                    f"{names}: their pair lists {name} differ ({lists[0][name][:12]} and {lists[1][name][:12]}), as "
-                    "those of two copies of a benchmark do. Evaluate both on one copy."
-                )
-        if first.dataset["content_hash"] != other.dataset["content_hash"]:
-            raise UsageError(
-                f"{names}: they were evaluated on different data ({_dataset(first)} and {_dataset(other)}). "
-                "Evaluate both on the same dataset."
-            )
-        if first.split != other.split:
-            raise UsageError(
-                f"{names}: one is of the split {first.split}, the other of {other.split}. Evaluate both on the same."
-            )
-        ours, theirs = first.protocol.to_dict(), other.protocol.to_dict()
-        differ = [
-            f"{key} {ours[key]} and {theirs[key]}"
-            for key in ours
-            if key not in (*_MODEL_FIELDS, *(("image_size",) if sizes else ())) and ours[key] != theirs[key]
-        ]
-        if differ:
-            raise UsageError(f"{names}: their protocols differ ({'; '.join(differ)}). Evaluate both alike.")
-
-
-def _dataset(result: EvaluationResult) -> str:
-    return f"{result.dataset['id']}, content hash {str(result.dataset['content_hash'])[:12]}"

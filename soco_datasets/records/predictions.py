@@ -323,6 +323,13 @@ def read_predictions(path: str | Path) -> pa.Table:
             `check_predictions` finds. The file is named.
     """
     path = local_path(path)
+    if path.is_dir():
+        found = sorted(one.name for one in path.glob("*.predictions.parquet"))
+        raise PredictionsError(
+            f"{path} is a folder. Give a file in it, such as {path / found[0]}."
+            if found
+            else f"{path} is a folder without predictions. Give the predictions Parquet that `soco evaluate` wrote."
+        )
     if not path.is_file():
         raise PredictionsError(f"{path}: no such file. Give the predictions Parquet that `soco evaluate` wrote.")
     return read_checked(path, PREDICTIONS_SCHEMA.names, check_predictions, ("soco evaluate", "evaluate"))

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..benchmarks.base import SOCO, find_benchmark
 from ..metrics.model_table import ModelTable
-from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.comparable import check_comparable
+from ..records.evaluation import EvaluationResult
 from ..utils.text import clean
 from .export import Cell, Column, ReportTable
 from .paper_match import differences_from_paper, paper_percent

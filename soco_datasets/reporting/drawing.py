@@ -10,7 +10,7 @@ import base64
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image
@@ -20,7 +20,10 @@ from ..utils.colors import INK, MARK_INK, PAPER
 from ..utils.files import atomic_write
 from ..utils.shapes import Drawing, Item, Label, Photo, Point, Stroke, to_image
 from ..utils.text import clean
-from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, new_figure, print_settings
+from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = ("png", "jpg", "jpeg", "svg", "pdf")
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
@@ -171,10 +174,16 @@ def _svg_item(item: Item) -> str:
     return f'<{"polyline" if item.kind == "path" else "polygon"} points="{points}" {look}/>'
 
 
-def to_pdf(drawing: Drawing) -> bytes:
-    """The drawing as PDF with embedded TrueType fonts. Raises `MissingExtraError` without matplotlib."""
-    figure, ax = new_figure(drawing.height / 100, drawing.width / 100)
-    import matplotlib
+def to_figure(drawing: Drawing, width: float | None = None) -> Figure:
+    """The drawing as a matplotlib figure. Raises `MissingExtraError` without matplotlib.
+
+    Args:
+        drawing: in pixels.
+        width: of the figure, inches; None = a hundredth for each pixel.
+    """
+    width = drawing.width / 100 if width is None else width
+    point = 72 * width / drawing.width  # points in a pixel
+    figure, ax = new_figure(width * drawing.height / drawing.width, width)
     from matplotlib.patches import Circle, Polygon
     from matplotlib.patheffects import withStroke
 
@@ -190,27 +199,33 @@ def to_pdf(drawing: Drawing) -> bytes:
             where = {"start": "left", "middle": "center", "end": "right"}[item.anchor]
             effects = [] if item.halo is None else [withStroke(linewidth=2, foreground=item.halo)]
             ax.text(
-                *item.at, clean(item.text), fontsize=0.72 * item.size, color=item.color, ha=where, va="center_baseline",
-                fontweight="bold" if item.bold else "normal", parse_math=False, path_effects=effects, zorder=order,
+                *item.at, clean(item.text), fontsize=point * item.size, color=item.color, ha=where,
+                va="center_baseline", fontweight="bold" if item.bold else "normal", parse_math=False,
+                path_effects=effects, zorder=order,
             )  # fmt: skip
         elif item.kind == "path":
-            style = "--" if item.dashed else "-"
-            ax.plot(
-                *zip(*item.points, strict=True), style, color=item.stroke, linewidth=0.72 * item.width, zorder=order
-            )
+            look = {"color": item.stroke, "linewidth": point * item.width, "zorder": order}
+            ax.plot(*zip(*item.points, strict=True), "--" if item.dashed else "-", **look)
         else:
-            edge = {
+            edge: dict[str, Any] = {
                 "facecolor": item.fill or "none",
                 "edgecolor": item.stroke or "none",
-                "linewidth": 0.72 * item.width,
+                "linewidth": point * item.width,
+                "zorder": order,
             }
-            made: Any = Circle(item.points[0], item.radius, zorder=order, **edge)
-            ax.add_patch(made if item.kind == "circle" else Polygon(item.points, closed=True, zorder=order, **edge))
+            is_circle = item.kind == "circle"
+            ax.add_patch(
+                Circle(item.points[0], item.radius, **edge) if is_circle else Polygon(item.points, closed=True, **edge)
+            )
     ax.set_xlim(0, drawing.width)
     ax.set_ylim(drawing.height, 0)
+    return figure
+
+
+def to_pdf(drawing: Drawing) -> bytes:
+    """The drawing as PDF with embedded TrueType fonts. Raises `MissingExtraError` without matplotlib."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(print_settings()):
-        figure.savefig(buffer, format="pdf", facecolor=PAPER, metadata={"CreationDate": None, "Producer": None})
+    to_figure(drawing).savefig(buffer, format="pdf", facecolor=PAPER, metadata={"CreationDate": None, "Producer": None})
     return buffer.getvalue()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,8 +14,9 @@ from ..benchmarks.base import SOCO, find_benchmark
 from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
+from ..records.comparable import check_comparable
 from ..records.compare import read_side
-from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.evaluation import EvaluationResult
 from ..records.predictions import task_rows
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
@@ -85,8 +85,8 @@ def predictions_of(result: Any) -> pa.Table:
 
 def drawn_pair(
     result: Any, task: str, pair: str | int, data: DatasetFolder | str | Path | None = None
-) -> tuple[dict[str, Any], np.ndarray, EvaluationResult]:
-    """(row of the pair with its images, (Q, 2) predicted pixels, record) of one pair of a result.
+) -> tuple[pa.Table, str, DatasetFolder]:
+    """(predictions, `pair_id`, dataset) of one pair of a result.
 
     Args:
         result: see `predictions_of`.
@@ -100,26 +100,17 @@ def drawn_pair(
     [record] = as_records(result)
     if task not in record.metrics:
         raise unknown_name("task of this result", task, record.metrics)
-    rows = task_rows(predictions_of(result), task)
-    ids = pc.unique(rows["pair_id"]).to_pylist()
+    table = predictions_of(result)
+    ids = pc.unique(task_rows(table, task)["pair_id"]).to_pylist()
     if isinstance(pair, int) and not -len(ids) <= pair < len(ids):
         raise UsageError(f"The result has {len(ids)} pairs of {task}, so there is no number {pair}.")
     chosen = ids[pair] if isinstance(pair, int) else pair
     if chosen not in ids:
         raise unknown_name(f"pair of {task}", chosen, ids)
-    own = rows.filter(pc.equal(rows["pair_id"], chosen)).to_pylist()
     folder = dataset_of(record, data if data is not None else getattr(result, "data", None))
     if folder is None:
         raise UsageError(f"The images of {record.dataset['id']} are not available: give data=FOLDER.")
-    first = own[0]
-    row = {
-        **{name: first[name] for name in ("source_image_id", "target_image_id", "target_size", "target_bbox")},
-        "keypoints": [one["keypoint"] for one in own],
-        "source_points": [one["source_point"] for one in own],
-        "target_points": [one["target_points"] for one in own],
-        **{f"{side}_image": folder.images.decode(first[f"{side}_image_id"]) for side in ("source", "target")},
-    }
-    return row, np.array([one["prediction"] for one in own]), record
+    return table, chosen, folder
 
 
 def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None = None) -> DatasetFolder | None:

@@ -17,16 +17,17 @@ from ..records.error_analysis import ALPHA, CLASSES
 from ..records.predictions import read_header
 from ..records.validation import boxes_array, sizes_array
 from ..utils.colors import INK, MARK_INK, MUTED, PAPER
-from ..utils.shapes import Drawing, Label, Stroke, text_width
+from ..utils.shapes import Drawing, Item, Label, Photo, Stroke, text_width
 from .drawing import outcome_mark, target_mark
 from .gallery import Analyzed, analyze
 from .sheet import GAP, TEXT, TITLE, fitted, outcome_legend, sheet_of
-from .style import OUTCOME_COLORS
+from .style import MISS_COLOR, OUTCOME_COLORS
 
 _HEIGHT, _WIDEST = 330.0, 520.0  # pixels of each photograph
 _SMALL = 24  # with more queries marks are small and their numbers beside them
 
 ImageLoader = Callable[[str], Image.Image]
+Asked = tuple[Sequence[Sequence[float]], Sequence[float], str]  # valid targets, prediction, outcome: one query
 
 
 def draw_matches(
@@ -105,26 +106,70 @@ def _query_mark(at: tuple[float, float], number: int, size: float) -> list[Strok
 def _target(analyzed: Analyzed, image: Image.Image, size: float) -> Drawing:
     """The target of a pair with what one model predicted, from (0, 0)."""
     photo, scale = fitted(image, (0.0, 0.0), _HEIGHT, _WIDEST)
-    panel = Drawing(*photo.size)
-    panel.add(photo)
     table = analyzed.rows
     normalizer = read_header(table).protocol.scoring.normalizer
     length = normalisers(boxes_array(table["target_bbox"]), sizes_array(table["target_size"]), normalizer)[0]
-    rows = table.to_pylist()
-    for point in {tuple(point) for row in rows for point in row["target_points"]}:
-        panel.add(*target_mark((point[0] * scale, point[1] * scale), ALPHA * float(length) * scale, photo.size))
-    ends = np.array(photo.size)
-    for row, kind in zip(rows, analyzed.kind, strict=True):
-        outcome = CLASSES[int(kind)]
-        x, y = np.clip(np.array(row["prediction"]) * scale, 0, ends)
+    asked = [
+        (row["target_points"], row["prediction"], CLASSES[int(kind)])
+        for row, kind in zip(table.to_pylist(), analyzed.kind, strict=True)
+    ]
+    return draw_target(photo, scale, asked, ALPHA * float(length), size)
+
+
+def draw_target(photo: Photo, scale: float, asked: Sequence[Asked], radius: float, size: float) -> Drawing:
+    """The target of a pair, from (0, 0): valid targets, and what was predicted for each query.
+
+    Args:
+        photo: as `fitted` gives it.
+        scale: what pixels of the image are multiplied by.
+        asked: a query each; one without an outcome has no prediction, and its targets have its number.
+        radius: of a hit, pixels of the image.
+        size: of the marks.
+    """
+    panel = Drawing(*photo.size)
+    panel.add(photo)
+    for point in {tuple(point) for targets, _, _ in asked for point in targets}:
+        panel.add(*target_mark((point[0] * scale, point[1] * scale), radius * scale, photo.size))
+    marks: list[Item] = []
+    for number, (targets, prediction, outcome) in enumerate(asked, start=1):
+        if not outcome:
+            for a, b in targets:
+                marks.append(Label(str(number), (a * scale + 6, b * scale - 8), 12, INK, bold=True, halo=PAPER))
+            continue
+        x, y = map(float, np.clip(np.array(prediction) * scale, 0, np.array(photo.size)))
         if outcome != "hit":
-            near = min(row["target_points"], key=lambda t: (t[0] * scale - x) ** 2 + (t[1] * scale - y) ** 2)
-            line = ((near[0] * scale, near[1] * scale), (float(x), float(y)))
+            near = min(targets, key=lambda t: (t[0] * scale - x) ** 2 + (t[1] * scale - y) ** 2)
+            line = ((near[0] * scale, near[1] * scale), (x, y))
             panel.add(Stroke("path", line, stroke=MARK_INK, width=3.2, dashed=True))
-            panel.add(Stroke("path", line, stroke=OUTCOME_COLORS[outcome], width=2.0, dashed=True))
-    for number, (row, kind) in enumerate(zip(rows, analyzed.kind, strict=True), start=1):
-        x, y = np.clip(np.array(row["prediction"]) * scale, 0, ends)
-        panel.add(*outcome_mark(CLASSES[int(kind)], (float(x), float(y)), number, size))
+            panel.add(Stroke("path", line, stroke=OUTCOME_COLORS.get(outcome, MISS_COLOR), width=2.0, dashed=True))
+        marks += outcome_mark(outcome, (x, y), number, size)
+    panel.add(*marks)
+    return panel
+
+
+def draw_row(row: Mapping[str, Any], asked: Sequence[Asked], radius: float) -> Drawing:
+    """A row of a pair config with any predictions, as `draw_pair` draws a pair; it has the images themselves.
+
+    Args:
+        row: with images, their ids where known, and query points.
+        asked, radius: as of `draw_target`.
+    """
+    size = 8.5 if len(asked) <= _SMALL else 5.0
+    photo, scale = fitted(row["source_image"].convert("RGB"), (0.0, TITLE), _HEIGHT, _WIDEST)
+    other, target_scale = fitted(row["target_image"].convert("RGB"), (0.0, 0.0), _HEIGHT, _WIDEST)
+    target = draw_target(other, target_scale, asked, radius, size)
+    title = " to ".join(str(row.get(f"{side}_image_id", side)) for side in ("source", "target"))
+    outcomes = [outcome for _, _, outcome in asked if outcome]
+    hits = f"{outcomes.count('hit')} of {len(outcomes)} hits" if outcomes else ""
+    left = photo.size[0] + GAP / 2
+    panel = Drawing(max(left + target.width, text_width(title, TEXT) + 130), TITLE + max(photo.size[1], target.height))
+    panel.add(photo)
+    for number, ((x, y), (_, _, outcome)) in enumerate(zip(row["source_points"], asked, strict=True), start=1):
+        at = (x * scale, TITLE + y * scale)
+        panel.add(*(outcome_mark(outcome, at, number, size) if outcome else _query_mark(at, number, size)))
+    panel.paste(target, left, TITLE)
+    panel.add(Label(title, (0.0, TITLE / 2), TEXT - 1, MUTED))
+    panel.add(Label(hits, (left + target.width, TITLE / 2), TEXT, INK, "end", bold=True))
     return panel
 
 

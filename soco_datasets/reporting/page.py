@@ -215,10 +215,10 @@ def _markup(text: str) -> Any:
 
 
 def _breakable(text: str) -> Any:
-    """A name that may be broken after its punctuation, as markup."""
+    """A name that may be broken after its punctuation, and in a very long word, as markup."""
     from markupsafe import Markup, escape
 
-    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^_/-]+[_/-]*|[_/-]+", clean(text)))
+    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^_/-]{1,20}[_/-]*|[_/-]+", clean(text)))
 
 
 def _drawn(chart: Chart, figures: str) -> dict[str, Any]:

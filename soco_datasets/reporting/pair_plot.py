@@ -1,4 +1,4 @@
-"""A pair of images with its matches as a matplotlib figure, for notebooks."""
+"""A pair of images with its matches as a matplotlib figure, for notebooks; drawn as everywhere in the toolkit."""
 
 from __future__ import annotations
 
@@ -11,22 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from ..geometry import Convention
 from ..metrics.pck import bbox_normaliser, keypoint_errors
-from ..utils.colors import INK, PAPER
+from .drawing import to_figure
 from .given_results import drawn_pair
-from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_MARKERS, OUTCOME_SHAPES, new_figure, short
+from .match_picture import draw_matches, draw_row
+from .sheet import outcome_legend, sheet_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_SPOT: dict[str, Any] = {
-    "linestyle": "",
-    "markeredgecolor": PAPER,
-    "markeredgewidth": 1.2,
-    "markersize": 8,
-    "zorder": 5,
-}
-_QUERY: dict[str, Any] = {**_SPOT, "color": PAPER, "markeredgecolor": INK}
 
 
 def plot_pair(
@@ -41,29 +32,30 @@ def plot_pair(
     size: int | None = None,
     width: float = 9.0,
 ) -> Figure:
-    """Draw a pair: query points on the source; valid targets, the alpha circle and predictions on the target.
+    """Draw a pair: query points on the source; valid targets, the circle of a hit and predictions on the target.
 
-    A query has one number on both sides. A hit is a green disc, a miss an orange cross joined to its nearest target, in
-    the shapes and colors of the report.
+    A query has one number on both sides, and a dashed line joins a miss to its nearest target. Of a result the marks
+    say what each prediction is: hit, near miss, swap, another part, background. Of a row they are hits and misses.
 
     Args:
-        row: a row of a pair config as `load_dataset("soco", ...)` gives it, with its images; or one result with
-            predictions (a `Result`, an `Evaluation`, the path of a record), of which one pair is drawn.
-        prediction: (Q, 2) predicted points in pixels of the target image, in the order of the row's queries, or
+        row: one result with predictions (a `Result`, an `Evaluation`, a path of a record), of which one pair is drawn;
+            or a row of a pair config as `load_dataset("soco", ...)` gives it, with its images.
+        prediction: of a row: (Q, 2) predicted points in pixels of the target image, in the order of its queries, or
             keypoint name -> point for some of them; None draws the annotation alone.
         task, pair, data: of a result: which task, `pair_id` or number of the pair, and its dataset if it is elsewhere.
-        alpha: radius of a hit, as a fraction of the longest side of the target's box.
-        convention, size: how PCK compares points, see `metrics.pck.keypoint_errors`.
+        alpha: of a row: radius of a hit, as a fraction of the longest side of the target's box. A result has 0.1.
+        convention, size: of a row: how PCK compares points, see `metrics.pck.keypoint_errors`.
         width: of the figure, inches.
 
     Raises:
-        UsageError: the row has no images, or the predictions do not fit its queries.
+        UsageError: the row has no images, or the predictions do not fit its queries; or a prediction beside a result.
         MissingExtraError: matplotlib is not installed.
     """
     if not isinstance(row, Mapping):
-        row, prediction, record = drawn_pair(row, task, pair, data)
-        scoring = record.protocol.scoring
-        convention, size = scoring.convention, record.protocol.features.size
+        if prediction is not None:
+            raise UsageError(f"A result has its own predictions; got {prediction!r} too. Did you mean task=...?")
+        table, pair_id, folder = drawn_pair(row, task, pair, data)
+        return to_figure(draw_matches(table, task, [pair_id], folder.images.decode, 1), width)
     lacking = [name for name in ("source_image", "target_image", "source_points", "target_points") if name not in row]
     if lacking:
         raise UsageError(
@@ -73,22 +65,14 @@ def plot_pair(
     points = _predicted(row, prediction)
     normaliser = bbox_normaliser(row["target_bbox"], row["target_size"])
     errors = _errors(row, points, normaliser, convention, size)
-    images = [np.asarray(row[f"{side}_image"].convert("RGB")) for side in ("source", "target")]
-    aspects = [image.shape[1] / image.shape[0] for image in images]
-    height = width / sum(aspects) + 0.35
-    figure, axes = new_figure(height, width, columns=2, width_ratios=aspects)
-    for ax, image, side in zip(axes, images, ("source", "target"), strict=True):
-        _photograph(ax, image, short(row.get(f"{side}_image_id", side), 40))
-    for number, (x, y) in enumerate(row["source_points"], start=1):
-        axes[0].plot(x, y, "o", **_QUERY)
-        _number(axes[0], x, y, number)
-    for number, (targets, point, error) in enumerate(zip(row["target_points"], points, errors, strict=True), start=1):
-        _draw_query(axes[1], number, targets, point, bool(error < alpha), alpha * normaliser)
-    hits = int((errors < alpha).sum())
-    asked = int(np.isfinite(points).all(axis=1).sum())
-    if asked:
-        axes[1].set_title(f"{hits} of {asked} within alpha {alpha:g}", loc="right", fontsize=9, color=INK)
-    return figure
+    outcomes = [
+        "" if not np.isfinite(point).all() else "hit" if error < alpha else "miss"
+        for point, error in zip(points, errors, strict=True)
+    ]
+    asked = list(zip(row["target_points"], points.tolist(), outcomes, strict=True))
+    legend = outcome_legend(alpha, [name for name in ("hit", "miss") if name in outcomes])
+    caption = "predictions" if any(outcomes) else "queries and their valid targets"
+    return to_figure(sheet_of([draw_row(row, asked, alpha * normaliser)], caption, 1, legend), width)
 
 
 def _predicted(row: Mapping[str, Any], prediction: ArrayLike | Mapping[str, Sequence[float]] | None) -> NDArray[Any]:
@@ -128,42 +112,3 @@ def _errors(
             size=size,
         )
     return errors
-
-
-def _photograph(ax: Axes, image: NDArray[Any], name: str) -> None:
-    ax.imshow(image, interpolation="antialiased")
-    ax.set_axis_off()
-    ax.set_title(name, loc="left", fontsize=9, color=INK, parse_math=False)
-    ax.autoscale(False)
-
-
-def _draw_query(
-    ax: Axes, number: int, targets: Sequence[Sequence[float]], point: NDArray[Any], hit: bool, radius: float
-) -> None:
-    from matplotlib.patches import Circle
-
-    for x, y in targets:
-        ax.add_patch(Circle((x, y), radius, fill=False, edgecolor=INK, linewidth=2.4, alpha=0.5, zorder=3))
-        ax.add_patch(Circle((x, y), radius, fill=False, edgecolor=PAPER, linewidth=1.2, zorder=4))
-        ax.plot(x, y, "+", color=INK, markersize=8, markeredgewidth=3, alpha=0.6, zorder=4)
-        ax.plot(x, y, "+", color=PAPER, markersize=7, markeredgewidth=1.6, zorder=4)
-    if not np.isfinite(point).all():
-        for x, y in targets:
-            _number(ax, x, y, number)
-        return
-    if hit:
-        ax.plot(*point, OUTCOME_MARKERS[OUTCOME_SHAPES["hit"]], color=OUTCOME_COLORS["hit"], **_SPOT)
-    else:
-        nearest = min(targets, key=lambda t: (t[0] - point[0]) ** 2 + (t[1] - point[1]) ** 2)
-        ax.plot([nearest[0], point[0]], [nearest[1], point[1]], "--", color=MISS_COLOR, linewidth=1.4, zorder=4)
-        ax.plot(*point, OUTCOME_MARKERS["cross"], color=MISS_COLOR, **{**_SPOT, "markersize": 9})
-    _number(ax, float(point[0]), float(point[1]), number)
-
-
-def _number(ax: Axes, x: float, y: float, number: int) -> None:
-    from matplotlib.patheffects import withStroke
-
-    ax.annotate(
-        str(number), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK, zorder=6,
-        path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
-    )  # fmt: skip

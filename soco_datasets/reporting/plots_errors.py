@@ -38,9 +38,9 @@ _LABEL = 22  # characters of a line of a model's name
 
 def plot_azimuth(
     results: Any,
-    *,
     task: str = "soc",
-    heading: str = "PCK against viewpoint change",
+    *,
+    heading: str | None = None,
     ylabel: str = "PCK, %",
 ) -> Figure:
     """PCK against the difference of the two views' azimuths, a line a model.
@@ -48,7 +48,7 @@ def plot_azimuth(
     Args:
         results: see `plots`; or model name -> bins (from, to, fraction or None), degrees of 0..180.
         task: which task.
-        heading: above the chart.
+        heading: above the chart; None = the task.
         ylabel: what is drawn.
 
     Raises:
@@ -73,37 +73,41 @@ def plot_azimuth(
     names_on(ax, "x", edges, [f"{edge:g}°" for edge in edges])
     ax.set_ylim(0, 1.03 * top_of_scale(100 * highest))
     labels(ax, "difference of azimuth", ylabel)
+    heading = f"{task_title(task)} against the difference of azimuth" if heading is None else heading
     heading_of(figure, heading, list(curves) if len(curves) > 1 else [])
     return figure
 
 
-def plot_swaps(
-    results: Any,
-    shares: Any = None,
-    *,
-    task: str = "soc",
-    concept: str | None = None,
-    heading: str = "",
-    largest: int = 14,
-) -> Figure:
+def plot_swaps(results: Any, task: str = "soc", *, concept: str | None = None, heading: str = "") -> Figure:
     """A swap matrix of one concept: which instance (row) is taken for which (column), in percent of the row's queries.
 
     Args:
-        results: one result, see `plots`; or the names of N instances, with `shares`.
-        shares: (N, N) fractions; NaN where a row has no query. None = those of the result.
-        task, concept: which matrix of the result; None = the concept with most swaps.
+        results: one result, see `plots`.
+        task: which task.
+        concept: whose instances; None = the concept with most swaps.
+        heading: above the chart; "" = the task and the concept.
+
+    Raises:
+        UsageError: several results; no swap in the task, or no such concept.
+    """
+    names, shares, found = _swaps_in(results, task, concept)
+    return draw_swap_matrix(names, shares, heading=heading or f"{task_title(task)}: {found}")
+
+
+def draw_swap_matrix(names: Sequence[str], shares: Any, *, heading: str = "", largest: int = 14) -> Figure:
+    """A swap matrix of any instances.
+
+    Args:
+        names: of N instances.
+        shares: (N, N) fractions; NaN where a row has no query.
         heading: above the chart.
         largest: with more instances than this, only those with the most swaps are drawn.
 
     Raises:
-        UsageError: the shape does not fit; several results; no swap in the task, or no such concept.
+        UsageError: the shape does not fit.
     """
     from matplotlib.colors import to_rgba
 
-    names: Sequence[str] = results
-    if shares is None:
-        names, shares, found = _swaps_in(results, task, concept)
-        heading = heading or found
     table = np.asarray(shares, dtype=float)
     if not names or table.shape != (len(names), len(names)):
         raise UsageError(f"A swap matrix of {len(names)} instances must be square, got shape {table.shape}.")
@@ -159,7 +163,7 @@ def _cell(column: int, row: int, color: Any) -> Any:
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, linewidth=0)
 
 
-def plot_anatomy(results: Any, *, task: str | None = None, heading: str = "Prediction outcomes") -> Figure:
+def plot_anatomy(results: Any, task: str | None = None, *, heading: str = "Prediction outcomes") -> Figure:
     """Stacked bars: the share of hits, near misses, swaps, other parts and background in each row.
 
     Args:

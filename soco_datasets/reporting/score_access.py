@@ -6,20 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..benchmarks.tasks import TASKS
 from ..config import alpha_key
 from ..errors import UsageError, unknown_name
 from ..records.evaluation import EvaluationResult
-from ..records.summary import interval_of
+from ..records.summary import FEWEST_IMAGES, FEWEST_PAIRS, ordered_tasks, shown_interval
 from ..utils.text import clean
 
 HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
 DROP = ("cc", "soc", "cross_soc")
-FEWEST_IMAGES = 5  # behind a score that has an interval
-_FEWEST_PAIRS = (FEWEST_IMAGES - 1) * (FEWEST_IMAGES - 2) + 1  # that fewer images cannot make: 13
 INTERVAL_NOTE = (
     f"An interval is shown where at least {FEWEST_IMAGES} images are behind a score for certain: "
-    f"{_FEWEST_PAIRS} pairs or more."
+    f"{FEWEST_PAIRS} pairs or more."
 )
 
 
@@ -52,8 +49,7 @@ def score_of(
     value = breakdown.get(part) if part == "overall" else breakdown.get(part, {}).get(name)
     if value is None:
         return Score(None)
-    known = value["pairs"] >= _FEWEST_PAIRS
-    low, high = (interval_of(result, task, reduction, alpha_key(alpha), part, name) if known else None) or (None, None)
+    low, high = shown_interval(result, task, reduction, alpha_key(alpha), part, name) or (None, None)
     return Score(value["pck"], low, high, value["pairs"], value["keypoints"])
 
 
@@ -92,9 +88,7 @@ def percent(fraction: float | None) -> float | None:
 
 def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
     """The tasks that any of the results has, in the order of the benchmark."""
-    found = dict.fromkeys(task for result in results for task in result.metrics)
-    order = {task: place for place, task in enumerate(TASKS)}
-    return sorted(found, key=lambda task: (order.get(task, len(order)), task))
+    return list(ordered_tasks(task for result in results for task in result.metrics))
 
 
 def headline_tasks(results: Sequence[EvaluationResult]) -> list[str]:

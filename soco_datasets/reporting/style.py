@@ -46,6 +46,7 @@ MISS_COLOR = "#d55e00"
 WIDTH = 3.3  # inches: a column of a paper; drawn at this width a chart stays legible on a phone
 WIDE = 6.9  # inches: both columns
 _FONT = 7.0  # points
+_DPI = 200  # of pixels, where nothing else is asked for
 _HEADING, _LEGEND_ROW = 0.2, 0.125  # inches
 _LONGEST = 30  # characters of a name in a chart; tables have it whole
 _LINE_OF_NAME = 26  # characters of a line of a name at an axis
@@ -118,12 +119,13 @@ def _figure_class() -> type[Figure]:
             import io
 
             buffer = io.BytesIO()
-            self.savefig(buffer, format="png", dpi=200)
+            self.savefig(buffer, format="png")
             return buffer.getvalue()
 
         def savefig(self, *args: Any, **kwargs: Any) -> None:
             import matplotlib
 
+            kwargs.setdefault("dpi", _DPI)
             with matplotlib.rc_context(print_settings()):
                 super().savefig(*args, **kwargs)
 

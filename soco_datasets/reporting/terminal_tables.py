@@ -51,19 +51,6 @@ def recipe_note(model: Mapping[str, Any]) -> str:
     return f"recipe: {recipe}, not the paper's (see docs/reference/recipes.md)\n"
 
 
-def difference_note(comparison: Mapping[str, Any]) -> str:
-    """One line that says in which settings two compared runs differ; "" where in none.
-
-    >>> difference_note({"differ": {"image_size": [800, 400], "layer": [-1, 9]}})
-    'the runs differ in image size (800, 400), layer (last, 9)\\n'
-    """
-    words = []
-    for name, values in comparison.get("differ", {}).items():
-        shown = ("last" if (name, value) == ("layer", -1) else str(value) for value in values)
-        words.append(f"{name.replace('_', ' ')} ({', '.join(shown)})")
-    return f"the runs differ in {', '.join(words)}\n" if words else ""
-
-
 ScoreTable = Mapping[str, Mapping[str, Mapping[str, Any]]]  # reduction -> alpha -> {"pck", "pairs", "keypoints", ...}
 
 

@@ -14,11 +14,12 @@ from .. import __version__
 from ..benchmarks.resolve import data_names, resolve_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import UsageError
+from ..records.comparable import check_comparable
 from ..records.compare import read_side
-from ..records.evaluation import EvaluationResult, check_comparable
+from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 from ..records.registry import read_record
-from ..utils.files import atomic_write
+from ..utils.files import atomic_write, writable_folder
 from ..utils.paths import local_path
 from ..utils.progress import progress
 from ..utils.terminal import print_note
@@ -34,7 +35,7 @@ from .plots_data import keypoint_counts, keypoint_table
 from .probe_records import find_probes, is_probe
 from .record_tables import record_tables
 from .report_charts import ReportCharts, write_figures
-from .report_inputs import ReportInputs, sort_inputs
+from .report_inputs import ReportInputs, choose_results, sort_inputs
 from .report_tables import report_tables
 from .score_access import model_names, ranking
 
@@ -60,7 +61,8 @@ def write_report(
     The linear probe of a model is shown where `soco probe` left its record beside the model's.
 
     Args:
-        records: result records of comparable runs, or folders of them. Probe records of the same models are shown in
+        records: result records of comparable runs, or folders of records, of which those that belong together are
+            shown and the others are named on stderr. Probe records of the same models are shown in
             the same page, downstream records in a section at the end, records of any other registered kind as tables.
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini"; of several benchmarks, theirs separated by commas.
@@ -75,9 +77,11 @@ def write_report(
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
+    given, target = sort_inputs([local_path(path) for path in records]), writable_folder(out)
     for path in given.skipped:
         print_note(f"soco report: {path} is not a record and is left out")
+    for path, why in choose_results(given, _hashes(data)).items():
+        print_note(f"soco report: {path} is left out. It cannot be shown {why}")
     named = () if data is None else ("--data", str(data.path if isinstance(data, DatasetFolder) else data))
     command = shlex.join(["soco", "report", *map(str, records), *named])
     if given.results:
@@ -172,6 +176,13 @@ def _write_several(
     )  # fmt: skip
     atomic_write(target, page)
     return [target, *write_tables([table], out / "tables"), *written]
+
+
+def _hashes(data: DatasetFolder | str | Path | None) -> list[str]:
+    """The content hashes of the data named by the user."""
+    if isinstance(data, DatasetFolder):
+        return [data.content_hash]
+    return [open_folder(resolve_data(name)).content_hash for name in data_names(data)]
 
 
 def _data_with(hashes: Collection[str], data: DatasetFolder | str | Path | None) -> Path | None:

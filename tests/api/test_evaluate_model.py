@@ -216,13 +216,17 @@ def test_every_chart_takes_results(result: Result, tmp_path: Path) -> None:
         for given in (result, path) if name == "plot_pair" else (result, result.record, path, [str(path)], tmp_path):
             options = {"data": result.data} if name == "plot_pair" else {}
             assert getattr(plots, name)(given, **options)._repr_png_()[:4] == b"\x89PNG"
+        if name not in ("plot_pair", "plot_drops"):  # the one has a prediction of its own there, the other all tasks
+            assert getattr(result.plot, name.removeprefix("plot_"))("soc")
         assert getattr(result.plot, name.removeprefix("plot_"))()._repr_png_()
-    assert plots.plot_anatomy([result, path], task="soc").axes[0].get_yticklabels()[1].get_text().endswith("(2)")
+    assert plots.plot_anatomy([result, path], "soc").axes[0].get_yticklabels()[1].get_text().endswith("(2)")
     assert result.plot.pair(task="cross_soc", pair=1)
     with pytest.raises(UsageError, match="list of them; got int"):
         plots.plot_drops(3)
     with pytest.raises(AttributeError, match="Did you mean 'swaps'"):
         result.plot.swap()
+    with pytest.raises(UsageError, match="has its own predictions"):
+        result.plot.pair("soc")
     with pytest.raises(UsageError, match="no number 99"):
         result.plot.pair(pair=99)
 
@@ -234,7 +238,7 @@ def test_compare_and_report(result: Result, data: FolderSubset, tmp_path: Path) 
     frame = comparison.to_pandas()
     row = frame.query("level == 'overall' and reduction == 'pair' and alpha == 0.1").iloc[0]
     assert row.difference == row.b - row.a == other.flat()["soco/soc/pck@0.1"] - result.flat()["soco/soc/pck@0.1"]
-    assert repr(comparison).startswith("<ResultComparison Conv2d - Sequential: soc @0.1")
+    assert repr(comparison).startswith("<ResultComparison Conv2d - Sequential: SOC pair @0.1")
     assert "<table>" in comparison._repr_html_()
     page = result.report(tmp_path / "report", other)
     assert "DatasetFolder(" not in page.read_text(encoding="utf-8")  # the command on the page names the folder

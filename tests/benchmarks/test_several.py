@@ -13,7 +13,8 @@ from helpers.shared_data import DATA, ORACLE
 from soco_datasets import cli
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.errors import UsageError
-from soco_datasets.records.evaluation import EvaluationResult, check_comparable
+from soco_datasets.records.comparable import check_comparable
+from soco_datasets.records.evaluation import EvaluationResult
 
 pytest.importorskip("torch")
 MINIATURES = DATA / "benchmarks" / "miniatures"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_help_off_a_terminal_is_plain_and_never_wrapped(capsys: pytest.CaptureFi
         assert lines[option].endswith(f"[default: {default}]")
     assert "--normaliser" not in text
     assert text.endswith(
-        "example:\n  soco evaluate --model facebook/dinov2-base --data soco-data --protocol paper --out results\n"
+        "example:\n  soco evaluate --model facebook/dinov2-base --data soco --protocol paper --out results\n"
     )
     assert main(["demo", "--help"]) == 0
     assert "[default: soco_demo]" in capsys.readouterr().out
@@ -73,10 +74,25 @@ def test_every_command_has_help_with_an_example_and_metavars_that_say_something(
     pages = every_help()
     assert len(pages) > 50
     for path, text in pages.items():
-        assert f"example:\n  soco {path[0]}" in text
+        assert re.search(rf"^examples?:\n  soco {path[0]}", text, re.MULTILINE), path
         for option, metavar in re.findall(r"^  --([a-z0-9-]+) ([A-Z][A-Z0-9_]*)", text, re.MULTILINE):
             own = option.upper().replace("-", "_")
             assert metavar != own or metavar in ("MODEL", "TASK", "URL", "HOST", "NAME"), (path, option)
+
+
+def test_examples_use_options_that_exist_and_the_folder_of_the_quick_start() -> None:
+    pages = every_help()
+    seen = 0
+    for text in pages.values():
+        for line in re.split(r"examples?:\n", text)[-1].replace("&&", "\n").splitlines():
+            words = shlex.split(line, comments=True)[1:]
+            path = max((known for known in pages if list(known) == words[: len(known)]), key=len)
+            options = [word for word in words if word.startswith("--")]
+            assert all(re.search(rf"^  {option}\b", pages[path], re.MULTILINE) for option in options), line
+            data = [words[place + 1] for place, word in enumerate(words) if word == "--data"]
+            assert set(data) <= {"soco", "mini", "synth", "soco=mini"}, line
+            seen += 1
+    assert seen > 50
 
 
 @pytest.mark.parametrize(

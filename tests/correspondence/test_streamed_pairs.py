@@ -35,7 +35,8 @@ from soco_datasets.features.cache.memory import MemoryFeatureCache
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.metrics.aggregation import PairGroups, aggregate, join_categories
 from soco_datasets.records.azimuth import CurveSums, azimuth_curve
-from soco_datasets.records.evaluation import EvaluationResult, check_comparable
+from soco_datasets.records.comparable import check_comparable
+from soco_datasets.records.evaluation import EvaluationResult
 
 MODEL = ORACLE / "models" / "dinov2_tiny_p14"
 EVERY = ScoringConfig(reductions=("pair", "keypoint", "image"))

@@ -424,3 +424,27 @@ def test_the_benchmark_prints_its_ratio() -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"2 Ray workers +[\d.]+ +[\d.]+ +16 +16 +16 +0", done.stdout)
     assert re.search(r"one process / 2 workers +[\d.]+x, record the same: yes", done.stdout)
+
+
+STOPPED = """
+import os, signal
+from soco_datasets.distributed.cluster import connected
+
+def stop(number, frame):
+    raise KeyboardInterrupt("told to stop")
+
+signal.signal(signal.SIGTERM, stop)
+try:
+    with connected(workers=1):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+except KeyboardInterrupt as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_stays_with_the_program() -> None:
+    """Ray installs a handler that aborts the process, so that temporary files would stay."""
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "told to stop\n"), ended.stderr

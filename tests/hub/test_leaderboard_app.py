@@ -116,6 +116,13 @@ def test_columns_are_chosen_and_facts_come_from_the_list(views: ModuleType) -> N
     assert row[1:8] == ["dinov2_b14", 60.43, "dinov2", 87, 14, "Apache-2.0", "2026-05"]
     assert 'href="https://huggingface.co/facebook/dinov2-base"' in row[8]
     assert set(chosen) <= set(views.column_choices(collected))
+    own = Entry(
+        "own", "local", {("soc", "overall"): 1.0, ("cross_cc", "overall"): 1.0}, unranked="the image size is 140"
+    )
+    more = Collected((*paper_entries(), own))
+    assert "Cross-CC" in views.column_choices(more)
+    assert "Cross-CC" not in views.chosen_at_first(more)  # nobody who is ranked has it
+    assert {"CC", "SOC", "Cross-SOC", "size (M)"} <= set(views.chosen_at_first(more))
     evil = Entry(EVIL, "hub", {("soc", "overall"): 1.0}, url=f"javascript:{EVIL}", notes=EVIL)
     assert shown(views.ranking(Collected((evil,)), "soc", "overall", ["hub"], "", ["links"]))[0][-1] == ""
     assert "<img" not in views.details(Collected((evil,)), EVIL)

@@ -22,9 +22,9 @@ from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
 
 from soco_datasets.config import FeatureConfig, Protocol, ScoringConfig
 from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.records.comparable import check_comparable
 from soco_datasets.records.evaluation import (
     EvaluationResult,
-    check_comparable,
     library_versions,
     record_from_predictions,
     write_evaluation,

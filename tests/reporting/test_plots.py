@@ -13,6 +13,7 @@ from PIL import Image
 
 from soco_datasets.errors import UsageError
 from soco_datasets.reporting import plots
+from soco_datasets.reporting.plots_errors import draw_swap_matrix
 from soco_datasets.reporting.style import css_names
 from soco_datasets.reporting.svg import inline_svg, picture
 from soco_datasets.utils.text import clean
@@ -66,7 +67,7 @@ def test_azimuth_anatomy_and_swaps() -> None:
     shares = {"hit": 0.4, "swap": 0.35, "background": 0.25}
     assert {"40", "35", "25", "near miss", "SOC"} <= set(texts(plots.plot_anatomy({"SOC": shares})))
     names = ["wheel_front_left_center", "wheel_rear_left_center"]
-    found = texts(plots.plot_swaps(names, [[0.8, 0.2], [np.nan, np.nan]], heading="wheel_center"))
+    found = texts(draw_swap_matrix(names, [[0.8, 0.2], [np.nan, np.nan]], heading="wheel_center"))
     assert found.count("front") == found.count("rear") == 2
     assert {"80", "20", "wheel_center"} <= set(found)
 
@@ -74,7 +75,7 @@ def test_azimuth_anatomy_and_swaps() -> None:
 def test_only_the_most_swapped_of_many_instances_are_drawn() -> None:
     shares = np.eye(20)
     shares[7, 13] = 0.9
-    found = texts(plots.plot_swaps([f"p_{i}" for i in range(20)], shares, largest=3))
+    found = texts(draw_swap_matrix([f"p_{i}" for i in range(20)], shares, largest=3))
     assert "90" in found
     assert found.count("7") == found.count("13") == 2
 
@@ -85,7 +86,7 @@ def test_wrong_use_is_named(results: list) -> None:
     with pytest.raises(UsageError, match="at least one result"):
         plots.plot_thresholds([])
     with pytest.raises(UsageError, match="must be square"):
-        plots.plot_swaps(["a"], [[0.5, 0.5]])
+        draw_swap_matrix(["a"], [[0.5, 0.5]])
     with pytest.raises(UsageError, match="got miss"):
         plots.plot_anatomy({"SOC": {"miss": 1.0}})
     with pytest.raises(UsageError, match="No pair has known poses"):
@@ -144,11 +145,11 @@ def row(targets: list) -> dict:
 def test_plot_pair_counts_hits_as_pck_does() -> None:
     pair = row([[[100.0, 50.0]], [[20.0, 20.0], [160.0, 80.0]]])
     figure = plots.plot_pair(pair, [[119, 50], [160, 59]], alpha=0.1)  # radius 20: 19 px off, 21 px off
-    assert figure.axes[1].get_title(loc="right") == "1 of 2 within alpha 0.1"
-    assert figure.axes[0].get_title(loc="left") == "car/$1$"
-    some = plots.plot_pair(pair, {"roof": [161, 80]})
-    assert some.axes[1].get_title(loc="right") == "1 of 1 within alpha 0.1"
-    assert plots.plot_pair(pair).axes[1].get_title(loc="right") == ""
+    assert {"1 of 2 hits", "car/$1$ to car/2", "hit", "miss"} <= set(texts(figure))
+    some = texts(plots.plot_pair(pair, {"roof": [161, 80]}))
+    assert "1 of 1 hits" in some
+    assert "miss" not in some
+    assert not [text for text in texts(plots.plot_pair(pair)) if "hits" in text]
     assert picture(figure, "png")[:4] == b"\x89PNG"
 
 

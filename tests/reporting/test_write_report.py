@@ -65,6 +65,28 @@ def test_a_folder_of_sizes_and_layers_of_one_model(tmp_path: Path, capsys: pytes
         write_report([tmp_path / "out"], tmp_path / "other")
 
 
+def test_of_a_folder_of_everything_those_are_shown_that_belong_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, out = tmp_path / "results", tmp_path / "out"
+    for name in ("one", "two"):
+        written(results, name)
+    for name, change in (("other", {"content_hash": "f" * 64}), ("whole", {"split": "all"})):
+        kept = record(CATEGORIES, name)
+        kept.replace(dataset={**kept.dataset, **change}).write(results / f"{name}.json")
+    assert main(["report", str(results), "--out", str(out)]) == 0
+    page, err = (out / "report.html").read_text(), capsys.readouterr().err
+    assert ">one, two on" in page
+    assert "other.json is left out" in err
+    assert "they were evaluated on different data" in err
+    assert "whole.json is left out" in err
+    assert "one is of the split test, the other of all" in err
+    assert main(["report", str(results), str(results / "whole.json"), "--out", str(out)]) == 0  # what is named decides
+    assert ">whole on" in (out / "report.html").read_text()
+    with pytest.raises(UsageError, match="whole and one cannot be compared"):
+        write_report([results / "whole.json", results / "one.json"], out)
+
+
 def test_compare_takes_two_layers_of_one_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [written(tmp_path, image_size=size, layer=layer) for size, layer in ((280, -1), (140, 9))]
     assert main(["compare", *map(str, paths), "--resamples", "10"]) == 0

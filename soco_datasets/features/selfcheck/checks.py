@@ -308,7 +308,7 @@ def norm(subject: Subject) -> Check:
     try:
         final = subject.reload(norm="final")
     except SocoError as error:
-        return Check("norm", "skipped", str(error))
+        return Check("norm", "skipped", str(error).removesuffix(": leave it out."))
     raw = subject.reload(norm="none")
     if (raw.patch_size, raw.size_multiple) != (final.patch_size, final.size_multiple):
         return Check("norm", "pass", f"none has cells of {raw.patch_size} px, final of {final.patch_size} px")
@@ -337,7 +337,7 @@ def drift(subject: Subject, dtype: str) -> Check:
         other = subject.reload(dtype=dtype)
         moved = [l2_normalize(other.forward(one)).flatten(2)[0] for one in pixels]
     except (SocoError, RuntimeError) as error:  # RuntimeError: an operation that the device has not in this precision
-        return Check(name, "skipped", str(error).strip().splitlines()[0])
+        return Check(name, "skipped", str(error).strip().splitlines()[0].removesuffix(": leave it out."))
     usual = [l2_normalize(subject.backbone.forward(one)).flatten(2)[0] for one in pixels]
     cosine = (usual[0] * moved[0]).sum(dim=0)
     nearest = [(source.T @ target).argmax(dim=1) for source, target in (usual, moved)]
