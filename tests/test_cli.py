@@ -104,6 +104,79 @@ def test_results_lie_where_they_were_asked_for(tmp_path: Path, out: str) -> None
     assert (folder / "again.json").read_bytes() == (folder / "dense_sift.size64.json").read_bytes()
 
 
+PATHS = {
+    "info": ["info", "{}"],
+    "model": ["evaluate", "--data", "mini", "--image-size", "64", "--model", "{}"],
+    "plug-in": ["evaluate", "--data", "mini", "--image-size", "64", "--model", "{}/m.py:f"],
+    "data": ["evaluate", "--model", "dense_sift", "--data", "{}"],
+    "release": ["build", "{}"],
+    "check": ["models", "--check", "{}"],
+    "checkpoint": ["convert", "dense_sift", "{}", "--out", "x"],
+    "points": ["lvlm", "point", "--data", "mini", "--out", "x", "--model", "{}"],
+    "store": ["cache", "list", "--store-dir", "{}"],
+    "project": ["annotate", "aggregate", "{}"],
+    "downstream": ["downstream", "run", "--model", "dense_sift", "--tasks", "navi", "--data=navi={}"],
+    "models": ["study", "--models", "{}.csv", "--out", "x"],
+}
+
+
+@pytest.mark.parametrize("command", PATHS.values(), ids=PATHS)
+def test_the_home_of_nobody_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    from soco_datasets.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main([part.format("~nobody-of-this-name/x") for part in command]) == 2
+    assert "There is no home folder for '~nobody-of-this-name" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("variable", ["SOCO_HOME", "SOCO_CACHE"])
+def test_the_home_of_nobody_in_a_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    from soco_datasets.cli import main
+
+    monkeypatch.setenv(variable, "~nobody-of-this-name/x")
+    assert main(["info", *(["mini"] if variable == "SOCO_CACHE" else [])]) == 2
+    assert "There is no home folder for" in capsys.readouterr().err
+
+
+OUTPUTS = {  # command without the value of --out -> whether that is a folder
+    "report nothing.json --out": True,
+    "lvlm baseline --model random --data nothing --out": True,
+    "lvlm export --data nothing --out": True,
+    "build nothing --out": True,
+    "correlate nothing.csv --x soc --out": True,
+    "downstream run --model nothing --tasks all --data synth --out": True,
+    "study --models nothing --out": True,
+    "demo --out": True,
+    "evaluate --model nothing --out": True,
+    "probe --model nothing --out": True,
+    "score nothing --out": False,
+    "compare nothing nothing --out": False,
+    "view nothing --config soc --out": False,
+    "lvlm score nothing --data nothing --out": False,
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_an_output_is_checked_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    from soco_datasets.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main([*command.split(), "file/x"]) == 1
+    assert "Cannot write file/x: a part of the path is a file" in capsys.readouterr().err
+    name, said = ("x.JSON", "Give the name of a folder, such as x.") if OUTPUTS[command] else (".", "it is a folder")
+    assert main([*command.split(), name]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_names_of_files_cannot_steer_the_terminal(home: Path) -> None:
     run = soco(home, "score", "a\x1b[2Jb.parquet")
     assert run.returncode == 1

@@ -27,7 +27,7 @@ def open_project(folder: Path, url: str | None = None) -> Iterator[Workbench]:
         ProjectError: the file has problems.
         SocoError: the database cannot be used.
     """
-    project = load_project(Path(folder))
+    project = load_project(folder)
     database = Database(url or os.environ.get(URL_VARIABLE) or project.database_url)
     try:
         upgrade_schema(database)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, unknown_name
+from ..utils.paths import local_path
 from .yaml_lines import LinedYaml, ProjectError, parse_yaml
 from .yaml_lines import Path as FieldPath
 
@@ -155,7 +156,7 @@ def load_project(folder: Path) -> Project:
         DataNotFoundError: there is none.
         ProjectError: every problem, with line and field.
     """
-    path = Path(folder) / PROJECT_FILE
+    path = local_path(folder) / PROJECT_FILE
     if not path.is_file():
         raise DataNotFoundError(f"{folder} has no {PROJECT_FILE}. Make a project with: soco annotate init {folder}")
     try:
@@ -163,7 +164,7 @@ def load_project(folder: Path) -> Project:
     except UnicodeDecodeError:
         raise ProjectError(f"{path}: not UTF-8; save it as UTF-8.") from None
     parsed = parse_yaml(text, str(path))
-    project = _Reader(parsed, Path(folder)).project()
+    project = _Reader(parsed, local_path(folder)).project()
     if parsed.problems:
         raise ProjectError(f"{path} has {len(parsed.problems)} problem(s):\n  " + "\n  ".join(parsed.problems))
     return project

@@ -11,6 +11,7 @@ from ..benchmarks.soco.names import parse_name
 from ..errors import DataNotFoundError, UsageError, unknown_name
 from ..utils.files import atomic_write
 from ..utils.foreign import read_json_text
+from ..utils.paths import local_path
 from .project import PROJECT_FILE, Keypoint, ProjectCategory
 
 _AP10K = (
@@ -119,7 +120,7 @@ def load_taxonomy(source: str, names: Sequence[str] = ()) -> list[ProjectCategor
     if source in TAXONOMIES:
         default, points = TAXONOMIES[source]
         return [ProjectCategory(name, default, None, _with_concepts(points)) for name in names or (default,)]
-    path = Path(source)
+    path = local_path(source)
     for inner in ("Metadata/keypoint_taxonomy.json", "keypoint_taxonomy.json"):
         path = path / inner if (path / inner).is_file() else path
     if not path.is_file():

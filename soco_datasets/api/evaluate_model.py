@@ -25,7 +25,7 @@ from ..features.given_model import GivenModel, check_given_model, extractor_spec
 from ..records.evaluation import EvaluationResult
 from ..records.replacement import check_replaces_own
 from ..records.result_files import qualifiers_of, result_name
-from ..utils.files import check_writable
+from ..utils.files import writable_folder
 from .result import Result
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class _Call:
     def __post_init__(self) -> None:
         self.runs = [self._run_on(folder) for folder in self.folders]
         if self.run.out is not None:
-            check_writable(self.run.out)
+            writable_folder(self.run.out)
         self.outs: list[Path | None] = [None] * len(self.folders)
         if (out := self.run.out) is not None:
             self.outs = [out / label for label in ([""] if self.is_one else result_labels(self.folders))]
@@ -224,7 +224,7 @@ class _Call:
     def _result(self, evaluation: Evaluation, number: int, name: str) -> Result:
         result = Result(evaluation.result, evaluation.predictions, data=self.runs[number].folder, name=name)
         if (out := self.outs[number]) is not None:
-            result.save(out, overwrite=self.run.overwrite)
+            result.path = result._write(out, self.run.overwrite, checked=True)
         return result
 
 

@@ -20,6 +20,7 @@ from ..records.intervals import RESAMPLES
 from ..records.prediction_errors import prediction_errors
 from ..records.result_files import result_name
 from ..reporting.terminal_summary import summary_html, summary_text
+from ..utils.files import writable_folder
 from ..utils.paths import local_path
 from .result_comparison import ResultComparison
 from .result_plots import ResultPlots
@@ -80,15 +81,16 @@ class Result:
             UsageError: a result of another run has the name.
             SocoError: the folder cannot be written.
         """
-        self.path = self._write(local_path(out), overwrite)
+        self.path = self._write(writable_folder(out), overwrite)
         return self.path
 
-    def _write(self, folder: Path, overwrite: bool = False) -> Path:
+    def _write(self, folder: Path, overwrite: bool = False, checked: bool = False) -> Path:
+        how = {"overwrite": overwrite, "checked": checked}
         if self.table is not None:
-            return write_evaluation(folder, self.table, self.record, self.name, overwrite=overwrite)[0]
+            return write_evaluation(folder, self.table, self.record, self.name, **how)[0]
         if self.record.split != "all":
             raise PredictionsError(f"{self!r} was loaded without its predictions, so it cannot be saved whole.")
-        return write_record(folder, self.record, self.name, overwrite=overwrite)
+        return write_record(folder, self.record, self.name, **how)
 
     @property
     def split(self) -> str:

@@ -21,6 +21,7 @@ from ..data.folder import DatasetFolder
 from ..data.schema import PAIRS, PAIRS_GEO, TableSpec, general_configs
 from ..errors import UsageError
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .ap10k_raw import FLAG_VISIBLE, POINTS, find_raw_root, read_raw
 from .assembly import Annotated, Assembly, Listed, Point, checked_root, corners, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
@@ -57,7 +58,7 @@ CONCEPTS = {point: concept_of(point) for point in POINTS}
 @contextlib.contextmanager
 def read_ap10k(source: str, options: BuildOptions, findings: BuildReport, mapper: Mapper) -> Iterator[Release]:
     """Read either version. Raises `ReleaseError` where the layout is another."""
-    path = Path(source).expanduser()
+    path = local_path(source)
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
     root = _find_pairs_root(path)

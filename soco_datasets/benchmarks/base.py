@@ -29,6 +29,7 @@ from ..data.schema import CONFIGS, TableSpec
 from ..data.shards import Format
 from ..errors import UsageError, unknown_name
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .published import PaperScore
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def recognize(source: str, name: str | None = None) -> Benchmark:
     """
     if name is not None:
         return get_benchmark(name)
-    path = Path(source).expanduser()
+    path = local_path(source)
     if source == "mini" or not path.is_dir() or (path / "manifest.json").is_file():
         return get_benchmark(SOCO)
     fitting = [found for found in benchmarks().values() if _has_root(found, path)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,22 @@ from ..data.pair_table import PairTable
 from ..data.questions.generation import Questions, release_questions, release_rows
 from ..data.release_types import ImageView, PairRecord
 from ..data.schema import TableSpec
-from ..data.shards import SHARD_FORMATS, ContentHash, WrittenShard, batch_rows, write_batches
+from ..data.shards import (
+    DIGEST_LENGTH,
+    SHARD_FORMATS,
+    ContentHash,
+    Format,
+    WrittenShard,
+    batch_of,
+    batch_rows,
+    row_text,
+    write_batches,
+)
 from ..errors import ReleaseError, UsageError, unknown_name
-from ..utils.chunks import Mapper
+from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, parse_size
-from ..utils.process_state import freed_memory_returned
+from ..utils.paths import local_path
+from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
 from .base import SOCO, Benchmark, BuildOptions, recognize
@@ -51,6 +63,7 @@ class BuildResult:
 
 
 @freed_memory_returned()
+@rare_collections()
 def build_dataset(
     source: str | Path = HUB_RELEASE,
     out: Path | str | None = None,
@@ -84,7 +97,7 @@ def build_dataset(
     benchmark = recognize(source, options.benchmark)
     if out is None:
         out = cached_folder(source if benchmark.name == SOCO else benchmark.name)
-    out = Path(out).expanduser()
+    out = local_path(out)
     _check_apart(source, out)
     findings = BuildReport()
     with ExitStack() as stack:
@@ -95,21 +108,17 @@ def build_dataset(
             findings.check(source, options.strict)
         _check_images(source, release, findings)
         origins = benchmark.settle_pairs(release, options)
-        questions = release_questions(release) if benchmark.has_questions else Questions([])
-        content, question_hash = ContentHash(), ContentHash()
-        tables = stored_configs(release, benchmark.configs, len(questions.questions))
-        shards = []
-        for spec, split, batches in _tables(release, questions, tables, content, question_hash):
-            shards += write_batches(folder, spec, split, batches, options.format, shard_size)
+        written = _TableWriter(folder, release, options.format, shard_size).write(benchmark)
+        shards = written.shards
         manifest = {
             "format": FORMAT_NAME,
             "format_version": MANIFEST_VERSION,
             "toolkit_version": __version__,
             **_benchmark_fields(benchmark, release),
             "source": release.origin,
-            "content_hash": content.hexdigest(),
+            "content_hash": written.content_hash,
             "pairs": origins,
-            "lvlm": _described(questions, question_hash),
+            "lvlm": written.questions,
             "counts": _counts(release, shards),
             "findings": _listed(findings),
             "shards": [shard.as_dict() for shard in shards],
@@ -128,28 +137,67 @@ def _check_images(source: str, release: Release, findings: BuildReport) -> None:
         raise ReleaseError(f"{source}: no usable image is left, nothing to build.{first}")
 
 
-def _tables(
-    release: Release,
-    questions: Questions,
-    tables: Sequence[tuple[TableSpec, str]],
-    content: ContentHash,
-    question_hash: ContentHash,
-) -> Iterator[tuple[TableSpec, str, Iterator[pa.RecordBatch]]]:
-    """Each table with its batches, which go into one of the hashes as they are taken."""
-    pair_encoders = _PairEncoders(release)
-    for spec, split in progress(tables, "Writing tables", unit="table"):
-        digest = question_hash if spec.name == "lvlm" else content  # other wording does not make it other data
-        if digest is content:
-            digest.start(spec.name, split)
-        yield spec, split, _hashed(_encoded(spec, split, release, questions, pair_encoders), digest)
+@dataclass(frozen=True)
+class _Written:
+    shards: list[WrittenShard]
+    content_hash: str
+    questions: dict[str, Any]
 
 
-def _described(questions: Questions, digest: ContentHash) -> dict[str, Any]:
-    return {
-        "questions": len(questions.questions),
-        "passed_over": questions.passed_over,
-        "hash": digest.hexdigest(),
-    }
+class _TableWriter:
+    """Writes all tables of a release: images and questions in a thread of their own, beside the others."""
+
+    def __init__(self, folder: Path, release: Release, format: Format, shard_size: int) -> None:
+        self._release = release
+        self._pair_encoders = _PairEncoders(release)
+        self._to = folder, format, shard_size
+        self._content, self._question_hash = ContentHash(), ContentHash()
+
+    def write(self, benchmark: Benchmark) -> _Written:
+        """All of them, in the order of the benchmark's configs."""
+        shards: dict[tuple[str, str], Future[list[WrittenShard]] | list[WrittenShard]] = {}
+        with ThreadPoolExecutor(1) as beside:
+            images = benchmark.configs["images"]
+            image_shards = beside.submit(self._write, images, "test", self._images(images), self._digests())
+            questions = release_questions(self._release) if benchmark.has_questions else Questions([])
+            tables = stored_configs(self._release, benchmark.configs, len(questions.questions))
+            for spec, split in tables:
+                if spec.name == "lvlm":
+                    rows = release_rows(self._release, questions, split)
+                    batches = _hashed(encode_rows(spec, rows), self._question_hash)
+                    shards[spec.name, split] = beside.submit(self._write, spec, split, batches)
+            for spec, split in progress(tables, "Writing tables", unit="table"):
+                if spec.name == "lvlm":  # other wording does not make it other data
+                    continue
+                self._content.start(spec.name, split)
+                if spec is images:
+                    self._content.add_text(b"".join(map(row_text, image_rows(self._release, hashed=True))))
+                    shards[spec.name, split] = image_shards
+                else:
+                    shards[spec.name, split] = self._write(
+                        spec, split, _hashed(self._encoded(spec, split), self._content)
+                    )
+            found = [shards[spec.name, split] for spec, split in tables]
+            written = [shard for part in found for shard in (part.result() if isinstance(part, Future) else part)]
+        told = {"questions": len(questions.questions), "passed_over": questions.passed_over}
+        return _Written(written, self._content.hexdigest(), {**told, "hash": self._question_hash.hexdigest()})
+
+    def _write(
+        self, spec: TableSpec, split: str, batches: Iterator[pa.RecordBatch], digests: Iterator[str] | None = None
+    ) -> list[WrittenShard]:
+        folder, format, shard_size = self._to
+        return write_batches(folder, spec, split, batches, format, shard_size, digests)
+
+    def _images(self, spec: TableSpec) -> Iterator[pa.RecordBatch]:
+        return (batch_of(spec, chunk) for chunk in chunks_of(image_rows(self._release, False), batch_rows(spec)))
+
+    def _digests(self) -> Iterator[str]:
+        return (record.sha256[:DIGEST_LENGTH] for record in self._release.images.values())
+
+    def _encoded(self, spec: TableSpec, split: str) -> Iterator[Encoded]:
+        if spec.is_pairs:
+            return self._pair_encoders.batches(spec, pairs_of(self._release, spec, split))
+        return encode_rows(spec, _rows(spec, self._release))
 
 
 def _listed(findings: BuildReport) -> dict[str, Any]:
@@ -166,7 +214,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _check_apart(source: str, out: Path) -> None:
     """Refuse to build over the source itself: replacing `out` would delete it."""
-    release, place = Path(source).expanduser(), out.resolve()
+    release, place = local_path(source), out.resolve()
     if source != "mini" and release.exists() and release.resolve().is_relative_to(place):
         raise UsageError(f"{out} holds the release {source} itself, which is never replaced. Give another --out.")
 
@@ -198,20 +246,8 @@ class _PairEncoders:
         return in_threads(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)), usable_cores())
 
 
-def _encoded(
-    spec: TableSpec, split: str, release: Release, questions: Questions, pair_encoders: _PairEncoders
-) -> Iterator[Encoded]:
-    if spec.is_pairs:
-        return pair_encoders.batches(spec, pairs_of(release, spec, split))
-    if spec.name == "lvlm":
-        return encode_rows(spec, release_rows(release, questions, split), release.images)
-    return encode_rows(spec, _rows(spec, release), release.images)
-
-
 def _rows(spec: TableSpec, release: Release) -> Iterator[Row]:
-    if spec.name == "images":
-        yield from progress(image_rows(release), "Writing images", total=len(release.images), unit="image")
-    elif spec.name == "keypoints":
+    if spec.name == "keypoints":
         yield from keypoint_rows(release)
     elif spec.name == "taxonomy":
         yield from release.taxonomy.to_rows()

@@ -23,6 +23,7 @@ from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper
 from ..utils.foreign import read_json_text
+from ..utils.paths import local_path
 from .assembly import Annotated, Assembly, Listed, Point, checked_root, corners
 from .base import Benchmark, BuildOptions, PointRule, Task
 
@@ -59,7 +60,7 @@ def read_keypoint_file(source: str, options: BuildOptions, findings: BuildReport
     for name in options.fields:
         if name not in FIELDS:
             raise unknown_name("field of a COCO keypoint file", name, FIELDS)
-    path = Path(source).expanduser()
+    path = local_path(source)
     file = path if path.is_file() else keypoint_file(path, options.fields)
     root = checked_root(path, None if file is None else _root_of(file), "a COCO keypoint data set", LOOKED_FOR)
     assert file is not None  # or there were no root

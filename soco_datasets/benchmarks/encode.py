@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from ..data.pair_table import PairTable
 from ..data.query_blocks import RaggedPoints
-from ..data.release_types import ImageRecord
 from ..data.schema import TableSpec
-from ..data.shards import batch_of, batch_rows, row_text
+from ..data.shards import batch_of, batch_rows, json_text, row_text
 from ..utils.chunks import chunks_of
 from .pair_queries import TableQueries, table_queries
 from .tables import Row
-from .view_columns import Coded, ViewColumns, json_text
+from .view_columns import Coded, ViewColumns
 
 _Ints = NDArray[np.int64]
 
@@ -32,11 +31,10 @@ class Encoded:
     batch: pa.RecordBatch
 
 
-def encode_rows(spec: TableSpec, rows: Iterable[Row], images: Mapping[str, ImageRecord]) -> Iterator[Encoded]:
-    """The rows of a table, batch by batch; in the hash an image counts by its sha256."""
+def encode_rows(spec: TableSpec, rows: Iterable[Row]) -> Iterator[Encoded]:
+    """The rows of a table, batch by batch."""
     for chunk in chunks_of(rows, batch_rows(spec)):
-        hashed = [{**row, "image": images[row["image_id"]].sha256} if "image" in row else row for row in chunk]
-        yield Encoded(b"".join(map(row_text, hashed)), batch_of(spec, chunk))
+        yield Encoded(b"".join(map(row_text, chunk)), batch_of(spec, chunk))
 
 
 class PairEncoder:
@@ -55,7 +53,7 @@ class PairEncoder:
         assert self._spec.kind is not None, self._spec.name
         columns = _Columns(self._views, pairs)
         columns.add_queries(table_queries(self._spec.kind, pairs, self._views))
-        schema = self._spec.features.arrow_schema
+        schema = self._spec.arrow_schema
         attributes = pairs.attributes or []
         arrays = []
         for field in schema:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..data.schema import schema_fingerprint
+from ..utils.paths import local_path
 from .base import SOCO, find_benchmark
 from .soco.source import HUB_RELEASE
 
@@ -18,7 +19,7 @@ def cache_root() -> Path:
     """Where built folders are cached: SOCO_CACHE, else the folder `soco` in the Hugging Face home."""
     chosen = os.environ.get("SOCO_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return local_path(chosen)
     from huggingface_hub.constants import HF_HOME
 
     return Path(HF_HOME) / "soco"

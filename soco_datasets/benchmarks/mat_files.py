@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
+from ..utils.compressed import check_mat
 from .assembly import Assembly
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def read_mat(assembly: Assembly, path: Path, names: Sequence[str]) -> dict[str, 
                 message = "is a MATLAB 7.3 (HDF5) file, which this benchmark does not use"
                 assembly.findings.error(where, "", "bad_mat", message, "get the original file")
                 return None
+        check_mat(path)
         content: dict[str, NDArray[Any]] = loadmat(str(path), variable_names=list(names))
     except Exception as error:
         # damaged files raise many kinds of error in scipy (ValueError, TypeError, zlib.error, OSError, ...)

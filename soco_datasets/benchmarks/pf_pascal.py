@@ -20,6 +20,7 @@ from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .assembly import Annotated, Assembly, Listed, Point, checked_root, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .mat_files import read_mat
@@ -49,7 +50,7 @@ def read_pf_pascal(source: str, options: BuildOptions, findings: BuildReport, ma
         ReleaseError: another layout, or no pair list.
         MissingExtraError: scipy is not installed (extra `benchmarks`).
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
     assembly = Assembly(checked_root(path, _find_root(path), "PF-PASCAL", _LOOKED_FOR), findings)

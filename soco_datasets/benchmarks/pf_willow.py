@@ -18,6 +18,7 @@ from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import ReleaseError, UsageError
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .assembly import Annotated, Assembly, Listed, Point, checked_root
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .pf_pascal import csv_rows, find_list
@@ -32,7 +33,7 @@ _COLUMNS = [f"{axis}{side}{n}" for side in "AB" for axis in "XY" for n in range(
 @contextlib.contextmanager
 def read_pf_willow(source: str, options: BuildOptions, findings: BuildReport, mapper: Mapper) -> Iterator[Release]:
     """Read the folder. Raises `ReleaseError` for another layout or where the list is missing."""
-    path = Path(source).expanduser()
+    path = local_path(source)
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
     assembly = Assembly(checked_root(path, _find_root(path), "PF-WILLOW", _LOOKED_FOR), findings)

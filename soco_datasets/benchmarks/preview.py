@@ -20,6 +20,7 @@ from ..data.pair_marks import mark_pair
 from ..data.schema import TableSpec
 from ..data.shards import Format, WrittenShard, write_shards
 from ..utils.shapes import Drawing, Photo, to_image
+from ..utils.workers import in_threads, usable_cores
 
 MOST_PAIRS = 50
 MOST_BYTES = 20_000_000  # of all pictures together
@@ -75,8 +76,11 @@ def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS
 
 def _rows(folder: DatasetFolder, pairs: int) -> Iterator[dict[str, Any]]:
     total = 0
-    for config, row in _read(folder, _spread(_candidates(folder), pairs)):
-        drawn = _drawn(folder, row)
+
+    def draw(chosen: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any], dict[str, bytes]]:
+        return *chosen, _drawn(folder, chosen[1])
+
+    for config, row, drawn in in_threads(draw, _read(folder, _spread(_candidates(folder), pairs)), usable_cores()):
         total += sum(map(len, drawn.values()))
         if total > MOST_BYTES:
             return

@@ -143,9 +143,9 @@ def _soco_by_name(data_dir: str | Path | None) -> str | Path | None:
     home = os.environ.get("SOCO_HOME")
     if data_dir is None or str(data_dir).casefold() != SOCO or Path(data_dir).exists():
         return data_dir
-    inner = [Path(home).expanduser() / name for name in (SOCO, SOCO.upper())] if home else []
+    inner = [local_path(home) / name for name in (SOCO, SOCO.upper())] if home else []
     built = next((folder for folder in inner if is_built(folder)), None)
-    if built is None and home and hub_address(home) is None and not is_built(Path(home).expanduser()):
+    if built is None and home and hub_address(home) is None and not is_built(local_path(home)):
         return cached_folder()  # SOCO_HOME holds other benchmarks only
     return built
 
@@ -159,7 +159,7 @@ def _on_hub(data_dir: str | Path | None, revision: str | None) -> HubAddress | N
 
 def _benchmark_named(data_dir: str | Path) -> Benchmark | None:
     """The benchmark other than SOCO that `data_dir` names, unless there is a folder of that name."""
-    found = None if Path(data_dir).expanduser().exists() else find_benchmark(str(data_dir))
+    found = None if local_path(data_dir).exists() else find_benchmark(str(data_dir))
     return found if found is not None and found.name != SOCO else None
 
 
@@ -167,7 +167,7 @@ def _built_benchmark(benchmark: Benchmark) -> Path:
     """The built folder of a benchmark: below SOCO_HOME under any of its names, else in the cache."""
     home = os.environ.get("SOCO_HOME")
     names = (benchmark.name, *benchmark.aliases)
-    places = [Path(home).expanduser() / name for name in names] if home else []
+    places = [local_path(home) / name for name in names] if home else []
     for folder in (*places, cached_folder(benchmark.name)):
         if is_built(folder):
             return open_folder(folder).path
@@ -241,7 +241,7 @@ def _named_folder(path: Path, option: str | None, source: str | None = None) -> 
     """Check a folder that the user named, as `option` says or by another `source`, which then opens the message."""
     python = option is None or option.endswith("=")
     what = source or (f"{option or 'data_dir='}{str(path)!r}" if python else _given(str(path), option))
-    path = path.expanduser()
+    path = local_path(path)
     if is_built(path):
         return open_folder(path).path
     if not path.exists():

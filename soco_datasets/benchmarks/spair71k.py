@@ -22,6 +22,7 @@ from ..data.release_types import Box
 from ..data.schema import PAIRS, TableSpec, general_configs
 from ..errors import UsageError, unknown_name
 from ..utils.chunks import Mapper
+from ..utils.paths import local_path
 from .assembly import Annotated, Assembly, Listed, Point, checked_root, folder_with, overlap_notes
 from .base import Benchmark, BuildOptions, CountRow, PointRule, Task
 from .published import PaperScore, read_scores
@@ -42,7 +43,7 @@ def read_spair(source: str, options: BuildOptions, findings: BuildReport, mapper
     """Read the folder. Raises `ReleaseError` where its layout is another, `UsageError` for an unknown `points`."""
     if options.points not in POINT_SOURCES:
         raise unknown_name("source of points", options.points, POINT_SOURCES)
-    path = Path(source).expanduser()
+    path = local_path(source)
     if not path.is_dir():
         raise UsageError(f"{source} is not a folder. Expected {_LOOKED_FOR}.")
     assembly = Assembly(checked_root(path, _find_root(path), "SPair-71k", _LOOKED_FOR), findings)

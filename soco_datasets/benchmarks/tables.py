@@ -13,12 +13,13 @@ from ..data.schema import TableSpec
 Row = dict[str, Any]
 
 
-def image_rows(release: Release) -> Iterator[Row]:
-    """Rows of `images`, reading the original bytes of one image at a time."""
+def image_rows(release: Release, hashed: bool) -> Iterator[Row]:
+    """Rows of `images`, reading the original bytes of one image at a time; `hashed`: with its sha256 in their place."""
     for record in release.images.values():
+        stored = None if hashed else release.read_file(record.file)
         yield {
             "image_id": record.image_id,
-            "image": {"bytes": release.read_file(record.file), "path": record.file.rpartition("/")[2]},
+            "image": record.sha256 if hashed else {"bytes": stored, "path": record.file.rpartition("/")[2]},
             "file_name": record.file.removeprefix("Images/"),
             "category": record.category,
             "supercategory": release.supercategory(record.category),

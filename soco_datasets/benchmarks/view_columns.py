@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..data.release_types import ImageView
+from ..data.shards import json_text
 
 _Ints = NDArray[np.int64]
 
@@ -78,11 +78,6 @@ class ViewColumns:
             if concept is not None:
                 found.setdefault(concept, []).append(i)
         return found
-
-
-def json_text(value: object) -> str:
-    """JSON as `data.shards.row_text` has it."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _point_texts(view: ImageView) -> list[str]:

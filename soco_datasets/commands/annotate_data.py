@@ -135,7 +135,7 @@ def run_import_answers(
 class ReleaseOptions:
     """What a release holds, and where it is written."""
 
-    out: Annotated[Path, Option(metavar="DIR", help="folder (or file) to make", rich_help_panel="Output")]
+    out: Annotated[Path, Option(metavar="PATH", help="folder (or file) to make", rich_help_panel="Output")]
     pairs: Annotated[int, Option(help="most pairs per category and kind")] = 200
     seed: Annotated[int, Option(help="random seed of the draw of pairs")] = 0
     at: AtOption = None

@@ -133,6 +133,7 @@ class RecordOptions:
         Path | None, Option(metavar="DIR", help="keep features here between runs", show_default="not kept")
     ] = None
     resume: Annotated[bool, Option(help="keep finished records and continue the rest")] = False
+    overwrite: Annotated[bool, Option(help="replace records of other runs (data, subset, seed ...)")] = False
     dry_run: Annotated[bool, Option(help="report what would be read, forwarded and stored")] = False
 
 
@@ -144,6 +145,8 @@ def run_tasks(
     from ..downstream.side_by_side import downstream_units, report_of, run_units
     from ..downstream.task_registry import select_tasks
 
+    if model.layer is not None or model.image_size != BackboneOptions.image_size:
+        raise UsageError("Tasks have layers and input sizes of their own: --layer and --image-size do nothing here.")
     tasks = select_tasks(what.tasks)
     options = _options(model, what, output, engine.precision)
     data = _places(what.data, [task.data for task in tasks])
@@ -173,6 +176,7 @@ def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions, p
         seed=what.seed,
         subset=what.subset,
         resume=output.resume,
+        overwrite=output.overwrite,
         store=output.store_dir,
         workers=model.workers,
         memory_budget=model.budget(),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from ..utils.files import check_writable
 from . import EVALUATE
 from .common import FullFlag, OutputOptions, open_dataset
 from .completion import complete_data
@@ -17,7 +16,7 @@ from .evaluate_several import run_several
 from .model_options import BackboneOptions
 from .options import command
 from .paper_probe import probe_scoring, report_skipped, requested_probe
-from .probe import both_places, check_probe, trained_probe
+from .probe import both_places, check_probe, written_probe
 
 if TYPE_CHECKING:
     from ..data.folder import DatasetFolder
@@ -57,7 +56,6 @@ def run(
     protocol.scoring()  # bad options fail before data and model are loaded
     plan.run_config()
     requested_tasks(protocol)
-    check_writable(output.out)
     if len(names := data_names(data)) > 1:
         run_several(plan, names, full=full)
     else:
@@ -66,6 +64,7 @@ def run(
 
 def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
     from ..correspondence.evaluate import evaluate_backbone
+    from ..correspondence.probe_training import run_probe
     from ..correspondence.several import BenchmarkRun
     from ..reporting.terminal_summary import print_summary
 
@@ -88,6 +87,5 @@ def _run_one(plan: EvaluationPlan, folder: DatasetFolder, full: bool) -> None:
             report_skipped("since there are images that do not decode")
         elif probe is not None:
             local, remote = both_places(extractor, plan.model)
-            scored = probe_scoring(scoring)
-            trained = trained_probe(local, probe, out, scoring=scored, run=how, name=files.stem, remote=remote)
-            print(f"\n{trained}")
+            trained = run_probe(local, probe, scoring=probe_scoring(scoring), run=how, remote=remote)
+            print(f"\n{written_probe(trained, plan.output, files.stem)}")

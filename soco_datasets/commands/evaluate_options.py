@@ -154,10 +154,11 @@ class EvaluationPlan:
 
 
 class ResultNames(NamedTuple):
-    """The stem of the files of an evaluation, and whether those of the same run exist and will be replaced."""
+    """The stem of the files of an evaluation, whether those of the same run exist and will be replaced, and of any."""
 
     stem: str
     replaced: bool
+    overwrite: bool
 
 
 def result_names(plan: EvaluationPlan, out: Path, extractor: Extractor, run: BenchmarkRun) -> ResultNames:
@@ -178,7 +179,8 @@ def result_names(plan: EvaluationPlan, out: Path, extractor: Extractor, run: Ben
     kept = "" if run.split in ("test", "all") else run.split
     stem = result_name(planned.model, *plan.qualifiers(), kept)
     record = out / (f"{stem}.all.json" if run.split == "all" else f"{stem}.json")
-    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=plan.output.overwrite))
+    overwrite = plan.output.overwrite
+    return ResultNames(stem, check_replaces_own(record, EvaluationResult, planned, overwrite=overwrite), overwrite)
 
 
 def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
@@ -188,15 +190,15 @@ def write(out: Path, evaluation: Evaluation, names: ResultNames) -> str:
     """
     from ..records.evaluation import write_evaluation, write_record
 
+    stem, replace = names.stem, {"overwrite": names.overwrite, "checked": True}
     if evaluation.predictions is None:
-        record = write_record(out, evaluation.result, names.stem, overwrite=True)
+        record = write_record(out, evaluation.result, stem, **replace)
         kept = "none of all pairs: soco score, compare, submit need them"
     else:
-        record, predictions = write_evaluation(
-            out, evaluation.predictions, evaluation.result, names.stem, overwrite=True
-        )
+        record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, stem, **replace)
         kept = str(predictions)
-    replaced = "\nreplaced     those of an earlier run" if names.replaced else ""
+    kept_name = record.name.removesuffix(".json").removesuffix(".all") == stem
+    replaced = "\nreplaced     those of an earlier run" if names.replaced and kept_name else ""
     following = f"\nnext         soco report {shlex.quote(str(record))}"
     return f"record       {record}\npredictions  {kept}{replaced}{following}"
 

@@ -108,5 +108,5 @@ def _write(out: Path, evaluation: Evaluation, overwrite: bool) -> None:
             if part["overall"]["pck"] is not None
         )
         print(f"{task}: {shown}")
-    for path in write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=overwrite):
+    for path in write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=overwrite, checked=True):
         print(path)

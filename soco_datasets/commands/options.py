@@ -11,7 +11,8 @@ Options that several commands share are frozen dataclasses with annotated fields
     def run(output: OutputOptions, seed: Annotated[int, Option(help="random seed")] = 0) -> None: ...
 
 What an annotation leaves out is filled in: the option's name (that of the field, with dashes), its metavar by its type,
-its panel (that of the dataclass) and, for paths, `local_path` as the parser.
+its panel (that of the dataclass) and, for paths, `local_path` as the parser. The path of an option or argument `out` is
+also checked before any work is done: a folder (metavar DIR) or a file (FILE) that cannot be written is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typer.models import OptionInfo, ParameterInfo
 
 from ..errors import UsageError
 from ..utils.details import stage
+from ..utils.files import writable_file, writable_folder
 from ..utils.paths import local_path
 from ..utils.terminal import Verbosity, set_verbosity
 from .parsing import SocoCommand, SocoGroup
@@ -39,6 +41,7 @@ Quiet = Annotated[bool, Option("--quiet", help="report no progress and no notes"
 Verbose = Annotated[bool, Option("--verbose", help="also report the data, the model, the cache, files and times")]
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _PANELS = ("Model", "Data", None, "Run", "Local models", "Output")  # order in the help; None: any other
+_OUTPUTS = {"DIR": writable_folder, "FILE": writable_file}  # metavar of an output -> its parser
 _GLOBAL = {"quiet": Quiet, "verbose": Verbose}
 
 
@@ -143,7 +146,7 @@ def _parameter(name: str, annotation: Any, default: Any, panel: str | None) -> i
         info.rich_help_panel = info.rich_help_panel or panel
         info.metavar = info.metavar or (_METAVARS[element] if element else None)
     if element is Path and info.parser is None:
-        info.parser = local_path
+        info.parser = _OUTPUTS.get(info.metavar or "", local_path) if name == "out" else local_path
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 

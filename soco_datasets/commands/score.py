@@ -40,17 +40,11 @@ def run(
 
     table = read_predictions(predictions)
     if data is not None:
-        from ..benchmarks.task_pairs import task_pairs
-        from ..benchmarks.tasks import get_tasks
         from ..errors import PredictionsError
-        from ..records.annotated_points import image_annotations
-        from ..records.predictions import check_against_dataset, read_header
+        from ..records.evaluation import EvaluationResult
 
-        folder = open_dataset(data)
-        tasks = get_tasks(read_header(table).tasks)
-        pairs = {task.name: task_pairs(folder, task) for task in tasks}
         try:
-            check_against_dataset(table, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
+            EvaluationResult.check_references(table, open_dataset(data))
         except PredictionsError as error:
             raise PredictionsError(f"{predictions}: {error}") from None
     result = record_from_predictions(table)

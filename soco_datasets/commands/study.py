@@ -71,17 +71,16 @@ def run(
     columns: ColumnOptions,
     engine: DownstreamEngineOptions,
     out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("study"),
+    overwrite: Annotated[bool, Option(help="replace records of other runs (data, subset, seed ...)")] = False,
 ) -> None:
     """Run the models and correlate."""
     from ..reporting.study_report import write_study_report
-    from ..utils.files import check_writable
 
     if not runs.models and not columns.tables:
         raise UsageError("Give --models to run, or --tables with results.")
-    check_writable(out)
     tables, subset = list(columns.tables or []), names(columns.subset_models)
     if runs.models:
-        path, dense = _run_models(runs.models, runs, engine, out)
+        path, dense = _run_models(runs.models, runs, engine, out, overwrite)
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
@@ -93,7 +92,9 @@ def run(
         print(f"wrote  {one}")
 
 
-def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, out: Path) -> tuple[Path, list[str]]:
+def _run_models(
+    listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, out: Path, overwrite: bool
+) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
     from ..downstream.downstream_run import RunOptions
@@ -120,7 +121,7 @@ def _run_models(listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, o
             benchmarks[name] = resolve_data(place, option=f"--data {name}=")
 
     protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
-    downstream = RunOptions(out, protocols, runs.seed, runs.subset, precision=engine.precision)
+    downstream = RunOptions(out, protocols, runs.seed, runs.subset, overwrite=overwrite, precision=engine.precision)
     spec = ExtractorSpec("", runs.image_size, options={"device": runs.device})
     with open_mapper(engine.config(), jobs=engine.jobs, device=runs.device) as mapper:
         result = run_study(models, StudyOptions(benchmarks, data, tasks, downstream, spec), print, mapper)

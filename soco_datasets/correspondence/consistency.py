@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -26,14 +27,22 @@ from ..records.candidate_names import candidate_points, has_candidates
 from ..records.fingerprint import Fingerprint
 from ..records.header import Header
 from ..records.predictions import read_annotated_images, read_header
+from ..records.scores import row_errors
 from ..records.validation import codes, points_array, sizes_array, whole_array
 from ..records.verification import State
-from .grid_positions import TOLERANCE, best_positions, best_possible, grid_problem, positions_on_grid
+from .grid_positions import (
+    TOLERANCE,
+    best_positions,
+    best_possible,
+    positions_on_grid,
+    statement_problems,
+)
 from .matchers.matcher import Matcher, matcher_class
 from .similarity import content_cells
 
-TOO_NEAR, TOO_MANY, FEWEST = 0.25, 0.9, 50
-"""Too good: 90 % of 50 or more predictions are within a quarter of a cell of the best possible ones."""
+TOO_NEAR, TOO_CLOSE, TOO_MANY, FEWEST = 0.25, 0.02, 0.9, 50
+"""Too good: 90 % of 50 or more predictions are within a quarter of a cell of the best possible ones, or within 2 % of
+the normalizer of their target, which also holds for grids that are finer than any model's."""
 COPIED = 0.95
 _SIMILARITY = 1e-3  # by which a similarity may exceed 1
 _EQUAL = 1e-6  # by which similarities of one query and cell may differ
@@ -62,7 +71,8 @@ class Consistency:
     """What was found in one predictions table.
 
     Attributes:
-        state: "claimed" where no grid is stated, "recomputed" with findings, else "consistent".
+        state: "claimed" where no grid is stated, "recomputed" with findings or where a part could not be looked at,
+            else "consistent".
         findings: what speaks against it.
         checked: what was looked at, in words with numbers.
         notes: what could not be looked at, and why; and copies with the same weights.
@@ -98,7 +108,7 @@ class _Rows:
     matchers: list[Matcher | None]
     findings: list[OriginFinding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
     @property
     def protocol(self) -> Protocol:
@@ -140,8 +150,10 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
         note = "the protocol states no patch grid, so where the predictions come from cannot be checked"
         return Consistency("recomputed" if copies else "claimed", tuple(copies), notes=(note, *same))
     rows = _rows(table, header, tasks, grid)
-    if problem := grid_problem(header.model, grid, header.protocol.features.size):
-        rows.findings.append(OriginFinding("inconsistent", problem))
+    wrong, untold = statement_problems(header.model, header.protocol.features)
+    rows.findings += [OriginFinding("inconsistent", text) for text in wrong]
+    rows.unchecked += untold
+    _check_time(rows)
     _check_positions(rows)
     _check_similarities(rows)
     choices = _check_candidates(rows)
@@ -153,9 +165,8 @@ def check_consistency(table: pa.Table, others: Sequence[Fingerprint] = ()) -> Co
     _check_too_good(rows, subcell, chosen)
     findings = (*rows.findings, *copies)
     best = best_possible(table, subcell)
-    return Consistency(
-        "recomputed" if findings else "consistent", findings, tuple(rows.checked), (*rows.notes, *same), best
-    )
+    state: State = "recomputed" if findings or rows.unchecked else "consistent"
+    return Consistency(state, findings, tuple(rows.checked), (*rows.unchecked, *same), best)
 
 
 def best_in_words(found: Consistency) -> list[str]:
@@ -199,8 +210,15 @@ def _rows(table: pa.Table, header: Header, tasks: Sequence[Task | None], grid: i
     )
     unknown = [name for name, matcher in zip(header.tasks, rows.matchers, strict=True) if matcher is None]
     if unknown:
-        rows.notes.append(f"how {', '.join(unknown)} finds positions is not known here, so less was checked of it")
+        rows.unchecked.append(f"how {', '.join(unknown)} finds positions is not known here, so less was checked of it")
     return rows
+
+
+def _check_time(rows: _Rows) -> None:
+    """A result is not made later than it is checked; a day is left for clocks that go wrong."""
+    made = rows.header.created
+    if datetime.fromisoformat(made) > datetime.now(UTC) + timedelta(days=1):
+        rows.findings.append(OriginFinding("inconsistent", f"it states to be made at {made}, later than now"))
 
 
 def _check_positions(rows: _Rows) -> None:
@@ -277,7 +295,9 @@ def _check_candidates(rows: _Rows) -> dict[str, NDArray[np.int64]]:
     images = read_annotated_images(rows.table)
     listed = [name for name in names if has_candidates(rows.table, name)]
     if images is None or listed != names:
-        rows.notes.append(f"the candidates of {', '.join(names)} are not in the file, so its choices were not checked")
+        rows.unchecked.append(
+            f"the candidates of {', '.join(names)} are not in the file, so its choices were not checked"
+        )
         return {}
     annotated, features = AnnotatedPoints.of(images), rows.protocol.features
     bad, total = np.zeros(len(rows.table), dtype=bool), 0
@@ -323,8 +343,9 @@ def _check_too_good(rows: _Rows, subcell: frozenset[str], chosen: frozenset[str]
         own = np.flatnonzero(rows.task == number)
         if name in chosen or len(own) < FEWEST:
             continue
-        best = best_positions(rows.table.take(pa.array(own)), rows.protocol, name in subcell)
-        near = float((best.apart <= TOO_NEAR).mean())
+        part = rows.table.take(pa.array(own))
+        apart = best_positions(part, rows.protocol, name in subcell).apart
+        near = float(((apart <= TOO_NEAR) | (row_errors(part) <= TOO_CLOSE)).mean())
         if near >= TOO_MANY:
             rows.findings.append(
                 OriginFinding(
@@ -337,10 +358,10 @@ def _copies(own: Fingerprint, others: Sequence[Fingerprint]) -> tuple[list[Origi
     """Findings of files of other weights that are equal or nearly so, and notes of those of the same weights."""
     findings, notes = [], []
     for other in others:
-        shared, share = own.share_equal(other)
+        task, shared, share = own.most_equal(other)
         if share < COPIED:
             continue
-        text = f"{100 * share:.1f} % of {shared:,} compared predictions are those of {other.name}"
+        text = f"{100 * share:.1f} % of {shared:,} compared predictions of {task} are those of {other.name}"
         if own.weights is not None and own.weights == other.weights:
             notes.append(f"{text}, of the same weights")
         else:

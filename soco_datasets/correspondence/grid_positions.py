@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..config import Protocol
+from ..config import FeatureConfig, Protocol
+from ..errors import UsageError
 from ..geometry import cells_to_unit, keypoints_to_unit, unit_to_cells, unit_to_pixels
 from ..records.predictions import HEADER_KEY, read_header, task_rows
 from ..records.scores import score_checked
@@ -117,31 +119,64 @@ def with_predictions(rows: pa.Table, points: NDArray[np.float64]) -> pa.Table:
     return rows.set_column(place, rows.schema.field("prediction"), pa.FixedSizeListArray.from_arrays(flat, 2))
 
 
-def grid_problem(model: Mapping[str, Any], grid: int, size: int | None) -> str | None:
-    """What is wrong with the stated grid: that of the model's patches in its network size, None where nothing is.
+def statement_problems(model: Mapping[str, Any], features: FeatureConfig) -> tuple[list[str], list[str]]:
+    """(what the protocol states of the features and the model otherwise, what cannot be told), in words.
 
-    Compositions have the grid of their finest part or the one they state, times their upsampling.
+    Args:
+        model: `DenseFeatureExtractor.describe()` as stored.
+        features: of the protocol, with a grid.
     """
-    expected = _expected_grid(model)
-    stated = model.get("effective_size")
-    if stated is not None and size is not None and stated != size:
-        return f"the protocol states a size of {size} px, the model {stated}"
-    if expected is not None and expected != grid:
-        return f"the model's patches make a grid of {expected} cells, the protocol states {grid}"
-    return None
+    try:
+        own = FeatureConfig.of_model(model)
+    except (KeyError, TypeError, AttributeError, UsageError):
+        return [], ["the model does not say how its features were made, so the protocol was not compared with it"]
+    wrong = [
+        f"the protocol states the {name.replace('_', ' ')} {theirs!r}, the model {ours!r}"
+        for name, ours in vars(own).items()
+        if ours != (theirs := getattr(features, name))
+    ]
+    grid, patches = expected_grid(model), _patches(model)
+    if grid is None or patches is None:
+        return wrong, [f"the model states no patch size that its grid of {features.grid} cells follows from"]
+    if grid != features.grid:
+        wrong.append(f"the model's patches make a grid of {grid} cells, the protocol states {features.grid}")
+    size, asked = features.size or 0, features.image_size
+    if abs(size - asked) > max(_MOST_MERGED * math.prod(patches) / 2, asked / 10):  # rounded to a multiple
+        return wrong, [f"{features.image_size} px were asked for and the network saw {size}, as of a fixed size only"]
+    return wrong, []
 
 
-def _expected_grid(model: Mapping[str, Any]) -> int | None:
+def _patches(model: Mapping[str, Any]) -> set[int] | None:
+    """The different patch sizes of a model and its parts, None where one is not stated."""
     parts = model.get("parts")
+    inner = [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
+    found = [_patches(part) for part in inner] if inner else [{_whole(model.get("patch_size"))}]
+    every = {patch for one in found for patch in (one or {None})}
+    return None if None in every else {patch for patch in every if patch is not None}
+
+
+def expected_grid(model: Mapping[str, Any]) -> int | None:
+    """Cells on a side of the maps of a model as it is stated, None where that does not follow from the statement."""
+    parts, patch, size = model.get("parts"), _whole(model.get("patch_size")), _whole(model.get("effective_size"))
     if isinstance(parts, list) and parts:
-        grids = [_expected_grid(part) if isinstance(part, dict) else None for part in parts]
-        composition, upsampling = model.get("composition") or {}, model.get("upsampling") or {}
-        whole = composition.get("grid") or (None if None in grids else max(grid for grid in grids if grid is not None))
-        return None if whole is None else whole * upsampling.get("factor", 1)
-    patch, size = model.get("patch_size"), model.get("effective_size")
-    if not isinstance(patch, int) or not isinstance(size, int) or patch < 1 or size < 1:
+        grids = [expected_grid(part) if isinstance(part, Mapping) else None for part in parts]
+        finest = None if None in grids else max(grid for grid in grids if grid is not None)
+        common = _whole(_field(model, "composition", "grid")) or finest
+        factor = _whole(_field(model, "upsampling", "factor")) if "upsampling" in model else 1
+        return None if common is None or factor is None else common * factor
+    if patch is None or size is None:
         return None
     if "zero_padding" not in model:
         return size // patch
-    least, stated = -(-size // patch), model.get("grid")
-    return stated if isinstance(stated, int) and least <= stated < least + _MOST_MERGED else least
+    least, stated = -(-size // patch), _whole(model.get("grid"))
+    return stated if stated is not None and least <= stated < least + _MOST_MERGED else least
+
+
+def _field(model: Mapping[str, Any], name: str, inner: str) -> object:
+    """A field within a field of a stranger's statement, None where there is none."""
+    found = model.get(name)
+    return found.get(inner) if isinstance(found, Mapping) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

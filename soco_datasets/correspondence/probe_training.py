@@ -28,7 +28,7 @@ from ..features.linear_probe import (
 from ..features.loader import FeatureLoader
 from ..records.evaluation import library_versions
 from ..records.probe import ProbeRecord
-from ..records.replacement import check_replaced
+from ..records.replacement import settled_stem
 from ..records.result_files import result_name
 from ..utils.files import atomic_files, sha256_file
 from ..utils.paths import local_path
@@ -171,7 +171,7 @@ def _counts(data: ProbeData) -> dict[str, int]:
 
 
 def write_probe(
-    out: str | Path, run: ProbeRun, name: str | None = None, *, overwrite: bool = False
+    out: str | Path, run: ProbeRun, name: str | None = None, *, overwrite: bool = False, checked: bool = False
 ) -> tuple[Path, dict[str, Path]]:
     """Write the heads and then the record into a folder, named after the model.
 
@@ -180,6 +180,7 @@ def write_probe(
         run: from `run_probe`.
         name: of the files in place of the model's, see `result_files.result_name`.
         overwrite: replace whatever has the name; else only a probe of the very same run is replaced, and logged.
+        checked: the name was looked at before the work, see `replacement.settled_stem`.
 
     Returns:
         (`<name>.probe.json`, {variant: `<name>.probe-<variant>.safetensors`}); the latter are heads for
@@ -189,17 +190,16 @@ def write_probe(
         UsageError: a probe of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or result_name(run.record.model)
-    paths = {variant: local_path(out) / f"{stem}.probe-{variant}.safetensors" for variant in run.heads}
-    path = local_path(out) / f"{stem}.probe.json"
-    variants = {}
-    check_replaced(path, run.record, overwrite=overwrite)
-    with atomic_files(path, *paths.values()) as (new_record, *new_heads):
-        for (variant, head), new_head in zip(run.heads.items(), new_heads, strict=True):
-            save_head(new_head, head, run.backbone)
-            written = {"file": paths[variant].name, "sha256": sha256_file(new_head)}
-            variants[variant] = {**run.record.variants[variant], "head": written}
-        run.record.replace(variants=variants).write(new_record)
+    folder, wanted, variants = local_path(out), name or result_name(run.record.model), {}
+    with settled_stem(run.record, folder, wanted, ".probe.json", overwrite=overwrite, checked=checked) as stem:
+        paths = {variant: folder / f"{stem}.probe-{variant}.safetensors" for variant in run.heads}
+        path = folder / f"{stem}.probe.json"
+        with atomic_files(path, *paths.values()) as (new_record, *new_heads):
+            for (variant, head), new_head in zip(run.heads.items(), new_heads, strict=True):
+                save_head(new_head, head, run.backbone)
+                written = {"file": paths[variant].name, "sha256": sha256_file(new_head)}
+                variants[variant] = {**run.record.variants[variant], "head": written}
+            run.record.replace(variants=variants).write(new_record)
     return path, paths
 
 

@@ -22,146 +22,29 @@ from numpy.typing import NDArray
 
 from ..benchmarks.base import Task, benchmark_of
 from ..benchmarks.task_pairs import task_pairs
-from ..config import Protocol, RunConfig
+from ..config import FeatureConfig, Protocol, RunConfig
 from ..data.folder import DatasetFolder
 from ..errors import PredictionsError, UsageError
+from ..features.backbones import preflight
+from ..features.expression import parse_expression
 from ..features.extractor import DenseFeatureExtractor
 from ..features.stated_model import model_differences, stated_extractor
 from ..records.header import Header
 from ..records.predictions import query_rows, read_header
 from ..records.validation import codes, first_rows, points_array, predictions_sha256, sizes_array, whole_array
+from ..utils.details import bytes_text
 from .evaluate import by_benchmark
 from .grid_positions import TOLERANCE, positions_on_grid
 from .local_engine import LocalEngine
+from .matchers.among_candidates import AmongCandidates
 from .matchers.margins import CandidateMargin, CellMargin
 from .matchers.matcher import matcher_class
-from .plan import Plan, predicted_points
+from .plan import MatchResult, Plan, grid_of, predicted_points
 from .released_pairs import make_plan
+from .rerun_verdict import Rerun, Tolerance, tolerance_for
 
-MISSED_SHARES = (0.01, 0.05, 0.10)
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What a rerun may differ in.
-
-    Attributes:
-        margin: a cell must be found again where it was ahead of the second best by this much.
-        similarity: by which similarities may differ.
-        soft: by which positions between cells may differ, in cells, where the margin decides.
-        strays: fraction of the compared predictions that may differ by more.
-        why: for whom these are, in words.
-    """
-
-    margin: float
-    similarity: float
-    soft: float
-    strays: float
-    why: str
-
-
-def tolerance_for(stated_dtype: str, own_dtype: str, stated_device: str, own_device: str) -> Tolerance:
-    """The tolerance for a result of one dtype and device that is made again with another.
-
-    Measured on a CPU: float32 again in float32 differs by 6e-8, bfloat16 from float32 by 3e-3 at most. Those that a GPU
-    takes part in are not measured.
-
-    >>> tolerance_for("float32", "float32", "cpu", "cpu")
-    Tolerance(margin=0.0001, similarity=0.001, soft=0.05, strays=0.0, why='float32 on cpu')
-    """
-    dtypes = sorted({stated_dtype, own_dtype}, reverse=True)
-    devices = sorted({stated_device.partition(":")[0], own_device.partition(":")[0]})
-    why = f"{' and '.join(dtypes)} on {' and '.join(devices)}"
-    if "bfloat16" in dtypes:
-        return Tolerance(1e-2, 2e-2, 1.0, 0.01, why)
-    if {"float16", "tf32"} & set(dtypes):
-        return Tolerance(2e-3, 5e-3, 0.5, 0.01, why)
-    if devices != ["cpu"]:
-        return Tolerance(1e-3, 1e-3, 0.25, 0.001, why)
-    return Tolerance(1e-4, 1e-3, 0.05, 0.0, why)
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """What a rerun found.
-
-    Attributes:
-        seed: that the pairs were drawn with, beside the hash of the predictions.
-        pairs, total: how many were drawn, and of how many.
-        images: how many were forwarded.
-        compared: predictions that were compared.
-        decided: those of them whose margin decides, so that their positions had to be equal.
-        moved: of the decided, those that are elsewhere.
-        changed: those whose similarity differs by more than the tolerance.
-        unstated: those that state no similarity.
-        largest: the largest difference of two similarities.
-        tolerance: what was allowed.
-        model: what of the model is not as stated; nothing was forwarded then.
-        examples: the first predictions that differ.
-        seconds: that the forwards and matches took.
-    """
-
-    seed: str
-    pairs: int
-    total: int
-    images: int
-    compared: int
-    decided: int
-    moved: int
-    changed: int
-    unstated: int
-    largest: float
-    tolerance: Tolerance
-    model: tuple[str, ...] = ()
-    examples: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the model gives these predictions, within the tolerance."""
-        wrong = max(self.moved, self.changed)
-        return not self.model and self.compared > 0 and wrong <= self.tolerance.strays * self.compared
-
-    def missed(self, share: float) -> float:
-        """The probability that none of the drawn pairs is made up, when this share of all pairs is."""
-        return 0.0 if self.pairs >= self.total else (1 - share) ** self.pairs
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What differs, one sentence each; empty where the rerun agrees."""
-        if self.agrees:
-            return ()
-        if self.model:
-            return tuple(f"another model: {text}" for text in self.model)
-        found = [
-            f"rerun: {number:,} of {of:,} {what}"
-            for number, of, what in (
-                (self.moved, self.decided, "predictions are not where the model puts them"),
-                (self.changed, self.compared, "similarities are not the model's"),
-            )
-            if number
-        ]
-        return tuple(found) or ("rerun: nothing could be compared",)
-
-    def report(self) -> list[str]:
-        """What was done and what it proves, in lines."""
-        limits = self.tolerance
-        lines = [
-            f"rerun of {self.pairs:,} of {self.total:,} pairs ({self.images:,} images, seed {self.seed}): "
-            f"{self.compared:,} predictions compared, largest difference of similarities {self.largest:.2g}",
-            f"{self.decided:,} positions had to be equal (second best cell at least {limits.margin:g} behind), "
-            f"{self.compared - self.decided:,} were within that margin; similarities may differ by "
-            f"{limits.similarity:g}, positions between cells by {limits.soft:g} cells ({limits.why}); "
-            f"{100 * limits.strays:g} % of predictions may differ by more",
-        ]
-        if self.unstated:
-            lines.append(f"{self.unstated:,} predictions state no similarity, so theirs were not compared")
-        lines += [f"differs: {example}" for example in self.examples]
-        if self.agrees and self.pairs < self.total:
-            chances = ", ".join(f"{100 * self.missed(f):.2g} % where {100 * f:g} %" for f in MISSED_SHARES)
-            lines.append(f"chance that made-up pairs were missed: {chances} of all pairs are made up")
-        return lines
+_LARGEST_GRID, _LARGEST_SIZE, _LARGEST_DOWNLOAD = 1024, 8192, 64_000_000_000  # what a stranger's record may ask for
 
 
 def sample_pairs(table: pa.Table, pairs: int | None, seed: str) -> list[str]:
@@ -220,27 +103,42 @@ def rerun_result(
     drawn = sample_pairs(table, pairs, seed)
     limits = tolerance_for(*_arithmetic(header.model, described))
     total = int(codes(table, ("pair_id",)).max(initial=-1)) + 1
-    nothing = Rerun(seed, len(drawn), total, 0, 0, 0, 0, 0, 0, 0.0, limits)
-    if differences := model_differences(header.model, described):
+    nothing = Rerun(seed, len(drawn), total, 0, 0, 0, 0, 0, 0, 0, 0.0, limits)
+    if differences := model_differences(header.model, described) + _other_frame(header, described):
         return replace(nothing, model=tuple(differences))
     tasks, tables = _drawn_tables(header, folder, drawn)
     plan = _with_margins(make_plan(tasks, tables, folder, header.protocol))
     announce(_estimate(extractor, folder, plan, len(drawn)))
     start = time.perf_counter()
-    own, margins = _match(extractor, folder, plan, header.protocol, tables)
-    found = _compare(_rows_of(table, own), own, margins, header.protocol, limits)
+    found = _match_and_compare(extractor, folder, plan, table, tables, limits)
     return replace(nothing, images=len(plan.images), seconds=time.perf_counter() - start, **found)
 
 
 def check_rerunnable(header: Header, folder: DatasetFolder) -> None:
     """Raise `PredictionsError` for a result that cannot be run again on this data."""
-    if header.protocol.features.grid is None:
+    features = header.protocol.features
+    if features.grid is None:
         raise PredictionsError("these predictions state no patch grid: no model of this toolkit gives them again")
+    if features.grid > _LARGEST_GRID or max(features.image_size, features.size or 0) > _LARGEST_SIZE:
+        raise PredictionsError(
+            f"these predictions state {features.grid} cells a side of {features.image_size} px; more than "
+            f"{_LARGEST_GRID:,} cells or {_LARGEST_SIZE:,} px are not run again"
+        )
     if header.dataset["content_hash"] != folder.content_hash:
         raise PredictionsError(
             f"these predictions were made on dataset {header.dataset['id']} with content hash "
             f"{header.dataset['content_hash']}, not on {folder.path} ({folder.content_hash})"
         )
+
+
+def _other_frame(header: Header, described: Mapping[str, Any]) -> list[str]:
+    """What of the network's input and map is not as the protocol states it: a record may leave it out of its model."""
+    ours, stated = FeatureConfig.of_model(described), header.protocol.features
+    return [
+        f"the {name.replace('_', ' ')} is {own!r}, the protocol states {theirs!r}"
+        for name in ("image_size", "size", "grid", "padding", "resize")
+        if (own := getattr(ours, name)) != (theirs := getattr(stated, name))
+    ]
 
 
 def open_stated(
@@ -250,7 +148,15 @@ def open_stated(
 
     Arguments and errors as `features.stated_model.stated_extractor`, and as loading a model.
     """
-    return stated_extractor(header.model, model, head=head, device=device).load()
+    spec = stated_extractor(header.model, model, head=head, device=device)
+    for part in parse_expression(spec.model) if model is None else ():
+        found = preflight(str(part.model), revision=part.options.get("revision", spec.options.get("revision")))
+        if (found.download or 0) > _LARGEST_DOWNLOAD:
+            raise PredictionsError(
+                f"{found.label} has {bytes_text(found.download or 0)} to download, more than is taken unasked "
+                f"({bytes_text(_LARGEST_DOWNLOAD)}): give it with --model"
+            )
+    return spec.load()
 
 
 def _drawn_tables(
@@ -296,33 +202,71 @@ def _estimate(extractor: DenseFeatureExtractor, folder: DatasetFolder, plan: Pla
     )
 
 
-def _match(
+def _match_and_compare(
     extractor: DenseFeatureExtractor,
     folder: DatasetFolder,
     plan: Plan,
-    protocol: Protocol,
+    table: pa.Table,
     tables: Mapping[str, pa.Table],
-) -> tuple[pa.Table, NDArray[np.float32]]:
-    """The rows of the drawn pairs with their own predictions and similarities, and (N,) the margin of each."""
-    counts = {"decodes": 0, "forwards": 0}
+    limits: Tolerance,
+) -> dict[str, Any]:
+    """What `Rerun` says of the predictions of the drawn pairs, whose plan this is."""
+    protocol, counts = read_header(table).protocol, {"decodes": 0, "forwards": 0}
     with LocalEngine(extractor, folder, protocol, RunConfig(), counts) as engine:
         engine.sample(plan)
         found = engine.match(plan)
+        own, margins = _own_rows(plan, found, protocol, tables)
+        rows = _rows_of(table, own)
+        behind = _behind(engine, plan, rows, own, protocol)
+    return _compare(rows, own, _Nearness(margins, behind), protocol, limits)
+
+
+def _own_rows(
+    plan: Plan, found: MatchResult, protocol: Protocol, tables: Mapping[str, pa.Table]
+) -> tuple[pa.Table, NDArray[np.float32]]:
+    """The rows of the drawn pairs with their own predictions and similarities, and (N,) the margin of each.
+
+    The column `query` is the place of each among the plan's queries.
+    """
     answers = predicted_points(plan, found, protocol)
     choice = np.zeros(len(plan.query_match), dtype=np.int64)
     choice[plan.candidate_query] = np.arange(len(plan.candidate_query))
     parts, margins = [], []
     for name, pairs in tables.items():
-        rows, (points, similarity) = query_rows(name, pairs), answers[name]
-        chooses = matcher_class(plan.task_matchers[name]).needs_candidates
-        which = (choice if chooses else plan.query_match)[plan.task_slices[name]]
-        margins.append(found.similarity[CandidateMargin.name if chooses else CellMargin.name][which])
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2)
+        rows, (points, similarity), queries = query_rows(name, pairs), answers[name], plan.task_slices[name]
+        matcher = matcher_class(plan.task_matchers[name])
+        which = (choice if matcher.needs_candidates else plan.query_match)[queries]
+        margins.append(found.similarity[CandidateMargin.name if matcher.needs_candidates else CellMargin.name][which])
         kept = rows.select(["task", "pair_id", "keypoint", "target_size"])
-        kept = kept.append_column("prediction", flat)
-        soft = pa.array(np.full(len(rows), matcher_class(plan.task_matchers[name]).is_subcell))
-        parts.append(kept.append_column("similarity", pa.array(similarity)).append_column("soft", soft))
+        columns = {
+            "prediction": pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 2),
+            "similarity": pa.array(similarity),
+            "soft": pa.array(np.full(len(rows), matcher.is_subcell)),
+            "query": pa.array(np.arange(queries.start, queries.stop)),
+        }
+        for column, values in columns.items():
+            kept = kept.append_column(column, values)
+        parts.append(kept)
     return pa.concat_tables(parts), np.concatenate(margins)
+
+
+def _behind(engine: LocalEngine, plan: Plan, rows: pa.Table, own: pa.Table, protocol: Protocol) -> NDArray[np.float64]:
+    """(N,) how much less similar the stated cell is than the one found now; of soft rows it means nothing."""
+    grid = grid_of(protocol)
+    cells = positions_on_grid(points_array(rows["prediction"]), sizes_array(own["target_size"]), protocol)
+    columns, lines = np.clip(np.rint(cells), 0, grid - 1).astype(np.int64).T
+    query = whole_array(own["query"]).to_numpy()
+    order = np.argsort(plan.query_match[query], kind="stable")
+    stated = replace(
+        plan,
+        candidate_query=query[order],
+        candidates=(lines * grid + columns)[order][:, None],
+        task_matchers={"": AmongCandidates.name},
+    )
+    similarity = np.empty(len(own))
+    similarity[order] = engine.match(stated).similarity[AmongCandidates.name]
+    found: NDArray[np.float64] = whole_array(own["similarity"]).to_numpy() - similarity
+    return found
 
 
 def _rows_of(table: pa.Table, own: pa.Table) -> pa.Table:
@@ -336,15 +280,23 @@ def _rows_of(table: pa.Table, own: pa.Table) -> pa.Table:
     return table.take(place)
 
 
-def _compare(
-    rows: pa.Table, own: pa.Table, margins: NDArray[np.float32], protocol: Protocol, limits: Tolerance
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Nearness:
+    """(N,) by how much the best cell is ahead of the second best, and of the stated one."""
+
+    margin: NDArray[np.float32]
+    behind: NDArray[np.float64]
+
+
+def _compare(rows: pa.Table, own: pa.Table, near: _Nearness, protocol: Protocol, limits: Tolerance) -> dict[str, Any]:
     sizes = sizes_array(own["target_size"])
     stated, found = (positions_on_grid(points_array(part["prediction"]), sizes, protocol) for part in (rows, own))
     apart = np.abs(stated - found).max(axis=1, initial=0)
     soft = whole_array(own["soft"]).to_numpy(zero_copy_only=False)
-    decided = margins >= limits.margin
-    moved = decided & (apart > np.where(soft, limits.soft, TOLERANCE))
+    decided = near.margin >= limits.margin
+    off = np.abs(stated - np.rint(stated)).max(axis=1, initial=0) > TOLERANCE
+    elsewhere = (apart > TOLERANCE) & (off | decided | (near.behind >= limits.margin))
+    moved = np.where(soft, decided & (apart > limits.soft), elsewhere)
     given = whole_array(rows["similarity"]).to_numpy(zero_copy_only=False).astype(np.float64)
     again = whole_array(own["similarity"]).to_numpy().astype(np.float64)
     differ = np.abs(given - again)
@@ -358,6 +310,7 @@ def _compare(
         "decided": int(decided.sum()),
         "moved": int(moved.sum()),
         "changed": int(changed.sum()),
+        "wrong": len(wrong),
         "unstated": int(np.isnan(given).sum()),
         "largest": float(np.nanmax(differ)) if np.isfinite(differ).any() else 0.0,
         "examples": tuple(

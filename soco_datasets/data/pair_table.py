@@ -207,42 +207,69 @@ class PairTableBuilder:
 
     def add(self, pair: PairRecord, unshared: tuple[bool, bool] = (False, False)) -> None:
         """Take in a pair; see `PairTable.of`."""
-        source, target = self._number(pair.source), self._number(pair.target)
-        here, there = self._points[source], self._points[target]
-        names = here if pair.overlap is None else dict.fromkeys(pair.overlap)
-        before = len(self._overlap)
-        for name in names:
-            if name in here and name in there:
-                self._overlap += (here[name], there[name])
-        lists, groups, concepts = self._codes.values()
-        for group in pair.groups or ():
-            sides = [here[n] for n in group.source if n in here], [there[n] for n in group.target if n in there]
-            code = concepts.setdefault(group.concept, len(concepts))
-            self._matches.append((code, len(sides[0]), len(sides[1])))
-            self._match_points += sides[0]
-            self._match_points += sides[1]
-        self._rows.append(
-            (
-                lists.setdefault(pair.subset, len(lists)),
-                groups.setdefault(pair.group, len(groups)),
-                source,
-                target,
-                *unshared,
-                (len(self._overlap) - before) // 2,
-                pair.overlap is not None,
-                _UNSAID if pair.groups is None else len(pair.groups),
-            )
-        )
-        self._files.append(pair.file)
-        self._ids.append(pair.pair_id)
-        self._attributes.append(pair.attributes)
+        sides = pair.source, pair.target
+        here, there = map(self._places, sides)
+        overlap = [
+            n for n in (here if pair.overlap is None else dict.fromkeys(pair.overlap)) if n in here and n in there
+        ]
+        groups = [
+            (group.concept, [n for n in group.source if n in here], [n for n in group.target if n in there])
+            for group in pair.groups or ()
+        ]
+        self.add_shown(pair.subset, pair.group, sides, overlap, groups)
+        if pair.overlap is None or pair.groups is None or any(unshared):
+            row = self._rows[-1]
+            said = pair.overlap is not None, _UNSAID if pair.groups is None else len(groups)
+            self._rows[-1] = (*row[:4], *unshared, row[6], *said)
+        self._files[-1], self._ids[-1], self._attributes[-1] = pair.file, pair.pair_id, pair.attributes
 
-    def _number(self, view: ImageView) -> int:
+    def add_shown(
+        self,
+        subset: str,
+        group: str,
+        sides: tuple[ImageView, ImageView],
+        overlap: Sequence[str],
+        matches: Sequence[tuple[str, Sequence[str], Sequence[str]]],
+    ) -> None:
+        """Take in a pair without file, id and attributes.
+
+        Args:
+            subset, group: its list and group.
+            sides: source and target.
+            overlap: names, each once.
+            matches: a concept, names of points of the source, and of the target, for each concept group.
+
+        Raises:
+            KeyError: a name is not shown; nothing was taken in.
+        """
+        here, there = map(self._places, sides)
+        numbers = [number for name in overlap for number in (here[name], there[name])]
+        points: list[int] = []
+        for _, first, second in matches:
+            points += [here[name] for name in first]
+            points += [there[name] for name in second]
+        lists, groups, concepts = self._codes.values()
+        self._overlap += numbers
+        self._match_points += points
+        self._matches += [(concepts.setdefault(name, len(concepts)), len(a), len(b)) for name, a, b in matches]
+        source, target = self._number(sides[0], here), self._number(sides[1], there)
+        codes = lists.setdefault(subset, len(lists)), groups.setdefault(group, len(groups))
+        self._rows.append((*codes, source, target, False, False, len(overlap), True, len(matches)))
+        self._files.append("")
+        self._ids.append("")
+        self._attributes.append({})
+
+    def _places(self, view: ImageView) -> dict[str, int]:
         number = self._numbers.get(id(view))
-        if number is None:
-            number = self._numbers[id(view)] = len(self._views)
+        if number is not None:
+            return self._points[number]
+        return {point.name: place for place, point in enumerate(view.points)}
+
+    def _number(self, view: ImageView, places: dict[str, int]) -> int:
+        number = self._numbers.setdefault(id(view), len(self._views))
+        if number == len(self._views):
             self._views.append(view)
-            self._points.append({point.name: i for i, point in enumerate(view.points)})
+            self._points.append(places)
         return number
 
     def table(self) -> PairTable:

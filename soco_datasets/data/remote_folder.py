@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError
+from ..utils.paths import local_path
 from .image_index import INDEX, index_rows
 from .manifest import MANIFEST, ShardEntry
 
@@ -47,7 +48,7 @@ def hub_address(data_dir: str | Path) -> HubAddress | None:
     """
     text = str(data_dir)
     found = _ADDRESS.fullmatch(text)
-    if found is None or (not text.startswith("hf://") and Path(text).expanduser().exists()):
+    if found is None or (not text.startswith("hf://") and local_path(text).exists()):
         return None
     return HubAddress(found[1], found[2])
 

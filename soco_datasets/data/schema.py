@@ -7,11 +7,13 @@ An `image_id` is "<category>/<file stem>"; a `pair_id` is the pair file's path b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
 from datasets import Features, Image, List, Value
 
 from .queries import PairKind
@@ -149,6 +151,11 @@ class TableSpec:
     kind: PairKind | None
     pairs: str
     about: str
+
+    @functools.cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """That of `features`, made once."""
+        return self.features.arrow_schema
 
     @property
     def is_pairs(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,8 +21,10 @@ from .schema import TableSpec
 
 Format = Literal["arrow", "parquet"]
 SHARD_FORMATS: tuple[str, ...] = ("arrow", "parquet")
+_MOST_BYTES = 2**31  # of all values of a column of binary data
 _IMAGE_ROWS = 32  # per record batch: what a reader that opens one image has to map
 _ROWS = 1000
+DIGEST_LENGTH = 32  # of an `image_digest`
 
 TableRow = Mapping[str, Any]
 
@@ -69,15 +73,18 @@ class ContentHash:
         return self._digest.hexdigest()
 
 
+json_text = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+"""A value as JSON, as the content hash sees it."""
+
+
 def row_text(row: TableRow) -> bytes:
     """A row as the content hash sees it."""
-    text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", errors="surrogatepass") + b"\n"
+    return json_text(row).encode("utf-8", errors="surrogatepass") + b"\n"
 
 
 def image_digest(data: bytes | pa.Buffer) -> str:
     """What a manifest says of the bytes of an image: the first half of their sha256, hexadecimal."""
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
 
 
 class RowsDigest:
@@ -116,18 +123,43 @@ def batch_rows(spec: TableSpec) -> int:
 
 def batch_of(spec: TableSpec, rows: Sequence[TableRow]) -> pa.RecordBatch:
     """Rows as the record batch that is written."""
-    return pa.RecordBatch.from_pylist(rows, schema=spec.features.arrow_schema)
+    schema = spec.arrow_schema
+    place = schema.get_field_index("image")
+    if place < 0:
+        return pa.RecordBatch.from_pylist(rows, schema=schema)
+    others = pa.RecordBatch.from_pylist(rows, schema=schema.remove(place))
+    arrays = [*others.columns[:place], _image_column(schema.field(place), rows), *others.columns[place:]]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _image_column(field: pa.Field, rows: Sequence[TableRow]) -> pa.Array:
+    """The images of rows, their bytes copied once and not by a buffer that grows."""
+    images = [row["image"]["bytes"] for row in rows]
+    ends = np.cumsum([0, *map(len, images)], dtype=np.int64)
+    if ends[-1] >= _MOST_BYTES:
+        return pa.array([row["image"] for row in rows], field.type)
+    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(images))]
+    data = pa.Array.from_buffers(pa.binary(), len(images), buffers)
+    paths = pa.array([row["image"]["path"] for row in rows], pa.string())
+    return pa.StructArray.from_arrays([data, paths], fields=list(field.type))
 
 
 def write_batches(
-    root: Path, spec: TableSpec, split: str, batches: Iterable[pa.RecordBatch], format: Format, max_shard_size: int
+    root: Path,
+    spec: TableSpec,
+    split: str,
+    batches: Iterable[pa.RecordBatch],
+    format: Format,
+    max_shard_size: int,
+    digests: Iterator[str] | None = None,
 ) -> list[WrittenShard]:
     """Write one split below `root/<config>/`, at most `max_shard_size` bytes of data a file, or a single larger row.
 
     Images are stored uncompressed (JPEG does not shrink, and an uncompressed Arrow stream can be memory-mapped);
     everything else with zstd. A split without rows still gets one empty shard, so that its columns are known.
+    `digests` are the `image_digest` of each row of images, where they are known.
     """
-    schema = spec.features.arrow_schema
+    schema = spec.arrow_schema
     holds_images = "image" in spec.features
     folder = root / spec.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +177,9 @@ def write_batches(
                 writer, size = start(), 0
             writer.write_batch(batch)
             size += batch.nbytes
-            parts[-1].add(batch, holds_images)
+            if holds_images:
+                parts[-1].add_images(batch, digests)
+            parts[-1].rows += batch.num_rows
         writer.close()
     except BaseException:  # the file is closed at once, even while somebody keeps the error
         with contextlib.suppress(Exception):
@@ -163,11 +197,11 @@ class _Part:
     images: list[str] = field(default_factory=list)
     other: RowsDigest = field(default_factory=RowsDigest)
 
-    def add(self, batch: pa.RecordBatch, holds_images: bool) -> None:
-        self.rows += batch.num_rows
-        if holds_images:
-            self.images += [image_digest(data.as_buffer()) for data in batch["image"].field("bytes")]
-            self.other.update(batch)
+    def add_images(self, batch: pa.RecordBatch, digests: Iterator[str] | None) -> None:
+        if digests is None:
+            digests = (image_digest(data.as_buffer()) for data in batch["image"].field("bytes"))
+        self.images += itertools.islice(digests, batch.num_rows)
+        self.other.update(batch)
 
 
 def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:

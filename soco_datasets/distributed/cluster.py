@@ -6,6 +6,8 @@ import contextlib
 import importlib.util
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,6 +82,7 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == "local":
             cpus = max(os.cpu_count() or 1, workers or 1)
@@ -93,6 +96,8 @@ def _session(address: str | None, workers: int | None) -> Iterator[None]:
             "prints, or omit --address to use this machine alone. A cluster that wants a token (see the lines above, "
             "docs/howto/distributed.md) needs the same RAY_AUTH_TOKEN here."
         ) from error
+    if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own aborts the process, which leaves temporary files
     try:
         yield
     finally:

@@ -6,7 +6,9 @@ import contextlib
 import copy
 import functools
 import itertools
+import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..data.folder import DatasetFolder
 
+_log = logging.getLogger(__name__)
 _MOST_IMAGES, _MAP_BYTES = 32, 64 << 20  # of an answer with whole maps
 
 
@@ -75,8 +78,11 @@ class RayExtractor:
             room = functools.partial(room_for, self._pool_spec) if workers is None else None
             self._pool = WorkerPool(self._start, self._pool_spec.count, room)
             stack.callback(self._pool.close)
-            self._pool.prepare("load", spec, threads_for(self._pool_spec.cpus), Path.cwd())
+            threads = threads_for(self._pool_spec.cpus)
+            self._pool.prepare("load", spec, threads, Path.cwd())
             self._model: dict[str, Any] = next(self._pool.run([Job(0, "describe", (), "its start")])).result
+            if self._model["device"] == "cpu" and (note := threads_note(threads)):
+                _log.warning(note)
             self.grid: int = self._model["grid"]
             self.anchor: Anchor = spec.anchor or "corner"
             self.anchor_is_fixed = spec.anchor is not None
@@ -240,6 +246,22 @@ def threads_for(cpus: int) -> int:
     """Threads of a worker: OMP_NUM_THREADS of this process if set, else its cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(wanted) if wanted.isdecimal() and int(wanted) else cpus
+
+
+def threads_note(threads: int) -> str | None:
+    """What to say of workers with so many threads: on a CPU the last bits of a product depend on their number.
+
+    None where a single process here computes with as many.
+    """
+    torch = sys.modules.get("torch")  # not imported for this alone
+    own = torch.get_num_threads() if torch else threads if "OMP_NUM_THREADS" in os.environ else None
+    if own == threads:
+        return None
+    here = "as many as it has cores" if own is None else own
+    return (
+        f"each worker computes with {threads} thread{'s' * (threads > 1)}, a single process here with {here}: the last "
+        "digits may differ between the two. Run both with the same OMP_NUM_THREADS for equal ones"
+    )
 
 
 def _job(number: int, spans: ShardRanges, method: str, owner: int | None, *arguments: Any) -> Job:

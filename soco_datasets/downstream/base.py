@@ -95,6 +95,7 @@ class TaskRun:
         shared: batches that tasks scored side by side take together; None = the task is scored alone.
         precision: of training heads, see `precision.PRECISIONS`.
         seconds: "train" is added to.
+        identity: of the run, see `record.identity_of`; a checkpoint of another one is refused.
     """
 
     extractor: DenseFeatureExtractor
@@ -110,6 +111,7 @@ class TaskRun:
     shared: SharedBatches | None = None
     precision: str = "float32"
     seconds: dict[str, float] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackboneError, MissingExtraError, PredictionsError, SocoError, UsageError, unknown_name
 from ..features.requests import merge_requests
 from ..records.evaluation import library_versions
+from ..records.replacement import check_same_run
 from ..records.result_files import result_name
-from ..utils.files import atomic_file, check_writable
+from ..utils.files import atomic_file, writable_folder
 from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction, distinct_wants, stored_bytes
 from .extraction_shards import ShardSource
@@ -47,6 +48,7 @@ class RunOptions:
         seed: of the draws.
         subset: images of each split, None = all.
         resume: keep finished records and continue what was begun.
+        overwrite: replace records of other runs, which are refused otherwise.
         store: folder of features that are kept; None = within `out`, removed when all is done.
         workers: decoding threads.
         memory_budget: bytes that features may take in memory.
@@ -60,6 +62,7 @@ class RunOptions:
     seed: int = 0
     subset: int | None = None
     resume: bool = False
+    overwrite: bool = False
     store: Path | None = None
     workers: int | None = None
     memory_budget: int | None = None
@@ -131,14 +134,14 @@ class DownstreamRun:
             options: see `RunOptions`.
 
         Raises:
-            UsageError: no task has its data.
+            UsageError: no task has its data; a record of another run is in the place of one that will be written.
             SocoError: data that cannot be read, or that the check finds errors in.
         """
         self.extractor, self.options = extractor, options
         self._cluster: tuple[Mapper, ExtractorSpec] | None = None
         if options.precision not in PRECISIONS:
             raise unknown_name("precision", options.precision, PRECISIONS)
-        check_writable(options.out)
+        writable_folder(options.out)
         self.folder = options.out / result_name(extractor.describe())
         self.skipped = [task.name for task in tasks if task.data not in data]
         chosen = [task for task in tasks if task.data in data]
@@ -153,6 +156,8 @@ class DownstreamRun:
             for task in chosen:
                 shutil.rmtree(self._work(task), ignore_errors=True)
         self.tasks = [self._plan(task) for task in chosen]
+        for one in self.tasks:
+            self._check_replaced(one)
 
     def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
         try:
@@ -310,6 +315,7 @@ class DownstreamRun:
             mapper=None if self._cluster is None else self._cluster[0],
             precision=self.options.precision if self.extractor.backbone.device.startswith("cuda") else "float32",
             shared=shared,
+            identity=identity_of(self._fields(one)),
         )
         run.work.mkdir(parents=True, exist_ok=True)
         return run
@@ -344,6 +350,18 @@ class DownstreamRun:
         report.records[one.task.name], report.paths[one.task.name] = record, self._path(one)
         report.kept.append(one.task.name)
         return True
+
+    def _check_replaced(self, one: PlannedTask) -> None:
+        """Refuse to replace the number of another model, data set, subset or seed."""
+        path = self._path(one)
+        if not path.exists() or self.options.overwrite:
+            return
+        try:
+            before = DownstreamResult.read(path)
+        except PredictionsError as error:
+            raise UsageError(f"{path} is not replaced: {error} Move it, or give --overwrite.") from error
+        if before.value is not None:
+            check_same_run(path, identity_of(self._fields(one)), identity_of(before.to_dict()))
 
     def _write(self, one: PlannedTask, outcome: Outcome, counts: dict[str, int], report: Report) -> None:
         import numpy as np

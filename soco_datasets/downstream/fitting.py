@@ -77,7 +77,7 @@ def fit_head(
     import torch
 
     best_file = run.work / f"{label}.best.safetensors"
-    identity = {"choices": dict(choices), "seed": run.seed, "model": run.extractor.describe()["name"]}
+    identity = {"choices": dict(choices), "seed": run.seed, "run": dict(run.identity)}
     best: dict[str, Any] = {"epoch": None, "value": None}
 
     def after(epoch: int, weights: Parameters) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..features.requests import FeatureRequest
 from ..features.transforms import InputTransform, PadToMultiple, ResizeShorter
 from ..geometry import PointMap
 from ..metrics.average_precision3d import TRAINING_RULES, annotation_box2d, is_ignored
-from .base import Stored, TaskJob, Wanted, four_layers
+from .base import DownstreamTask, Stored, TaskJob, Wanted, four_layers
 from .heads.cuboids import VIRTUAL_FOCAL, Cuboids
 from .readers.omni3d_reader import Omni3dReader
 from .schedules import warmup_cosine, warmup_steps
@@ -65,6 +65,16 @@ def has_cuboid(annotation: Mapping[str, Any]) -> bool:
     if not all(np.isfinite(np.asarray(one, dtype=np.float64)).all() for one in numbers):
         return False
     return bool(annotation["center_cam"][2] > 0 and min(annotation["dimensions"]) > 0)
+
+
+class Omni3dTask(DownstreamTask):
+    """What the Omni3D tasks have in common."""
+
+    data = "omni3d"
+    headline = "AP3D"
+    default = "fixed"
+    layers = "four"
+    trained = True
 
 
 class Omni3dJob(TaskJob):

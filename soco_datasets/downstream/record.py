@@ -73,8 +73,9 @@ class DownstreamResult(Record):
         return Headline(f"{self.task} {self.headline_metric}{self.marks()}", self.value, unit or "%")
 
     def marks(self) -> str:
-        """What sets the number apart from the default one: protocol, subset, foreign predictions."""
+        """What sets the number apart from the default one: protocol, subset, synthetic data, foreign predictions."""
         marks = [] if self.protocol["default"] else [self.protocol["name"]]
+        marks += ["synthetic data"] if self.dataset.get("synthetic") else []
         marks += [f"subset {self.subset['images']}, seed {self.subset['seed']}"] if self.subset else []
         marks += ["foreign predictions"] if self.foreign else []
         return f" ({'; '.join(marks)})" if marks else ""
@@ -87,11 +88,13 @@ class DownstreamResult(Record):
 
 
 def identity_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same for a finished record to stand for a run: model, data, protocol, subset and seed."""
-    model = fields["model"]
+    """What must be the same for a finished record, or a begun training, to stand for a run.
+
+    That is the model and how it is used (statistics, norm ...; not the device), data, protocol, subset and seed.
+    """
     return {
         "task": fields["task"],
-        "model": {name: model.get(name) for name in ("name", "weights_hash", "config_hash", "revision", "dtype")},
+        "model": {name: value for name, value in fields["model"].items() if name != "device"},
         "data": fields["dataset"]["content_hash"],
         "protocol": fields["protocol"],
         "subset": fields["subset"],

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import FeatureConfig, ScoringConfig
 from ..errors import BackboneError, SocoError
 from ..features.spec import ExtractorSpec
-from ..records.result_files import result_name
+from ..records.replacement import check_same_run
+from ..records.result_files import qualifiers_of, result_name
 from ..utils.chunks import Mapper
 from .downstream_run import DownstreamRun, Report, RunOptions
 from .record import DownstreamResult
@@ -115,7 +117,7 @@ def run_unit(unit: RunUnit) -> UnitReport:
         if unit.tasks:
             _run_downstream(unit, extractor, report)
         else:
-            report.paths.append(_run_benchmark(unit, extractor))
+            report.paths.append(_run_benchmark(unit, extractor, report))
     except SocoError as error:
         report.error = str(error)
     return report
@@ -128,8 +130,8 @@ def _run_downstream(unit: RunUnit, extractor: DenseFeatureExtractor, report: Uni
     report.paths, report.kept, report.seconds = list(found.paths.values()), found.kept, found.seconds
 
 
-def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor) -> Path:
-    """The record of a built benchmark under its own protocol; a finished one of the same model and data is kept."""
+def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor, report: UnitReport) -> Path:
+    """The record of a built benchmark under its own protocol; one of the same model, data and size is kept."""
     from ..benchmarks.base import benchmark_of
     from ..correspondence.evaluate import evaluate_backbone
     from ..correspondence.presets import get_preset, preset_scoring, tasks_for
@@ -138,18 +140,26 @@ def _run_benchmark(unit: RunUnit, extractor: DenseFeatureExtractor) -> Path:
     from ..records.registry import read_record
 
     data, model, out = open_folder(Path(unit.place)), extractor.describe(), unit.options.out / unit.what
-    path = out / f"{result_name(model)}.json"
+    sizes = qualifiers_of(FeatureConfig(image_size=extractor.requested_size), ScoringConfig())
+    name = result_name(model, *sizes)
+    path = out / f"{name}.json"
     if path.is_file():
-        record = read_record(path)
-        same = record.model.get("weights_hash") == model["weights_hash"]
-        if same and record.dataset["content_hash"] == data.content_hash:
+        before = read_record(path)
+        mine = {"weights": model["weights_hash"], "data": data.content_hash}
+        theirs = {"weights": before.model.get("weights_hash"), "data": before.dataset["content_hash"]}
+        if mine == theirs:
+            report.kept.append(unit.what)
             return path
+        if not unit.options.overwrite:
+            check_same_run(path, mine, theirs)
     benchmark = benchmark_of(data)
     preset = get_preset("standard")
     tasks, _ = tasks_for(preset, data.configs, benchmark)
     evaluation = evaluate_backbone(extractor, data, tasks, scoring=preset_scoring(preset, benchmark))
     assert evaluation.predictions is not None  # of the split `test` they are kept
-    written: Path = write_evaluation(out, evaluation.predictions, evaluation.result)[0]
+    written: Path = write_evaluation(
+        out, evaluation.predictions, evaluation.result, name, overwrite=unit.options.overwrite
+    )[0]
     return written
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,8 @@ from ..features.spec import ExtractorSpec
 from ..records.base import Record
 from ..records.registry import read_record
 from ..utils.chunks import Mapper
+from ..utils.foreign import ForeignTextError, read_csv_rows
+from ..utils.paths import local_path
 from .base import DownstreamTask
 from .downstream_run import RunOptions
 from .record import DownstreamResult
@@ -62,15 +62,17 @@ def read_models(text: str) -> list[StudyModel]:
     Raises:
         UsageError: no model, a doubled one, a cell that is neither yes nor no.
     """
-    path = Path(text)
+    path = local_path(text)
     if path.suffix == ".csv" or path.is_file():
         try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+            (_, header), *rows = read_csv_rows(path) or [(0, [])]
         except OSError as error:
             raise UsageError(f"{path} cannot be read ({error.strerror}). Give a CSV with the column model.") from error
-        if not rows or "model" not in rows[0]:
-            raise UsageError(f"{path} has no column `model`.")
-        models = [_model(path, line, row) for line, row in enumerate(rows, start=2)]
+        except ForeignTextError as error:
+            raise UsageError(f"{path} is {error}. Give a CSV with the column model.") from error
+        if not rows or "model" not in header:
+            raise UsageError(f"{path} has no column `model`, or no model.")
+        models = [_model(path, line, dict(zip(header, row, strict=False))) for line, row in rows]
     else:
         models = [StudyModel(name.strip()) for name in text.split(",") if name.strip()]
     names = [one.model for one in models]
@@ -85,7 +87,7 @@ def _model(path: Path, line: int, row: Mapping[str, Any]) -> StudyModel:
     if given not in (*_TRUE, *_FALSE, "?"):
         raise UsageError(f"{path}, line {line}: dense_ssl is {given!r}; write yes, no or ?.")
     dense = None if given in ("", "?") else given in _TRUE
-    return StudyModel(str(row["model"]).strip(), dense, str(row.get("doubt") or "").strip())
+    return StudyModel(str(row.get("model") or "").strip(), dense, str(row.get("doubt") or "").strip())
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, UsageError
 from ..utils.files import atomic_folder
 
 SYNTH = "synth"
@@ -41,11 +41,19 @@ def synthesize(name: str, folder: Path, seed: int = 0) -> dict[str, Path]:
 
 
 def embedded(kind: str) -> Path:
-    """The folder of a kind's synthetic release in the cache, written where it is missing."""
+    """The folder of a kind's synthetic release in the cache, written where it is missing.
+
+    Several processes may ask at once: each writes the same files, and those of the first to finish are kept.
+    """
     from ..benchmarks.locations import cache_root
     from ..synthetic.downstream import SYNTHETIC_VERSIONS
 
     folder = cache_root() / "downstream" / f"synthetic-{SYNTHETIC_VERSIONS[kind]}" / kind
-    if not (folder / "synthetic.json").is_file():
-        synthesize(kind, folder)
+    finished = folder / "synthetic.json"
+    if not finished.is_file():
+        try:
+            synthesize(kind, folder)
+        except UsageError:  # the folder is taken
+            if not finished.is_file():
+                raise
     return folder

@@ -115,7 +115,10 @@ def downstream_table(records: Sequence[Record]) -> DownstreamTable:
     if soc:
         table.columns.insert(0, TableColumn("soc", "SOC %", "percent"))
         for one in soc:
-            table.rows.setdefault(str(one.model["name"]), {})["soc"] = float(one.score("soc") or 0.0)
+            model = str(one.model["name"])
+            table.rows.setdefault(model, {})["soc"] = float(one.score("soc") or 0.0)
+            whole = one.is_benchmark(str(one.dataset.get("id", "")), one)
+            table.marks[model, "soc"] = "" if whole else "not the whole SOCO data set"
     return table
 
 

@@ -19,6 +19,7 @@ from ..errors import (
     unknown_name,
 )
 from ..utils.details import bytes_text, stage
+from ..utils.paths import local_path
 from .checkpoint import Checkpoint
 from .device import fastest_dtype, usable_device
 from .families import family_of
@@ -213,7 +214,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     if isinstance(model, Path):
         return model.resolve().name, "", model
     spec = listed(model)
-    folder = PACKAGED.get(model) or Path(model).expanduser()
+    folder = PACKAGED.get(model) or local_path(model)
     if spec is not None:
         own = (
             spec.availability in ("conversion", "plug-in") and folder.is_dir()

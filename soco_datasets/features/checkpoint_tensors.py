@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
+from ..utils.compressed import check_zip
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,9 @@ def read_weights(path: Path, key: str | None = None) -> tuple[dict[str, torch.Te
     if not weights:
         listed = ", ".join(sorted(map(str, content))[:8])
         raise BackboneError(f"{path} holds no tensors where weights are expected; its entries: {listed or 'none'}.")
+    for name, value in weights.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise BackboneError(f"{path}: the tensor {name!r} repeats what it stores. Save it after .contiguous().")
     return weights, found
 
 
@@ -65,6 +69,8 @@ def _load_pickle(path: Path) -> Any:
         # Training checkpoints of DINO and iBOT keep their arguments; a Namespace only holds values, it runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about protocols of pickles that are then refused
+            if zipfile.is_zipfile(path):
+                check_zip(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"(?:GLOBAL|global) `?([\w.]+)`?", str(error))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..errors import BackboneError, UsageError, unknown_name
 from ..utils.files import atomic_folder, sha256_file
+from ..utils.paths import local_path
 from .checkpoint import PREPROCESSOR
 from .checkpoint_tensors import read_weights
 from .families.positions import offset_table
@@ -121,7 +122,7 @@ def convert_checkpoint(
         BackboneError: no checkpoint, one that only a pickle with code could read, another architecture, tensors
             missing or of the wrong shape.
     """
-    source, out = Path(checkpoint).expanduser(), Path(out)
+    source, out = local_path(checkpoint), local_path(out)
     stats = _statistics_of(kind, options.get("statistics"))
     weights, found_key = read_weights(source, options.get("key"))
     weights, prefix, unused = _strip(weights, source)

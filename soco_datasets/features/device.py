@@ -32,20 +32,25 @@ def usable_device(device: str) -> str:
     return device
 
 
-def fastest_dtype(device: str) -> str:
-    """The fastest dtype of `families.base.DTYPES` whose effect docs/concepts/performance.md states, on this device.
-
-    "bfloat16" where it has matrix units for it: NVIDIA GPUs from Ampere on, x86 processors with AVX512-BF16 or AMX.
-    Else "float32". "float16" is never chosen: some models overflow in it.
-    """
+def bf16_support(device: str) -> str | None:
+    """What a device multiplies bf16 with: "AMX" (matrix units), "AVX512-BF16" (vectors), "GPU"; None = nothing."""
     import torch
 
     kind = torch.device(device).type
     if kind == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # absent from some builds of torch
-    found = kind == "cpu" and any(getattr(torch.cpu, test)() for test in tests if hasattr(torch.cpu, test))
-    return "bfloat16" if found else "float32"
+        return "GPU" if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    tests = {"AMX": "_is_amx_tile_supported", "AVX512-BF16": "_is_avx512_bf16_supported"}  # some builds have neither
+    found = (name for name, test in tests.items() if kind == "cpu" and getattr(torch.cpu, test, bool)())
+    return next(found, None)
+
+
+def fastest_dtype(device: str) -> str:
+    """The fastest dtype of `families.base.DTYPES` whose effect docs/concepts/performance.md states, on this device.
+
+    "bfloat16" where the device multiplies it (`bf16_support`): NVIDIA GPUs from Ampere on, x86 processors with AMX or
+    AVX512-BF16. Else "float32". "float16" is never chosen: some models overflow in it, many processors emulate it.
+    """
+    return "float32" if bf16_support(device) is None else "bfloat16"
 
 
 def _unknown_device(device: str) -> UsageError:

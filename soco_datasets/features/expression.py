@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from ..errors import UsageError, unknown_name
+from ..utils.paths import local_path
 from .backbones import load_backbone, preflight
 from .compose import (
     CompositeBackbone,
@@ -124,7 +125,9 @@ def parse_layers(text: str) -> Layers:
 
 def _is_one(text: str) -> bool:
     """Whether the whole text is a folder, a file or a file's function, whatever characters its path has."""
-    return any(place and Path(place).expanduser().exists() for place in (text, text.rpartition(":")[0]))
+    place, _, attribute = text.rpartition(":")
+    names_one = place and all(part.isidentifier() for part in attribute.split("."))
+    return any(local_path(file).exists() for file in (text, *([place] if names_one else [])))
 
 
 def _parse_part(text: str, expression: str) -> Part:

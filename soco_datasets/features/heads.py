@@ -209,7 +209,7 @@ def load_head(path: str | Path) -> Head:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = local_path(path).expanduser()
+    path = local_path(path)
     if not path.is_file():
         raise BackboneError(f"There is no head file {path}. Give a safetensors file with `weight` (out, in).")
     try:

@@ -33,6 +33,7 @@ from ..errors import (
     unknown_name,
 )
 from ..geometry import effective_size
+from ..utils.paths import local_path
 from .device import usable_device
 from .families.base import DTYPES, Backbone
 from .live_module import ModuleFeatures, is_live_module, state_hash
@@ -357,7 +358,7 @@ def _weights_hash(function: Any, files: tuple[Path, ...], source: str) -> str | 
     if declared is None:
         return None
     listed = [declared] if isinstance(declared, str | Path) else list(declared)
-    paths = [Path(item).expanduser() for item in listed]
+    paths = [local_path(item) for item in listed]
     if files:
         paths = [files[0].parent / path for path in paths]
     absent = [str(path) for path in paths if not path.is_file()]

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BackboneError, unknown_name
 from ..utils.files import sha256_file
+from ..utils.paths import local_path
 
 _PACKAGE = Path(__file__).parent
 
@@ -29,7 +30,7 @@ def find_plugin(plugin: str | Callable[..., Any]) -> tuple[str, Any, tuple[Path,
     place, _, attribute = plugin.rpartition(":")
     if not place or plugin.endswith(".py"):
         raise BackboneError(f"{plugin} names no function: write {plugin}:function.")
-    module = _import_file(Path(place).expanduser()) if place.endswith(".py") else _import_module(place)
+    module = _import_file(local_path(place)) if place.endswith(".py") else _import_module(place)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):

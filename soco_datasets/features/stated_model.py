@@ -1,17 +1,20 @@
 """From what a record states of a model back to the model, and whether a loaded model is the one stated.
 
-The statement may be a stranger's. So only names of the list and ids of the Hub are loaded from it, weights in
-safetensors alone: never a folder, a file or a plug-in that it names. Those the caller gives.
+The statement may be a stranger's. So only names of the list, models of this package and ids of the Hub are loaded from
+it, weights in safetensors alone: never a folder, a file or a plug-in that it names. Those the caller gives.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .backbones import PACKAGED
+from .families.base import DTYPES, NORMS
 from .model_list import listed
 from .preprocess import NAMED_STATISTICS
 from .recipes import CHECKPOINT, RECIPES
@@ -20,7 +23,8 @@ from .spec import ExtractorSpec
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _REVISION = re.compile(r"[\w.-]{1,64}")
 _NOT_COMPARED = (  # what it is called, where it came from, how it was run; and what `_shown` takes apart
-    *("name", "revision", "recipe", "device", "compiled", "plugin", "dtype", "statistics", "parts", "layer"),
+    *("name", "revision", "recipe", "device", "compiled", "plugin", "dtype", "dtype_choice", "statistics", "parts"),
+    "layer",
 )
 _GIVE = "Give it with --model: a folder, Hub id or plug-in that you trust"
 
@@ -45,7 +49,9 @@ def stated_extractor(
     """
     try:
         return _spec(model, given, head, device)
-    except (KeyError, TypeError, AttributeError, IndexError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, InvalidOperation) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(
             f"The record does not say how its model was loaded, so it cannot be run again. {_GIVE}."
         ) from None
@@ -79,11 +85,11 @@ def _spec(model: Mapping[str, Any], given: str | Path | None, head: str | Path |
     composition = inner.get("composition")
     options: dict[str, Any] = {"device": device, "head": head if learned is not None else None}
     if upsampling:
-        options |= {"upsample": upsampling["factor"], "upsample_mode": upsampling["mode"]}
+        options |= {"upsample": int(upsampling["factor"]), "upsample_mode": str(upsampling["mode"])}
     if composition is not None:
         weights = zip(composition["weights"], inner["parts"], strict=True)
-        expression = given or "+".join(f"{weight!r}*{_part(part)}" for weight, part in weights)
-        options["grid"] = composition["grid"]
+        expression = given or "+".join(f"{Decimal(repr(weight)):f}*{_part(part)}" for weight, part in weights)
+        options["grid"] = None if composition["grid"] is None else int(composition["grid"])
     else:
         expression = given or _name(inner)
         options |= _options(inner, of_hub=given is None)
@@ -101,10 +107,12 @@ def _part(model: Mapping[str, Any]) -> str:
 def _options(model: Mapping[str, Any], of_hub: bool) -> dict[str, Any]:
     """Arguments of `load_backbone`; `of_hub`: the stated name is loaded, so its revision counts."""
     statistics, recipe = model["statistics"]["source"], str(model.get("recipe", "")).partition(",")[0]
-    dtype = str(model["dtype"])
+    dtype = "float32" if model["dtype"] == "tf32" else model["dtype"]
+    if model["norm"] not in NORMS or dtype not in DTYPES:  # they become part of an expression
+        raise ValueError
     found: dict[str, Any] = {
-        "norm": str(model["norm"]),
-        "dtype": "float32" if dtype == "tf32" else dtype,
+        "norm": model["norm"],
+        "dtype": dtype,
         "statistics": statistics if statistics in (*NAMED_STATISTICS, CHECKPOINT) else None,
     }
     if model.get("layers") is not None:
@@ -125,7 +133,7 @@ def _name(model: Mapping[str, Any]) -> str:
     if "plugin" in model:
         raise UsageError(f"{name!r} is a plug-in: code that the record names is not run. {_GIVE}.")
     spec = listed(name)
-    if spec is not None and spec.availability not in ("conversion", "plug-in"):
+    if name in PACKAGED or (spec is not None and spec.availability not in ("conversion", "plug-in")):
         return name
     if _HUB_ID.fullmatch(name) and not Path(name).exists():
         return name

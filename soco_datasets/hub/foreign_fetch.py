@@ -23,6 +23,7 @@ from .submission import SubmissionError
 _SECONDS = 30  # without a byte
 _WHOLE = 3600  # seconds for one file
 _PIECE = 1 << 20
+_UNICAST = ipaddress.ip_network("2000::/3")  # what IPv6 addresses of the Internet begin with
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,10 @@ def is_public(address: str) -> bool:
     [True, False, False, False, False, False]
     """
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
-        if inner is not None or parsed in ipaddress.ip_network("64:ff9b::/96"):
-            return False
+    if isinstance(parsed, ipaddress.IPv6Address) and (
+        parsed not in _UNICAST or parsed.sixtofour is not None or parsed.teredo is not None
+    ):
+        return False  # beside these two, all that stand for IPv4 addresses or stay within a site are outside
     return parsed.is_global and not parsed.is_multicast
 
 
@@ -133,7 +134,7 @@ def _check_answer(answer: http.client.HTTPResponse, shown: str, most: int) -> No
 def _copy(answer: http.client.HTTPResponse, file: BinaryIO, shown: str, most: int) -> None:
     """The body, counted: a server may state no length, or a wrong one."""
     total, end = 0, time.monotonic() + _WHOLE
-    while piece := answer.read(_PIECE):
+    while piece := answer.read1(_PIECE):  # what is there: a server may send a byte at a time
         total += len(piece)
         if total > most:
             raise SubmissionError(f"{shown} has more than the {most:,} bytes that are downloaded")

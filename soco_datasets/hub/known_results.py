@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import PredictionsError, UsageError
+from ..records.evaluation import EvaluationResult
 from ..records.fingerprint import Fingerprint
 from ..records.predictions import read_predictions
 from ..utils.paths import local_path
+from .downloads import download
+from .submission import place_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResultEntry, HfApi
 
 _ENDING = "predictions.parquet"
 
@@ -41,6 +49,18 @@ def fingerprints_of(places: Iterable[str | Path], own: str | Path | None = None)
                 if not place.is_dir():
                     raise
     return tuple(found)
+
+
+def submitted_fingerprint(api: HfApi, model: str, entry: EvalResultEntry) -> Fingerprint:
+    """The sketch of a submission's predictions, called by its repository.
+
+    Raises:
+        SubmissionError, PredictionsError: no predictions, or what cannot be read.
+        HubError: the Hub refuses or cannot be reached.
+    """
+    place = place_of(entry.source_url)
+    file = download(api, place.repo, "dataset", "main", f"{place.folder}/{EvaluationResult.data_file()}")
+    return replace(Fingerprint.of(read_predictions(file)), name=model)
 
 
 def _data_of(record: Path) -> Path:

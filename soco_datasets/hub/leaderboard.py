@@ -56,8 +56,11 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """One word or two for a table: whether it is ranked, else how far it was verified."""
-        return UNRANKED if self.unranked else self.status or self.verification.state
+        """One word or two for a table: whether it is ranked, and how far it was verified where that was looked at."""
+        verified = self.status or self.verification.state
+        if not self.unranked:
+            return verified
+        return UNRANKED if not self.status and self.verification == _CLAIMED else f"{UNRANKED}, {verified}"
 
     @property
     def verified(self) -> str:
@@ -222,7 +225,7 @@ def text_tables(
         left = {place for place, name in enumerate(rows[0]) if name in TEXT_COLUMNS}
         status = len(rows[0]) - len(TAIL)
         numbers = range(len(HEAD), status)
-        unranked = [row for row, cells in enumerate(rows) if cells[status] == UNRANKED]
+        unranked = [row for row, cells in enumerate(rows) if cells[status].startswith(UNRANKED)]
         lowest = [place for place, name in zip(numbers, tasks, strict=True) if not kind.tasks[name].higher_is_better]
         ranked = [["-"] * len(cells) if row in unranked else cells for row, cells in enumerate(rows)]
         styles: dict[tuple[int, int | None], str] = dict.fromkeys(best_in_columns(ranked, numbers, lowest), BEST)

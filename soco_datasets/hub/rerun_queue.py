@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import SocoError
 from ..records.base import Record
+from ..records.evaluation import EvaluationResult
+from ..records.fingerprint import Fingerprint
 from ..records.ranking import Leaderboard
 from ..records.registry import ranked_types
 from ..records.verification import Verification
@@ -19,6 +22,7 @@ from ..utils.progress import progress
 from ..utils.text import clean
 from .client import connect, hub_progress_on_terminals, retrying
 from .hosted_leaderboard import read_board
+from .known_results import submitted_fingerprint
 from .rerun_request import RerunRequest
 from .sources import listed_results
 from .submission import SubmissionError, pins_of
@@ -41,13 +45,18 @@ _TITLE = "SOCO verifications"
 
 @dataclass(frozen=True)
 class Queued:
-    """One submission: a kind of record of a model at a revision, and the hash of its data."""
+    """One submission: a kind of record of a model at a revision, and the hash of its data.
+
+    Attributes:
+        others: the submissions of other models, whose files it may repeat.
+    """
 
     model: str
     revision: str
     kind: type[Record]
     entries: tuple[EvalResultEntry, ...]
     data_sha256: str
+    others: tuple[Queued, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -102,7 +111,7 @@ def rerun_queue(
     api, me = connect()
     board = read_board(api, dataset_repo)
     known = read_verifications(api, dataset_repo, board.revision)
-    done = _read_journal(journal)
+    done = _read_journal(journal, board.repo)
     remarks: list[str] = []
     queue = _queue(api, board, {**known, **done}, remarks)[:most]
     for queued in progress(queue, "Running submissions again", unit="submission"):
@@ -115,16 +124,17 @@ def rerun_queue(
         signed = replace(found, by=me, when=now, data_sha256=queued.data_sha256)
         done[queued.key] = Verified(queued.model, queued.values, signed)
         if journal is not None:
-            atomic_write(journal, verifications_text(done).decode())
-    opened = _propose(api, board, {**known, **done}, tuple(done.values()), me) if done else None
+            atomic_write(journal, verifications_text(done, board.repo).decode())
+    new = tuple(one for key, one in done.items() if known.get(key) != one)  # the rest of the journal is merged
+    opened = _propose(api, board, {**known, **done}, new, me) if new else None
     return Reruns(tuple(done.values()), tuple(remarks), opened)
 
 
-def _read_journal(journal: Path | None) -> Verifications:
+def _read_journal(journal: Path | None, board: str) -> Verifications:
     if journal is None or not journal.exists():
         return {}
     try:
-        return parse_verifications(journal.read_bytes(), str(journal))
+        return parse_verifications(journal.read_bytes(), str(journal), board)
     except OSError as error:
         raise SocoError(f"{journal} cannot be read ({error.strerror}). Give another file.") from error
 
@@ -132,6 +142,7 @@ def _read_journal(journal: Path | None) -> Verifications:
 def _queue(api: HfApi, board: Leaderboard, done: Verifications, remarks: list[str]) -> list[Queued]:
     """The submissions that nobody has run again, in the leaderboard's order."""
     found: dict[tuple[str, str], Queued] = {}
+    waiting: set[tuple[str, str]] = set()
     for listed in listed_results(api, board, remarks):
         revision = f"refs/pr/{listed.pull_request}" if listed.pull_request else "main"
         for kind in ranked_types():
@@ -148,13 +159,20 @@ def _queue(api: HfApi, board: Leaderboard, done: Verifications, remarks: list[st
             queued = Queued(listed.model_id, revision, kind, tuple(entries), pins.data)
             known = done.get(queued.key)
             settled = known is not None and (known.verification.state == "rerun" or known.verification.findings)
-            if known is None or not settled or known.values != queued.values:
-                found.setdefault(queued.key, queued)
-    return list(found.values())
+            waits = known is None or not settled or known.values != queued.values
+            if queued.key not in found or (waits and queued.key not in waiting):
+                found[queued.key] = queued
+            waiting |= {queued.key} if waits else set()
+    alike = {kind: [one for one in found.values() if one.kind is kind] for kind in ranked_types()}
+    return [
+        replace(one, others=tuple(other for other in alike[one.kind] if other.model != one.model))
+        for key, one in found.items()
+        if key in waiting
+    ]
 
 
 def rerun_with(request: RerunRequest, data: str | None = None) -> Verify:
-    """Recompute a submission, check its consistency, and where nothing speaks against it, forward a sample again.
+    """Recompute a submission, check its consistency, and where it is not impossible, forward a sample again.
 
     Args:
         request: how much is forwarded, with what.
@@ -162,15 +180,31 @@ def rerun_with(request: RerunRequest, data: str | None = None) -> Verify:
     """
     from huggingface_hub import HfApi
 
+    api, known = HfApi(), dict[tuple[str, str], Fingerprint | None]()
+
+    def sketch(other: Queued) -> Fingerprint | None:
+        if other.key not in known:
+            known[other.key] = None
+            with contextlib.suppress(Exception):  # a file of a stranger: what it lacks is found when it is its turn
+                known[other.key] = submitted_fingerprint(api, other.model, other.entries[0])
+        return known[other.key]
+
     def verify(queued: Queued) -> Verification:
-        api, address = HfApi(), Address(queued.model, "model", queued.revision)
-        dataset = str(queued.entries[0].dataset_id)
-        cheap = verify_kind(api, queued.name, queued.kind, address, data, dataset)
-        if not cheap.matches:
+        address, dataset = Address(queued.model, "model", queued.revision), str(queued.entries[0].dataset_id)
+        compared = queued.others if issubclass(queued.kind, EvaluationResult) else ()
+        others = tuple(found for found in map(sketch, compared) if found is not None)
+        further = FurtherChecks(others=others)
+        cheap = verify_kind(api, queued.name, queued.kind, address, data, dataset, further)
+        if cheap.is_settled:
             return cheap.verification()
         if not cheap.references:
             raise SocoError("the dataset is not here to compare with; give --data")
-        again = verify_kind(api, queued.name, queued.kind, address, data, dataset, FurtherChecks(rerun=request))
+        try:
+            again = verify_kind(api, queued.name, queued.kind, address, data, dataset, replace(further, rerun=request))
+        except SocoError:
+            if cheap.findings:
+                return cheap.verification()
+            raise
         return again.verification()
 
     return verify

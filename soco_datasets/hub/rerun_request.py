@@ -13,7 +13,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..correspondence.rerun import Rerun
+    from ..correspondence.rerun_verdict import Rerun
     from ..data.folder import DatasetFolder
 
 

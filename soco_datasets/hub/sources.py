@@ -379,6 +379,8 @@ def _with_verdict(entry: Entry, verdict: Verdict, what: str, remarks: list[str])
     if not verdict.references:
         remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
         return entry
+    if verdict.findings:
+        remarks.append(f"{clean(what)}, {clean(verdict.findings[0])}; see: soco verify {clean(what)}")
     found = verdict.verification()
     return entry if entry.verification.strength > found.strength else replace(entry, verification=found)
 

@@ -14,6 +14,7 @@ from ..errors import PredictionsError
 from ..records.registry import find_ranked_task
 from ..records.verification import Verification
 from ..utils.foreign import read_json_text
+from ..utils.text import clean
 from .client import retrying
 from .downloads import download
 from .submission import SubmissionError
@@ -58,10 +59,17 @@ class Verified:
 Verifications = dict[tuple[str, str], Verified]
 
 
-def parse_verifications(text: bytes, what: str) -> Verifications:
-    """Those of a file's content. Raises `SubmissionError`, naming `what`, where it is malformed."""
+def parse_verifications(text: bytes, what: str, board: str | None = None) -> Verifications:
+    """Those of a file's content. Raises `SubmissionError`, naming `what`, where it is malformed or of another board."""
     try:
-        found = [_parse(entry) for entry in read_json_text(text)["verifications"]]
+        fields = read_json_text(text)
+        if board is not None and fields.get("leaderboard", board) != board:
+            raise SubmissionError(
+                f"{what} is of another leaderboard, {clean(fields['leaderboard'])}: give another file"
+            )
+        found = [_parse(entry) for entry in fields["verifications"]]
+    except SubmissionError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, PredictionsError) as error:
         raise SubmissionError(f"{what} is not a list of verifications: {type(error).__name__}: {error}") from None
     return {one.key: one for one in found}
@@ -72,10 +80,11 @@ def _parse(entry: Any) -> Verified:
     return Verified(str(entry["model"]), values, Verification.from_dict(entry["verification"]))
 
 
-def verifications_text(found: Verifications) -> bytes:
-    """The content of the file, the same for the same verifications."""
-    entries = [found[key].to_dict() for key in sorted(found)]
-    return (json.dumps({"verifications": entries}, indent=1, ensure_ascii=False) + "\n").encode()
+def verifications_text(found: Verifications, board: str | None = None) -> bytes:
+    """The content of the file, the same for the same verifications; `board`: the leaderboard, of a file elsewhere."""
+    fields: dict[str, Any] = {} if board is None else {"leaderboard": board}
+    fields["verifications"] = [found[key].to_dict() for key in sorted(found)]
+    return (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_verifications(api: HfApi, repo: str, revision: str) -> Verifications:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from huggingface_hub import EvalResultEntry
 
-    from ..correspondence.rerun import Rerun
+    from ..correspondence.rerun_verdict import Rerun
 
 _FIELDS = (
     "dataset_id", "value", "dataset_revision", "verify_token", "date", "source_url", "source_name", "source_user",
@@ -107,6 +107,12 @@ class Verdict:
         """Whether everything that was compared agrees, and nothing was in the way."""
         agrees = self.rerun is None or self.rerun.agrees
         return not self.problems and not self.mismatches and not self.findings and agrees
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a rerun could not change that it does not match."""
+        impossible = any(finding.kind == "inconsistent" for finding in self.findings)
+        return bool(self.problems or self.mismatches) or impossible
 
     @property
     def summary(self) -> str:

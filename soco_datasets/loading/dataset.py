@@ -2,7 +2,8 @@
 
 `datasets` exports what is stored: numbers of pairs for the split `all`, addresses for joined images. A machine without
 this package can read neither. So exports are written out first, and what cannot work on numbers (sorting, casts) stops
-with one message. Transforms run on a plain `Dataset` and give this class again, where columns still need it.
+with one message. Transforms run on a plain `Dataset` and give this class again, where columns still need it;
+`combining` does the same for the functions of `datasets` that make one dataset of several.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, Features
+from datasets import Dataset, DatasetDict, Features, IterableDataset
 from datasets.features import Image
 from datasets.splits import NamedSplit
 
 from ..data.all_pairs import all_pairs
 from ..errors import UsageError
+from .combining import keep_class
 from .feature_types import (
     NOT_WRITTEN_OUT,
     PairField,
@@ -29,7 +31,7 @@ from .feature_types import (
     value_features,
     with_bytes,
 )
-from .stream import adopt_stream
+from .stream import SocoStream, adopt_stream
 
 _T = TypeVar("_T")
 
@@ -38,13 +40,16 @@ _ALL = "all"
 _RESERVED = "on the Hub, `datasets` takes 'all' for the union of all splits and loads no split of that name"
 MOST_ROWS = 10_000  # of `all`, or with images into memory, that are written out without being asked for
 _TRANSFORMS = (
-    *("add_column", "align_labels_with_mapping", "batch", "cast", "cast_column", "class_encode_column", "filter"),
-    *("flatten", "flatten_indices", "map", "remove_columns", "rename_column", "rename_columns", "repeat", "select"),
+    *("add_column", "align_labels_with_mapping", "cast", "cast_column", "class_encode_column", "filter", "flatten"),
+    *("flatten_indices", "map", "remove_columns", "rename_column", "rename_columns", "repeat", "select"),
     *("select_columns", "shard", "shuffle", "skip", "sort", "take", "train_test_split", "with_format"),
     "with_transform",
 )
 _INTO_MEMORY = ("to_csv", "to_dict", "to_json", "to_list", "to_pandas", "to_polars", "to_sql")
-_EXPORTS = (*_INTO_MEMORY, "to_parquet", "save_to_disk", "push_to_hub", "_push_parquet_shards_to_hub")
+_EXPORTS = (  # `batch` gives lists of what is stored, which nothing of ours could tell from lists of values
+    *_INTO_MEMORY,
+    *("batch", "to_parquet", "save_to_disk", "push_to_hub", "_push_parquet_shards_to_hub"),
+)
 _NEED_VALUES = ("add_item", "align_labels_with_mapping", "class_encode_column", "sort", "unique")  # of their columns
 _STORED_FORMATS = ("pl", "polars")  # formats that would show what is stored
 
@@ -78,8 +83,12 @@ class SocoDataset(Dataset):
         return {name: feature for name, feature in self._info.features.items() if is_derived(feature)}
 
     def _values(self, found: _T) -> _T:
-        """A table of the format "arrow" with values for numbers; anything else has them already."""
-        return _with_values(found, self._derived()) if isinstance(found, pa.Table) else found
+        """A table of the format "arrow" with values and image bytes; anything else has them already."""
+        if not isinstance(found, pa.Table):
+            return found
+        table, features = _with_values(found, self._derived()), value_features(self._info.features)
+        images = [name for name in table.column_names if isinstance(features.get(name), StoredImage)]
+        return with_bytes(table, images)
 
 
 class SocoDatasetDict(DatasetDict):
@@ -162,18 +171,20 @@ def adopt(result: _T, features: Mapping[str, Any]) -> _T:
     """Give the result of a transform the class of its origin, where its columns need that.
 
     Args:
-        result: a `Dataset`, changed in place, a `DatasetDict` of some, or anything else, which is given back.
+        result: a `Dataset` or stream, changed in place, a `DatasetDict` of some, or anything else, which is given back.
         features: of the origin. An image column that went through a cache file has become a plain `Image`.
     """
     if isinstance(result, DatasetDict):
         result.update({name: adopt(dataset, features) for name, dataset in result.items()})
         result.__class__ = SocoDatasetDict
-    elif isinstance(result, Dataset):
-        columns = result._info.features
+    elif isinstance(result, Dataset | IterableDataset):
+        columns = result._info.features or {}
         for name, feature in columns.items():
             before = features.get(name)
             if type(feature) is Image and isinstance(before, StoredImage) and before.mode == feature.mode:
                 columns[name] = StoredImage(mode=feature.mode, decode=feature.decode)
+        if isinstance(result, IterableDataset):
+            return adopt_stream(result)
         if any(isinstance(feature, StoredImage | PairField) for feature in columns.values()):
             result.__class__ = SocoDataset
     return result
@@ -241,7 +252,7 @@ def _check_values(dataset: SocoDataset, name: str, args: tuple[Any, ...], kwargs
         refused = first in derived
     elif name == "with_format":
         refused = first in _STORED_FORMATS
-    elif name in ("map", "filter", "batch"):
+    elif name in ("map", "filter"):
         refused = dataset.format["type"] in ("arrow", *_STORED_FORMATS)  # their function would get what is stored
     if derived and refused:
         raise UsageError(f"{name}: {NOT_WRITTEN_OUT}")
@@ -278,3 +289,4 @@ for _names, _made in ((_TRANSFORMS, _transform), (_EXPORTS, _export), (("add_ite
 for _name in _TRANSFORMS:
     if hasattr(DatasetDict, _name):
         setattr(SocoDatasetDict, _name, _dict_transform(_name))
+keep_class((SocoDataset, SocoStream), adopt)

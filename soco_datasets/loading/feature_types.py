@@ -103,6 +103,10 @@ class PairField:
     def __call__(self) -> pa.DataType:
         return self.pa_type
 
+    def __repr__(self) -> str:
+        """For messages of `datasets`, which show the features that do not fit together."""
+        return f"PairField({self.name!r}, derived on access; soco_datasets.expand_pairs(dataset) gives values)"
+
     def encode_example(self, value: Any) -> Any:
         """Values are stored as they are: a number stays one, anything else makes a new column type."""
         return value

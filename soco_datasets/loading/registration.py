@@ -11,7 +11,8 @@ two names; every other name goes to the library's own function, and nothing else
 `HOOKS` is this table, with the modules that have imported a function by its name. Added through the libraries' own
 means, replacing nothing: the feature type of the split `all` (`datasets.features.features.register_feature`, when a
 dataset is first loaded) and a read-only file system (entry point `fsspec.specs` in pyproject.toml). `unregister` undoes
-the hooks and the feature type. `soco_datasets.load_dataset` and `soco_datasets.load_metric` need none of them.
+the hooks and the feature type; what `combining` wraps for the sake of datasets that are loaded already stays.
+`soco_datasets.load_dataset` and `soco_datasets.load_metric` need none of them.
 
 Neither library is imported for it (`evaluate` imports torch and transformers, which takes seconds): one that is not
 there yet is hooked at the end of its own import.

@@ -12,11 +12,22 @@ from datasets import IterableDataset
 from .feature_types import StoredImage, plain_features, with_bytes
 
 _TRANSFORMS = (
-    *("add_column", "batch", "cast", "cast_column", "filter", "map", "remove_columns", "rename_column"),
+    *("add_column", "cast", "cast_column", "filter", "map", "remove_columns", "rename_column"),
     *("rename_columns", "repeat", "reshard", "select_columns", "shard", "shuffle", "skip", "take", "with_format"),
 )
 _EXPORTS = (
-    *("to_csv", "to_dict", "to_json", "to_list", "to_pandas", "to_parquet", "to_polars", "to_sql", "push_to_hub"),
+    *(
+        "batch",
+        "to_csv",
+        "to_dict",
+        "to_json",
+        "to_list",
+        "to_pandas",
+        "to_parquet",
+        "to_polars",
+        "to_sql",
+        "push_to_hub",
+    ),
 )
 
 

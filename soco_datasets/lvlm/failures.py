@@ -101,6 +101,8 @@ def broken_reply(error: BaseException) -> str | None:
         return f"The endpoint sent a body that is not JSON ({error.msg} at character {error.pos}): {body[:80]!r}."
     if {"APIResponseValidationError", "ValidationError"} & names or "non-ChatCompletion" in str(error):
         return f"The endpoint sent JSON that is not an answer: {_one_line(error)}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"The endpoint sent a body that is not UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start})."
     if isinstance(error, RecursionError):
         return "The endpoint sent JSON that is nested too deeply."
     if isinstance(error, AttributeError | TypeError | KeyError | IndexError) and _of_client(error):

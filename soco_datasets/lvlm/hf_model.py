@@ -24,6 +24,7 @@ from ..features.device import usable_device
 from ..features.families.base import DTYPES
 from ..features.hub_files import HubErrors
 from ..features.opening import open_checkpoint_folder, open_hub
+from ..utils.paths import local_path
 from .hf_processor import load_processor, processor_record
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def set_pixel_limits(processor: Any, options: ModelLoading) -> bool:
 
 
 def _open(model: str | Path, revision: str | None) -> Checkpoint:
-    folder = Path(model).expanduser()
+    folder = local_path(model)
     text = str(model)
     if folder.is_dir() or isinstance(model, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
         if revision is not None:

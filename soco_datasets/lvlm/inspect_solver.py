@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -98,7 +99,7 @@ def ask(asked: PromptedQuestions, options: SolverOptions | None = None) -> Solve
         content = await anyio.to_thread.run_sync(_content, asked, state.metadata["place"], how)
         state.messages = [ChatMessageUser(content=content)]
         try:
-            state = await generate(state)
+            state = await generate(state, tool_calls="none")  # else a reply that calls a tool is asked again, for ever
         except Exception as error:
             return _failed(state, key, failure_of(error), error, how)
         how.gate.succeeded()
@@ -174,9 +175,13 @@ def _line(state: TaskState, thinking: bool = False) -> dict[str, Any]:
     if reasoning:
         line["reasoning"] = reasoning
     if usage := output.usage:
-        line |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        more = {"reasoning_tokens": usage.reasoning_tokens, "cost": usage.total_cost}
-        line |= {name: value for name, value in more.items() if value is not None}
+        told = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "cost": usage.total_cost,
+        }
+        line |= {name: value for name, value in told.items() if value is not None and 0 <= value < inf}
     return line
 
 

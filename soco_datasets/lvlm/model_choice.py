@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SocoError, UsageError
+from ..utils.paths import local_path
 from ..utils.text import public_url
 from .batch_lines import keep_good_lines
 from .failures import retries
@@ -118,8 +121,10 @@ def open_model(options: ModelOptions) -> Model:
         )
         model.api.should_retry = retries(model.api.should_retry)
         keep_good_lines(model.api)
+        if endpoint:
+            _hook(model.api, "response", _show_error)
         if endpoint and key is None:
-            _send_no_key(model.api)
+            _hook(model.api, "request", _drop_key)
         return model
     except Exception as error:  # inspect-ai's PrerequisiteError and the clients' own
         reason = re.sub(r"\[/?[a-z ]*\]", "", " ".join(str(error).split()))  # without its terminal colors
@@ -181,7 +186,7 @@ def folder_name(model: str) -> str:
     >>> folder_name("Qwen/Qwen2.5-VL-7B-Instruct"), folder_name("/models/tiny/")
     ('Qwen--Qwen2.5-VL-7B-Instruct', 'tiny')
     """
-    folder = Path(model).expanduser()
+    folder = local_path(model)
     text = folder.name if folder.is_absolute() or folder.is_dir() else model.removeprefix(f"{LOCAL}/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip("/").replace("/", "--")).strip(".-")
     if not name:
@@ -198,20 +203,35 @@ def _key(options: ModelOptions) -> str | None:
     return None
 
 
-def _send_no_key(api: Any) -> None:
-    """Take the placeholder key out of every request of an endpoint, also after inspect-ai made a new HTTP client."""
-
-    async def strip(request: Any) -> None:
-        request.headers.pop("Authorization", None)
-
+def _hook(api: Any, event: str, hook: Callable[[Any], Any]) -> None:
+    """Call `hook` with every request or response of an endpoint, also after inspect-ai made a new HTTP client."""
     own = api.initialize
 
     def initialize() -> None:
         own()
-        api.http_client.event_hooks["request"].append(strip)
+        api.http_client.event_hooks[event].append(hook)
 
     api.initialize = initialize
-    api.http_client.event_hooks["request"].append(strip)
+    api.http_client.event_hooks[event].append(hook)
+
+
+async def _drop_key(request: Any) -> None:
+    """Take the placeholder key out of a request."""
+    request.headers.pop("Authorization", None)
+
+
+async def _show_error(response: Any) -> None:
+    """Give an error that was sent with status 200 the status that it names, else 500: the client then reports it."""
+    if response.status_code != 200 or "json" not in response.headers.get("Content-Type", ""):
+        return
+    await response.aread()
+    if not response.content[:200].lstrip().startswith(b'{"error"'):
+        return
+    with contextlib.suppress(ValueError, RecursionError):
+        reply = json.loads(response.content)
+        code = reply["error"].get("code") if isinstance(reply["error"], dict) else None
+        if not reply.get("choices"):
+            response.status_code = code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def _refuse(options: ModelOptions, fields: tuple[str, ...], what: str) -> None:

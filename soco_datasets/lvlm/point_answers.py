@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import UsageError, unknown_name
+from .strict_answers import without_thought
 
-_N = r"[-+]?\d+(?:\.\d+)?"
+_N = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _GAP = r"\s*[,;]\s*|\s+"
-_THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_NUMBERS = rf"{_N}(?:(?:{_GAP}){_N})+"
+_UNIT = re.compile(r"(?<=[\d.])\s*(?:px\b|pixels?\b|%)", re.IGNORECASE)
+_QUOTED = re.compile(rf"([\"'])\s*({_NUMBERS}|{_N})\s*\1")
+_LIST = rf"[\[(]+\s*{_NUMBERS}\s*[\])]+"
 _KEYED = re.compile(
-    rf"[\"']?(?P<key>point_2d|bbox_2d|box_2d|bbox|point|points|coordinates?|coords?|position|location)[\"']?\s*[:=]\s*"
-    rf"[\[(]+\s*(?P<numbers>{_N}(?:(?:{_GAP}){_N})+)\s*%?\s*[\])]",
+    r"[\"']?\b(?:point_2d|bbox_2d|box_2d|bbox|points?|coordinates?|coords?|position|location)[\"']?\s*[:=]\s*"
+    rf"(?P<lists>[\[(]*{_LIST}(?:\s*,\s*{_LIST})*)",
     re.IGNORECASE,
 )
-_XY = re.compile(
-    rf"(?<![A-Za-z])[\"']?x\d?[\"']?\s*[:=]\s*[\"']?\s*(?P<x>{_N})\s*(?:%|px)?[\"']?\s*(?:,|;|and|\s)\s*"
-    rf"[\"']?y\d?[\"']?\s*[:=]\s*[\"']?\s*(?P<y>{_N})",
-    re.IGNORECASE,
+_BRACKETS = re.compile(rf"[\[(]\s*(?P<numbers>{_NUMBERS})\s*[\])]")
+_AXIS = (
+    r"(?<![A-Za-z])[\"']?{axis}(?:[-_ ]?coord(?:inate)?)?\d?[\"']?\s*(?:[:=>]|\bis\b)\s*"
+    r"[\"']?\s*(?P<{axis}>{number})[\"']?"
 )
-_BRACKETS = re.compile(rf"[\[(]\s*(?P<numbers>{_N}(?:(?:{_GAP}){_N})+)\s*[\])]")
-_PLAIN = re.compile(rf"\s*(?P<x>{_N})\s*(?:px|%)?\s*[,;\s]\s*(?P<y>{_N})\s*(?:px|%)?\s*\.?\s*")
+_BETWEEN = r"(?:</\w+>)?\s*(?:[,;]|\band\b)?\s*<?"
+_XY, _YX = (
+    re.compile(_AXIS.format(axis=one, number=_N) + _BETWEEN + _AXIS.format(axis=two, number=_N), re.IGNORECASE)
+    for one, two in ("xy", "yx")
+)
+_ONLY_PAIR = re.compile(rf"(?<![\w.])(?P<x>{_N})\s*(?:[,;/]\s*|\s)(?P<y>{_N})")
 
 
 def parse_point(text: object) -> tuple[float, float] | None:
     """The two numbers (x, y) of the last point in an answer, as written; None where there is none.
 
-    A box of four numbers gives its center.
+    A box of four numbers gives its center. What a model thinks before </think> is not read.
 
     >>> parse_point('<point x="61.5" y="40.2" alt="ear">ear</point>'), parse_point('[{"point_2d": [512, 300]}]')
     ((61.5, 40.2), (512.0, 300.0))
@@ -42,24 +51,22 @@ def parse_point(text: object) -> tuple[float, float] | None:
     """
     if not isinstance(text, str):
         return None
-    words = _THOUGHT.sub("", text).replace("−", "-").replace("\\", "")
-    found: list[tuple[int, tuple[float, float]]] = []
-    for pattern in (_KEYED, _BRACKETS):
-        for match in pattern.finditer(words):
-            point = _of_numbers([float(number) for number in re.findall(_N, match["numbers"])])
-            if point is not None:
-                found.append((match.start(), point))
-        if found:
-            break
-    found += [(match.start(), (float(match["x"]), float(match["y"]))) for match in _XY.finditer(words)]
-    if not found:
-        whole = _PLAIN.fullmatch(words)
-        return (float(whole["x"]), float(whole["y"])) if whole else None
-    point = max(found)[1]
+    words = unicodedata.normalize("NFKC", without_thought(text)).replace("−", "-").replace("\\", "")
+    words = _QUOTED.sub(r"\2", _UNIT.sub("", words))
+    lists = [(match.start(), re.findall(_NUMBERS, match["lists"])[-1]) for match in _KEYED.finditer(words)]
+    lists = lists or [(match.start(), match["numbers"]) for match in _BRACKETS.finditer(words)]
+    found = [(place, point) for place, numbers in lists if (point := _of_numbers(numbers)) is not None]
+    for pattern in (_XY, _YX):
+        found += [(match.start(), (float(match["x"]), float(match["y"]))) for match in pattern.finditer(words)]
+    whole = all(words.count(start) == words.count(end) for start, end in ("[]", "()", "{}"))  # not cut in "[512, 30"
+    if not found and whole and len(re.findall(rf"(?<![\w.]){_N}", words)) == 2 and (pair := _ONLY_PAIR.search(words)):
+        found.append((0, (float(pair["x"]), float(pair["y"]))))
+    point = max(found)[1] if found else (math.nan, math.nan)
     return point if all(math.isfinite(value) for value in point) else None
 
 
-def _of_numbers(numbers: list[float]) -> tuple[float, float] | None:
+def _of_numbers(text: str) -> tuple[float, float] | None:
+    numbers = [float(number) for number in re.findall(_N, text)]
     if len(numbers) == 2:
         return numbers[0], numbers[1]
     if len(numbers) == 4:

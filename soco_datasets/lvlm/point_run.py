@@ -17,6 +17,7 @@ from ..records.replacement import check_replaces_part
 from ..records.result_files import result_name
 from ..utils.files import atomic_write
 from ..utils.foreign import read_json_text
+from ..utils.paths import local_path
 from .answer_store import read_answers
 from .ask_options import AskOptions
 from .model_choice import ModelOptions, folder_name, kept_loaded
@@ -214,7 +215,7 @@ def _geometry(
 def _model_type(model: ModelOptions) -> str | None:
     try:
         config = read_json_text(
-            (Path(model.model.removeprefix("soco_hf/")).expanduser() / "config.json").read_bytes(), finite=False
+            (local_path(model.model.removeprefix("soco_hf/")) / "config.json").read_bytes(), finite=False
         )
         return str(config.get("model_type"))
     except (OSError, ValueError, AttributeError):

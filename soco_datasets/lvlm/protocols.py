@@ -20,6 +20,7 @@ from typing import Any
 from ..data.questions.prompts import PromptTemplate
 from ..errors import UsageError, unknown_name
 from ..utils.foreign import read_json_text
+from ..utils.paths import local_path
 from .ask_options import AskOptions
 from .model_choice import ModelOptions
 
@@ -136,7 +137,7 @@ def released_settings(model: ModelOptions) -> ReleasedSettings:
     Raises:
         UsageError: a model that the paper does not evaluate.
     """
-    model_type = _model_type(Path(model.model.removeprefix("soco_hf/")).expanduser())
+    model_type = _model_type(local_path(model.model.removeprefix("soco_hf/")))
     for released in RELEASED:
         if model_type in released.model_types or re.search(released.names, model.model, re.IGNORECASE):
             return released

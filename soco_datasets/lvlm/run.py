@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -166,7 +167,9 @@ def _evaluate(
     with (
         run_progress(asked.setting, len(asked), answered, options.progress_interval) as count,
         contextlib.redirect_stdout(sys.stderr),  # inspect-ai prints the state of batches
+        warnings.catch_warnings(),
     ):
+        warnings.filterwarnings("ignore", message="Pydantic serializer warnings")  # of replies, which are checked
         solving = SolverOptions(
             store, gate, image_format, options.image_detail, options.image_size, options.thinking, options.no_images,
             count,

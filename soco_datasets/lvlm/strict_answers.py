@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .letter_mentions import ADVERB, FOLLOWS, affirmed_letter, is_unreal
+from .letter_mentions import ADVERB, FOLLOWS, RIGHT, affirmed_letter, is_rejected, is_unreal
 
-_LONGEST = 100_000  # characters; of a longer text only its end is read, so that a hostile one takes no hours
+_LONGEST = 20_000  # characters; of a longer answer only its end is read, so that a hostile one takes no hours
 _NEAR = 300  # characters of a sentence around a letter
 
 # What stands around words: removed, or turned into plain text, before anything is read.
@@ -21,25 +21,38 @@ _FIELD = re.compile(  # of a JSON object
 )
 _CLOSING = re.compile(r"</(?:[a-z][\w-]+|s)>|\[/[a-z]+\]|<\|[^|<>]*\|>|<end_of_turn>", re.IGNORECASE)
 _OPENING = re.compile(r"<[A-Za-z][\w-]+(?:\s[^<>]{0,200})?/?>|</?[a-z](?:\s[^<>]{0,200})?/?>")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe0e\ufe0f\u00ad]")
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe0e\ufe0f\u00ad]")
+_ALL_FOUR = re.compile(
+    r"[(\[]?(?<![\w'])[\"']?A[\"']?\s?[,/|]\s?[\"']?B[\"']?\s?[,/|]\s?[\"']?C[\"']?\s?[,/|]?\s?(?:and\s|or\s|&\s)?[\"']?D\b[\"']?[)\]]?"
+)
+_CUT_ITEM = re.compile(r"(?<=\S)\s*\n\s*[(\[]\s*[A-Z]\s*$")  # a text that was cut within "(D) Point D"
 _SPACES, _LINES = re.compile(r"[^\S\n]+"), re.compile(r"\s*\n\s*")
 _FOREIGN = str.maketrans("。、【】「」‘’´", ".,[][]" + "'" * 3)
-_MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|emph)\b\s*|\\[,;:! ]|\\q?quad\b")
+_MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|emph)\b\s*")
+_GAPS = re.compile(r"\\[,;:! ]|\\q?quad\b|~(?!~)")
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~|<(s|del|strike)>.{1,200}?</\1>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{+\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}+")
 _DECORATION = re.compile(r"[*_`$~#<>|\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+(?=\(?[A-Z]\b)", re.MULTILINE)
 
 _LETTER = (
     r"[(\[\"'“‘]{0,3}\s*(?:(?:option|choice|point|letter|label)\b[\s:-]{0,3})?[(\[\"'“‘]{0,3}([A-Z])[)\]\"'”’]{0,3}"
 )
-_NOUN = r"(?:option|choice|point|letter|label|match|location|position|answer)"
+_NOUN = (
+    r"(?:option|choice|point|keypoint|letter|label|match|location|position|place|spot|answer|one|candidate|counterpart"
+    r"|equivalent)"
+)
 _SUBJECT = (
     rf"(?:\banswer|\bans\b|\b(?:correct|right|best|chosen|selected|corresponding|matching)\s+{_NOUN}|\bcorresponds"
     r"|\bmy\s+(?:choice|pick)|\b(?:letter|label|point|option|one)\s+(?:that|which|corresponding|matching|closest|nearest)|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s+(?:correct[ae]|corretta|correta))?"
     r"|ответ|答案|正解|答え|정답)"
 )
-_IS = rf"(?:\s+(?:is|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
+_IS = (
+    r"(?:\s+(?:is|(?:appears|seems|looks)(?:\s+to\s+be)?"
+    rf"|ist|es|est|è|é)|'s|\s+(?:must|should|would|will|has\s+to)(?:\s+{ADVERB})?\s+be|[是为為は은는])"
+)
 _STATED = re.compile(
-    rf"(?:{_SUBJECT}[\"']?(?:\s+(?:in|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,60}}?)??"
+    rf"(?:{_SUBJECT}[\"']?(?:\s+(?:i|we)(?:'d|\s+would|\s+will)?\s+(?:give|choose|pick|select))?"
+    rf"(?:\s+(?:in|on|to|for|of)\s(?:(?!\b(?-i:[A-Z])\b)[^.:\n]){{1,100}}?)??"
     rf"(?:(?:{_IS}|\s*[:=–—→]|\s+-)\s*:?|\s+(?=\(?[A-Z]\)?\s*(?:[.\n]|$)))(?:\s+(?:la|el|le|il|die|der|das))?(?:\s*,?\s*{ADVERB}\b,?)?"
     rf"|\bcorresponds\s+to(?=\s+{_NOUN})|\b(?:i|we)(?:\s+would|\s+will|'d|'ll)?\s+(?:choose|select|pick|go\s+with)\s*:?)"
     r"\s*" + _LETTER + FOLLOWS,
@@ -48,17 +61,31 @@ _STATED = re.compile(
 _MARKED = r"the\s+(?:marked|reference|highlighted|indicated|described|query|same|red|blue|yellow|purple|green)\b"
 _CLAIMED = re.compile(
     r"\b((?-i:[A-Z]))\b[)\]\"'”’]{0,3}(?:\s+in\s+the\s+(?:second|target)\s+(?:image|picture))?\s+"
-    r"(?:is\s+(?:the\s+)?(?:correct|right|best|answer|most\s+(?:accurate|appropriate|suitable))\b"
-    rf"|(?:best\s+)?(?:corresponds\s+(?:best\s+)?to|matches)\s+{_MARKED})",
+    rf"(?:is\s+(?:the\s+)?(?:correct|{RIGHT}|best|answer|most\s+(?:accurate|appropriate|suitable))\b"
+    rf"|(?:best\s+)?(?:corresponds\s+(?:best\s+)?to|matches)\s+{_MARKED}"
+    r"|(?:entspricht|corresponde?|corrisponde)\s+(?:dem|der|al?|au|à|con)\s+(?:\w+\s+){0,2}(?:markiert|marqu|marcad|segnat|r[eé]f[eé]r|riferim)\w*)",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
     r"\s*(?:is|are|does|do|did|should|shall|could|can|would|which|what|where|how|why|am|or)\b", re.IGNORECASE
 )
+_APPROVALS = frozenset(["yes", "correct", "right", "match", "matches", "true", "✓", "✔", "✅", "☑"])
+_SIGNS = "✓✔✅☑✗✘❌✖☒"
+_VERDICT = re.compile(  # of an entry of a list: right behind the letter, or at the end of its line
+    r"(?<![\w'])((?-i:[A-D]))\b[)\]*]{0,3}\s*(?:(?:[:.=–—-]|is\b)[ *]{0,3})?"
+    r"(?:((?:yes|no|correct|incorrect|matches|mismatch|does(?:\s+not|n't)\s+(?:match|correspond)|not\s+\w+)\b(?!\s+(?:point|option|answer|side)))"
+    rf"|(?:[^\n.;{_SIGNS}]{{0,200}}?[ (:–—-])??"
+    rf"((?:yes|no|correct|incorrect|right|wrong|match|matches|mismatch|true|false)\b|[{_SIGNS}])"
+    r"(?=\ufe0f?\W*(?:$|\n|(?-i:[A-D])\b)))",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)|\n")
 _SUPPOSED = re.compile(
     r"\b(?:might|may|could|would|first|initially|some|people|others)\b[^.,]{0,25}\b(?:think|say|believe|assume|guess|thought)"
-    r"(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$|\bdoubt(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$",
+    r"(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$|\bdoubt(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$"
+    r"|\b(?:suppose|assum(?:e|ing)|imagine|wonder|whether|(?<!as\s)if)(?:\s+(?:that|it|this|the|is|was|if|point|option|answer|correct|label))*\s*$"
+    r"|(?:\bnot|n't|\bhardly|\bcannot)\s+(?:\w+\s+)?(?:think|believe|say|agree|sure|certain|clear|confirm|conclude|claim|mean)\b"
+    r"(?:\s+(?:that|if|whether))?(?:\s+the)?(?:\s+\w+)?\s*$",
     re.IGNORECASE,
 )
 _CONCLUDED = re.compile(
@@ -68,19 +95,20 @@ _CONCLUDED = re.compile(
 _WHOLE = re.compile(
     r"\s*(?:the\s+(?=option|choice|point|letter|label)|[=-]*[→⇒]\s*|[=-]+\s*|punkt\s+|punto\s+|点|選択肢|选项)?"
     + _LETTER
-    + r"\s*[.:;,!?]{0,3}\s*",
+    + r"(?:点|选项|選項)?\s*[.:;,!?]{0,3}\s*",
     re.IGNORECASE,
 )
 _SMALL = re.compile(r"\s*[(\[\"']?([a-d])[)\]\"']?\s*[.:)]?\s*")
 _REPEATED = re.compile(r"\s*([A-D])(?:[\s,.]+\1)+[\s,.]*")
 _AT_START = re.compile(
     r"[ \t]*(?:(?:option|choice|point)[\s:-]+)?[(\[]{0,3}([A-Z])"
-    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b))",
+    r"(?:[)\]]{1,3}[.:]?|\s[=/](?=\s)|\s?[.:](?![\w.])|(?=\s+[-–—]\s)|,?(?=\s+(?:because|since|as)\b)|,(?=\s+(?:which|given|due|al?though|but|while|not)\b)"
+    r"|(?=\s+\([^()]*\)\s*[.!]?\s*$))",
     re.IGNORECASE,
 )
 _AT_END = re.compile(r".*(?::|=|→|⇒|\s[-–—])\s*" + _LETTER + r"\s*[.!]?\s*", re.IGNORECASE)
 _LEADS = re.compile(  # "B the rear wheel", "Point B in the second image"
-    r"\s*(?:(?:[Oo]ption|[Pp]oint|[Cc]hoice|[Ll]abel)\s+)?[(\[\"']?([A-D])[)\]\"']?,?\s+(?:the|(?:in|on|at|from)\s+the)\s"
+    r"\s*(?:(?:[Oo]ption|[Pp]oint|[Cc]hoice|[Ll]abel)\s+)?[(\[\"']?([A-D])[)\]\"']?,?\s+(?:[Tt]he|(?:in|on|at|from)\s+the)\s"
 )
 _VERB = re.compile(r"\b(?:is|are|was|corresponds|matches|marks|shows|lies|seems|looks|has|represents)\b", re.IGNORECASE)
 _HEDGE = re.compile(
@@ -90,7 +118,9 @@ _HEDGE = re.compile(
 )
 _ANOTHER = re.compile(r"\b([A-D]):|(?<![(\w])([A-D])\)\s+\w")
 _ITEM = re.compile(r"(?<!\w)\(?([A-D])(?:[).:]|\s=)")
-_LISTED = re.compile(r"\s*[(\[]?[A-D][)\].,:;]*(?:\s+[(\[]?[A-D][)\].,:;]*)+\s*")  # "A. B. C. D." chooses nothing
+_LISTED = re.compile(
+    r"\s*[(\[]?[A-D][)\].,:;]*(?:(?:\s+|(?<=[)\]]))[(\[]?[A-D][)\].,:;]*)+\s*"
+)  # "A. B. C. D." chooses nothing
 _LIST = re.compile(r"[)\]\"'”’]{0,3}\s*,\s*[(\[]?([A-D])\b(?!\s+[a-z])")
 
 
@@ -101,7 +131,8 @@ def parse_strict(text: object) -> str | None:
     point is X", "I choose X"; the last "X is correct", "X corresponds to the marked point"; the last "so X" that
     ends its line; a text that is nothing but the letter, or whose only such line it is; "X.", "X)", "(X)", "X:",
     "X - " at the start of the only line that has it; ": X" at the end of the last line; what a sentence affirms
-    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). Markdown,
+    ("it is point X in the second image", "most likely X", "X seems right", see `letter_mentions`). A list of verdicts
+    ("A: no, B: yes, C: no") gives the only letter that it approves. Markdown,
     LaTeX, HTML, JSON, brackets, quotes, numbered lists and full-width letters do not matter, nor does what a
     model thinks before </think>; the answer may also be called "Antwort", "respuesta", "réponse", "答案" and the
     like. A small letter counts only where nothing else is there ("b", "b)", \boxed{b}). The article "a", "A or
@@ -116,17 +147,32 @@ def parse_strict(text: object) -> str | None:
     return found if found is not None and found in "ABCD" else None
 
 
+def without_thought(text: str) -> str:
+    """A text without what a model thinks: all before the last </think>, or behind a <think> that is never closed.
+
+    >>> without_thought("<think>A or B?</think>B"), without_thought("B<think>or"), without_thought("B")
+    ('B', 'B', 'B')
+    """
+    return _THOUGHT.sub("", text)
+
+
 def given_letter(text: object) -> str | None:
     """As `parse_strict`, but any capital letter: E is an answer too, although not a valid one."""
     if not isinstance(text, str):
         return None
-    answer = _THOUGHT.sub("", text[-_LONGEST:])
+    answer = without_thought(text)[-_LONGEST:]
     for pattern in (_TAGGED, _FIELD):
         if given := {letter.upper() for letter in pattern.findall(answer)}:
             return given.pop() if len(given) == 1 else None
+    answer = _STRUCK.sub(" ", answer)
+    if judged := _only_approved(answer):
+        return judged
     words = _OPENING.sub("", _CLOSING.sub("\n", _ANSWER_TAG.sub("\nAnswer: ", answer)))
     words = _INVISIBLE.sub("", unicodedata.normalize("NFKC", words)).translate(_FOREIGN)
+    words = _GAPS.sub(" ", words)
     words = "".join(sign for sign in words if unicodedata.category(sign) != "So")  # a tick or a hand beside the letter
+    words = _ALL_FOUR.sub("", words)  # "of A, B, C and D" chooses nothing
+    words = _CUT_ITEM.sub("", words)
     words = _LINES.sub("\n", _SPACES.sub(" ", words))  # the patterns look for short gaps only
     boxed: list[str] = _BOXED.findall(_MARKUP.sub("", words))
     return _read(boxed[-1] if boxed else words)
@@ -146,6 +192,19 @@ def _read(text: str) -> str | None:
     return _of_lines(lines) or affirmed_letter(plain) or _leading(lines)
 
 
+def _only_approved(text: str) -> str | None:
+    """The only letter of a list of verdicts that is approved: "A: no, B: yes", "- A: the nose ✗"."""
+    verdicts: dict[str, set[str]] = {}
+    for letter, *words in _VERDICT.findall(text):
+        verdicts.setdefault(letter.upper(), set()).add("yes" if "".join(words).lower() in _APPROVALS else "no")
+    approved = [letter for letter, said in verdicts.items() if said == {"yes"}]
+    return (
+        approved[0]
+        if len(verdicts) > 2 and len(approved) == 1 and all(len(v) == 1 for v in verdicts.values())
+        else None
+    )
+
+
 def _is_doubted(match: re.Match[str]) -> bool:
     """Whether the sentence of a match asks, supposes, or says what others think."""
     text = match.string[max(0, match.start() - _NEAR) : match.end() + _NEAR]
@@ -154,7 +213,11 @@ def _is_doubted(match: re.Match[str]) -> bool:
     end = _SENTENCE.search(text, at + match.end() - match.start())
     sentence = text[start : end.end() if end else len(text)]
     asks = sentence.rstrip().endswith("?") and bool(_ASKS.match(sentence))
-    return asks or is_unreal(sentence) or bool(_SUPPOSED.search(text[start:at]))
+    beside = (
+        match.string[max(0, match.start(1) - _NEAR) : match.start(1)],
+        match.string[match.end(1) : match.end(1) + _NEAR].lstrip("?"),
+    )
+    return asks or is_rejected(*beside) or is_unreal(sentence) or bool(_SUPPOSED.search(text[start:at]))
 
 
 def _of_lines(lines: list[str]) -> str | None:

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 from ..data.questions.generation import SETTINGS
 from ..errors import DataNotFoundError, PredictionsError, UsageError, unknown_name
+from ..utils.compressed import check_zip
 from ..utils.files import sha256_file
 from .answer_store import STORE_VERSION
 from .circular_scores import Answer, AnswerRow, Key, first_items
@@ -25,6 +26,7 @@ from .tsv import FILE_NAMES
 SUFFIXES = (".xlsx", ".tsv", ".csv")
 _NAMESPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _CELL = re.compile(r"([A-Z]+)\d+")
+_MOST_TEXTS, _MOST_COLUMNS = 2_000_000, 16_384  # of a sheet; Excel has no more columns
 _MISSING = ("", "nan", "none", "null")
 
 
@@ -154,22 +156,41 @@ def _text(content: bytes, suffix: str) -> Iterator[list[str]]:
 
 def _sheet(content: bytes) -> Iterator[list[str]]:
     """The rows of the first sheet of an xlsx file, as text."""
+    check_zip(io.BytesIO(content))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
         shared: list[str] = []
         if "xl/sharedStrings.xml" in names:
-            root = ElementTree.fromstring(archive.read("xl/sharedStrings.xml"))
-            shared = [_joined(item) for item in root.iter(f"{_NAMESPACE}si")]
+            for item in _elements(archive, "xl/sharedStrings.xml", "si"):
+                shared.append(_joined(item))
+                if len(shared) > _MOST_TEXTS:
+                    raise ValueError(f"it has more than {_MOST_TEXTS:,} texts")
         sheets = sorted(name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name))
         if not sheets:
             raise ValueError("it has no sheet")
-        root = ElementTree.fromstring(archive.read(sheets[0]))
-    for row in root.iter(f"{_NAMESPACE}row"):
-        cells: list[str] = []
-        for cell in row.iter(f"{_NAMESPACE}c"):
-            place = _column(cell.get("r"), len(cells))
-            cells += [""] * (place - len(cells)) + [_value(cell, shared)]
-        yield cells
+        for row in _elements(archive, sheets[0], "row"):
+            cells: list[str] = []
+            for cell in row.iter(f"{_NAMESPACE}c"):
+                place = _column(cell.get("r"), len(cells))
+                if place >= _MOST_COLUMNS:
+                    raise ValueError(f"it has more than {_MOST_COLUMNS:,} columns")
+                cells += [""] * (place - len(cells)) + [_value(cell, shared)]
+            yield cells
+
+
+def _elements(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[ElementTree.Element]:
+    """The elements of a name, each forgotten when the next one is asked for."""
+    with archive.open(member) as file:
+        parents: list[ElementTree.Element] = []
+        for event, element in ElementTree.iterparse(file, ("start", "end")):
+            if event == "start":
+                parents.append(element)
+                continue
+            parents.pop()
+            if element.tag == f"{_NAMESPACE}{name}":
+                yield element
+                if parents:
+                    parents[-1].clear()
 
 
 def _column(reference: str | None, following: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown_name
+from ..utils.foreign import ForeignTextError, read_csv_rows
 from ..utils.paths import local_path
 
 _MISSING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "none", "null"})
@@ -143,13 +143,11 @@ def _read(path: Path) -> ModelTable:
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """The rows that are not blank, with their line numbers."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_DELIMITERS.get(path.suffix.lower(), ","))
-            return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        return read_csv_rows(path, delimiter=_DELIMITERS.get(path.suffix.lower(), ","))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}). Give a CSV file.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is not a CSV file in UTF-8 ({error}).") from error
+    except ForeignTextError as error:
+        raise UsageError(f"{path} is {error}. Give a CSV file.") from error
 
 
 def _refuse_doubles(path: Path, what: str, names: Sequence[str]) -> None:

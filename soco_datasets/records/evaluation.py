@@ -38,7 +38,7 @@ from .predictions import (
     write_checked,
 )
 from .ranking import OVERALL, RANKED_SUBSETS, Headline, PublishedScore, RankedTask, Rules, bootstrap_of
-from .replacement import check_replaced
+from .replacement import settled_stem
 from .result_files import result_name
 from .scores import curves, score_checked
 from .summary import headline_rows, interval_of, table_html
@@ -149,12 +149,13 @@ class EvaluationResult(Record):
     @classmethod
     def check_references(cls, data: pa.Table, folder: DatasetFolder) -> bool:
         """Queries, targets, sizes, boxes and annotations."""
-        names = list(read_header(data).tasks)
+        header = read_header(data)
+        names, split = list(header.tasks), str(header.dataset.get("split", "test"))
         try:
             tasks = [task for name in names if name not in POINT_TASKS for task in get_tasks(name)]
+            pairs = {task.name: task_pairs(folder, task, split) for task in tasks}
         except UsageError as error:
-            raise PredictionsError(f"the predictions have a task that the benchmark does not: {error}") from error
-        pairs = {task.name: task_pairs(folder, task) for task in tasks}
+            raise PredictionsError(f"the predictions have a task or split that the data does not: {error}") from error
         pairs |= {name: _asked_points(data, name, folder) for name in names if name in POINT_TASKS}
         check_against_dataset(data, pairs, folder.content_hash, image_annotations(folder), folder.supercategories)
         return True
@@ -300,6 +301,7 @@ def write_evaluation(
     name: str | None = None,
     *,
     overwrite: bool = False,
+    checked: bool = False,
 ) -> tuple[Path, Path]:
     """Write a result and its predictions into a folder, named after the model.
 
@@ -309,6 +311,7 @@ def write_evaluation(
         result: `record_from_predictions(predictions)`.
         name: of the files in place of the model's, see `result_files.result_name`.
         overwrite: replace whatever has the name; else only a result of the very same run is replaced, and logged.
+        checked: the name was looked at before the work, see `replacement.settled_stem`.
 
     Returns:
         (`<name>.json`, `<name>.predictions.parquet`).
@@ -318,18 +321,23 @@ def write_evaluation(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    stem = name or result_name(result.model)
-    record, table = local_path(out) / f"{stem}.json", local_path(out) / f"{stem}.predictions.parquet"
+    wanted, folder = name or result_name(result.model), local_path(out)
     predictions = check_predictions(predictions)  # before a folder is made
-    check_replaced(record, result, overwrite=overwrite)
-    with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
-        write_checked(new_table, predictions)
-        result.write(new_record)
+    with settled_stem(result, folder, wanted, overwrite=overwrite, checked=checked) as stem:
+        record, table = folder / f"{stem}.json", folder / f"{stem}.predictions.parquet"
+        with atomic_files(record, table) as (new_record, new_table):  # an interrupted write leaves the pair of before
+            write_checked(new_table, predictions)
+            result.write(new_record)
     return record, table
 
 
 def write_record(
-    out: str | Path, result: EvaluationResult, name: str | None = None, *, overwrite: bool = False
+    out: str | Path,
+    result: EvaluationResult,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+    checked: bool = False,
 ) -> Path:
     """Write a result of the split `all`, which has no predictions, into a folder as `<name>.all.json`.
 
@@ -339,9 +347,10 @@ def write_record(
         UsageError: a result of another run has the name.
         SocoError: the folder cannot be written.
     """
-    record = local_path(out) / f"{name or result_name(result.model)}.all.json"
-    check_replaced(record, result, overwrite=overwrite)
-    result.write(record)
+    wanted, folder = name or result_name(result.model), local_path(out)
+    with settled_stem(result, folder, wanted, ".all.json", overwrite=overwrite, checked=checked) as stem:
+        record = folder / f"{stem}.all.json"
+        result.write(record)
     return record
 
 

@@ -54,6 +54,8 @@ class PckRules(Rules):
         scoring, stored, found = record.protocol.scoring, record.protocol.to_dict(), []
         if record.split == "all":
             found.append("it is of all pairs, the leaderboard is of the released ones")
+        elif record.split != "test":
+            found.append(f"it is of the split {record.split}, the leaderboard is of test")
         for name in _COMPARED:
             ours, theirs = getattr(self, name), stored[name]
             if ours != theirs:

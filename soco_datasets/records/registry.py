@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..utils.foreign import ForeignTextError, read_json_file
+from ..utils.paths import local_path
 from .base import DEFINED, LARGEST_RECORD, Record
 from .ranking import OVERALL, RANKED_SUBSETS, RECORD_FILE, RankedTask
 
@@ -87,7 +88,7 @@ def record_type_of(path: Path) -> type[Record]:
 
 def read_record(path: str | Path) -> Record:
     """Read a record of any kind. Raises `PredictionsError`, naming the file, when it is missing or not valid."""
-    return record_type_of(Path(path)).read(path)
+    return record_type_of(local_path(path)).read(path)
 
 
 def find_ranked_task(task_id: str) -> tuple[str, str] | None:

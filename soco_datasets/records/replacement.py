@@ -6,6 +6,9 @@ Long runs call `check_replaces_own` with their `PlannedRun` before they begin. W
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import itertools
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -15,6 +18,7 @@ from typing import Any
 
 from ..config import Protocol
 from ..errors import PredictionsError, UsageError
+from ..utils.files import locked_folder
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
 from .base import Record
@@ -138,11 +142,35 @@ def _check_replaces(
     return True
 
 
-def check_replaced(path: Path, record: Record, *, overwrite: bool = False) -> None:
-    """Before a record is written: `check_replaces_own`, which logs where the result of the same run is replaced."""
-    there = check_replaces_own(path, type(record), PlannedRun.of_record(record), overwrite=overwrite)
-    if there and not overwrite:
-        _log.warning("%s: the result of the same run is replaced", path)
+@contextlib.contextmanager
+def settled_stem(
+    record: Record, folder: Path, stem: str, suffix: str = ".json", *, overwrite: bool = False, checked: bool = False
+) -> Iterator[str]:
+    """The stem under which a finished record is written in the body, which no other process writes meanwhile.
+
+    Args:
+        record: what will be written, to `folder / f"{stem}{suffix}"`.
+        folder, stem, suffix: where.
+        overwrite: replace whatever is there.
+        checked: `check_replaces_own` has passed before the work. Where another run has taken the name since then, the
+            result of the work gets the next free one, "NAME.2", and that is logged. Else it is refused.
+
+    Raises:
+        UsageError: a result of another run has the name, and `checked` is false.
+    """
+    with locked_folder(folder):
+        path, chosen = folder / f"{stem}{suffix}", stem
+        try:
+            there = check_replaces_own(path, type(record), PlannedRun.of_record(record), overwrite=overwrite)
+            if there and not overwrite and not checked:
+                _log.warning("%s: the result of the same run is replaced", path)
+        except UsageError:
+            if not checked:
+                raise
+            names = (f"{stem}.{number}" for number in itertools.count(2))
+            chosen = next(name for name in names if not any(folder.glob(f"{glob.escape(name)}.*")))
+            _log.warning("%s was written by another run meanwhile; this one is called %s", path, f"{chosen}{suffix}")
+        yield chosen
 
 
 def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool = False) -> bool:
@@ -205,6 +233,11 @@ def check_replaces_json(
         raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
     _refuse_another(place, list(_differences(json.loads(json.dumps(dict(fields))), before, identity)))
     return True
+
+
+def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Refuse to replace a file of another identity than this run's. Raises `UsageError` that names what differs."""
+    _refuse_another(local_path(path), list(_differences(json.loads(json.dumps(dict(ours))), before, ours)))
 
 
 def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:

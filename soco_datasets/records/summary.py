@@ -30,7 +30,7 @@ def headline_rows(record: Any) -> tuple[list[str], list[tuple[str, list[str]]]]:
     level = f"{100 * (record.intervals or {}).get('level', 0.95):g} %"
     titles = ["task", f"PCK@{keys[0]}", f"[{level}]", *(f"@{key}" for key in keys[1:]), "pairs"]
     rows = []
-    for task in in_order(record.metrics):
+    for task in ordered_tasks(record.metrics):
         overall = [record.metrics[task][reduction][key]["overall"] for key in keys]
         ends = shown_interval(record, task, reduction, keys[0])
         interval = "-" if ends is None else f"[{', '.join(map(format_percent, ends))}]"
@@ -43,7 +43,7 @@ def headline_rows(record: Any) -> tuple[list[str], list[tuple[str, list[str]]]]:
     return titles, rows
 
 
-def in_order(tasks: Iterable[str]) -> Iterator[str]:
+def ordered_tasks(tasks: Iterable[str]) -> Iterator[str]:
     """Tasks in the order of the benchmark, those it does not know last."""
     order = {task: place for place, task in enumerate(TASKS)}
     yield from sorted(dict.fromkeys(tasks), key=lambda task: (order.get(task, len(order)), task))

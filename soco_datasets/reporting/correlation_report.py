@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ def _cells(found: Correlation) -> list[Cell]:
 
 
 def plot_correlations(study: CorrelationStudy) -> Figure:
-    """r of every task with its interval, a bar for x and one for the baseline (the paper's figure r4)."""
+    """r of every task with its interval, a bar for x and one for the baseline (as in the paper's figure 4)."""
     names = [study.x, *([study.baseline] if study.baseline is not None else [])]
     figure, ax = new_figure(0.45 + (0.12 + 0.13 * len(names)) * len(study.tasks))
     height = 0.8 / len(names)
@@ -119,9 +119,14 @@ def plot_correlations(study: CorrelationStudy) -> Figure:
     return figure
 
 
-def plot_scatters(study: CorrelationStudy) -> Figure:
-    """Every task against x and the baseline, a point a model, with the line of least squares (the paper's figure 4)."""
-    names = [study.x, *([study.baseline] if study.baseline is not None else [])]
+def plot_scatters(study: CorrelationStudy, titles: Mapping[str, str] | None = None) -> Figure:
+    """Every task against x and the baseline, a point a model, with the line of least squares (the paper's figure r4).
+
+    Args:
+        study: to draw.
+        titles: column -> how it is called in the figure; None = as the table has it.
+    """
+    names, called = [study.x, *([study.baseline] if study.baseline is not None else [])], titles or {}
     across = len(names)
     figure, axes = new_figure(
         1.95 * len(study.tasks), WIDTH * across, rows=len(study.tasks), columns=across, squeeze=False
@@ -129,8 +134,10 @@ def plot_scatters(study: CorrelationStudy) -> Figure:
     for place, task in enumerate(study.tasks):
         for index, (name, found) in enumerate(zip(names, (task.x, task.baseline), strict=False)):
             if found is not None:
-                _scatter(axes[place, index], study, name, task.task, found, series_color(index))
-    heading_of(figure, f"Tasks against {' and '.join(short(name, 24) for name in names)}")
+                ax = axes[place, index]
+                _scatter(ax, study, name, task.task, found, series_color(index))
+                labels(ax, *(short(called.get(one, one)) for one in (name, task.task)))
+    heading_of(figure, f"Tasks against {' and '.join(short(called.get(name, name), 24) for name in names)}")
     return figure
 
 
@@ -141,7 +148,6 @@ def _scatter(ax: Axes, study: CorrelationStudy, x: str, y: str, found: Correlati
     ends = np.array([xs.min(), xs.max()])
     ax.plot(ends, ys.mean() + slope * (ends - xs.mean()), color=LINE, linewidth=1.5, zorder=1)
     ax.plot(xs, ys, "o", color=color, markersize=3.6, zorder=3)
-    labels(ax, short(x), short(y))
     ax.margins(x=_MARGIN, y=_MARGIN)
     if len(found.models) <= _NAMED:
         names = [short(model, 22) for model in found.models]

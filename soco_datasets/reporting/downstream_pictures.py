@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..errors import SocoError
 from ..metrics.navi import THRESHOLDS
 from ..metrics.pose import rotation_errors, rotations_from_angles
 from ..metrics.tracking import RASTER
+from ..utils.compressed import check_zip
 
 _WIDTH = 220  # pixels of a picture on the page
 _MOST = 4  # samples per task
@@ -37,9 +39,10 @@ def sample_pictures(path: Path, task: str) -> str:
     if not path.is_file():
         return ""
     try:
+        check_zip(path)
         with np.load(path, allow_pickle=False) as file:
             samples = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise SocoError(f"{path} cannot be read ({error}). Run the task again.") from error
     draw, caption = _DRAWN.get(task, (_labels, "image, true, predicted"))
     names = list(dict.fromkeys(name.rpartition("/")[0] for name in samples if "/" in name))[:_MOST]

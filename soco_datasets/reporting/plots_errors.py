@@ -91,10 +91,10 @@ def plot_swaps(results: Any, task: str = "soc", *, concept: str | None = None, h
         UsageError: several results; no swap in the task, or no such concept.
     """
     names, shares, found = _swaps_in(results, task, concept)
-    return swap_matrix(names, shares, heading=heading or f"{task_title(task)}: {found}")
+    return draw_swap_matrix(names, shares, heading=heading or f"{task_title(task)}: {found}")
 
 
-def swap_matrix(names: Sequence[str], shares: Any, *, heading: str = "", largest: int = 14) -> Figure:
+def draw_swap_matrix(names: Sequence[str], shares: Any, *, heading: str = "", largest: int = 14) -> Figure:
     """A swap matrix of any instances.
 
     Args:

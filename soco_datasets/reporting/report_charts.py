@@ -15,7 +15,7 @@ from ..benchmarks.tasks import task_title
 from ..records.evaluation import EvaluationResult
 from ..utils.files import atomic_write
 from . import plots
-from .plots_errors import swap_matrix
+from .plots_errors import draw_swap_matrix
 from .report_tables import (
     anatomy_shares,
     azimuth_curves,
@@ -150,7 +150,7 @@ class ChartMaker:
                     break
                 totals = counts.sum(axis=1, keepdims=True)
                 shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
-                figure = swap_matrix(points, shares, heading=_of_what(concept, points))
+                figure = draw_swap_matrix(points, shares, heading=_of_what(concept, points))
                 caption = f"{swapped(counts)} of {int(counts.sum())} predictions on {short(concept)} are swaps."
                 key = f"swaps_{len(groups) + 1}_{place + 1}"
                 charts.append(self._chart(key, figure, f"Swap matrix of {concept}", caption))

@@ -9,7 +9,7 @@ from typing import Any
 from ..config import alpha_key
 from ..errors import UsageError, unknown_name
 from ..records.evaluation import EvaluationResult
-from ..records.summary import FEWEST_IMAGES, FEWEST_PAIRS, in_order, shown_interval
+from ..records.summary import FEWEST_IMAGES, FEWEST_PAIRS, ordered_tasks, shown_interval
 from ..utils.text import clean
 
 HEADLINE = ("cc", "soc", "cross_cc", "cross_soc")
@@ -88,7 +88,7 @@ def percent(fraction: float | None) -> float | None:
 
 def tasks_of(results: Sequence[EvaluationResult]) -> list[str]:
     """The tasks that any of the results has, in the order of the benchmark."""
-    return list(in_order(task for result in results for task in result.metrics))
+    return list(ordered_tasks(task for result in results for task in result.metrics))
 
 
 def headline_tasks(results: Sequence[EvaluationResult]) -> list[str]:

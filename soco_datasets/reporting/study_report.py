@@ -13,7 +13,7 @@ import numpy as np
 
 from ..downstream.table import r8_columns
 from ..errors import UsageError
-from ..metrics.correlation import CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
+from ..metrics.correlation import LEAST, CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
 from ..utils.colors import MUTED
 from ..utils.files import atomic_write
@@ -58,7 +58,7 @@ def write_study_report(
     figure = plot_study(every, part)
     for form in ("svg", "png"):
         atomic_write(out / f"figure4.{form}", picture(figure, form))
-        atomic_write(out / f"figure_r4.{form}", picture(plot_scatters(every), form))
+        atomic_write(out / f"figure_r4.{form}", picture(plot_scatters(every, _titles()), form))
         written += [out / f"figure4.{form}", out / f"figure_r4.{form}"]
     atomic_write(out / "r9.csv", r9_csv(every))
     return [*written, out / "r9.csv"], refusals
@@ -72,10 +72,12 @@ def _correlated(
         chosen = table if models is None else table.select(models)
         predictor, rival = chosen.column(x), chosen.column(BASELINE) if BASELINE in chosen.columns else None
     except UsageError as error:
-        refusals.append(str(error))
+        hint = " The column soc comes from results on SOC: give --data soco=DIR." if x == "soc" else ""
+        refusals.append(f"No correlation: {error}{hint}")
         return None
-    tasks = []
-    for task in _tasks_of(chosen, predictor, rival):
+    tasks: list[str] = []
+    enough = len(chosen.models) >= LEAST  # else one sentence says it for all tasks
+    for task in _tasks_of(chosen, predictor, rival) if enough else ():
         try:
             correlate(chosen, predictor, rival, tasks=[task], bootstrap=ModelBootstrap(resamples=100))
         except UsageError as error:
@@ -102,7 +104,7 @@ def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) 
     """Figure 4: left, r with its interval per task for SOC and kNN; right, their difference for all and the subset."""
     figure, axes = new_figure(0.5 + 0.36 * len(every.tasks), WIDE, rows=1, columns=2, squeeze=False)
     left, right = axes[0]
-    titles = {column.key: column.title for column in r8_columns()} | {"soc": "SOC", BASELINE: "ImageNet kNN"}
+    titles = _titles()
     names = [every.x, *([every.baseline] if every.baseline else [])]
     for place, task in enumerate(every.tasks):
         for index, found in enumerate([task.x, task.baseline][: len(names)]):
@@ -123,12 +125,22 @@ def plot_study(every: CorrelationStudy, subset: CorrelationStudy | None = None) 
     left.set_xlim(-1.02, 1.02)
     labels(left, f"Pearson's r, {100 * every.level:g} % interval ({every.resamples:,} resamples)")
     labels(right, "|r| of SOC minus |r| of kNN")
-    sets = [f"all {len(every.models)} models", *([f"dense SSL ({len(subset.models)})"] if subset else [])]
+    sets = [f"all {_compared(every)} models", *([f"dense SSL ({_compared(subset)})"] if subset else [])]
     for index, name in enumerate(sets):
         right.plot([], [], "o-", color=series_color(_SUBSET_COLOR - 1 + index), linewidth=1.5, markersize=4, label=name)
     right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=6.5, borderaxespad=0.2)
     heading_of(figure, "What predicts the tasks", [titles.get(name, name) for name in names])
     return figure
+
+
+def _titles() -> dict[str, str]:
+    """Column -> how figures call it."""
+    return {column.key: column.title for column in r8_columns()} | {"soc": "SOC", BASELINE: "ImageNet kNN"}
+
+
+def _compared(study: CorrelationStudy) -> int:
+    """The number of models that some number rests on; others are in the tables without any task."""
+    return len({model for task in study.tasks for model in (task.difference or task.x).models})
 
 
 def _difference(ax: Axes, y: float, task: TaskCorrelation, color: int) -> None:

@@ -19,7 +19,7 @@ from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 from ..records.registry import read_record
-from ..utils.files import atomic_write
+from ..utils.files import atomic_write, writable_folder
 from ..utils.paths import local_path
 from ..utils.progress import progress
 from ..utils.terminal import print_note
@@ -77,7 +77,7 @@ def write_report(
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
     """
-    given, target = sort_inputs([local_path(path) for path in records]), local_path(out)
+    given, target = sort_inputs([local_path(path) for path in records]), writable_folder(out)
     for path in given.skipped:
         print_note(f"soco report: {path} is not a record and is left out")
     for path, why in choose_results(given, _hashes(data)).items():

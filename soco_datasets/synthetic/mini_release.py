@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import UsageError
+from ..utils.paths import local_path
 from .annotations import Annotation, MiniTaxonomy
 from .catalogue import DRAWN_CATEGORIES, DrawnCategory
 from .pairing import (
@@ -57,7 +58,7 @@ def write_mini_release(out_dir: Path, seed: int = 0) -> None:
     Raises:
         UsageError: `out_dir` is a file or has something in it.
     """
-    out_dir = Path(out_dir)
+    out_dir = local_path(out_dir)
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UsageError(f"{out_dir} is not an empty folder; the mini release is written to a new or empty one.")
     taxonomy = MiniTaxonomy()

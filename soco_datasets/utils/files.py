@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _ABANDONED = 7 * 24 * 3600  # seconds after which what another machine has left is taken for abandoned
+_LONGEST_LOCK = 30  # seconds that a lock of another process is waited for
 _OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-[0-9a-f]{16}\.part$")
 _LONGEST = 160  # bytes of a name that a temporary name repeats; file systems allow 255
 
@@ -50,6 +51,7 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ELOOP: "a symbolic link in the path leads to itself",
 }
+_OF_FILES = ("json", "jsonl", "parquet", "csv", "tsv", "html", "pdf", "png", "jpg", "jpeg", "svg", "zip", "safetensors")
 _NOT_READING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # errors that only writing can have
 
 
@@ -116,25 +118,52 @@ def _stem(name: str) -> str:
     return name if len(data) <= _LONGEST else hashlib.sha256(data).hexdigest()
 
 
-def check_writable(path: Path) -> None:
-    """Raise `SocoError` where files could not be written into the folder `path`, before work is done; makes nothing.
+def writable_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder `path`, in which files can be written, checked before work is done; makes nothing.
 
-    A new folder with the name of a file (.json, .parquet) is a `UsageError`.
+    Raises:
+        UsageError: not a path, or a new folder with the name of a file (.json, .parquet, ...).
+        SocoError: no folder can be made there, or nothing can be written into it.
     """
     folder = local_path(path)
-    if folder.suffix.lower() in (".json", ".parquet") and not folder.is_dir():
+    if folder.suffix.lower()[1:] in _OF_FILES and not folder.is_dir():
         raise UsageError(
             f"{path} would be made as a folder, and its name ends like that of a file. Give the name of a folder, such "
             f"as {folder.with_suffix('').name}."
         )
+    _check_place(folder, folder.absolute())
+    return folder
+
+
+def writable_file(path: str | os.PathLike[str]) -> Path:
+    """The file `path`, which can be written, checked before work is done; makes nothing.
+
+    Raises:
+        UsageError: not a path, or a folder.
+        SocoError: the file cannot be written.
+    """
+    file = local_path(path)
+    _check_no_folder(file)
+    _check_place(file, file.absolute().parent)
+    return file
+
+
+def _check_no_folder(file: Path) -> None:
+    with explain_write_errors(file):
+        if file.is_dir():
+            raise UsageError(f"Cannot write {file}: it is a folder. Give the name of a file.")
+
+
+def _check_place(named: Path, folder: Path) -> None:
+    """Raise `SocoError`, naming `named`, where no file can be written into `folder`."""
     try:
-        place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        place = next(one for one in (folder, *folder.parents) if one.exists())
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(place))
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable", str(place))
     except OSError as error:
-        raise write_error(folder, error) from error
+        raise write_error(named, error) from error
 
 
 @contextlib.contextmanager
@@ -153,8 +182,7 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
             stack.enter_context(explain_write_errors(place))
         temporaries = []
         for place in places:
-            if place.is_dir():
-                raise UsageError(f"Cannot write {place}: it is a folder. Give the name of a file.")
+            _check_no_folder(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             _remove_stale(place)
             temporaries.append(_temporary(place))
@@ -164,6 +192,35 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
             os.replace(temporary, place)
             if place.suffix != ".part":  # a file of several that are moved together is named by its own name
                 _log.info("wrote %s (%s)", place, bytes_text(place.stat().st_size))
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same from a folder, which is made where it is missing.
+
+    For the moment between a look at what is there and a move over it. The lock leaves no file and ends with its
+    process. A file system without locks, or a process that holds one for half a minute, does not stop the work.
+    """
+    folder = local_path(path)
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):  # no fcntl on Windows
+            import fcntl
+
+            place = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, place)
+            end = time.monotonic() + _LONGEST_LOCK
+            while True:
+                try:
+                    fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        break
+                    time.sleep(0.05)
+                else:
+                    break
+        yield
 
 
 @contextlib.contextmanager

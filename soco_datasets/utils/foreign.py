@@ -6,6 +6,8 @@ overflow, a recursion or a character that is none.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
@@ -16,9 +18,13 @@ from typing import Any, NoReturn
 
 DEEPEST = 64  # levels of mappings and lists; those of this package have fewer than 15
 _MOST_VALUES = 20_000_000  # entries of lists and mappings of one text
+_MOST_MEMORY = 1_200_000_000  # bytes that the values of one text may take, or so many times its size as below
+_MOST_TIMES = 12
+_MEMORY = {"{": 240, "[": 80, ",": 16, '"': 32}  # bytes that CPython takes for what each of these begins or ends
 _DIGITS = 400  # characters of a number that are looked at
 _SHOWN = 80  # characters of a wrong value in a message
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_LARGEST_CSV = 20_000_000  # bytes of a table of models or images
 _YAML_EVENTS = 50_000
 _YAML_TEXT = 65_536  # characters of one scalar
 
@@ -90,8 +96,7 @@ def read_json_text(
         hooks |= {"parse_constant": _refuse_number, "parse_float": float if huge else _finite}
     try:
         decoded = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
-        if decoded.count(",") + decoded.count("[") + decoded.count("{") > _MOST_VALUES:
-            raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
+        _check_amount(decoded)
         found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
             raise ForeignTextError("holds an escape such as \\ud800, which is not a character by itself")
@@ -111,6 +116,15 @@ def read_json_text(
     return found
 
 
+def _check_amount(text: str) -> None:
+    """Raise `ForeignTextError` where what JSON holds would take far more memory than the JSON: ten million `{}`."""
+    counts = {mark: text.count(mark) for mark in _MEMORY}
+    if sum(counts.values()) - counts['"'] > _MOST_VALUES:
+        raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
+    if sum(_MEMORY[mark] * number for mark, number in counts.items()) > max(_MOST_MEMORY, _MOST_TIMES * len(text)):
+        raise ForeignTextError(f"its values take more than {_MOST_MEMORY:,} bytes of memory")
+
+
 def read_json_file(path: Path, most: int, **options: Any) -> Any:
     """`read_json_text` of a file of at most `most` bytes.
 
@@ -128,6 +142,21 @@ def read_bounded_bytes(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise ForeignTextError(f"larger than {most:,} bytes")
     return data
+
+
+def read_csv_rows(path: Path, *, delimiter: str = ",", most: int = _LARGEST_CSV) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not blank, each with the number of its last line.
+
+    Raises:
+        ForeignTextError: more than `most` bytes, not UTF-8, or not CSV.
+        OSError: the file cannot be read.
+    """
+    data = read_bounded_bytes(path, most)
+    try:
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ForeignTextError(f"not a CSV file in UTF-8 ({error})") from None
 
 
 def check_yaml(text: str | bytes) -> None:

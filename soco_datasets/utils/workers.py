@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from ..errors import SocoError, UsageError
 from .chunks import Mapper
+from .process_state import collect_rarely
 
 _C = TypeVar("_C")
 _R = TypeVar("_R")
@@ -143,6 +144,7 @@ _function: tuple[str, Any] = ("", None)  # of this worker: its file, and what it
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process is asked to stop, and stops its workers
+    collect_rarely()
     os.environ.pop("SOCO_PROGRESS", None)  # the parent process shows the progress
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from PIL import Image
 
 from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import BuildResult, build_dataset
+from soco_datasets.benchmarks.image_files import check_image
 from soco_datasets.benchmarks.info import describe_findings
 from soco_datasets.data.folder import open_folder
+from soco_datasets.data.release_types import ImageRecord
 from soco_datasets.errors import ReleaseError
 
 Change = Callable[[dict[str, Any]], Any]
@@ -356,6 +359,29 @@ def test_an_image_of_another_format_under_the_name_of_a_jpeg(format: str, releas
     result = build_dataset(str(release), tmp_path / "out")
     assert result.manifest["counts"]["images"] == 6
     assert open_folder(tmp_path / "out").images.open("car/car_1").size == (80, 60)
+
+
+def test_damaged_pictures_are_refused_as_by_decoding_all_pixels() -> None:
+    draw = random.Random(0)
+    picture = Image.frombytes("RGB", (75, 50), draw.randbytes(75 * 50 * 3))
+    whole = []
+    for options in ({"progressive": True}, {"subsampling": 2}, {"quality": 30}):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", **options)
+        whole.append(buffer.getvalue())
+    refused = 0
+    for number in range(600):
+        data = bytearray(whole[number % len(whole)])
+        place = draw.randrange(len(data))
+        data[place : place + draw.choice((1, 3, len(data)))] = draw.randbytes(draw.randrange(4))
+        try:
+            Image.open(io.BytesIO(data), formats=("JPEG",)).load()
+            decodes = True
+        except Exception:
+            decodes = False
+        assert isinstance(check_image("Images/car/car_1.jpg", lambda data=bytes(data): data), ImageRecord) == decodes
+        refused += not decodes
+    assert 100 < refused < 500
 
 
 def test_files_among_the_images_that_are_none(release: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from soco_datasets.correspondence.probe_pairs import read_split
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, ReleaseError, SocoError, UsageError
+from soco_datasets.synthetic import MINI_ARCHIVE
 
 
 @pytest.fixture
@@ -128,6 +130,18 @@ def test_two_builds_are_byte_identical_and_zips_give_the_same_content(release: P
     parquet = build_dataset(str(release), tmp_path / "d", options=BuildOptions(format="parquet"))
     assert first.manifest["content_hash"] == zipped.manifest["content_hash"] == parquet.manifest["content_hash"]
     assert zipped.manifest["source"]["kind"] == "zips"
+
+
+def test_pair_files_that_only_the_strict_parser_reads_give_the_same_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(MINI_ARCHIVE) as archive:
+        archive.extractall(tmp_path / "mini")
+    plain = build_dataset(tmp_path / "mini", tmp_path / "plain")
+    for path in tmp_path.glob("mini/PairAnnotations/**/*.json"):
+        data = json.loads(path.read_bytes())
+        write_json(path, {name: data[name] for name in sorted(data, reverse=True)})  # the lists of points come last
+    strict = build_dataset(tmp_path / "mini", tmp_path / "strict")
+    assert tree_hash(strict.path) == tree_hash(plain.path)
+    assert strict.findings.counts() == plain.findings.counts()
 
 
 def test_content_hash_sees_a_moved_point_and_a_changed_pixel(release: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ from soco_datasets.distributed import plan_shards as shards
 from soco_datasets.distributed import pool
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
-from soco_datasets.distributed.ray_engine import RayExtractor
+from soco_datasets.distributed.ray_engine import RayExtractor, threads_note
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, MissingExtraError, SocoError, UsageError
 from soco_datasets.features.spec import ExtractorSpec
 from soco_datasets.records.evaluation import EvaluationResult
@@ -127,6 +127,16 @@ def kill(process: int) -> None:
 
 
 # --- the same numbers -------------------------------------------------------------------------------------------------
+
+
+def test_it_is_said_where_the_numbers_of_threads_differ(
+    cluster: None, spec: ExtractorSpec, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert threads_note(1) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # of the workers: this process has begun
+    with RayExtractor(spec, workers=1):
+        pass
+    assert "each worker computes with 2 threads, a single process here with 1" in caplog.text
 
 
 class TestTwoWorkers:
@@ -414,3 +424,27 @@ def test_the_benchmark_prints_its_ratio() -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"2 Ray workers +[\d.]+ +[\d.]+ +16 +16 +16 +0", done.stdout)
     assert re.search(r"one process / 2 workers +[\d.]+x, record the same: yes", done.stdout)
+
+
+STOPPED = """
+import os, signal
+from soco_datasets.distributed.cluster import connected
+
+def stop(number, frame):
+    raise KeyboardInterrupt("told to stop")
+
+signal.signal(signal.SIGTERM, stop)
+try:
+    with connected(workers=1):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+except KeyboardInterrupt as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_stays_with_the_program() -> None:
+    """Ray installs a handler that aborts the process, so that temporary files would stay."""
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "told to stop\n"), ended.stderr

@@ -107,6 +107,20 @@ def test_nyu_in_the_labeled_file_is_the_same(synthetic: Synthetic, tmp_path: Pat
         assert np.array_equal(one, two)
 
 
+def test_corrupt_files_of_geonet_are_left_out(synthetic: Synthetic, tmp_path: Path) -> None:
+    """Known by name, so that they are also left out of a part of the archive."""
+    pytest.importorskip("scipy")
+    (tmp_path / "nyu_geonet").mkdir()
+    shutil.copytree(synthetic("nyu") / "nyuv2", tmp_path / "nyuv2")
+    good = sorted((synthetic("nyu") / "nyu_geonet").glob("*.mat"))[0]
+    shutil.copy(good, tmp_path / "nyu_geonet")
+    for name in ("bedroom_0129_r-1315328302.785180-1089784518", "library_0006_r-1300708259.539496-3335480784"):
+        (tmp_path / "nyu_geonet" / f"{name}.mat").write_bytes(b"corrupt")
+    data = open_data("nyu", tmp_path)
+    assert data.counts()["train"] == 1
+    assert [one.severity for one in data.check()].count("error") == 0
+
+
 def test_the_released_imagenet3d_is_processed(tmp_path: Path) -> None:
     write_released_imagenet3d(tmp_path / "raw")
     with pytest.raises(SocoError, match="soco downstream prepare imagenet3d"):

@@ -12,18 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.scene_features import extractor_of, scene_backbone
 
 from soco_datasets.cli import main
-from soco_datasets.downstream.base import DownstreamTask
+from soco_datasets.downstream.base import DownstreamTask, TaskRun
 from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.fitting import Fit, fit_head
+from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.record import DownstreamResult
+from soco_datasets.downstream.synthetic_data import embedded
 from soco_datasets.downstream.table import downstream_table, published_r8, table_csv
 from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks, select_tasks
+from soco_datasets.downstream.training import OptimizerConfig
 from soco_datasets.errors import SocoError, UsageError
 from soco_datasets.metrics.model_table import read_model_table
 from soco_datasets.records.registry import read_record
+from soco_datasets.synthetic.downstream import WRITERS
 
 Synthetic = Callable[[str], Path]
 PLUGIN = """
@@ -164,9 +170,44 @@ def test_finished_tasks_are_kept(synthetic: Synthetic, plugin: Callable[[str], s
     again = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True)
     assert again.kept == ["imagenet_knn"]
     assert again.records["imagenet_knn"].to_dict() == first.records["imagenet_knn"].to_dict()
-    other = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, subset=10)
-    assert other.kept == []
-    assert other.records["imagenet_knn"].counts["scored"] == 10
+    for other in ({"subset": 10}, {"seed": 1}):  # neither taken for the same run, nor replaced unasked
+        with pytest.raises(UsageError, match=r"imagenet_knn.tiny.json holds the result of another run: (subset|seed)"):
+            run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, **other)
+    replaced = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, subset=10, overwrite=True)
+    assert replaced.kept == []
+    assert replaced.records["imagenet_knn"].counts["scored"] == 10
+
+
+def test_how_a_model_is_used_is_part_of_a_run(
+    synthetic: Synthetic, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["downstream", "run", "--model", "tiny_dinov2", "--data", f"imagenet={synthetic('imagenet')}", "--resume"]
+    command += ["--tasks", "imagenet_knn", "--subset", "6", "--protocol", "tiny", "--out", str(tmp_path)]
+    assert main(command) == 0
+    assert main(command) == 0
+    assert "(kept)" in capsys.readouterr().out
+    assert main([*command, "--statistics", "half"]) == 2
+    assert "model.statistics.mean [0.485, 0.456, 0.406], not [0.5" in capsys.readouterr().err
+    for given in (["--layer", "1"], ["--image-size", "112"]):
+        assert main([*command, *given]) == 2
+        assert "do nothing here" in capsys.readouterr().err
+
+
+def test_a_begun_training_of_another_run_is_refused(synthetic: Synthetic, tmp_path: Path) -> None:
+    """The features would be those of the new run, and the head that of the old one."""
+    found = []
+    for seed in (0, 1):
+        task = TaskRun(
+            extractor_of(scene_backbone(16, 6)), tmp_path, tmp_path, "task", 0, "cpu", {}, identity={"data": seed}
+        )
+        fit = Fit({"w": np.ones(2)}, lambda weights, rows: weights["w"].sum(), lambda epoch: [np.arange(1)],
+                  OptimizerConfig(), lambda step: 0.1, 2)  # fmt: skip
+        try:
+            found.append(fit_head(fit, task, {}).summary["steps"])
+        except UsageError as error:
+            found.append(str(error))
+    assert found[0] == 2
+    assert "belongs to another training run" in found[1]
 
 
 KILLS = {  # what is there when the process is killed
@@ -245,6 +286,24 @@ def test_published_values_are_those_of_the_paper() -> None:
     keys = {task.column.key for task in downstream_tasks().values() if task.column} | {"arkit_ap3d"}
     assert set(table["MAE"]) == keys
     assert table_csv(downstream_table([])) == "model\n"
+
+
+def test_two_runs_may_make_the_synthetic_data_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCO_CACHE", str(tmp_path))
+    real = WRITERS["imagenet"]
+
+    def overtaken(folder: Path, seed: int) -> Any:
+        monkeypatch.setitem(WRITERS, "imagenet", real)
+        embedded("imagenet")  # another process is done before this one
+        return real(folder, seed)
+
+    monkeypatch.setitem(WRITERS, "imagenet", overtaken)
+    folder = embedded("imagenet")
+    assert open_data("imagenet", folder).check() == []
+    assert [path.name for path in folder.parent.iterdir()] == ["imagenet"]
+    (folder / "synthetic.json").unlink()  # something else is in its place
+    with pytest.raises(UsageError, match="is not empty"):
+        embedded("imagenet")
 
 
 def test_names_and_protocols(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.small_release import edit, make_release
 
+import soco_datasets
+from soco_datasets import RunConfig
+from soco_datasets.api import evaluate_model
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
+from soco_datasets.records import replacement
 from soco_datasets.records.evaluation import EvaluationResult
 from soco_datasets.records.predictions import HEADER_KEY, read_predictions
 
@@ -77,6 +82,41 @@ def test_another_run_is_refused_before_any_work_and_replaces_when_asked(
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert evaluate(*arguments, "--overwrite", tasks=other.get("tasks", "soc")) == 0
     assert before.keys() == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("way", ["command", "all pairs", "python"])
+def test_a_run_whose_name_is_taken_meanwhile_is_kept_under_the_next(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    other, out = tmp_path / "other", tmp_path / "out"
+    split = ["--split", "all" if way == "all pairs" else "test"]
+    assert evaluate(folders[0], other, *split, tasks="cc") == 0
+    first = {path.name: path.read_bytes() for path in other.iterdir()}
+    check = replacement.check_replaces_own
+
+    def checked_before(*args: Any, **kwargs: Any) -> bool:
+        there = check(*args, **kwargs)
+        shutil.copytree(other, out, dirs_exist_ok=True)  # the other run ends right after the look at the name
+        return there
+
+    def run(*, overwrite: bool) -> None:
+        monkeypatch.setattr(replacement, "check_replaces_own", checked_before)
+        monkeypatch.setattr(evaluate_model, "check_replaces_own", checked_before)
+        if way == "python":
+            how = RunConfig(out=out, overwrite=overwrite)
+            soco_datasets.evaluate("dense_sift", str(folders[0]), "soc", image_size=64, run=how)
+        else:
+            assert evaluate(folders[0], out, *split, *(["--overwrite"] if overwrite else [])) == 0
+
+    run(overwrite=False)
+    assert {name: (out / name).read_bytes() for name in first} == first
+    second = {path.name for path in out.iterdir()} - first.keys()
+    assert sorted(second) == sorted(name.replace(".size64", ".size64.2") for name in first)
+    record = EvaluationResult.read(next(out / name for name in second if name.endswith(".json")))
+    assert list(record.metrics) == ["soc"]
+    run(overwrite=True)
+    assert {path.name for path in out.iterdir()} == first.keys() | second
+    assert all((out / name).read_bytes() != content for name, content in first.items())
 
 
 def test_a_probe_of_another_run_is_refused_too(

@@ -341,6 +341,12 @@ class TestExpressions:
         assert (backbone.layer, backbone.norm) == (1, "final")
         assert load_model_expression(folder).name == load_model_expression(averages).name.replace("averages", "model")
 
+    def test_a_plugins_file_may_come_first(self, tmp_path: Path) -> None:
+        (tmp_path / "dune.py").touch()
+        first, second = parse_expression(f"{tmp_path}/dune.py:load+b")
+        assert (first.model, second.model) == (f"{tmp_path}/dune.py:load", "b")
+        assert len(parse_expression(f"{tmp_path}/dune.py:load")) == 1
+
     def test_a_folder_with_a_plus_is_one_model(self, save_model: SaveModel) -> None:
         assert load_model_expression(str(save_model("vit", name="a+b"))).name == "a+b"
 

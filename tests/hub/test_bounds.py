@@ -140,7 +140,8 @@ def test_other_schemes_are_refused(tmp_path: Path, url: str) -> None:
 
 def test_addresses_that_stand_for_private_ones_are_not_public() -> None:
     private = ["0.0.0.0", "192.168.1.1", "100.64.0.1", "fe80::1%eth0", "fd00::1", "64:ff9b::a00:1", "2002:0a00:0001::"]
-    assert not any(map(is_public, [*private, "224.0.0.1", "::ffff:127.0.0.1"]))
+    private += ["::127.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "2001::1", "ff02::1", "224.0.0.1", "::ffff:127.0.0.1"]
+    assert not any(map(is_public, private))
     assert is_public("2606:4700:4700::1111")
 
 

@@ -138,6 +138,8 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     (apart,) = local_entries(tmp_path, None, unranked=True).entries
     assert apart.label == "unranked"
     assert "evaluated on mini" in apart.verified
+    (looked_at,) = local_entries(tmp_path, None, check=True, data=str(built_mini), unranked=True).entries
+    assert looked_at.label == "unranked, claimed"
     paper = paper_entries([EvaluationResult])
     rows = table_rows([*paper, apart], ["cc", "soc"], sort="soc")
     (place,) = [number for number, row in enumerate(rows) if row[1] == "mini"]

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from helpers.hub_clients import run_python, run_soco
 from helpers.hub_results import BENCHMARK, board_files, make_result
 from helpers.loopback_hub import LoopbackHub
+
+from soco_datasets.benchmarks.tasks import get_tasks
+from soco_datasets.correspondence.evaluate import evaluate_backbone
+from soco_datasets.correspondence.grid_positions import cells_to_points, with_predictions
+from soco_datasets.data.folder import open_folder
+from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.extractor import DenseFeatureExtractor
+from soco_datasets.records.evaluation import record_from_predictions, write_evaluation
+from soco_datasets.records.predictions import HEADER_KEY, read_header, read_predictions
+from soco_datasets.records.validation import points_array, sizes_array
 
 ALICE, BOB = "hf_aliceSecretToken12", "hf_bobSecretToken1234"
 MODEL = "lab/model"
@@ -108,6 +122,90 @@ def test_what_cannot_be_the_models_is_found_before_anything_is_run(
     told = rerun(hub, tmp_path, f"rerun_with(RerunRequest(pairs=5), {str(built_mini)!r})")
     assert "lab/more: claimed by alice" in told
     assert "cc: value" in told
+
+
+_KILLED = """
+    import os
+    from pathlib import Path
+    from soco_datasets.hub.rerun_request import RerunRequest
+    from soco_datasets.hub.rerun_queue import rerun_queue, rerun_with
+    verify, seen = rerun_with(RerunRequest(pairs=3), {data!r}), []
+    def once(queued):
+        if seen:
+            os._exit(9)
+        seen.append(queued)
+        return verify(queued)
+    rerun_queue({repo!r}, once, journal=Path("journal.json"))
+"""
+
+
+def changed(record: Path, out: Path, change: Callable[[dict[str, Any]], object], points: Any = None) -> Path:
+    """The same predictions under another header, or other points under it, as a record of their own."""
+    table = read_predictions(record.with_name(f"{record.stem}.predictions.parquet"))
+    fields = json.loads(table.schema.metadata[HEADER_KEY])
+    change(fields)
+    table = table.replace_schema_metadata({**table.schema.metadata, HEADER_KEY: json.dumps(fields)})
+    table = table if points is None else with_predictions(table, points(table))
+    return write_evaluation(out, table, record_from_predictions(table, resamples=0))[0]
+
+
+def test_a_queue_of_real_runs_and_forgeries(tmp_path: Path, built_mini: Path) -> None:
+    """The command: one honest result, one changed, one copied, one of a model that nobody has; killed after the first."""
+    extractor = DenseFeatureExtractor(load_backbone("tiny_dinov2"), 112)
+    made = evaluate_backbone(extractor, open_folder(built_mini), get_tasks(["cc", "soc", "cross_soc"]))
+    assert made.predictions is not None
+    honest, _ = write_evaluation(tmp_path / "a", made.predictions, made.result)
+
+    def first_targets(table: pa.Table) -> np.ndarray:
+        starts = np.cumsum([0, *pc.list_value_length(table["target_points"]).to_pylist()])[:-1]
+        return points_array(table["target_points"])[starts]
+
+    def other_weights(fields: dict[str, Any]) -> None:
+        fields["model"].update(name="mine", weights_hash="ab" * 32)
+
+    results = {
+        "lab/honest": honest,
+        "lab/truth": changed(honest, tmp_path / "b", lambda fields: None, first_targets),
+        "lab/copy": changed(honest, tmp_path / "c", other_weights),
+        "lab/gone": changed(honest, tmp_path / "d", lambda fields: fields["model"].update(name="lab/absent"), shifted),
+    }
+    with LoopbackHub() as hub:
+        hub.add_account(ALICE, "alice", orgs=("lab",))
+        hub.add_account(BOB, "bob")
+        hub.add_repo("dataset", BENCHMARK, board_files(built_mini, '{"image_size": 112}'))
+        for model, record in results.items():
+            hub.add_repo("model", model, {"README.md": b"# model"})
+            submit(hub, tmp_path, record, model)
+            hub.repo("model", model).merge(1)
+        run_python(hub, tmp_path, _KILLED.format(data=str(built_mini), repo=BENCHMARK), ALICE, check=False)
+        assert len(json.loads((tmp_path / "journal.json").read_text())["verifications"]) == 1
+        assert not hub.repo("dataset", BENCHMARK).discussions
+        queue = ("leaderboard", "--rerun-queue", BENCHMARK, "--data", built_mini, "--rerun", "3")
+        done = run_soco(hub, tmp_path, *queue, "--journal", "journal.json", token=ALICE)
+        assert "lab/honest: rerun (" in done.stdout
+        assert "lab/truth: recomputed" in done.stdout
+        assert "predictions off the grid" in done.stdout
+        assert "lab/copy: recomputed" in done.stdout
+        assert "copied: 100.0 %" in done.stdout
+        assert "lab/gone was not run" in done.stderr
+        hub.repo("dataset", BENCHMARK).merge(1)
+        found = {model: text for (model, _), text in shown(hub, tmp_path).items()}
+        assert found["lab/honest"].startswith("rerun (")
+        assert "by alice on" in found["lab/honest"]
+        assert found["lab/gone"] == "claimed"
+        again = run_soco(hub, tmp_path, *queue, "--journal", "journal.json", token=ALICE)
+        assert "nothing to propose" in again.stdout
+        assert "lab/gone was not run" in again.stderr
+        hub.add_repo("dataset", "lab/other", board_files(built_mini, '{"image_size": 112}'))
+        other = ("leaderboard", "--rerun-queue", "lab/other", "--journal", "journal.json")
+        refused = run_soco(hub, tmp_path, *other, token=ALICE, check=False)
+        assert f"journal.json is of another leaderboard, {BENCHMARK}" in refused.stderr
+
+
+def shifted(table: pa.Table) -> np.ndarray:
+    """The last cell for everybody: the predictions of nobody else."""
+    protocol, sizes = read_header(table).protocol, sizes_array(table["target_size"])
+    return cells_to_points(np.full((len(table), 2), 3.0), sizes, protocol)
 
 
 @pytest.mark.parametrize("text", [b"{", b'{"verifications": [{"model": "a/b"}]}', b"[]"])

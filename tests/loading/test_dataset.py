@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import shutil
@@ -12,7 +13,8 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from datasets import Dataset, Value, concatenate_datasets, load_dataset, load_from_disk
+from datasets import Dataset, Value, concatenate_datasets, interleave_datasets, load_dataset, load_from_disk
+from datasets.distributed import split_dataset_by_node
 from helpers.tiny_folder import CMYK, GRAY, IMAGE_IDS, ROTATED, jpeg, points_of, rows_of, upright
 from PIL import Image
 
@@ -350,11 +352,25 @@ def exported(pairs: Dataset, tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-@pytest.mark.parametrize("change", ["none", "select", "map", "shuffle", "filter", "rename"])
+COMBINED: dict[str, Callable[[Dataset], Dataset]] = {
+    "concatenated": lambda pairs: concatenate_datasets([pairs.select([2, 0]), pairs]),
+    "interleaved": lambda pairs: interleave_datasets([pairs, pairs], probabilities=[0.5, 0.5], seed=0),
+    "beside": lambda pairs: concatenate_datasets([pairs, Dataset.from_dict({"n": list(range(len(pairs)))})], axis=1),
+    "in a dict, mapped": lambda pairs: datasets.DatasetDict({"x": pairs.repeat(2)}).map(lambda row: {"n": 1})["x"],
+    "filtered, split": lambda pairs: (
+        concatenate_datasets([pairs, pairs]).filter(lambda row: True).train_test_split(2, seed=0)["test"]
+    ),
+    "pickled": lambda pairs: pickle.loads(pickle.dumps(concatenate_datasets([pairs, pairs]))),
+    "of a node": lambda pairs: split_dataset_by_node(concatenate_datasets([pairs, pairs]), 1, 2),
+}
+
+
+@pytest.mark.parametrize("change", ["none", "select", "map", "shuffle", "filter", "rename", *COMBINED])
 def test_every_export_gives_values_and_images(
     load: Callable[..., Any], pairs: Dataset, tmp_path: Path, change: str
 ) -> None:
     chosen = {
+        **{name: functools.partial(combine, pairs) for name, combine in COMBINED.items()},
         "none": lambda: pairs,
         "select": lambda: pairs.select([2, 0]),
         "map": lambda: pairs.map(lambda row: {"n": 7}).select(range(2)),
@@ -373,7 +389,14 @@ def test_every_export_gives_values_and_images(
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected["source_image"]))
 
 
-@pytest.mark.parametrize("change", ["none", "take", "columns", "filter", "iterable"])
+STREAMS: dict[str, Callable[[Any], Any]] = {
+    "concatenated": lambda stream: concatenate_datasets([stream.take(1), stream]),
+    "interleaved": lambda stream: interleave_datasets([stream, stream]),
+    "of a node": lambda stream: split_dataset_by_node(stream, 0, 2),
+}
+
+
+@pytest.mark.parametrize("change", ["none", "take", "columns", "filter", "iterable", *STREAMS])
 def test_exports_of_streams_give_values_and_images(
     load: Callable[..., Any], pairs: Dataset, tmp_path: Path, change: str
 ) -> None:
@@ -381,6 +404,7 @@ def test_exports_of_streams_give_values_and_images(
 
     stream = load(pairs.info.config_name, str(pairs.split), streaming=True)
     chosen = {
+        **{name: functools.partial(combine, stream) for name, combine in STREAMS.items()},
         "none": lambda: stream,
         "take": lambda: stream.take(2),
         "columns": lambda: stream.remove_columns(["target_image"]).take(1),
@@ -423,11 +447,34 @@ def test_all_splits_of_a_config_are_saved_together(load: Callable[..., Any], tmp
         assert all(same_rows(row, splits["all"][i]) for i, row in enumerate(back["all"]))
 
 
-def test_what_is_stored_and_cannot_be_written_out_is_refused(load: Callable[..., Any], tmp_path: Path) -> None:
-    both = concatenate_datasets([load("soc", "all"), load("soc", "all")])
-    with pytest.raises(UsageError, match=r"call soco_datasets\.expand_pairs"):
-        both.save_to_disk(tmp_path / "x")
-    assert expand_pairs(both)["pair_id"][:] == load("soc", "all")["pair_id"][:] * 2
+def test_pairs_that_are_stored_in_different_ways_are_not_combined(load: Callable[..., Any]) -> None:
+    every = load("soc", "all")
+    for other in (load("soc", "test"), load("cc", "all"), load("soc", "all", min_shared=4)):
+        for combine in (concatenate_datasets, interleave_datasets):
+            with pytest.raises(UsageError, match=r"call soco_datasets\.expand_pairs"):
+                combine([every, other])
+    both = concatenate_datasets([expand_pairs(every), load("soc", "test")])
+    assert both.to_pandas()["pair_id"].tolist() == every["pair_id"][:] + load("soc", "test")["pair_id"][:]
+    plain = concatenate_datasets([Dataset.from_dict({"n": [1]}), Dataset.from_dict({"n": [2]})])
+    assert type(plain) is Dataset
+
+
+def test_batches_and_arrow_tables_have_values_and_images(load: Callable[..., Any], pairs: Dataset) -> None:
+    first, stream = pairs[0], load(pairs.info.config_name, str(pairs.split), streaming=True)
+    for found in (
+        {name: cells[0] for name, cells in pairs.batch(2).to_dict().items()},
+        {name: cells[0] for name, cells in stream.batch(2).to_pandas().to_dict("list").items()},
+        pairs.with_format("arrow")[:2].to_pydict(),
+        next(pairs.with_format("arrow").iter(2)).to_pydict(),
+    ):
+        assert found["pair_id"][0] == first["pair_id"]
+        picture = Image.open(io.BytesIO(found["source_image"][0]["bytes"])).convert("RGB")
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(first["source_image"]))
+
+
+def test_messages_of_datasets_about_features_name_the_way_out(load: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="expand_pairs"):
+        datasets.DatasetDict({"a": load("soc", "test"), "b": load("soc", "all")}).push_to_hub("me/both")
 
 
 def test_nothing_is_decoded_before_it_is_asked_for(load: Callable[..., Any], folder: Path, tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ def test_strict_does_not_read(text: str) -> None:
         "\\boxed{\\text{Answer: C}}", "\\boxed{\\,\\textit{C}\\,}", "\u200bC", "c", "c)", "\\boxed{c}", "<b>C</b>", "1. C",
         "The answer is C (the front left wheel).", "It is point C in the second image.", "The answer is most likely C.",
         "Probably C", "C seems right", "I think A is too low. It should be C.", "It might be A, but C is a better match.",
+        "A: no, B: no, C: yes, D: no", "- A: nose ✗\n- B: ear ✗\n- C: paw ✓", "A, B and D are on other parts; C is on the paw.",
+        "~~B~~ C", "The correct option among A, B, C and D is C.", "Option C, the left ear, is correct.", "A\x00 is wrong. C\x00",
+        "I would select C, if both were used to pour.", "Point C in image 2 is the same keypoint as the arrow.",
         "Die richtige Antwort ist C.", "应选C。", "Between A and C, I choose C.", "The counterpart of the marked point is C.",
     ],
 )  # fmt: skip
@@ -118,6 +121,8 @@ def test_strict_reads_what_models_write_around_a_letter(text: str) -> None:
         "The answer is A-pillar", "Answer: B-pillar", "C-shaped", "Answer: (B) or (C)", "\\boxed{A or B}", "<answer></answer>",
         "<answer>A or B</answer>", "The marked point corresponds to point A or point B", "So a wheel.", "C is incorrect",
         "Point A corresponds to the left ear. Point B corresponds to the nose.", "I would not choose A.", "Maybe: A or B",
+        "C is the right ear.", "A: no, B: no, C: no", "Nobody would say A is correct.", "Therefore, point C does", "Ni A ni B.",
+        "Point A does not match. Point B does not match.\n(D", "Everything but A.", "Is B the trunk?", "<think>" + "Answer: A " * 20000,
         "I cannot choose between A and B.", "The answer is\n\nA wheel", "The corresponding point is near A or B.",
     ],
 )  # fmt: skip

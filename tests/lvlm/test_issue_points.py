@@ -303,7 +303,7 @@ def test_what_is_drawn_and_described(place: Place) -> None:
     texts = {row["description"] for setting in ("vis_desc", "desc") for row in place.rows(setting)}
     assert texts
     assert not [text for text in texts if re.search(r"^Leg \w+ \w+ knee|(?:an?|the) \w+ electric$|  ", text)]
-    changes = (Path(__file__).parents[2] / "docs" / "changes-lvlm.md").read_text()
+    changes = (Path(__file__).parents[2] / "docs" / "reference" / "changes-lvlm.md").read_text()
     assert place.folder.content_hash in changes
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datasets import load_dataset
+from helpers.lvlm_results import make_answers, score
+from helpers.scripted_server import Scripted, images_of, serve
 from helpers.tiny_folder import write_folder
 from PIL import ImageFile
 
@@ -65,17 +69,51 @@ def test_the_functions_for_lmms_eval(exported: tuple[Path, Path]) -> None:
     assert tools.circular([item["soco_circular"] for item in found]) == 1 - 1 / len(groups)
 
 
-def test_lmms_eval_finds_the_tasks(exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def scores(data: Path, answers: Path, reply: Callable[[Mapping[str, Any]], str]) -> tuple[float, float]:
+    """Accuracy and circular accuracy of `soco lvlm score`, parser `paper`, setting `vis`."""
+    paths = make_answers(data, answers, reply=reply, settings=["vis"])
+    record = json.loads(score(data, paths, answers / "record.json").read_text())
+    overall = record["parsers"]["paper"]["settings"]["vis"]["overall"]
+    return overall["average"], overall["circular"]
+
+
+def reasoned(row: Mapping[str, Any]) -> str:
+    """An answer of two paragraphs, wrong in some orderings."""
+    chance = random.Random(row["index"])
+    return f"The same part is marked.\n\nANSWER: {row['answer'] if chance.random() < 0.8 else chance.choice('ABCD')}"
+
+
+def test_lmms_eval_gives_the_same_scores(exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)  # lmms-eval sets it for the whole process
     tasks = pytest.importorskip("lmms_eval.tasks", reason="lmms-eval is not installed", exc_type=ImportError)
-    _, out = exported
+    pytest.importorskip("filelock._api", reason="lmms-eval 0.7.3 needs filelock below 4")
+    from lmms_eval.api.model import lmms
+    from lmms_eval.evaluator import simple_evaluate
+
+    data, out = exported
     manager = tasks.TaskManager(include_path=str(out / "lmms_eval"), include_defaults=False)
     assert {"soco_lvlm_vis", "soco_lvlm_vis_desc", "soco_lvlm_desc"} <= set(manager.all_tasks)
-    found = tasks.get_task_dict(["soco_lvlm_vis"], manager)["soco_lvlm_vis"]
-    docs = found.test_docs()
-    assert len(docs) == len(load_dataset(str(out), "vis", split="test"))
-    assert "Options:" in found.doc_to_text(docs[0])
-    assert len(found.doc_to_visual(docs[0])) == 2
+    asked = []
+
+    class Model(lmms):  # type: ignore[misc, unused-ignore]
+        def loglikelihood(self, requests: list[Any]) -> list[Any]:
+            raise NotImplementedError
+
+        generate_until_multi_round = loglikelihood
+
+        def generate_until(self, requests: list[Any]) -> list[str]:
+            answers = []
+            for text, options, to_visual, number, task, split in (request.args for request in requests):
+                row = self.task_dict[task][split][number]
+                asked.append((text, options["until"], len(to_visual(row))))
+                answers.append(reasoned(row))
+            return answers
+
+    run = simple_evaluate(model=Model(), tasks=["soco_lvlm_vis"], task_manager=manager, bootstrap_iters=10)
+    found = run["results"]["soco_lvlm_vis"]
+    expected = scores(data, out.parent / "lmms", reasoned)
+    assert (found["soco_accuracy,none"], found["soco_circular,none"]) == pytest.approx(expected)
+    assert {(until == [], pictures, "Options:" in text) for text, until, pictures in asked} == {(True, 2, True)}
 
 
 def test_evalscope_reads_the_rows(exported: tuple[Path, Path]) -> None:
@@ -94,6 +132,29 @@ def test_evalscope_reads_the_rows(exported: tuple[Path, Path]) -> None:
     assert [sample.target for sample in samples] == [row["answer"] for row in rows]
     content = samples[0].input[0].content
     assert [part.type for part in content].count("image") == 2
+
+
+def test_evalscope_gives_the_same_accuracy(exported: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("evalscope.benchmarks.general_vmcq.general_vmcq_adapter", exc_type=ImportError)
+    from evalscope import TaskConfig, run_task
+
+    data, out = exported
+    rows = read_rows(open_folder(data), "vis")
+    with serve(lambda number, body: Scripted(reasoned(rows[number]))) as server:
+        found = run_task(
+            TaskConfig(
+                model="m",
+                api_url=server.url,
+                api_key="x",
+                eval_type="openai_api",
+                datasets=["general_vmcq"],
+                dataset_args={"general_vmcq": {"local_path": str(out), "subset_list": ["vis"]}},
+                eval_batch_size=1,
+                work_dir=str(tmp_path),
+            )
+        )
+        assert {len(images_of(body)) for body in server.requests} == {2}
+    assert found["general_vmcq"].score == pytest.approx(scores(data, tmp_path / "own", reasoned)[0], abs=1e-4)
 
 
 def test_the_entry_for_inspect_evals_names_the_task(exported: tuple[Path, Path]) -> None:

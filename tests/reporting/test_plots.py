@@ -13,7 +13,7 @@ from PIL import Image
 
 from soco_datasets.errors import UsageError
 from soco_datasets.reporting import plots
-from soco_datasets.reporting.plots_errors import swap_matrix
+from soco_datasets.reporting.plots_errors import draw_swap_matrix
 from soco_datasets.reporting.style import css_names
 from soco_datasets.reporting.svg import inline_svg, picture
 from soco_datasets.utils.text import clean
@@ -67,7 +67,7 @@ def test_azimuth_anatomy_and_swaps() -> None:
     shares = {"hit": 0.4, "swap": 0.35, "background": 0.25}
     assert {"40", "35", "25", "near miss", "SOC"} <= set(texts(plots.plot_anatomy({"SOC": shares})))
     names = ["wheel_front_left_center", "wheel_rear_left_center"]
-    found = texts(swap_matrix(names, [[0.8, 0.2], [np.nan, np.nan]], heading="wheel_center"))
+    found = texts(draw_swap_matrix(names, [[0.8, 0.2], [np.nan, np.nan]], heading="wheel_center"))
     assert found.count("front") == found.count("rear") == 2
     assert {"80", "20", "wheel_center"} <= set(found)
 
@@ -75,7 +75,7 @@ def test_azimuth_anatomy_and_swaps() -> None:
 def test_only_the_most_swapped_of_many_instances_are_drawn() -> None:
     shares = np.eye(20)
     shares[7, 13] = 0.9
-    found = texts(swap_matrix([f"p_{i}" for i in range(20)], shares, largest=3))
+    found = texts(draw_swap_matrix([f"p_{i}" for i in range(20)], shares, largest=3))
     assert "90" in found
     assert found.count("7") == found.count("13") == 2
 
@@ -86,7 +86,7 @@ def test_wrong_use_is_named(results: list) -> None:
     with pytest.raises(UsageError, match="at least one result"):
         plots.plot_thresholds([])
     with pytest.raises(UsageError, match="must be square"):
-        swap_matrix(["a"], [[0.5, 0.5]])
+        draw_swap_matrix(["a"], [[0.5, 0.5]])
     with pytest.raises(UsageError, match="got miss"):
         plots.plot_anatomy({"SOC": {"miss": 1.0}})
     with pytest.raises(UsageError, match="No pair has known poses"):

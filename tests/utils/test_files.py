@@ -18,8 +18,8 @@ from soco_datasets.utils.files import (
     atomic_files,
     atomic_folder,
     atomic_write,
-    check_writable,
     explain_write_errors,
+    writable_folder,
 )
 from soco_datasets.utils.paths import local_path
 from soco_datasets.utils.process_state import ProcessSetting
@@ -60,7 +60,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     expected = tmp_path / "home" / str(path).removeprefix("~").removeprefix("/")
     assert local_path(path) == expected
-    check_writable(Path(path))
+    writable_folder(Path(path))
     atomic_write(Path(path) / "file", "x")
     with atomic_folder(Path(path) / "folder") as folder:
         assert folder.parent == expected
@@ -154,7 +154,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it is a folder"):
         atomic_write(tmp_path / "folder", "x")
     with pytest.raises(SocoError, match="is a file"):
-        check_writable(tmp_path / "file" / "x")
+        writable_folder(tmp_path / "file" / "x")
 
 
 def test_files_that_belong_together_move_together(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """One pair file of the release -> one `PairRecord`, or findings that say why not.
 
-Only this, view_fields.py, match_fields.py and side_files.py know the release's field names (`src_`, `bndbox`, `pos`).
+Only this, plain_pairs.py, view_fields.py, match_fields.py and side_files.py know the release's field names (`src_`,
+`bndbox`, `pos`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from ...data.diagnostics import BuildReport
 from ...data.json_values import BadFileError, is_json, load_json, missing_field, nfc
@@ -24,6 +27,7 @@ from ...data.release_types import (
 from ..release_files import ReleaseFiles, read_error
 from .categories import normal_spelling
 from .match_fields import read_groups, read_overlap
+from .plain_pairs import PlainPair, plain_pair, plain_points
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {
@@ -34,23 +38,16 @@ _SUBSET_DIRECTORIES = {
 }
 
 
-_LISTS = ((b"src_keypoints", b"trg_"), (b"trg_keypoints", b"semantic_overlap"))  # and the field that follows each
-_LIST_FIELDS = ("src_imsize", "trg_imsize", "src_bndbox", "trg_bndbox", "semantic_overlap", "concept_matches")
-_LARGE = 2**63
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)  # of NaN and infinity
-
-
 def subset_of(path: str) -> tuple[str, str] | None:
     """("intra", category directory) and so on for a path below PairAnnotations, None where the layout has no such."""
-    parts = path.split("/")[1:]
-    subset = _SUBSET_DIRECTORIES.get(tuple(parts[:-2]))
-    return (subset, parts[-2]) if subset and is_json(path) else None
+    return _subset_of_folder(path.rpartition("/")[0]) if is_json(path) else None
+
+
+@functools.lru_cache(maxsize=1000)
+def _subset_of_folder(folder: str) -> tuple[str, str] | None:
+    parts = folder.split("/")[1:]
+    subset = _SUBSET_DIRECTORIES.get(tuple(parts[:-1]))
+    return (subset, parts[-1]) if subset else None
 
 
 @dataclass(frozen=True)
@@ -87,13 +84,6 @@ class _Side:
     names: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _CutOut:
-    """The text of a list of keypoints that stands for the list, see `PairFileReader._read_plain`."""
-
-    text: bytes
-
-
 class PairFileReader:
     """Reads pair files against the images of the release; equal views of an image are read once and shared.
 
@@ -110,13 +100,13 @@ class PairFileReader:
             self._categories_of.setdefault(name, []).append(category)
         self._by_plain_name: dict[tuple[str, str], str] | None = None
         self._sides: dict[bytes, _Side] = {}  # by key
-        self._cut_out: dict[bytes, _Side | None] = {}  # by the digest of its text, image, size and box
+        self._plain_sides: dict[tuple[object, ...], _Side | None] = {}  # by the digest of its points, and the rest
         self._outlines: dict[tuple[str, ...], tuple[tuple[AnnotatedKeypoint, ...], frozenset[str]]] = {}
         self._given: set[bytes] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process has to give all views anew."""
-        return {**self.__dict__, "_sides": {}, "_cut_out": {}, "_outlines": {}, "_given": set()}
+        return {**self.__dict__, "_sides": {}, "_plain_sides": {}, "_outlines": {}, "_given": set()}
 
     def read_all(self, files: ReleaseFiles) -> PairsRead:
         """Read files one after the other; views are shared among these and with earlier calls.
@@ -132,18 +122,23 @@ class PairFileReader:
             if not is_json(path):
                 findings.note(path, "", "extra_file", "not a pair file: left out")
                 continue
+            placed = subset_of(path)
             try:
-                raw = files.read(path) if subset_of(path) else b""
+                raw = files.read(path) if placed else b""
             except Exception as error:
                 # damaged archive members raise many kinds of error
                 findings.error(path, "", "unreadable", f"cannot be read: {read_error(error)}", "get the archive again")
                 continue
-            found = self._read(path, raw, findings)
-            if found is not None:
+            sides = self._add_plain(*placed, raw, builder) if placed else None
+            if sides is None:
+                found = self._read(path, raw, findings)
+                if found is None:
+                    continue
                 pair, sides = found
                 builder.add(pair, (sides[0].unshared, sides[1].unshared))
-                numbers.append(number)
-                keys |= {id(side.view): side.key for side in sides}
+            numbers.append(number)
+            for side in sides:
+                keys[id(side.view)] = side.key
         views = [(keys[id(view)], view) for view in builder.views]
         given = [(key, None if key in self._given else view) for key, view in views]
         for key, view in given:
@@ -172,42 +167,53 @@ class PairFileReader:
             message = "not in intra/, cross/ or trainsplits/{train,test}/: left out"
             findings.repair(file, "", "misplaced_file", message, "move it, or remove it")
             return None
-        found = self._read_plain(file, *placed, raw)
-        if found is not None:
-            return found
-        own = BuildReport()
-        try:
+        own, found = BuildReport(), None
+        with contextlib.suppress(BadFileError):
             found = self._parse(file, *placed, load_json(file, raw, own), own)
-        except BadFileError:
-            found = None
         findings.extend(own)
         return None if own.of("error") else found
 
-    def _read_plain(
-        self, file: str, subset: str, directory: str, raw: bytes
-    ) -> tuple[PairRecord, tuple[_Side, _Side]] | None:
-        """As `_read`, for a file with nothing to report in the usual layout; None for any other.
+    def _add_plain(
+        self, subset: str, directory: str, raw: bytes, builder: PairTableBuilder
+    ) -> tuple[_Side, _Side] | None:
+        """Add the pair of a file with nothing to report in the usual layout, and give its sides.
 
-        Such a file is read without the strict parser of `data.json_values`: what it refuses or repairs is ruled out by
-        counting. Fields: a field given twice leaves fewer than there are `":` in the text. Nesting: only the known
-        lists and objects may be there. The two lists of keypoints are cut out and recognized by their bytes.
+        None for any other file, of which nothing was added: `_read` looks at it by the strict parser.
         """
-        places = [_list_place(raw, field, following) for field, following in _LISTS]
-        if places[0] is None or places[1] is None or places[0].stop > places[1].start:
+        pair = plain_pair(raw)
+        if pair is None or pair.data.get("pair_group") != directory:
             return None
-        first, second = places[0], places[1]
-        rest = b"".join((raw[: first.start], b"0", raw[first.stop : second.start], b"0", raw[second.stop :]))
-        own = BuildReport()
         try:
-            data = _DECODER.decode(rest.decode())
-            if not isinstance(data, dict) or not _is_plain(rest, data):
+            source, target = (self._plain_side(number, pair) for number in (0, 1))
+            if source is None or target is None:
                 return None
-            for (field, _), place in zip(_LISTS, places, strict=True):
-                data[field.decode()] = _CutOut(raw[place])  # type: ignore[index]
-            found = self._parse(file, subset, directory, data, own)
-        except (ValueError, RecursionError, BadFileError):
+            own, other = source.view.category, target.view.category
+            if (
+                (own == other) == (subset == "cross")
+                or other != directory
+                or source.view.image_id == target.view.image_id
+            ):
+                return None
+            builder.add_shown(subset, directory, (source.view, target.view), pair.overlap, pair.groups)
+        except (KeyError, TypeError):  # a name that is not shown, or is none
             return None
-        return None if len(own) else found
+        return source, target
+
+    def _plain_side(self, number: int, pair: PlainPair) -> _Side | None:
+        """A side of a pair by what its file says word for word; None where something is to be reported of it."""
+        side, text = ("src", "trg")[number], pair.points[number]
+        stated = [pair.data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox")]
+        name, category = pair.data.get(f"{side}_image"), pair.data.get(f"{side}_category")
+        key = hashlib.sha256(text).digest(), repr(stated), name, category
+        if key not in self._plain_sides:
+            points, own, found = plain_points(text), BuildReport(), None
+            if points is not None:
+                data = {**pair.data, f"{side}_keypoints": points}
+                # a subset and a folder of no name: a side that leaves its category out is not plain
+                image = self._image("", side, "cross", "", data, own)
+                found = None if image is None else self._side_of("", side, image, data, [*stated, points], own)
+            self._plain_sides[key] = None if len(own) or found is None or found.unshared else found
+        return self._plain_sides[key]
 
     def _parse(
         self, file: str, subset: str, directory: str, data: Any, findings: BuildReport
@@ -254,21 +260,7 @@ class PairFileReader:
         if image is None:
             return None
         stated = [data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox", "keypoints")]
-        if not isinstance(stated[2], _CutOut):
-            return self._side_of(file, side, image, data, stated, findings)
-        text = stated[2].text
-        place = hashlib.sha256(b"\0".join((text, f"{image.image_id}\0{stated[:2]!r}".encode()))).digest()
-        if place not in self._cut_out:
-            points = _DECODER.decode(text.decode())
-            known = None
-            if _are_plain_points(text, points):
-                given = {**data, f"{side}_keypoints": points}
-                known = self._side_of(file, side, image, given, [*stated[:2], points], BuildReport())
-            self._cut_out[place] = known if known is not None and not known.unshared else None
-        known = self._cut_out[place]
-        if known is None:
-            raise BadFileError  # something is to be reported of it: the file is read again, by the strict parser
-        return known
+        return self._side_of(file, side, image, data, stated, findings)
 
     def _side_of(
         self,
@@ -372,56 +364,3 @@ def _check_place(
     elif other != directory:
         message = f"the target is of {other!r} but the file lies in {directory!r}: the folder counts"
         findings.repair(file, "trg_category", "other_folder", message, "move it to the folder of its target")
-
-
-def _list_place(raw: bytes, field: bytes, following: bytes) -> slice | None:
-    """Where the list of a field is in a file that has one named `following...` after it; None where that is not so."""
-    start = raw.find(b'"%s":' % field)
-    end = raw.find(b'"%s' % following, start)
-    if start < 1 or end < 0 or raw[start - 1] == ord("\\"):
-        return None
-    start += len(field) + 3
-    return slice(start, raw.rfind(b"]", start, end) + 1)
-
-
-def _is_plain(text: bytes, data: dict[str, Any]) -> bool:
-    """Whether the text of a pair without its keypoints has every field once, and the usual lists and objects only."""
-    groups = data.get("concept_matches")
-    groups = groups if isinstance(groups, list) else []
-    if not all(isinstance(group, dict) for group in groups):
-        return False
-    lists = sum(isinstance(data.get(name), list) for name in _LIST_FIELDS)
-    fields = len(data) + sum(map(len, groups))
-    return (
-        _has_fields_once(text, fields)
-        and text.count(b"[") == lists + 2 * len(groups)
-        and text.count(b"{") == 1 + len(groups)
-        and all(type(data.get(field.decode())) is int for field, _ in _LISTS)
-        and abs(_as_number(data.get("pair_id"))) < _LARGE
-    )
-
-
-def _has_fields_once(text: bytes, fields: int) -> bool:
-    """Whether the objects of a text, which have this many fields once parsed, have none of them twice.
-
-    False too where it may hold half a character, or a blank before a colon, which hides a field.
-    """
-    if b"\\" not in text and text.count(b":") == fields:
-        return True
-    unusual = b"\\u" in text or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
-    return not unusual and text.count(b'":') == fields
-
-
-def _as_number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _are_plain_points(text: bytes, points: Any) -> bool:
-    """Likewise for the text of a list of keypoints."""
-    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
-        return False
-    return (
-        _has_fields_once(text, sum(map(len, points)))
-        and text.count(b"[") == 1 + sum(isinstance(point.get("pos"), list) for point in points)
-        and text.count(b"{") == len(points)
-    )

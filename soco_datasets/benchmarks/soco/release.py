@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -40,8 +40,7 @@ _CHUNK = 1000  # pair files that one call of a mapper reads
 def read_release(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = map) -> Release:
     """Read and check everything. Errors are in `findings`; what has an error is left out of the result."""
     images = read_images(files, findings, mapper)
-    side = read_side_files(files, images, findings)
-    pairs = _read_pairs(files, images, side, findings, mapper)
+    side, pairs = _read_annotations(files, images, findings, mapper)
     while True:
         found = BuildReport()
         usable, taxonomy = _merge_files(pairs, images, side, found)
@@ -102,9 +101,10 @@ def _of_list(pairs: PairTable, subset: str) -> PairTable:
     return pairs.take(np.flatnonzero(pairs.list_codes == code))
 
 
-def _read_pairs(
-    files: ReleaseFiles, images: dict[str, ImageRecord], side: SideFiles, findings: BuildReport, mapper: Mapper
-) -> PairTable:
+def _read_annotations(
+    files: ReleaseFiles, images: dict[str, ImageRecord], findings: BuildReport, mapper: Mapper
+) -> tuple[SideFiles, PairTable]:
+    """What the side files say, read here while other processes read the pair files, and the pairs."""
     by_name = {(record.category, record.file.rpartition("/")[2]): record.image_id for record in images.values()}
     paths = [name for name in files.names if name.startswith("PairAnnotations/")]
     parts = (files.part(names) for names in chunks_of(paths, _CHUNK))
@@ -113,9 +113,10 @@ def _read_pairs(
     known: dict[bytes, int] = {}
     views: list[ImageView] = []
     numbers = []
-    for place, read in enumerate(
-        progress(mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=total, unit="part")
-    ):
+    reads = progress(mapper(PairFileReader(images, by_name).read_all, parts), "Reading pairs", total=total, unit="part")
+    first = list(islice(reads, 1))  # the mapper gives out the next ones before it gives this
+    side = read_side_files(files, images, findings)
+    for place, read in enumerate(chain(first, reads)):
         for key, view in read.views:
             if view is not None and key not in known:
                 known[key] = len(views)
@@ -124,7 +125,7 @@ def _read_pairs(
         numbers.append(np.array([known[key] for key, _ in read.views], dtype=np.int32))
         tables.append(replace(read.table, files=[paths[place * _CHUNK + number] for number in read.files]))
         findings.extend(read.findings)
-    return joined_tables(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
+    return side, joined_tables(tables or [PairTable.of(())], views, numbers or [np.empty(0, dtype=np.int32)])
 
 
 def _listed(files: ReleaseFiles) -> Counter[str]:

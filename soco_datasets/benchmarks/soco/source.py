@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from ...data.diagnostics import BuildReport
 from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
+from ...utils.paths import local_path
 from ..release_files import Below, ReleaseFiles
 
 HUB_RELEASE = "GenIntelLab/SOCO"
@@ -73,7 +74,7 @@ def open_release(
 
 def _local_release(source: str) -> Path | None:
     """The folder of a release that SOURCE names, None where there is nothing of that name."""
-    path = Path(source).expanduser()
+    path = local_path(source)
     try:
         return _release_root(path) if path.exists() else None
     except OSError as error:

@@ -31,6 +31,7 @@ MIN_SHARED_FOR_QUESTIONS = 3  # what makes two images a pair, as everywhere
 
 QuestionPoint = tuple[float, float]
 QuestionRow = dict[str, Any]
+_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def _ask(
     if _rank(seed, "direction", *ids)[0] & 1:
         directions.reverse()
     for source, target in directions:
-        asked = [name for name in usable[source] if _distractors(usable[target], name) is not None]
-        if asked:
+        asked = [name for name in usable[source] if name in usable[target]]
+        if asked and len(set(usable[target].values())) >= len(LETTERS):
             names = (images[source].image_id, images[target].image_id)
             keypoint = min(asked, key=lambda name: _rank(seed, "keypoint", *names, name))
             return _question(images[source], images[target], keypoint, usable[target], seed)
@@ -169,7 +170,7 @@ def _question(
     source: AnnotatedImage, target: AnnotatedImage, keypoint: str, points: Mapping[str, QuestionPoint], seed: int
 ) -> Question:
     key = (seed, "distractor", source.image_id, target.image_id, keypoint)
-    others = sorted(_distractors(points, keypoint) or (), key=lambda name: _rank(*key, name))
+    others = sorted(_distractors(points, keypoint), key=lambda name: _rank(*key, name))
     shown = [keypoint, *others[: len(LETTERS) - 1]]
     shown.sort(key=lambda name: _rank(seed, "order", *key[2:], name))
     return Question(
@@ -183,15 +184,13 @@ def _question(
     )
 
 
-def _distractors(points: Mapping[str, QuestionPoint], keypoint: str) -> list[str] | None:
-    """The other points that can be told apart from the keypoint and from one another; None where they are too few."""
-    if keypoint not in points:
-        return None
+def _distractors(points: Mapping[str, QuestionPoint], keypoint: str) -> list[str]:
+    """The other points that can be told apart from the keypoint and from one another."""
     first_at: dict[QuestionPoint, str] = {}
     for name, point in points.items():
         first_at.setdefault(point, name)
     first_at.pop(points[keypoint])
-    return list(first_at.values()) if len(first_at) >= len(LETTERS) - 1 else None
+    return list(first_at.values())
 
 
 def _numbered(question: Question, question_id: str) -> Question:
@@ -204,7 +203,7 @@ def _rank(*key: int | str) -> bytes:
 
 
 def _rank_text(*key: int | str) -> str:
-    return json.dumps(["soco-lvlm-1", *key], separators=(",", ":"))
+    return _COMPACT(["soco-lvlm-1", *key])
 
 
 def question_rows(
@@ -226,6 +225,7 @@ def question_rows(
     if setting not in SETTINGS:
         raise unknown_name("setting", setting, SETTINGS)
     for number, question in enumerate(questions):
+        words = ""
         for ordering in range(len(LETTERS)):
             candidates = question.ordering(ordering)
             row: QuestionRow = {
@@ -247,7 +247,8 @@ def question_rows(
                 "answer": question.answer(ordering),
                 "image_paths": None,
             }
-            yield row | {"question": template.question(row)}
+            words = words or template.question(row)  # which order the points are in does not matter to it
+            yield row | {"question": words}
 
 
 def release_questions(release: Release, per_category: int = PER_CATEGORY, seed: int = 0) -> Questions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DatasetFolderError, SocoError, UsageError
+from ...utils.compressed import check_zip
 from ...utils.files import atomic_folder
 from ...utils.progress import progress
 from .base import DataReader, Finding, ImageSet, decode, picture_findings
@@ -86,9 +88,10 @@ class ImageNet3dReader(DataReader):
 
     def _angles(self, path: Path) -> tuple[float, float, float] | None:
         try:
+            check_zip(path)
             with np.load(path, allow_pickle=False) as file:
                 azimuth, elevation, theta = (float(file[name]) for name in _ANGLES)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
             problem = f"no angles can be read ({error})."
             self._broken.append(Finding("error", str(path), problem, "angles are plain numbers; objects are refused"))
             return None

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from ...errors import DatasetFolderError, UsageError
+from ...utils.compressed import check_mat
 from .base import Finding, ImageSet, decode, picture_findings
 from .hub_rows import ParquetReader
 from .rows import ParquetRows, TarMembers
@@ -202,8 +203,12 @@ def _devkit_wnids(root: Path) -> dict[str, str]:
         from ...errors import missing_extra
 
         raise missing_extra("The devkit's meta.mat", "downstream", "scipy") from error
-    synsets = loadmat(meta, squeeze_me=True)["synsets"]
-    wnids = {int(one["ILSVRC2012_ID"]): str(one["WNID"]) for one in synsets}
+    try:
+        check_mat(meta)
+        synsets = loadmat(meta, squeeze_me=True)["synsets"]
+        wnids = {int(one["ILSVRC2012_ID"]): str(one["WNID"]) for one in synsets}
+    except Exception as error:  # damaged files raise many kinds of error in scipy
+        raise DatasetFolderError(f"{meta} cannot be read ({type(error).__name__}: {error}). Copy it again.") from error
     numbers = truth.read_text(encoding="utf-8").split()
     unknown = {number for number in numbers if int(number) not in wnids}
     if unknown:

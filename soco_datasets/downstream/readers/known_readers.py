@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ...errors import UsageError, unknown_name
+from ...utils.paths import local_path
 from .ade20k_reader import Ade20kReader
 from .base import DataOptions, DataReader
 from .davis_reader import DavisReader
@@ -36,7 +37,7 @@ def open_data(kind: str, place: str | Path, options: DataOptions | None = None) 
     """
     if kind not in READERS:
         raise unknown_name("data set", kind, READERS)
-    reader, path = READERS[kind], Path(place)
+    reader, path = READERS[kind], local_path(place)
     is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", str(place)) and not path.exists()
     if not is_hub_id or path.parent.is_dir():
         return reader(path, options)

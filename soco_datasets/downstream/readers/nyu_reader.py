@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +16,16 @@ from PIL import Image
 
 from ...errors import DatasetFolderError, MissingExtraError, SocoError, missing_extra
 from ...metrics.depth import MAX_DEPTH
+from ...utils.compressed import check_mat, read_gzip
 from .base import DataReader, Finding, ImageSet
 from .unpickling import load_arrays
 
 HEIGHT, WIDTH, MARGIN = 480, 640, 80  # pixels; the margin is cut on both sides
-_COMPLETE = 30_816  # GeoNet files with which the two known bad positions are right
-_KNOWN_BAD = (6919, 21181)
+# Corrupt in the archive of 30,916 files; the reference leaves out the sorted positions 6919 and 21181, which are these.
+_KNOWN_BAD = {
+    "bedroom_0129_r-1315328302.785180-1089784518.mat",
+    "library_0006_r-1300708259.539496-3335480784.mat",
+}
 _MEANS = (122.175, 116.169, 103.508)
 _FOCAL = 519.0  # pixels of NYU's color camera, for normals computed from depth
 
@@ -45,16 +49,15 @@ class NyuReader(DataReader):
 
     kind: ClassVar[str] = "nyu"
     title: ClassVar[str] = "NYUv2"
-    expected: ClassVar[dict[str, int]] = {"train": 30_816, "test": 654}
+    expected: ClassVar[dict[str, int]] = {"train": 30_914, "test": 654}
     not_on_hub: ClassVar[str] = (
         "the Hub's NYU data comes from another preparation (FastDepth) without normals; download the files named in "
         "docs/howto/downstream/nyu_depth.md"
     )
 
     def open(self) -> None:
-        self._train = sorted((self.root / "nyu_geonet").glob("*.mat"))
-        if len(self._train) == _COMPLETE:
-            self._train = [path for number, path in enumerate(self._train) if number not in _KNOWN_BAD]
+        found = sorted((self.root / "nyu_geonet").glob("*.mat"))
+        self._train = [path for path in found if path.name not in _KNOWN_BAD]
         pickle = next(iter(sorted(self.root.rglob("nyuv2_snorm_all.pkl"))), None)
         mat = next(iter(sorted(self.root.rglob("nyu_depth_v2_labeled.mat"))), None)
         self._arrays: dict[str, Any] = {}
@@ -102,8 +105,11 @@ class NyuReader(DataReader):
         normals_file = next(iter(sorted(self.root.rglob("all_normals.pklz"))), None)
         if normals_file is None:
             raise DatasetFolderError(f"{self.root} lacks all_normals.pklz, the normals of the labeled set.")
-        with gzip.open(normals_file) as opened:
-            normals = np.asarray(load_arrays(opened.read(), str(normals_file))["all_normals"])
+        try:
+            packed = read_gzip(normals_file)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise DatasetFolderError(f"{normals_file} cannot be unpacked ({error}). Copy it again.") from error
+        normals = np.asarray(load_arrays(packed, str(normals_file))["all_normals"])
         if normals.shape != (len(images), HEIGHT, WIDTH, 3):
             raise DatasetFolderError(f"{normals_file}: normals {normals.shape}, expected ({len(images)}, 480, 640, 3).")
         self._arrays = {"mat": file, "normals": normals}
@@ -220,6 +226,7 @@ def _geonet(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     except ImportError as error:
         raise missing_extra("GeoNet's training files", "downstream", "scipy") from error
     try:
+        check_mat(path)
         content = loadmat(path)
         picture, depth, normals = content["img"], content["depth"], content["norm"]
     except (OSError, ValueError, KeyError, TypeError, MatReadError, NotImplementedError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...errors import DatasetFolderError
+from ...utils.compressed import check_zip
 
 _ALLOWED = {
     *(("numpy", name) for name in ("ndarray", "dtype", "bool_")),
@@ -67,6 +68,7 @@ def load_object_array(path: Path, key: str) -> Any:
     import numpy as np
 
     try:
+        check_zip(path)
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from ...errors import DatasetFolderError, UsageError
 from ...features.requests import FeatureRequest
 from ...features.transforms import InputTransform, PadToMultiple
 from ...metrics.navi import BIN_EDGES, match_scores, matched_points, recall_summary, rotation_angles
+from ...utils.files import atomic_write
+from ...utils.foreign import ForeignTextError, read_csv_rows
 from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, Wanted, last_layer, measured_number
 from ..readers.base import DataReader
 from ..readers.navi_reader import NaviImage, NaviReader
@@ -84,7 +85,7 @@ class _NaviJob(TaskJob):
             if in_bin and len(matches["errors"]) and len(samples) < _PER_SAMPLE * run.samples:
                 samples |= self._sample((one, two), matches, points[1])
         text = "".join(",".join(row) + "\n" for row in [["first", "second", "angle"], *rows])
-        (run.out / f"{run.stem}.pairs.csv").write_text(text, encoding="utf-8")
+        atomic_write(run.out / f"{run.stem}.pairs.csv", text)
         return _outcome(results, hashlib.sha256(text.encode()).hexdigest(), samples)
 
     def _sample(self, pair: Pair, matches: Mapping[str, Any], second: NDArray[np.float64]) -> dict[str, Any]:
@@ -168,13 +169,18 @@ def _reference_angles(relative: Any) -> Any:
 def read_pairs(path: Path, data: NaviReader) -> list[Pair]:
     """Pairs of a CSV file as `navi` writes them: keys of two images, and their angle."""
     known = {image.key: image for images in data.wild.values() for image in images}
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for line, row in enumerate(rows, start=2):
+    try:
+        (_, header), *rows = read_csv_rows(path) or [(0, [])]
+    except (OSError, ForeignTextError) as error:
+        raise UsageError(f"{path} cannot be read as a list of pairs ({error}).") from error
+    pairs = []
+    for line, cells in rows:
+        row = dict(zip(header, cells, strict=False))
         for name in ("first", "second"):
             if row.get(name) not in known:
                 raise UsageError(f"{path}, line {line}: {row.get(name)!r} is not a wild image of {data.root}.")
-    return [(known[row["first"]], known[row["second"]]) for row in rows]
+        pairs.append((known[row["first"]], known[row["second"]]))
+    return pairs
 
 
 def official_pairs(data: NaviReader) -> list[Pair]:

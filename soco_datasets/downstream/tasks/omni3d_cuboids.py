@@ -15,7 +15,7 @@ from ...metrics.average_precision3d import (
 )
 from ...metrics.boxes3d import iou3d
 from ...metrics.navi import rotation_angles
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
+from ..base import Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import (
     CuboidOutputs,
@@ -31,7 +31,7 @@ from ..heads.cuboids import (
 )
 from ..heads.pyramid import STRIDES, init_pyramid, pyramid_forward
 from ..heads.roi_align import CELLS, region_features
-from ..omni3d_regions import OMNI3D_RECIPE, UPRIGHT, Omni3dJob, Regions, tiny_omni3d
+from ..omni3d_regions import OMNI3D_RECIPE, UPRIGHT, Omni3dJob, Omni3dTask, Regions, tiny_omni3d
 from ..readers.base import DataReader
 from ..readers.omni3d_reader import Omni3dReader
 from ..score3d import true_boxes
@@ -47,17 +47,12 @@ if TYPE_CHECKING:
 _HALF_TURNS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # diagonals
 
 
-class Omni3dCuboids(DownstreamTask):
+class Omni3dCuboids(Omni3dTask):
     """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_cuboids"
     title = "AP3D on given 2D boxes"
-    data = "omni3d"
-    headline = "AP3D"
     own_column = TableColumn("ap3d_given_boxes", "AP3D (given 2D boxes)", "percent")
-    default = "fixed"
-    layers = "four"
-    trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": OMNI3D_RECIPE,
         "tiny": {**OMNI3D_RECIPE, **tiny_omni3d(epochs=20)},

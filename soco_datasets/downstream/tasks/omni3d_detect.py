@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.average_precision3d import Detections, average_precision_2d, average_precision_3d
-from ..base import DownstreamTask, Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
+from ..base import Outcome, Stored, TableColumn, TaskJob, TaskRun, measured_number
 from ..fitting import Fit, fit_head
 from ..heads.cuboids import corners_of
 from ..heads.detector import Detector, DetectorConfig, Found, TrueRegions, init_detector
 from ..heads.pyramid import STRIDES
-from ..omni3d_regions import COSINE, OMNI3D_RECIPE, UPRIGHT, Omni3dJob, tiny_omni3d
+from ..omni3d_regions import COSINE, OMNI3D_RECIPE, UPRIGHT, Omni3dJob, Omni3dTask, tiny_omni3d
 from ..readers.base import DataReader
 from ..readers.omni3d_reader import Omni3dReader
 from ..score3d import true_boxes
@@ -36,17 +36,12 @@ _RECIPE: dict[str, Any] = {
 _TINY_SAMPLING = asdict(DetectorConfig(anchors=64, regions=32, share=0.5, before=200, after=50, nms=0.3))
 
 
-class Omni3dDetect(DownstreamTask):
+class Omni3dDetect(Omni3dTask):
     """See docs/howto/downstream/omni3d.md."""
 
     name = "omni3d_detect"
     title = "AP3D of a detector on frozen features"
-    data = "omni3d"
-    headline = "AP3D"
     own_column = TableColumn("ap3d_own_detector", "AP3D (own detector)", "percent")
-    default = "fixed"
-    layers = "four"
-    trained = True
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": {**OMNI3D_RECIPE, **_RECIPE, "epochs": 12, "batch": 16, "rate": 2e-4, "warmup": 1000},
         "tiny": {

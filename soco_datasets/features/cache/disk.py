@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from ...errors import SocoError, UsageError
 from ...utils.files import atomic_write, explain_write_errors
+from ...utils.paths import local_path
 from .index import INDEX_FILE, Marks, write_all
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class DiskFeatureCache:
         self._stride = -(-self._bytes // STRIDE) * STRIDE
         self._is_open = False
         text = json.dumps(key, sort_keys=True, indent=1)
-        root = Path(directory or default_directory()).expanduser()
+        root = local_path(directory or default_directory())
         self.path = root / hashlib.sha256(text.encode()).hexdigest()[:32]
         try:
             with explain_write_errors(self.path):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...utils.files import explain_write_errors
 from ...utils.foreign import read_json_text
+from ...utils.paths import local_path
 from .disk import (
     KEY,
     MAPS,
@@ -44,7 +45,7 @@ class StoredFeatures:
 
 def stored_features(directory: Path | None = None) -> list[StoredFeatures]:
     """The stores of a folder, the last used first; none where the folder does not exist."""
-    root = Path(directory or default_directory()).expanduser()
+    root = local_path(directory or default_directory())
     folders = [path for path in root.iterdir() if _is_store(path)] if root.is_dir() else []
     return sorted((_describe(path) for path in folders), key=lambda store: -store.used)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ...errors import SocoError, UsageError
 from ...utils.files import atomic_write, explain_write_errors
+from ...utils.paths import local_path
 from .disk import KEY, default_directory, hold_folder
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class GlobalVectorCache:
             )
         digest = hashlib.sha256(b"".join(images)).hexdigest()
         text = json.dumps({**key, "images": digest, "dtype": dtype, "kind": "vectors"}, sort_keys=True, indent=1)
-        root = Path(directory or default_directory()).expanduser()
+        root = local_path(directory or default_directory())
         self.path = root / hashlib.sha256(text.encode()).hexdigest()[:32]
         whole = (len(images), *shape)
         with explain_write_errors(self.path):
