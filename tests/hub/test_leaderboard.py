@@ -151,7 +151,9 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     ((_, table),) = text_tables([*paper, apart], "soc")
     lines = table.text().splitlines()
     assert [lines[row].split()[1] for (row, column), style in table.styles.items() if column is None] == ["mini"]
-    odd = Entry("odd", "local", {("soc", "overall"): 3.0, ("cross_cc", "overall"): 4.0}, unranked="the image size is 140")
+    odd = Entry(
+        "odd", "local", {("soc", "overall"): 3.0, ("cross_cc", "overall"): 4.0}, unranked="the image size is 140"
+    )
     (_, wide), *_ = text_tables([*paper, odd])
     head = wide.text(70).splitlines()[0].split()
     assert "Cross-SOC" in head
