@@ -212,9 +212,14 @@ def format_ap3d(scores: Scores3d) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_scores(scores: Scores3d, model: str, out: Path) -> Path:
-    """Write the scores as a record, which tables show as made from foreign predictions."""
+def write_scores(scores: Scores3d, model: str, out: Path, *, overwrite: bool = False) -> Path:
+    """Write the scores as a record, which tables show as made from foreign predictions.
+
+    Raises:
+        UsageError: a record of another model or other data has the name, and `overwrite` is false.
+    """
     from ..records.evaluation import library_versions
+    from ..records.replacement import check_replaces_record
     from .record import DownstreamResult
 
     ap3d, ap2d = scores.ap3d, scores.ap2d
@@ -248,6 +253,7 @@ def write_scores(scores: Scores3d, model: str, out: Path) -> Path:
         seed=0,
     )
     path = out / f"{model.replace('/', '_')}.omni3d_ap3d.json"
+    check_replaces_record(path, record, overwrite=overwrite)
     record.write(path)
     return path
 
