@@ -145,7 +145,8 @@ def _detections(
                 f"{path}, row {row}: category_id {given} is {names[ids[given]]!r}, but the row says {stated!r}: ids of "
                 "another kind. Choose --category-ids dataset or contiguous."
             )
-        value, given2d = one.get("score"), one.get("bbox")
+        value: Any = one.get("score")
+        given2d = one.get("bbox")
         if not are_numbers(one.get("bbox3D"), 8, 3) or not are_numbers(value) or not math.isfinite(value):
             raise UsageError(f"{path}, row {row}: it needs a finite score and bbox3D with 8 corners of 3 numbers.")
         if given2d is not None and not are_numbers(given2d, 4):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,7 @@ _NEEDED = {
 _LARGEST_ID = 2**63 - 1
 
 
-def is_whole_number(value: Any) -> bool:
+def is_whole_number(value: Any) -> TypeGuard[int]:
     """Whether a value of a JSON file is an integer that an id may be."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID
 
