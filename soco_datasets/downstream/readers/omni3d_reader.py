@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from ...metrics.average_precision3d import (
     annotation_box2d,
     is_ignored,
 )
-from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings, read_data_json
 
 ARKIT_CLASSES = (
     *("bathtub", "bed", "cabinet", "chair", "machine", "oven", "refrigerator"),
@@ -160,7 +159,7 @@ _NEEDED = {
 _LARGEST_ID = 2**63 - 1
 
 
-def is_whole_number(value: Any) -> bool:
+def is_whole_number(value: Any) -> TypeGuard[int]:
     """Whether a value of a JSON file is an integer that an id may be."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID
 
@@ -179,7 +178,7 @@ def are_numbers(value: Any, *shape: int) -> bool:
 def read_omni3d(path: Path) -> dict[str, Any]:
     """An Omni3D JSON file whose lists and types are checked. Raises `DatasetFolderError` with file, row and field."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_data_json(path)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}). Copy it again.") from error
     lists = content if isinstance(content, dict) else {}
