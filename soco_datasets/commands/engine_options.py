@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _PRECISION = "of training heads on a GPU: float32 or bfloat16"
 _BF16 = {  # see docs/concepts/performance.md
-    "GPU": "is faster in bfloat16: try --dtype auto",
-    "AMX": "is faster in bfloat16 (AMX): with --dtype auto a run took less than half of the time",
-    "AVX512-BF16": "is faster in bfloat16 (AVX512-BF16): try --dtype auto for a transformer",
+    "GPU": "multiplies bf16 by itself: --dtype auto takes it",
+    "AMX": "has matrix units for bf16 (AMX): a run took 20 s with --dtype auto on such a one, 45 s without",
+    "AVX512-BF16": "multiplies bf16 by AVX512-BF16: --dtype auto took 0.6 of the time of forwards on such a one",
 }
 _ENGINE = "local (this process) or ray (the workers of a cluster)"
 
@@ -78,7 +78,7 @@ def _hint_dtype(spec: ExtractorSpec, model: Backbone) -> None:
 
     by_default = spec.options.get("dtype") is None and not spec.tf32 and model.dtype == "float32"
     if by_default and sys.stderr.isatty() and (units := bf16_support(model.device)):
-        print_note(f"Hint: this {'CPU' if str(model.device) == 'cpu' else 'GPU'} {_BF16[units]}.")
+        print_note(f"{model.device} {_BF16[units]}")
 
 
 @contextlib.contextmanager
