@@ -19,24 +19,30 @@ _PAIRS = 4  # in a picture, so that every mark can be read
 DEMO_TASKS = ("cc", "soc", "cross_cc", "cross_soc")
 
 
-def run_demo(out: Path, model: str, image_size: int) -> None:
+def run_demo(out: Path, model: str, image_size: int, *, overwrite: bool = False) -> None:
     """Build the mini set, evaluate a backbone on it, print the table, write record, predictions, pictures and a page.
 
     Args:
-        out: folder for all of it; what an earlier demo wrote there is replaced.
+        out: folder for all of it; what an earlier demo of the same model and size wrote there is replaced.
         model: see `load_backbone`.
         image_size: requested network size, pixels.
+        overwrite: replace results of another run, too.
 
     Raises:
+        UsageError: a result of another run is there.
         SocoError: the folder cannot be written, or the model cannot be loaded.
     """
     from .benchmarks.resolve import resolve_data
     from .benchmarks.tasks import get_tasks
+    from .config import ScoringConfig
     from .correspondence.evaluate import evaluate_backbone
+    from .correspondence.several import BenchmarkRun, planned_run
     from .data.folder import open_folder
     from .features.backbones import load_backbone
     from .features.extractor import DenseFeatureExtractor
-    from .records.evaluation import write_evaluation
+    from .records.evaluation import EvaluationResult, write_evaluation
+    from .records.replacement import check_replaces_own
+    from .records.result_files import result_name
     from .reporting.drawing import save_drawing
     from .reporting.match_picture import draw_matches, pairs_to_show
     from .reporting.terminal_summary import print_summary
@@ -46,8 +52,14 @@ def run_demo(out: Path, model: str, image_size: int) -> None:
     counts = folder.manifest["counts"]
     print_note(f"mini set: {counts['images']} images of {counts['categories']} categories at {folder.path}")
     backbone = load_backbone(model, device="auto")
-    evaluation = evaluate_backbone(DenseFeatureExtractor(backbone, image_size), folder, get_tasks(DEMO_TASKS))
-    record, predictions = write_evaluation(out, evaluation.predictions, evaluation.result, overwrite=True)
+    extractor, tasks = DenseFeatureExtractor(backbone, image_size), get_tasks(DEMO_TASKS)
+    planned = planned_run(extractor, BenchmarkRun(folder, tasks, ScoringConfig()))
+    place = out / f"{result_name(planned.model)}.json"
+    check_replaces_own(place, EvaluationResult, planned, overwrite=overwrite)
+    evaluation = evaluate_backbone(extractor, folder, tasks)
+    record, predictions = write_evaluation(
+        out, evaluation.predictions, evaluation.result, overwrite=overwrite, checked=True
+    )
     print_summary(evaluation.result)
     print_text(f"\nrecord       {record}\npredictions  {predictions}")
     pictures: list[Path] = []

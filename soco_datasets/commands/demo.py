@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from . import DATA
+from .common import OverwriteFlag
 from .completion import complete_models
 from .options import command
 
@@ -24,8 +25,9 @@ def run(
     ] = "dense_sift",
     image_size: Annotated[int, Option(help="requested network size in pixels")] = 320,
     out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("soco_demo"),
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Run it."""
     from ..demo import run_demo
 
-    run_demo(out, model, image_size)
+    run_demo(out, model, image_size, overwrite=overwrite)

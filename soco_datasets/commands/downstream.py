@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..errors import UsageError
 from ..utils.terminal import print_note, terminal_width
 from . import DOWNSTREAM
+from .common import OverwriteFlag
 from .engine_options import DownstreamEngineOptions, open_mapper
 from .model_options import BackboneOptions
 from .options import command, group
@@ -260,6 +261,7 @@ def run_score3d(
     out: Annotated[
         Path | None, Option(metavar="DIR", help="folder for a record, which the table shows as foreign")
     ] = None,
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Score predictions."""
     from ..downstream.score3d import format_ap3d, score_predictions, write_scores
@@ -267,7 +269,7 @@ def run_score3d(
     scores = score_predictions(predictions, truth, category_ids)
     print(format_ap3d(scores), end="")
     if out is not None:
-        print(f"record  {write_scores(scores, model or predictions.stem, out)}")
+        print(f"record  {write_scores(scores, model or predictions.stem, out, overwrite=overwrite)}")
 
 
 def run_table(
@@ -277,8 +279,11 @@ def run_table(
 ) -> None:
     """Print the table."""
     from ..downstream.table import downstream_table, find_records, format_table, table_csv
+    from ..records.replacement import check_not_record
     from ..utils.files import atomic_write
 
+    if csv is not None:
+        check_not_record(csv)
     table = downstream_table(find_records(records))
     print(format_table(table, not no_published, terminal_width()), end="")
     if csv is not None:

@@ -172,6 +172,7 @@ def run_baseline(
         raise unknown_name("store", options.store, _STORES)
     folder = open_dataset(data)
     settings = stored_settings(folder)
+    folder.check_intact(images=model.model in GUESSERS)  # other models read the images, which checks them
     rows = [row for setting in settings for row in read_rows(folder, setting)]
     described: dict[str, Any] = {"name": model.model, "kind": "baseline"}
     extractor = None if model.model in GUESSERS else model.load()

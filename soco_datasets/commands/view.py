@@ -58,7 +58,9 @@ def run(
     from ..reporting.drawing import picture_format, save_drawing
 
     picture_format(out)
-    print(save_drawing(_sheet(open_dataset(folder, option=""), options), out))
+    data = open_dataset(folder, option="")
+    data.check_intact()
+    print(save_drawing(_sheet(data, options), out))
 
 
 def _sheet(folder: DatasetFolder, options: ViewOptions) -> Drawing:

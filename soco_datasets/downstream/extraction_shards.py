@@ -87,9 +87,9 @@ def _opened(source: ShardSource) -> tuple[DenseFeatureExtractor, list[Wanted]]:
         reader = open_data(source.kind, source.place, source.options)
         known, wanted = downstream_tasks(), []
         for name, protocol in source.tasks:
-            work = Path(tempfile.mkdtemp(prefix="soco-downstream-"))
-            job = known[name].open(reader, extractor.backbone, known[name].protocols[protocol], work)
-            wanted += list(job.wanted())
+            with tempfile.TemporaryDirectory(prefix="soco-downstream-") as work:  # jobs keep their progress there
+                job = known[name].open(reader, extractor.backbone, known[name].protocols[protocol], Path(work))
+                wanted += list(job.wanted())
         _open[key] = (extractor, wanted)
     return _open[key]
 

@@ -16,12 +16,14 @@ def read_rows(folder: DatasetFolder, setting: str) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: the folder has no questions, or not in this setting.
+        ChangedDataError: a file is not what was built.
     """
     if QUESTIONS_CONFIG not in folder.configs:
         raise UsageError(
             f"{folder.path} has no questions for vision-language models: it was built by an older toolkit, or no "
             "category has two images with enough common keypoints. Build it again with: soco build SOURCE --out DIR"
         )
+    folder.check_intact()
     rows: list[dict[str, Any]] = folder.table(QUESTIONS_CONFIG, setting).to_pylist()
     return rows
 

@@ -118,6 +118,7 @@ def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None
 
     Raises:
         UsageError: `data` is another dataset.
+        ChangedDataError: a file of it is not what was built.
     """
     wanted = result.dataset["content_hash"]
     if data is not None:
@@ -128,14 +129,16 @@ def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None
                 f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
                 "folder they were evaluated on, or leave --data out."
             )
+        folder.check_intact()
         return folder
     for place in (None, MINI, *benchmark_places(result)):
         try:
             path = find_data(place)
         except (DataNotFoundError, DatasetFolderError):
             continue  # a broken default is no reason to refuse a report that can do without pictures
-        if path is not None and open_folder(path).content_hash == wanted:
-            return open_folder(path)
+        if path is not None and (folder := open_folder(path)).content_hash == wanted:
+            folder.check_intact()
+            return folder
     return None
 
 

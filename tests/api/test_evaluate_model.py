@@ -133,7 +133,7 @@ def test_what_is_written_follows_the_rule_of_the_command_line(
     assert found.path == tmp_path / "out" / "Conv2d.size64.pairs12.json"
     evaluate(module, data, "soc", image_size=SIZE, run=run)
     assert "the result of the same run is replaced" in caplog.text
-    with pytest.raises(UsageError, match=r"another run of Conv2d: soc, not cc.*overwrite=True"):
+    with pytest.raises(UsageError, match=r"another run of Conv2d: the tasks soc, not cc.*overwrite=True"):
         evaluate(module, data, "cc", image_size=SIZE, run=run)
     with torch.no_grad():
         module.weight.mul_(-1)

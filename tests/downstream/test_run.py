@@ -111,7 +111,11 @@ def test_shards_give_the_digits_of_one_process(
     synthetic: Synthetic, plugin: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pickle
+    import tempfile
 
+    left = tmp_path / "temporary"
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
     from soco_datasets.downstream import extraction_shards as shards
     from soco_datasets.downstream.tasks import imagenet_knn
     from soco_datasets.features.spec import ExtractorSpec
@@ -133,6 +137,7 @@ def test_shards_give_the_digits_of_one_process(
     for name, record in reports[0].records.items():
         assert reports[1].records[name].metrics == record.metrics
         assert reports[1].records[name].counts == record.counts
+    assert not list(left.glob("soco-*"))
 
 
 def test_what_a_model_cannot_do_is_null_with_the_reason(

@@ -87,6 +87,48 @@ def test_a_changed_image_stops_every_command_that_reads_images(
     assert not list((tmp_path / "out").rglob("*.*"))
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_pictures_are_of_what_was_built(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: bool
+) -> None:
+    arguments = ["--model", "dense_sift", "--data", str(built), "--image-size", "64", "--tasks", "soc"]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "results")]) == 0
+    names = open_folder(built).table("soc", "test")["source_image_id"].to_pylist()
+    folder = shutil.copytree(built, tmp_path / "changed")
+    for place in {open_folder(built).images.jpeg_bytes(name)[:-30] for name in names}:  # images of one content are one
+        change(folder, "images", place, old=old)
+    capsys.readouterr()
+    for command in (
+        ["view", str(folder), "--config", "soc", "--out", str(tmp_path / "v.png")],
+        ["report", str(tmp_path / "results"), "--data", str(folder), "--out", str(tmp_path / "report")],
+    ):
+        assert main(command) == 1
+        assert "images/test-00000-of-00001" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "changed"}
+
+
+@pytest.mark.parametrize("command", ["baseline --model random --out {out}", "baseline --model dense_sift --out {out}"])
+@pytest.mark.parametrize("config", ["images", "lvlm"])
+def test_questions_are_what_was_built(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, config: str
+) -> None:
+    whole = open_folder(built)
+    folder, out = shutil.copytree(built, tmp_path / "changed"), tmp_path / "out"
+    if config == "images":
+        name = whole.table("lvlm", "vis")["source_image_id"][0].as_py()
+        change(folder, config, whole.images.jpeg_bytes(name)[:-30])
+    else:
+        shard = folder / whole.shards("lvlm", "vis")[0].path.relative_to(whole.path)
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+    assert main(["lvlm", *command.format(out=out).split(), "--data", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert f"{config}/" in error
+    assert "Traceback" not in error
+    assert not list(out.rglob("*.*"))
+
+
 @pytest.mark.parametrize("config", ["soc", "keypoints", "images"])
 def test_any_other_change_is_found_too(built: Path, tmp_path: Path, config: str) -> None:
     folder = shutil.copytree(built, tmp_path / "changed")

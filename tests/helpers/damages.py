@@ -73,6 +73,13 @@ def edit_json(pattern: str, change: Callable[[Any], None]) -> Damage:
     return damage
 
 
+def write_json(pattern: str, content: Any) -> Damage:
+    def damage(root: Path) -> None:
+        first(root, pattern).write_text(json.dumps(content))
+
+    return damage
+
+
 def edit_pickle(change: Callable[[Any], Any]) -> Damage:
     def damage(root: Path) -> None:
         path = first(root, "*.pkl")

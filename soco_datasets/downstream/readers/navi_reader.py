@@ -90,6 +90,8 @@ class NaviReader(DataReader):
         path = folder / "annotations.json"
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(entries, list):
+                raise ValueError("it holds no list of images")
         except (OSError, ValueError) as error:
             self._broken.append(Finding("error", str(path), f"cannot be read ({error}).", "copy it again"))
             return []

@@ -262,7 +262,11 @@ def _split_indices(root: Path, count: int) -> list[int]:
     path = next(iter(sorted(root.rglob("test_SN40.json"))), None)
     if path is None:
         raise DatasetFolderError(f"{root} lacks test_SN40.json (metadata archive), which lists the test images.")
-    numbers = {int(found) - 1 for found in re.findall(r"(\d+)_", json.dumps(json.loads(path.read_text())))}
+    try:
+        text = json.dumps(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise DatasetFolderError(f"{path} is not JSON ({error}). Copy it again.") from error
+    numbers = {int(found) - 1 for found in re.findall(r"(\d+)_", text)}
     if not numbers or max(numbers) >= count:
         raise DatasetFolderError(f"{path} does not list images of a set of {count}.")
     return sorted(numbers)
