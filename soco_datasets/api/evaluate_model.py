@@ -217,7 +217,9 @@ class _Call:
             record = out / f"{stem}.json"
             if record in self.written:
                 raise UsageError(f"Two models of this call would write {record}: give one a `name` of its own.")
-            check_replaces_own(record, EvaluationResult, planned, overwrite=self.run.overwrite)
+            there = check_replaces_own(record, EvaluationResult, planned, overwrite=self.run.overwrite)
+            if there and not self.run.overwrite:
+                _log.warning("%s: the result of the same run is replaced when this one is done", record)
             self.written.add(record)
         return stem
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _PRECISION = "of training heads on a GPU: float32 or bfloat16"
 _BF16 = {  # see docs/concepts/performance.md
     "GPU": "multiplies bf16 by itself: --dtype auto takes it",
-    "AMX": "has matrix units for bf16 (AMX): with --dtype auto a run took less than half of the time",
-    "AVX512-BF16": "multiplies bf16 by AVX512-BF16: --dtype auto pays in transformers, hardly in convolutions",
+    "AMX": "has matrix units for bf16 (AMX): a run took 20 s with --dtype auto on such a one, 45 s without",
+    "AVX512-BF16": "multiplies bf16 by AVX512-BF16: --dtype auto took 0.6 of the time of forwards on such a one",
 }
 _ENGINE = "local (this process) or ray (the workers of a cluster)"
 

@@ -31,10 +31,11 @@ from ..features.extractor import DenseFeatureExtractor
 from ..features.stated_model import model_differences, stated_extractor
 from ..records.header import Header
 from ..records.predictions import query_rows, read_header
+from ..records.scores import row_errors
 from ..records.validation import codes, first_rows, points_array, predictions_sha256, sizes_array, whole_array
 from ..utils.details import bytes_text
 from .evaluate import by_benchmark
-from .grid_positions import TOLERANCE, positions_on_grid
+from .grid_positions import TOLERANCE, positions_on_grid, with_predictions
 from .local_engine import LocalEngine
 from .matchers.among_candidates import AmongCandidates
 from .matchers.margins import CandidateMargin, CellMargin
@@ -218,7 +219,8 @@ def _match_and_compare(
         own, margins = _own_rows(plan, found, protocol, tables)
         rows = _rows_of(table, own)
         behind = _behind(engine, plan, rows, own, protocol)
-    return _compare(rows, own, _Nearness(margins, behind), protocol, limits)
+    matches = plan.query_match[whole_array(own["query"]).to_numpy()]
+    return _compare(rows, own, _Nearness(margins, behind, matches), protocol, limits)
 
 
 def _own_rows(
@@ -282,10 +284,11 @@ def _rows_of(table: pa.Table, own: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class _Nearness:
-    """(N,) by how much the best cell is ahead of the second best, and of the stated one."""
+    """(N,) by how much the best cell is ahead of the second best, and of the stated one, and the match of each row."""
 
     margin: NDArray[np.float32]
     behind: NDArray[np.float64]
+    match: NDArray[np.int64]
 
 
 def _compare(rows: pa.Table, own: pa.Table, near: _Nearness, protocol: Protocol, limits: Tolerance) -> dict[str, Any]:
@@ -302,6 +305,8 @@ def _compare(rows: pa.Table, own: pa.Table, near: _Nearness, protocol: Protocol,
     differ = np.abs(given - again)
     changed = differ > limits.similarity  # not of NaN
     wrong = np.flatnonzero(moved | changed)
+    ties = np.flatnonzero(~soft & ~moved & (apart > TOLERANCE))
+    ties = ties[np.unique(near.match[ties], return_index=True)[1]]  # one of the tasks that share a query
     names = [
         ", ".join(row.values()) for row in own.select(["task", "pair_id", "keypoint"]).take(wrong[:_SHOWN]).to_pylist()
     ]
@@ -311,6 +316,7 @@ def _compare(rows: pa.Table, own: pa.Table, near: _Nearness, protocol: Protocol,
         "moved": int(moved.sum()),
         "changed": int(changed.sum()),
         "wrong": len(wrong),
+        **_ties(rows.take(pa.array(ties)), own.take(pa.array(ties))),
         "unstated": int(np.isnan(given).sum()),
         "largest": float(np.nanmax(differ)) if np.isfinite(differ).any() else 0.0,
         "examples": tuple(
@@ -318,6 +324,14 @@ def _compare(rows: pa.Table, own: pa.Table, near: _Nearness, protocol: Protocol,
             for name, row in zip(names, wrong, strict=False)
         ),
     }
+
+
+def _ties(rows: pa.Table, own: pa.Table) -> dict[str, int]:
+    """Of rows that are elsewhere within the margin: how many differ in their error, and how many state the smaller."""
+    if not len(rows):
+        return {"ties": 0, "nearer": 0}
+    stated, found = row_errors(rows), row_errors(with_predictions(rows, points_array(own["prediction"])))
+    return {"ties": int((stated != found).sum()), "nearer": int((stated < found).sum())}
 
 
 def _arithmetic(stated: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, str, str, str]:

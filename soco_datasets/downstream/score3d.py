@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,8 @@ from ..metrics.average_precision3d import (
 from ..metrics.boxes3d import are_cuboids
 from ..metrics.boxes3d import cuboid_corners as corners_of_boxes
 from ..utils.files import sha256_file
-from .readers.omni3d_reader import read_omni3d
+from .readers.base import read_data_json
+from .readers.omni3d_reader import are_numbers, is_whole_number, read_omni3d
 
 CATEGORY_IDS = ("dataset", "contiguous")
 _FEWEST_KNOWN = 0.5  # share of predictions whose image must be in the truth
@@ -73,7 +73,10 @@ def score_predictions(predictions: Path, truth: Path, category_ids: str = "datas
     names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
     heights = {one["id"]: float(one["height"]) for one in content["images"]}
     rows = _rows(predictions)
-    known = [row for row in rows if row[1].get("image_id") in heights]
+    for row, one in rows:
+        if not is_whole_number(one["image_id"]):
+            raise UsageError(f"{predictions}, row {row}: image_id is {one['image_id']!r:.60}, not a whole number.")
+    known = [row for row in rows if row[1]["image_id"] in heights]
     if rows and len(known) < _FEWEST_KNOWN * len(rows):
         raise UsageError(
             f"{predictions}: {len(rows) - len(known)} of {len(rows)} predictions are of images that {truth} does not "
@@ -99,15 +102,17 @@ def score_predictions(predictions: Path, truth: Path, category_ids: str = "datas
 def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """(row of the file, prediction) in order; a row by image gives its instances."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_data_json(path)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}).") from error
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         raise UsageError(f"{path} must hold a list of predictions, as the Omni3D evaluator writes it.")
     rows = []
     for number, entry in enumerate(content):
-        parts = entry.get("instances")
-        for one in parts if isinstance(parts, list) else [entry]:
+        parts = entry.get("instances", [entry])
+        if not isinstance(parts, list) or not all(isinstance(one, dict) for one in parts):
+            raise UsageError(f"{path}, row {number}: instances is {parts!r:.60}, not a list of predictions.")
+        for one in parts:
             rows.append((number, {"image_id": entry.get("image_id"), **one}))
     return rows
 
@@ -127,8 +132,8 @@ def _detections(
     image, category, score, corners, flat = [], [], [], [], []
     for row, one in rows:
         given = one.get("category_id")
-        if not isinstance(given, int) or isinstance(given, bool):
-            raise UsageError(f"{path}, row {row}: category_id is {given!r}, not a whole number.")
+        if not is_whole_number(given):
+            raise UsageError(f"{path}, row {row}: category_id is {given!r:.60}, not a whole number.")
         if given not in ids:
             raise UsageError(
                 f"{path}, row {row}: category_id {given} is unknown; known are {min(ids)} to {max(ids)}. Are these the "
@@ -140,10 +145,13 @@ def _detections(
                 f"{path}, row {row}: category_id {given} is {names[ids[given]]!r}, but the row says {stated!r}: ids of "
                 "another kind. Choose --category-ids dataset or contiguous."
             )
-        box = np.asarray(one.get("bbox3D"), dtype=np.float64) if one.get("bbox3D") is not None else np.empty(0)
-        value = one.get("score")
-        if box.shape != (8, 3) or not isinstance(value, int | float) or not math.isfinite(value):
+        value: Any = one.get("score")
+        given2d = one.get("bbox")
+        if not are_numbers(one.get("bbox3D"), 8, 3) or not are_numbers(value) or not math.isfinite(value):
             raise UsageError(f"{path}, row {row}: it needs a finite score and bbox3D with 8 corners of 3 numbers.")
+        if given2d is not None and not are_numbers(given2d, 4):
+            raise UsageError(f"{path}, row {row}: bbox is {given2d!r:.60}, not [x, y, width, height].")
+        box = np.array(one["bbox3D"], dtype=np.float64)
         if not np.isfinite(box).all():
             left["with corners that are not finite"] += 1
             continue
@@ -151,7 +159,7 @@ def _detections(
         category.append(ids[given])
         score.append(float(value))
         corners.append(box)
-        flat.append(one.get("bbox", [math.nan] * 4))
+        flat.append([math.nan] * 4 if given2d is None else given2d)
     boxes = np.array(corners).reshape(-1, 8, 3)
     if len(boxes):
         left["that are not cuboids (they overlap nothing)"] += int((~are_cuboids(boxes)).sum())

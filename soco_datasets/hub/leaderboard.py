@@ -231,8 +231,10 @@ def text_tables(
         styles: dict[tuple[int, int | None], str] = dict.fromkeys(best_in_columns(ranked, numbers, lowest), BEST)
         styles |= dict.fromkeys([(row, None) for row in unranked], DIM)
         others = [rows[0][place] for place in reversed(numbers) if tasks[place - len(HEAD)] != sort]
-        hidden = ("date", "source", "status", *others)
-        heading = f"{kind.heading}, {supercategory}, ranked by {sort}"
+        known = set(tasks_in(entry for entry in entries if not entry.unranked))
+        rare = [kind.tasks[name].title for name in tasks if name not in known]  # no ranked entry has them
+        hidden = (*rare, "date", "source", "status", *others)
+        heading = f"{kind.heading}, {supercategory}, ranked by {kind.tasks[sort].title}"
         tables.append((heading, TextTable(rows, left, hidden, "--csv", styles=styles)))
     return tables
 

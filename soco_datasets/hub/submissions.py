@@ -77,6 +77,8 @@ def parse_address(text: str) -> Address:
     url, here = urlsplit(text), urlsplit(hub)
     if (url.scheme, url.netloc) != (here.scheme, here.netloc):
         raise UsageError(f"{text} is not on {hub}, and nothing is downloaded from elsewhere. {_FORMS}.")
+    if ".." in unquote(url.path).split("/"):
+        raise UsageError(f"{text} is not an address of a submission: it leads out of its folder. {_FORMS}.")
     if found := _DATASET_URL.fullmatch(url.path):
         return Address(found["repo"], "dataset", unquote(found["revision"]), unquote(found["path"]).strip("/"))
     if not url.path.startswith(("/datasets/", "/spaces/")) and (found := _MODEL_URL.fullmatch(url.path)):

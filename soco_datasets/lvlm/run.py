@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SocoError, UsageError, missing_extra
 from ..utils.files import atomic_write
+from ..utils.progress import progress_bar
 from .answer_store import AnswerStore
 from .ask_options import AskOptions
 from .model_choice import ModelOptions, folder_name, is_local_name
 from .prompted import PromptedQuestions
-from .run_progress import run_progress
 from .run_record import format_reasons, run_record
 
 _BATCHES = 4  # of a provider's batch mode, under way at a time
@@ -165,14 +165,16 @@ def _evaluate(
     if image_format == "auto":
         image_format = "png" if local else "jpeg"
     with (
-        run_progress(asked.setting, len(asked), answered, options.progress_interval) as count,
+        progress_bar(
+            asked.setting, len(asked), "question", done=answered, interval=options.progress_interval, beat=True
+        ) as advance,
         contextlib.redirect_stdout(sys.stderr),  # inspect-ai prints the state of batches
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Pydantic serializer warnings")  # of replies, which are checked
         solving = SolverOptions(
             store, gate, image_format, options.image_detail, options.image_size, options.thinking, options.no_images,
-            count,
+            lambda: advance(1),
         )  # fmt: skip
         (log,) = evaluate(
             make_task(asked, solving),

@@ -1,7 +1,8 @@
 """Answers in a workbook of VLMEvalKit (xlsx, tsv or csv), as everyone has who ran the released code.
 
 A row has at least `index` and `prediction`; `g_index`, `answer` and `question`, where they are there, are compared with
-the questions, so that a workbook of other questions is not scored. The sheet is read with the standard library alone.
+the questions, so that a workbook of other questions is not scored. The first sheet that has both columns is read, with
+the standard library alone. An answer that begins with "=" was stored as a formula: its text is read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ..data.questions.generation import SETTINGS
 from ..errors import DataNotFoundError, PredictionsError, UsageError, unknown_name
 from ..utils.compressed import check_zip
 from ..utils.files import sha256_file
+from ..utils.foreign import ForeignTextError, read_bounded_bytes
 from .answer_store import STORE_VERSION
 from .circular_scores import Answer, AnswerRow, Key, first_items
 from .tsv import FILE_NAMES
@@ -28,6 +31,13 @@ _NAMESPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _CELL = re.compile(r"([A-Z]+)\d+")
 _MOST_TEXTS, _MOST_COLUMNS = 2_000_000, 16_384  # of a sheet; Excel has no more columns
 _MISSING = ("", "nan", "none", "null")
+_NEEDED = ("index", "prediction")
+_MOST_BYTES = 2**31  # of a file: a workbook with pictures has some hundred megabytes
+_UNREADABLE = (  # what damaged files raise
+    UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, KeyError, IndexError,
+    ValueError, RuntimeError, NotImplementedError, EOFError, OverflowError,
+)  # fmt: skip
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # a character that XML does not hold, such as _x000D_
 
 
 def is_workbook(path: Path) -> bool:
@@ -117,36 +127,48 @@ def workbook_model(path: Path) -> str:
 
 
 def read_workbook(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of the first sheet, column name (lower case) -> text.
+    """The rows of the first sheet with the columns `index` and `prediction`: column name (lower case) -> text.
 
     Raises:
         DataNotFoundError: no such file.
-        PredictionsError: not such a file, or without the columns `index` and `prediction`.
+        PredictionsError: not such a file, without these columns or with one of them twice.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded_bytes(path, _MOST_BYTES)
     except OSError as error:
         raise DataNotFoundError(f"The workbook {path} cannot be read ({error.strerror}).") from error
+    except ForeignTextError as error:
+        raise PredictionsError(f"{path} cannot be read as a workbook ({error}).") from error
     try:
-        rows = _sheet(content) if content.startswith(b"PK") else _text(content, path.suffix.lower())
-        header = [name.strip().lower() for name in next(rows, [])]
-        missing = [name for name in ("index", "prediction") if name not in header]
-        if missing:
+        missing: list[str] = []
+        for rows in _sheets(content) if content.startswith(b"PK") else [_text(content, path.suffix.lower())]:
+            header = [name.strip().lower() for name in next(rows, [])]
+            missing = [name for name in _NEEDED if name not in header]
+            if not missing:
+                break
+        else:
             raise PredictionsError(
                 f"{path} lacks the column(s) {', '.join(missing)}: it is not a workbook of VLMEvalKit's predictions."
             )
+        if twice := [name for name in _NEEDED if header.count(name) > 1]:
+            raise PredictionsError(f"{path} has the column {twice[0]} twice. Keep the one to be scored.")
         for cells in rows:
             if any(cell.strip() for cell in cells):
                 yield dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=False))
-    except (UnicodeDecodeError, csv.Error, zipfile.BadZipFile, ElementTree.ParseError, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, PredictionsError):
             raise
         raise PredictionsError(f"{path} cannot be read as a workbook ({error}). Save it again.") from error
 
 
 def _text(content: bytes, suffix: str) -> Iterator[list[str]]:
-    text = content.decode("utf-8-sig")
-    delimiter = "\t" if suffix == ".tsv" or "\t" in text.partition("\n")[0] else ","
+    """The rows of a text file; a spreadsheet program may have saved it as UTF-16, or with semicolons."""
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise ValueError("it is an old .xls file or has a password; save it as .xlsx without one")
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = content.decode("utf-16" if wide else "utf-8-sig")
+    first = text.partition("\n")[0]
+    delimiter = "\t" if suffix == ".tsv" or "\t" in first else ";" if ";" in first and "," not in first else ","
     limit = csv.field_size_limit(2**28)
     try:
         yield from list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
@@ -154,8 +176,8 @@ def _text(content: bytes, suffix: str) -> Iterator[list[str]]:
         csv.field_size_limit(limit)
 
 
-def _sheet(content: bytes) -> Iterator[list[str]]:
-    """The rows of the first sheet of an xlsx file, as text."""
+def _sheets(content: bytes) -> Iterator[Iterator[list[str]]]:
+    """The rows of each sheet of an xlsx file, as text."""
     check_zip(io.BytesIO(content))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
@@ -165,17 +187,22 @@ def _sheet(content: bytes) -> Iterator[list[str]]:
                 shared.append(_joined(item))
                 if len(shared) > _MOST_TEXTS:
                     raise ValueError(f"it has more than {_MOST_TEXTS:,} texts")
-        sheets = sorted(name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name))
+        sheets = [name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)]
         if not sheets:
             raise ValueError("it has no sheet")
-        for row in _elements(archive, sheets[0], "row"):
-            cells: list[str] = []
-            for cell in row.iter(f"{_NAMESPACE}c"):
-                place = _column(cell.get("r"), len(cells))
-                if place >= _MOST_COLUMNS:
-                    raise ValueError(f"it has more than {_MOST_COLUMNS:,} columns")
-                cells += [""] * (place - len(cells)) + [_value(cell, shared)]
-            yield cells
+        for name in sorted(sheets, key=lambda name: (len(name), name)):
+            yield _rows(_elements(archive, name, "row"), shared)
+
+
+def _rows(elements: Iterator[ElementTree.Element], shared: list[str]) -> Iterator[list[str]]:
+    for row in elements:
+        cells: list[str] = []
+        for cell in row.iter(f"{_NAMESPACE}c"):
+            place = _column(cell.get("r"), len(cells))
+            if not len(cells) <= place < _MOST_COLUMNS:
+                raise ValueError(f"cell {cell.get('r')!r} is out of place")
+            cells += [""] * (place - len(cells)) + [_value(cell, shared)]
+        yield cells
 
 
 def _elements(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[ElementTree.Element]:
@@ -207,13 +234,25 @@ def _column(reference: str | None, following: int) -> int:
 def _value(cell: ElementTree.Element, shared: list[str]) -> str:
     if cell.get("t") == "inlineStr":
         return _joined(cell)
-    value = cell.find(f"{_NAMESPACE}v")
+    value, formula = cell.find(f"{_NAMESPACE}v"), cell.find(f"{_NAMESPACE}f")
+    if formula is not None and (value is None or not value.text or cell.get("t") == "e"):
+        return _unescaped(f"={formula.text or ''}")  # an answer such as "= B": nothing ever computed it
     text = "" if value is None or value.text is None else value.text
-    return shared[int(text)] if cell.get("t") == "s" and text else text
+    if cell.get("t") == "s" and text:
+        if not text.isdigit():
+            raise ValueError(f"{text!r} is no shared text")
+        return shared[int(text)]
+    return _unescaped(text)
 
 
 def _joined(element: ElementTree.Element) -> str:
-    return "".join(part.text or "" for part in element.iter(f"{_NAMESPACE}t"))
+    """The text of an element, without the phonetic text beside it."""
+    parts = (part for item in element if item.tag != f"{_NAMESPACE}rPh" for part in item.iter(f"{_NAMESPACE}t"))
+    return _unescaped("".join(part.text or "" for part in parts))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _integer(text: str) -> str:

@@ -86,6 +86,8 @@ def annotation_box2d(annotation: Mapping[str, Any], *, truncated: bool = True) -
     for name in ("bbox2D_trunc", "bbox2D_proj") if truncated else ("bbox2D_proj",):
         box = annotation.get(name)
         if isinstance(box, (list, tuple)) and len(box) == 4 and any(value != -1 for value in box):
+            if not all(isinstance(value, int | float) for value in box):
+                raise UsageError(f"{name} of an annotation is {box!r:.80}; it takes four numbers, or -1 for none.")
             return [float(value) for value in box]
     return None
 

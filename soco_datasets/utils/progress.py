@@ -47,7 +47,7 @@ def progress(items: Iterable[_T], what: str, total: int | None = None, unit: str
 
 @contextlib.contextmanager
 def progress_bar(
-    what: str, total: int, unit: str = "it", *, done: int = 0, interval: float = _SOON
+    what: str, total: int, unit: str = "it", *, done: int = 0, interval: float = _SOON, beat: bool = False
 ) -> Iterator[Callable[[int], object]]:
     """Progress that is moved by calling what this gives with a number of items.
 
@@ -57,6 +57,7 @@ def progress_bar(
         unit: what one item is.
         done: items that were done before.
         interval: least seconds between two lines where there is no bar; 0 = no lines.
+        beat: print a line at each interval, also while nothing is done.
     """
     global _open
     if _open:
@@ -64,7 +65,7 @@ def progress_bar(
         return
     _open += 1
     try:
-        with _shown(what, total, unit, done, interval) as advance:
+        with _shown(what, total, unit, done, interval, beat) as advance:
             yield advance
     finally:
         _open -= 1
@@ -94,7 +95,9 @@ def progress_mode() -> str:
 
 
 @contextlib.contextmanager
-def _shown(what: str, total: int | None, unit: str, done: int, interval: float) -> Iterator[Callable[[int], object]]:
+def _shown(
+    what: str, total: int | None, unit: str, done: int, interval: float, beat: bool = False
+) -> Iterator[Callable[[int], object]]:
     mode = progress_mode()
     if mode == "bar":
         from tqdm import tqdm
@@ -105,8 +108,12 @@ def _shown(what: str, total: int | None, unit: str, done: int, interval: float) 
             yield bar.update
     elif mode == "lines" and interval > 0:
         lines = _Lines(what, total, unit, done, interval)
-        yield lines.advance
-        lines.end()
+        if beat:
+            with lines.beating():
+                yield lines.count
+        else:
+            yield lines.advance
+            lines.end()
     else:
         yield lambda number: None
 
@@ -115,7 +122,7 @@ class _Lines:
     """A line when a tenth of the work is done, and after a minute without one; never two within `interval`."""
 
     def __init__(self, what: str, total: int | None, unit: str, done: int, interval: float) -> None:
-        self._what, self._total, self._unit = clean(what), total, unit if unit in ("it", "q") else f"{unit}s"
+        self._what, self._total, self._unit = clean(what), total, unit if unit == "it" else f"{unit}s"
         self._before, self._new = done, 0
         self._least, self._most = interval, max(interval, _LATE)
         self._began = self._last = time.monotonic()
@@ -132,6 +139,30 @@ class _Lines:
             step = self._total is not None and self._done - self._said >= _STEP * self._total
             if step or since >= self._most:
                 self._write()
+
+    def count(self, number: int) -> None:
+        """Count items."""
+        with self._lock:
+            self._new += number
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Print a line now, at each interval from a thread, and at the end."""
+        stop = threading.Event()
+
+        def repeat() -> None:
+            while not stop.wait(self._least):
+                self._write()
+
+        self._write()
+        thread = threading.Thread(target=repeat, name="soco-progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self._write()
 
     def end(self) -> None:
         """Print the last line, where there was one before."""

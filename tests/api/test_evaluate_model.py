@@ -133,7 +133,7 @@ def test_what_is_written_follows_the_rule_of_the_command_line(
     assert found.path == tmp_path / "out" / "Conv2d.size64.pairs12.json"
     evaluate(module, data, "soc", image_size=SIZE, run=run)
     assert "the result of the same run is replaced" in caplog.text
-    with pytest.raises(UsageError, match=r"another run of Conv2d: soc, not cc.*overwrite=True"):
+    with pytest.raises(UsageError, match=r"another run of Conv2d: the tasks soc, not cc.*overwrite=True"):
         evaluate(module, data, "cc", image_size=SIZE, run=run)
     with torch.no_grad():
         module.weight.mul_(-1)
@@ -202,6 +202,23 @@ def test_short_in_a_notebook_and_escaped(result: Result) -> None:
     assert "<b>net</b>" not in html
     assert "&lt;b&gt;net&lt;/b&gt;" in html
     assert html.count("<tr>") == 5
+    lines = str(result).splitlines()
+    assert lines[0].startswith("Sequential on mini (subset): PCK in percent")
+    assert "not comparable with the paper" in lines[1]
+    assert lines[1] in html  # the notebook shows what the terminal shows
+    assert [line.split("  ")[0] for line in lines[3:]] == ["CC", "SOC", "Cross-SOC", "SOC soft"]
+    assert {line.split()[-4] for line in lines[3:]} == {"-"}  # too few pairs for an interval
+    assert result.split == "test"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [({"run": "results"}, "RunConfig"), ({"scoring": {"alphas": [0.1]}}, "ScoringConfig")]
+)
+def test_options_of_another_kind_are_named(
+    option: dict[str, Any], said: str, net: nn.Module, data: FolderSubset
+) -> None:
+    with pytest.raises(UsageError, match=rf"{next(iter(option))} must be a {said}, such as {said}\("):
+        evaluate(net, data, "soc", image_size=SIZE, **option)
 
 
 def replace_name(result: Result, name: str) -> Result:

@@ -118,7 +118,7 @@ def test_best_and_agreeing_numbers_are_colored_on_a_terminal_only(files: SimpleN
 
 def test_the_leaderboard_takes_printed_titles_and_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", "--task", "Cross-SOC"]) == 0
-    assert "ranked by cross_soc" in capsys.readouterr().out
+    assert "ranked by Cross-SOC" in capsys.readouterr().out
     shown = on_terminal("leaderboard", "--paper", columns=60)
     assert max(map(len, without_codes(shown).splitlines())) <= 60
     assert "Hidden (terminal too narrow): date" in without_codes(shown)

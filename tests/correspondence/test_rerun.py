@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from helpers.forgeries import (
     SIZE,
@@ -24,6 +25,7 @@ from helpers.shared_builds import built_mini
 from helpers.tiny_models import make
 
 from soco_datasets.correspondence.consistency import check_consistency
+from soco_datasets.correspondence.grid_positions import with_predictions
 from soco_datasets.correspondence.rerun import open_stated, rerun_result, sample_pairs
 from soco_datasets.correspondence.rerun_verdict import Rerun, tolerance_for
 from soco_datasets.data.folder import DatasetFolder, open_folder
@@ -33,6 +35,8 @@ from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.preflight import Preflight
 from soco_datasets.features.stated_model import model_differences, stated_extractor
 from soco_datasets.records.predictions import read_header
+from soco_datasets.records.scores import row_errors
+from soco_datasets.records.validation import points_array
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +114,24 @@ def test_a_looser_tolerance_does_not_hide_points_that_are_elsewhere(
     found = rerun_result(made_up, 4, "mine", folder=folder, extractor=half)
     assert not found.agrees
     assert found.moved > found.decided
+
+
+def test_near_ties_may_not_be_settled_by_the_targets(checkpoint: Path, folder: DatasetFolder, honest: pa.Table) -> None:
+    """Of two honest runs in two dtypes, each answer that is nearer to its target: within every margin, and too lucky."""
+    half = DenseFeatureExtractor(load_backbone(checkpoint, dtype="bfloat16"), SIZE)
+    table = predictions_of(half, folder)
+    other = honest.replace_schema_metadata(table.schema.metadata)  # in float32, said to be in bfloat16
+    again = rerun_result(other, None, "mine", folder=folder, extractor=half)
+    assert again.agrees, again.findings
+    assert 0 < again.nearer < again.ties
+    hard = pc.equal(table["task"], "soc_soft").to_numpy() == 0
+    better = hard & (row_errors(other) < row_errors(table))
+    points = np.where(better[:, None], *(points_array(part["prediction"]) for part in (other, table)))
+    lucky = rerun_result(with_predictions(table, points), None, "mine", folder=folder, extractor=half)
+    assert lucky.wrong == 0
+    assert lucky.nearer == lucky.ties > 18
+    assert not lucky.agrees
+    assert lucky.findings[0].startswith("rerun: of ")
 
 
 @pytest.mark.parametrize("pairs", [5, 20])

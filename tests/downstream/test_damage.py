@@ -89,6 +89,7 @@ CASES: dict[str, dict[str, Case | str]] = {
             "no usable camera", "annotations.json entry 1",
         ),
         "no JSON": (do.truncate("annotations.json"), "cannot be read", "annotations.json"),
+        "no list": (do.write_json("annotations.json", 3), "it holds no list of images", "annotations.json"),
     },
     "davis": {
         "missing file": (do.remove("*.pkl"), "holds neither tapvid_davis.pkl nor Parquet", "data"),
@@ -110,6 +111,10 @@ CASES: dict[str, dict[str, Case | str]] = {
         "foreign object": (do.trap_pickle, "refused", "tapvid_davis.pkl"),
         "truncated pickle": (do.truncate("*.pkl"), "not a whole pickle", "tapvid_davis.pkl"),
         "missing key": (do.edit_pickle(do.drop_points), "cannot be read", "tapvid_davis.pkl chair-turn"),
+        "no video": (
+            do.edit_pickle(lambda one: one.update({"chair-turn": np.zeros(3)})),
+            "cannot be read", "tapvid_davis.pkl chair-turn",
+        ),
         "wrong units": (do.video("points", lambda one: one * 256), "pixels instead of shares", "chair-turn"),
         "NaN points": (do.video("points", lambda one: one * np.nan), "not finite", "tapvid_davis.pkl chair-turn"),
         "float frames": (
@@ -150,11 +155,15 @@ CASES: dict[str, dict[str, Case | str]] = {
         "centers in millimeters": (do.first_box(center_cam=[0, 0, 3000]), "wrong units", "_test.json annotation 0"),
         "behind": (do.first_box(center_cam=[0, 0, -2]), "behind the camera", "_test.json annotation 0"),
         "no rotation": (do.first_box(R_cam=[[90, 0, 0]] * 3), "R_cam is not a rotation", "_test.json annotation 0"),
-        "category id": (do.first_box(category_id="3"), "category_id '3' is not that of", "_test.json annotation 0"),
+        "category id": (do.first_box(category_id=1000), "category_id 1000 is not that of", "_test.json annotation 0"),
+        "text for a number": (do.first_box(category_id="3"), "category_id is '3', not a whole", "_test.json annotation 0"),
+        "no center": (do.first_box(center_cam=None), "center_cam is None, not 3 numbers", "_test.json annotation 0"),
+        "short rotation": (do.first_box(R_cam=[1, 2]), "R_cam is [1, 2], not 3 x 3 numbers", "_test.json annotation 0"),
         "NaN size": (do.first_box(dimensions=[float("nan")] * 3), "are not finite", "_test.json annotation 0"),
         "2D box": (do.first_box(bbox2D_trunc=[9, 9, 3, 3]), "is no [x1, y1, x2, y2]", "_test.json annotation 0"),
         "foreign image": (do.first_box(image_id=10**6), "its image is unknown", "_test.json annotation 0"),
         "no JSON": (do.truncate("*_test.json"), "is not JSON", "_test.json"),
+        "deep JSON": (do.nest("*_test.json"), "nested far too deeply", "_test.json"),
     },
     "nyu": {
         "missing file": (do.remove("*.mat"), "1 train, expected 2", "data"),

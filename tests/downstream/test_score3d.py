@@ -94,7 +94,12 @@ def test_contiguous_ids_and_moved_boxes(synthetic: Synthetic, tmp_path: Path) ->
         (lambda row: row.update(category_id=99), "row 0: category_id 99 is unknown.*contiguous"),
         (lambda row: row.update(category_name="elf"), "row 0: .*ids of another kind"),
         (lambda row: row.update(score=None), "row 0: it needs a finite score"),
+        (lambda row: row.update(score=True), "row 0: it needs a finite score"),
         (lambda row: row.update(bbox3D=[[0, 0, 0]]), "8 corners"),
+        (lambda row: row.update(bbox3D=[["a", 0, 0]] * 8), "row 0: .*8 corners"),
+        (lambda row: row.update(bbox=[1, 2, 3]), r"row 0: bbox is \[1, 2, 3\]"),
+        (lambda row: row.update(image_id=[1]), r"row 0: image_id is \[1\]"),
+        (lambda row: row.update(instances=[5]), r"row 0: instances is \[5\]"),
     ],
 )
 def test_bad_predictions_are_named(

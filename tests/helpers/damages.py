@@ -46,6 +46,13 @@ def truncate(pattern: str) -> Damage:
     return damage
 
 
+def nest(pattern: str) -> Damage:
+    def damage(root: Path) -> None:
+        first(root, pattern).write_text("[" * 200_000)
+
+    return damage
+
+
 def repaint(pattern: str, change: Callable[[Image.Image], Image.Image], **saving: Any) -> Damage:
     def damage(root: Path) -> None:
         path = first(root, pattern)
@@ -69,6 +76,13 @@ def edit_json(pattern: str, change: Callable[[Any], None]) -> Damage:
         content = json.loads(path.read_text())
         change(content)
         path.write_text(json.dumps(content))
+
+    return damage
+
+
+def write_json(pattern: str, content: Any) -> Damage:
+    def damage(root: Path) -> None:
+        first(root, pattern).write_text(json.dumps(content))
 
     return damage
 

@@ -90,7 +90,14 @@ def rounded_ap3d(job: Any, patch: int = 16) -> float:
 
 
 def scores_of(
-    name: str, data: Path, out: Path, *, epochs: int | None = None, subset: int | None = None, known: bool = False
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    subset: int | None = None,
+    known: bool = False,
+    seed: int = 0,
 ) -> tuple[Any, float]:
     """The outcome of a task for features that know the truth, or constant ones; AP3D of true cuboids on the grid."""
     task = downstream_tasks()[name]
@@ -104,5 +111,5 @@ def scores_of(
     sinks: Any = extraction.open(list(job.wanted()))
     extraction.run(list(job.wanted()), sinks)
     out.mkdir(exist_ok=True, parents=True)
-    run = TaskRun(extractor_of(backbone), out, out, "task", 0, "cpu", dict(extraction.counts))
+    run = TaskRun(extractor_of(backbone), out, out, "task", seed, "cpu", dict(extraction.counts))
     return job.score(sinks, run), rounded_ap3d(job)

@@ -21,13 +21,14 @@ import pytest
 from helpers.hub_clients import run_python
 from helpers.hub_results import make_result, predictions_beside
 from helpers.loopback_hub import Fault, LoopbackHub
+from huggingface_hub.constants import ENDPOINT
 
 from soco_datasets.cli import main
 from soco_datasets.data.folder import DatasetFolder
-from soco_datasets.errors import DatasetFolderError, PredictionsError, SocoError
+from soco_datasets.errors import DatasetFolderError, PredictionsError, SocoError, UsageError
 from soco_datasets.hub.foreign_fetch import AllowedHosts, fetch, is_public
 from soco_datasets.hub.submission import SubmissionError
-from soco_datasets.hub.submissions import verify
+from soco_datasets.hub.submissions import parse_address, verify
 from soco_datasets.hub.verify import FurtherChecks
 from soco_datasets.records.base import LARGEST_RECORD
 from soco_datasets.records.registry import read_record
@@ -36,6 +37,7 @@ from soco_datasets.utils.clean_terminal import without_controls
 from soco_datasets.utils.files import sha256_file
 from soco_datasets.utils.foreign import ForeignTextError, read_json_text
 from soco_datasets.utils.parquet_files import BoundsError
+from soco_datasets.utils.text import public_url
 
 NASTY = "evil\x1b]0;title\x07\x1b[2J\u202e"
 
@@ -136,6 +138,13 @@ def test_other_schemes_are_refused(tmp_path: Path, url: str) -> None:
         fetch(url, tmp_path / "here.json", 1000, AllowedHosts(("localhost", "user@localhost")))
     with pytest.raises(SocoError):
         verify(url)
+
+
+@pytest.mark.parametrize("path", ["x/../../y", "..%2f..%2fetc", "%2e%2e/record.json"])
+def test_an_address_may_not_lead_out_of_its_folder(path: str) -> None:
+    for form in ("resolve", "blob"):
+        with pytest.raises(UsageError, match="leads out of its folder"):
+            parse_address(f"{public_url(ENDPOINT)}/datasets/lab/results/{form}/main/{path}")
 
 
 def test_addresses_that_stand_for_private_ones_are_not_public() -> None:

@@ -89,7 +89,7 @@ def test_one_table_of_all_three_sources(hub: LoopbackHub, tmp_path: Path, built_
     assert lines["dinov2_l14"][3:] == ["62.40", "56.94", "from", "paper", "paper", "2026-05"]
     ranks = [int(line.split()[0]) for line in table.splitlines()[2:]]
     assert ranks == sorted(ranks)
-    assert questions.startswith("circular accuracy in percent, overall, ranked by lvlm_vis\n")
+    assert questions.startswith("circular accuracy in percent, overall, ranked by LVLM Vis.\n")
     assert [line.split()[1] for line in questions.splitlines()[2:5]] == ["DINOv2", "Qwen3-VL-8B", "GPT4o"]
     assert len(questions.splitlines()) == 2 + 10
     assert "lab/wrong, cc: left out, 12345 is in the wrong unit" in shown.stderr
@@ -151,6 +151,13 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     ((_, table),) = text_tables([*paper, apart], "soc")
     lines = table.text().splitlines()
     assert [lines[row].split()[1] for (row, column), style in table.styles.items() if column is None] == ["mini"]
+    odd = Entry(
+        "odd", "local", {("soc", "overall"): 3.0, ("cross_cc", "overall"): 4.0}, unranked="the image size is 140"
+    )
+    (_, wide), *_ = text_tables([*paper, odd])
+    head = wide.text(70).splitlines()[0].split()
+    assert "Cross-SOC" in head
+    assert "Cross-CC" not in head  # nobody who is ranked has it: hidden before the others
     starts = {line.index(line.split()[1]) for line in lines}
     assert len(starts) == 1  # names begin in one column
     with_board = local_entries(tmp_path, published(built_mini), check=True, data=str(built_mini))

@@ -96,7 +96,7 @@ def test_the_command_line_and_the_leaderboard_handle_it(toy: Any, tmp_path: Path
             (2, "far", 0.5, "m"),
         ]
         table = run_soco(hub, tmp_path, "leaderboard", "--local", near.parent, "--source", "local").stdout
-        assert table.startswith("Depth, overall, ranked by depth\n")
+        assert table.startswith("Depth, overall, ranked by Depth\n")
         assert "depth/rmse" in run_soco(hub, tmp_path, "verify", near, "--numbers-only").stdout
         names = ("--model-repo", "lab/near", "--dataset-repo", BENCHMARK, "--artifacts", "bob/r")
         dry = run_soco(hub, tmp_path, "submit", near, *names, "--dry-run", token="hf_bob").stdout

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from helpers.command_lines import read_command_line
-from helpers.scripted_server import Scripted, images_of, serve, text_of
+from helpers.scripted_server import Scripted, completion, images_of, serve, text_of
 from helpers.small_questions import small_asked
 from helpers.small_release import make_release
 from PIL import Image
@@ -27,6 +28,7 @@ from soco_datasets.commands.lvlm_options import prepare_questions
 from soco_datasets.data.folder import open_folder
 from soco_datasets.data.questions.prompts import PromptTemplate
 from soco_datasets.errors import MissingExtraError, SocoError, UsageError
+from soco_datasets.lvlm.answer_store import read_answers
 from soco_datasets.lvlm.model_choice import ModelOptions, model_name, open_model
 from soco_datasets.lvlm.open_questions import open_asked
 from soco_datasets.lvlm.run import AskOptions, run_questions
@@ -240,6 +242,41 @@ def test_a_broken_reply_is_retried_and_named(tmp_path: Path, body: str, named: s
         assert (retried.complete, len(server.requests)) == (True, 5)
 
 
+def changed(message: dict[str, Any] | None = None, **fields: Any) -> str:
+    """The body of the answer "A" with other fields."""
+    whole = completion(Scripted("A"))
+    whole["choices"][0]["message"].update(message or {})
+    return json.dumps(whole | fields)
+
+
+TOOL = {"id": "1", "type": "function", "function": {"name": "zoom", "arguments": "{"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "named"),
+    [
+        (changed({"content": None, "tool_calls": [TOOL]}), "empty", ""),  # not asked again, as for the tool's result
+        (changed(usage={"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": -6}), "answered", ""),
+        ('{"error": {"message": "overloaded", "code": 503}}', "failed", "503.*overloaded"),
+        ('{"error": {"message": "Insufficient balance", "code": 402}}', "refused_access", "account .* is empty"),
+        (changed({"content": "\\ud800 \x1b[2J"}), "answered", ""),
+    ],
+)  # fmt: skip
+def test_odd_replies_are_asked_once_and_can_be_read_again(tmp_path: Path, body: str, outcome: str, named: str) -> None:
+    with serve(lambda number, request: Scripted(body=body)) as server:
+        model = ModelOptions("m", base_url=server.url)
+        stops = pytest.raises(SocoError, match=named) if outcome == "refused_access" else contextlib.nullcontext()
+        with stops:
+            run_questions([small_asked(groups=1)], model, tmp_path, one_at_a_time())
+        assert len(server.requests) == (1 if outcome == "refused_access" else 4)
+    (path,) = (tmp_path / "m").glob("*.answers.jsonl")
+    lines = read_answers(path)[1].values()
+    assert {line["outcome"] for line in lines} == {outcome}
+    assert all("input_tokens" not in line or line["input_tokens"] >= 0 for line in lines)
+    if outcome == "failed":
+        assert all(re.search(named, line["reason"]) for line in lines)
+
+
 def test_no_key_is_sent_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOCO_TEST_KEY", "sesame")
     with serve(script) as server:
@@ -257,9 +294,9 @@ def test_progress_without_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixtu
         model = ModelOptions("m", base_url=server.url)
         run_questions([small_asked(groups=3)], model, tmp_path, one_at_a_time(progress_interval=0.3))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vis: ")]
-    assert lines[0] == "vis: 0 of 12 questions"
-    assert lines[-1] == "vis: 12 of 12 questions"
-    assert any("per minute" in line for line in lines[1:-1])
+    assert lines[0] == "vis: 0 of 12 questions, 0 s"
+    assert lines[-1].startswith("vis: 12 of 12 questions, ")
+    assert any(line.endswith(" left") for line in lines[1:-1])
 
 
 def test_answers_cut_at_the_limit_tokens_and_reasoning_are_in_the_record(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,72 @@ def test_workbooks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         list(read_workbook(path))
     with pytest.raises(UsageError, match="--setting"):
         workbook_setting(path)
+
+
+SPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+
+
+def write_sheets(path: Path, *sheets: str) -> Path:
+    """A workbook of sheets that are given as XML rows."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, rows in enumerate(sheets, start=1):
+            archive.writestr(
+                f"xl/worksheets/sheet{number}.xml", f"<worksheet {SPACE}><sheetData>{rows}</sheetData></worksheet>"
+            )
+        archive.writestr("xl/sharedStrings.xml", f"<sst {SPACE}><si><t>C</t><rPh><t>see</t></rPh></si></sst>")
+    return path
+
+
+def cell(text: str, kind: str = "inlineStr") -> str:
+    return f'<c t="{kind}">{f"<is><t>{text}</t></is>" if kind == "inlineStr" else text}</c>'
+
+
+HEAD = f"<row>{cell('index')}{cell('prediction')}</row>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (cell("<f>B</f><v></v>", "str"), "=B"),  # pandas writes the answer "=B" as a formula
+        (cell("<f>Answer: B</f><v>#NAME?</v>", "e"), "=Answer: B"),
+        (cell("<f>1+1</f><v>2</v>", "n"), "2"),
+        (cell("B_x000D_ it is"), "B\r it is"),
+        (cell("<v>0</v>", "s"), "C"),
+    ],
+)
+def test_what_a_cell_says(tmp_path: Path, answer: str, read: str) -> None:
+    about = f"<row>{cell('about')}</row>"
+    path = write_sheets(tmp_path / "m.xlsx", about, f"{HEAD}<row>{cell('<v>3</v>', 'n')}{answer}</row>")
+    assert list(read_workbook(path)) == [{"index": "3", "prediction": read}]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        f"{HEAD}<row>{cell('<v>9</v>', 's')}</row>", f"{HEAD}<row>{cell('<v>-1</v>', 's')}</row>",
+        f'{HEAD}<row><c r="ZZZZZZ1"><v>1</v></c></row>', f"<row>{cell('index')}{cell('Prediction')}{cell('prediction')}</row>",
+    ],
+)  # fmt: skip
+def test_sheets_that_cannot_be_read_are_named(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(PredictionsError, match=r"m\.xlsx"):
+        list(read_workbook(write_sheets(tmp_path / "m.xlsx", rows)))
+
+
+def test_damaged_files_and_those_of_other_programs(tmp_path: Path) -> None:
+    table = [["index", "prediction"], *[[str(number), "Answer: B"] for number in range(40)]]
+    whole = write_xlsx(tmp_path / "whole.xlsx", table).read_bytes()
+    path = tmp_path / "m.xlsx"
+    chance = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(bytes(damaged))
+        with contextlib.suppress(PredictionsError):
+            list(read_workbook(path))
+    path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
+    with pytest.raises(PredictionsError, match="password"):
+        list(read_workbook(path))
+    for encoding, delimiter in (("utf-16", ","), ("utf-8-sig", ";")):
+        (tmp_path / "m.csv").write_text(f"index{delimiter}prediction\n0{delimiter}B\n", encoding=encoding)
+        assert list(read_workbook(tmp_path / "m.csv")) == [{"index": "0", "prediction": "B"}]

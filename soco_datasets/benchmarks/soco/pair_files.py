@@ -184,7 +184,7 @@ class PairFileReader:
         if pair is None or pair.data.get("pair_group") != directory:
             return None
         try:
-            source, target = (self._plain_side(number, pair) for number in (0, 1))
+            source, target = self._plain_side(0, pair), self._plain_side(1, pair)
             if source is None or target is None:
                 return None
             own, other = source.view.category, target.view.category

@@ -55,15 +55,20 @@ def plain_pair(raw: bytes) -> PlainPair | None:
         if type(data) is not dict or type(data.get("pair_id")) is not int or abs(data["pair_id"]) >= _LARGE:
             return None
         overlap, matches = data["semantic_overlap"], data["concept_matches"]
-        groups = [(_concept(group), group["src_keypoints"], group["trg_keypoints"]) for group in matches]
-        fields = len(data) + sum(map(len, matches))
-        lists = 2 + 2 * len(groups) + sum(type(data.get(name)) is list for name in _LIST_FIELDS)
-        usual = type(overlap) is list and type(matches) is list and len(set(overlap)) == len(overlap)
+        if not type(overlap) is type(matches) is list or len(set(overlap)) < len(overlap):
+            return None
+        groups, fields = [], len(data)
+        for group in matches:
+            source, target = group["src_keypoints"], group["trg_keypoints"]
+            if not (type(source) is type(target) is list and source and target):
+                return None
+            groups.append((_concept(group), source, target))
+            fields += len(group)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    usual = usual and _has_fields_once(text, fields) and text.count(b"{") == 1 + len(groups)
-    usual = usual and text.count(b"[") == lists and data["src_keypoints"] == data["trg_keypoints"] == 0
-    if not usual or not all(type(s) is type(t) is list and s and t for _, s, t in groups):
+    lists = 2 + 2 * len(groups) + [type(data.get(name)) for name in _LIST_FIELDS].count(list)
+    usual = _has_fields_once(text, fields) and text.count(b"{") == 1 + len(groups) and text.count(b"[") == lists
+    if not usual or not data.get("src_keypoints") == data.get("trg_keypoints") == 0:
         return None
     return PlainPair(data, (raw[slice(*first)], raw[slice(*second)]), overlap, groups)
 

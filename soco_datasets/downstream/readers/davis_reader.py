@@ -81,7 +81,7 @@ class DavisReader(ParquetReader):
             points = np.asarray(sample["points"], dtype=np.float32)
             occluded = np.asarray(sample["occluded"], dtype=bool)
             count = len(frames)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             problem = f"video, points or occluded cannot be read ({type(error).__name__}: {error})."
             self._broken.append(Finding("error", where, problem))
             return

@@ -70,7 +70,11 @@ class ImageNet3dReader(DataReader):
             listed = base / "lists" / folder.name / "mesh01.txt"
             stems = sorted(path.stem for path in folder.glob("*.npz"))
             if listed.is_file():
-                wanted = [Path(line.strip()).stem for line in listed.read_text(encoding="utf-8").split("\n") if line]
+                wanted = [
+                    Path(line.strip()).stem
+                    for line in listed.read_text(encoding="utf-8", errors="replace").split("\n")
+                    if line
+                ]
                 for stem in sorted(set(wanted) - set(stems)):
                     self._broken.append(Finding("error", f"{listed}", f"{stem} has no annotation.", "process again"))
                 for stem in sorted(set(stems) - set(wanted)):

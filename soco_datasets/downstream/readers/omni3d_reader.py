@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from ...metrics.average_precision3d import (
     annotation_box2d,
     is_ignored,
 )
-from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings, read_data_json
 
 ARKIT_CLASSES = (
     *("bathtub", "bed", "cabinet", "chair", "machine", "oven", "refrigerator"),
@@ -58,6 +57,10 @@ class Omni3dReader(DataReader):
 
     def _read(self, split: str, path: Path) -> None:
         content = read_omni3d(path)
+        for row, image in enumerate(content["images"]):
+            lacks = [name for name in ("K", "file_path") if name not in image]
+            if lacks:
+                raise DatasetFolderError(f"{path} image {row}: it lacks {', '.join(lacks)}. Copy it again.")
         self.categories |= {one["name"]: one["id"] for one in content["categories"]}
         images = {image["id"]: image for image in content["images"]}
         if len(images) < len(content["images"]):
@@ -135,32 +138,88 @@ class Omni3dReader(DataReader):
             swapped = size == (entry["height"], entry["width"])
             problem = f"the image is {size[0]}x{size[1]}, the JSON says {entry['width']}x{entry['height']}"
             yield Finding("error", str(path), f"{problem}{': swapped sides' if swapped else ''}.", "copy it again")
-        intrinsics = np.asarray(entry["K"], dtype=np.float64)
-        if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all() or not intrinsics[1, 1] > 0:
+        intrinsics = np.array(entry["K"], dtype=np.float64)
+        if not np.isfinite(intrinsics).all() or not intrinsics[1, 1] > 0:
             yield Finding("error", str(path), "K is not a camera matrix.")
 
 
+_TYPES: dict[str, dict[str, tuple[int, ...] | type]] = {  # of fields: a shape of numbers, or a type
+    "images": {"id": int, "width": (), "height": (), "K": (3, 3), "file_path": str},
+    "categories": {"id": int, "name": str},
+    "annotations": {
+        "image_id": int, "category_id": int, "category_name": str, "center_cam": (3,), "dimensions": (3,),
+        "R_cam": (3, 3), "truncation": (), "visibility": (), "depth_error": (), "lidar_pts": (), "segmentation_pts": (),
+    },
+}  # fmt: skip
+_NEEDED = {
+    "images": ("id", "width", "height"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id", "center_cam", "dimensions", "R_cam"),
+}
+_LARGEST_ID = 2**63 - 1
+
+
+def is_whole_number(value: Any) -> TypeGuard[int]:
+    """Whether a value of a JSON file is an integer that an id may be."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID
+
+
+def are_numbers(value: Any, *shape: int) -> bool:
+    """Whether a value of a JSON file is a number, or nested lists of numbers of a shape; NaN is one.
+
+    >>> are_numbers(1.5), are_numbers([[1, 2], [3, 4]], 2, 2), are_numbers([1, "2"], 2), are_numbers(None)
+    (True, True, False, False)
+    """
+    if not shape:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list) and len(value) == shape[0] and all(are_numbers(one, *shape[1:]) for one in value)
+
+
 def read_omni3d(path: Path) -> dict[str, Any]:
-    """An Omni3D JSON file with its lists checked. Raises `DatasetFolderError`."""
+    """An Omni3D JSON file whose lists and types are checked. Raises `DatasetFolderError` with file, row and field."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_data_json(path)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}). Copy it again.") from error
-    lacks = [name for name in ("images", "annotations", "categories") if not isinstance(content.get(name), list)]
+    lists = content if isinstance(content, dict) else {}
+    lacks = [
+        name for name in _TYPES if not isinstance(lists.get(name), list) or (name == "categories" and not lists[name])
+    ]
     if lacks:
         raise DatasetFolderError(f"{path} lacks the lists {', '.join(lacks)}; it is not an Omni3D file.")
-    return dict(content)
+    for name, types in _TYPES.items():
+        for row, entry in enumerate(lists[name]):
+            problem = _wrong_type(entry, types, _NEEDED[name])
+            if problem:
+                raise DatasetFolderError(f"{path} {name.removesuffix('s')} {row}: {problem}. Copy it again.")
+    return dict(lists)
+
+
+def _wrong_type(entry: Any, types: Mapping[str, tuple[int, ...] | type], needed: Sequence[str]) -> str:
+    """What is wrong with an entry, "" = nothing."""
+    if not isinstance(entry, dict):
+        return f"{entry!r:.60} is no object"
+    for field in needed:
+        if field not in entry:
+            return f"it lacks {field}"
+    for field, wanted in types.items():
+        if field not in entry:
+            continue
+        value = entry[field]
+        if isinstance(wanted, tuple):
+            right = are_numbers(value, *wanted)
+            what = f"{' x '.join(map(str, wanted))} numbers" if wanted else "a number"
+        else:
+            right = is_whole_number(value) if wanted is int else isinstance(value, str)
+            what = "a whole number" if wanted is int else "text"
+        if not right:
+            return f"{field} is {value!r:.60}, not {what}"
+    return ""
 
 
 def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
     """What is odd about one annotation."""
-    try:
-        dimensions = np.asarray(box["dimensions"], dtype=np.float64)
-        center = np.asarray(box["center_cam"], dtype=np.float64)
-        rotation = np.asarray(box["R_cam"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        yield Finding("error", where, f"no cuboid can be read ({error}).")
-        return
+    dimensions, center, rotation = (np.array(box[name], np.float64) for name in ("dimensions", "center_cam", "R_cam"))
     flat = annotation_box2d(box)
     if flat is not None and not (np.isfinite(flat).all() and flat[0] <= flat[2] and flat[1] <= flat[3]):
         yield Finding("error", where, f"the 2D box {flat} is no [x1, y1, x2, y2].")
@@ -168,16 +227,16 @@ def inspect_box(box: Mapping[str, Any], where: str) -> Iterable[Finding]:
         return
     if not np.isfinite(dimensions).all():
         yield Finding("error", where, f"dimensions {dimensions.tolist()} are not finite.")
-    elif dimensions.shape != (3,) or not (dimensions > 0).all():
+    elif not (dimensions > 0).all():
         yield Finding("warning", where, f"dimensions {dimensions.tolist()}; the box is ignored.")
     elif float(dimensions.max()) > 100:
         yield Finding("error", where, f"a side of {dimensions.max():.0f} m: wrong units.", "dimensions are in meters")
-    if center.shape != (3,) or not np.isfinite(center).all():
+    if not np.isfinite(center).all():
         yield Finding("error", where, "the center is not finite.")
     elif float(np.abs(center).max()) > 1000 and center[2] < 1e8:  # beyond that it is Omni3D's mark of a lost center
         problem = f"the center is {np.abs(center).max():.0f} m away: wrong units."
         yield Finding("error", where, problem, "center_cam is in meters")
     elif center[2] <= 0:
         yield Finding("warning", where, "the box is behind the camera, which its annotation does not say.")
-    if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
         yield Finding("error", where, "R_cam is not a rotation.")
