@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from ..metrics.average_precision3d import (
 from ..metrics.boxes3d import are_cuboids
 from ..metrics.boxes3d import cuboid_corners as corners_of_boxes
 from ..utils.files import sha256_file
+from .readers.base import read_data_json
 from .readers.omni3d_reader import are_numbers, is_whole_number, read_omni3d
 
 CATEGORY_IDS = ("dataset", "contiguous")
@@ -102,7 +102,7 @@ def score_predictions(predictions: Path, truth: Path, category_ids: str = "datas
 def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """(row of the file, prediction) in order; a row by image gives its instances."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_data_json(path)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}).") from error
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):

@@ -57,6 +57,8 @@ _STORED_FORMATS = ("pl", "polars")  # formats that would show what is stored
 class SocoDataset(Dataset):
     """A `datasets.Dataset` of pairs, questions or images of a built folder."""
 
+    _embeds = True  # images into tables of the format "arrow"
+
     def __getitem__(self, key: Any) -> Any:
         return self._values(super().__getitem__(key))
 
@@ -76,6 +78,8 @@ class SocoDataset(Dataset):
     def to_iterable_dataset(self, num_shards: int | None = 1) -> Any:
         """As of `datasets.Dataset`; the stream has values, none of its columns is derived."""
         stream = super().to_iterable_dataset(num_shards)
+        for shard in stream._ex_iterable.kwargs["shards"]:
+            shard._embeds = False  # a stream reads a thousand rows ahead, and opens an image when it comes to it
         stream.info.features = value_features(self.features)
         return adopt_stream(stream)
 
@@ -87,6 +91,8 @@ class SocoDataset(Dataset):
         if not isinstance(found, pa.Table):
             return found
         table, features = _with_values(found, self._derived()), value_features(self._info.features)
+        if not self._embeds:
+            return table
         images = [name for name in table.column_names if isinstance(features.get(name), StoredImage)]
         return with_bytes(table, images)
 

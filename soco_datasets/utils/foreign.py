@@ -62,6 +62,7 @@ def read_json_text(
     huge: bool = False,
     on_double: Callable[[str], object] | None = None,
     deepest: int = DEEPEST,
+    most_values: int = _MOST_VALUES,
 ) -> Any:
     """Parse JSON of others.
 
@@ -73,6 +74,7 @@ def read_json_text(
         on_double: called with the name of each field that an object has twice, of which the last one counts; None =
             such a field is an error.
         deepest: levels of mappings and lists that are read.
+        most_values: entries of lists and mappings that are read.
 
     Raises:
         ForeignTextError: not JSON, not UTF-8, half of a surrogate pair, a number that is not finite or has hundreds of
@@ -96,7 +98,7 @@ def read_json_text(
         hooks |= {"parse_constant": _refuse_number, "parse_float": float if huge else _finite}
     try:
         decoded = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
-        _check_amount(decoded)
+        _check_amount(decoded, most_values)
         found = json.loads(decoded, object_pairs_hook=of_pairs, **hooks)
         if not halves and (_HALF.search(decoded) or isinstance(text, str)) and not _is_text(decoded, found):
             raise ForeignTextError("holds an escape such as \\ud800, which is not a character by itself")
@@ -116,11 +118,11 @@ def read_json_text(
     return found
 
 
-def _check_amount(text: str) -> None:
+def _check_amount(text: str, most_values: int) -> None:
     """Raise `ForeignTextError` where what JSON holds would take far more memory than the JSON: ten million `{}`."""
     counts = {mark: text.count(mark) for mark in _MEMORY}
-    if sum(counts.values()) - counts['"'] > _MOST_VALUES:
-        raise ForeignTextError(f"more than {_MOST_VALUES:,} values")
+    if sum(counts.values()) - counts['"'] > most_values:
+        raise ForeignTextError(f"more than {most_values:,} values")
     if sum(_MEMORY[mark] * number for mark, number in counts.items()) > max(_MOST_MEMORY, _MOST_TIMES * len(text)):
         raise ForeignTextError(f"its values take more than {_MOST_MEMORY:,} bytes of memory")
 

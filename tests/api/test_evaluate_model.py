@@ -202,6 +202,23 @@ def test_short_in_a_notebook_and_escaped(result: Result) -> None:
     assert "<b>net</b>" not in html
     assert "&lt;b&gt;net&lt;/b&gt;" in html
     assert html.count("<tr>") == 5
+    lines = str(result).splitlines()
+    assert lines[0].startswith("Sequential on mini (subset): PCK in percent")
+    assert "not comparable with the paper" in lines[1]
+    assert lines[1] in html  # the notebook shows what the terminal shows
+    assert [line.split("  ")[0] for line in lines[3:]] == ["CC", "SOC", "Cross-SOC", "SOC soft"]
+    assert {line.split()[-4] for line in lines[3:]} == {"-"}  # too few pairs for an interval
+    assert result.split == "test"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [({"run": "results"}, "RunConfig"), ({"scoring": {"alphas": [0.1]}}, "ScoringConfig")]
+)
+def test_options_of_another_kind_are_named(
+    option: dict[str, Any], said: str, net: nn.Module, data: FolderSubset
+) -> None:
+    with pytest.raises(UsageError, match=rf"{next(iter(option))} must be a {said}, such as {said}\("):
+        evaluate(net, data, "soc", image_size=SIZE, **option)
 
 
 def replace_name(result: Result, name: str) -> Result:

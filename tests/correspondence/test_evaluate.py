@@ -258,7 +258,9 @@ def test_each_target_image_can_weigh_the_same(real: DatasetFolder) -> None:
 def test_what_cannot_be_evaluated_is_refused_before_any_forward(real: DatasetFolder) -> None:
     model = extractor()
     model.backbone.forward = None  # type: ignore[method-assign,assignment]  # nothing may call it
-    with pytest.raises(DatasetFolderError, match=r"no pairs for the task probe \(config soc_probe\).*--tasks"):
+    with pytest.raises(
+        DatasetFolderError, match=r"no pairs for the task probe \(config soc_probe\): leave it out of the tasks"
+    ):
         evaluate_backbone(model, real, [Task("probe", "soc_probe", "SOC probe")])
     with pytest.raises(UsageError, match="SOCO has no masks"):
         evaluate_backbone(model, real, get_tasks(["soc"]), scoring=ScoringConfig(normalizer="mask"))

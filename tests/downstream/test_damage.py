@@ -163,6 +163,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "2D box": (do.first_box(bbox2D_trunc=[9, 9, 3, 3]), "is no [x1, y1, x2, y2]", "_test.json annotation 0"),
         "foreign image": (do.first_box(image_id=10**6), "its image is unknown", "_test.json annotation 0"),
         "no JSON": (do.truncate("*_test.json"), "is not JSON", "_test.json"),
+        "deep JSON": (do.nest("*_test.json"), "nested far too deeply", "_test.json"),
     },
     "nyu": {
         "missing file": (do.remove("*.mat"), "1 train, expected 2", "data"),

@@ -60,6 +60,13 @@ def test_true_boxes_score_100(synthetic: Synthetic, tmp_path: Path, capsys: pyte
     ]
     assert main(command) == 0
     assert "AP3D     100.00" in capsys.readouterr().out
+    assert main(command) == 0  # the very same again
+    other = write(tmp_path / "other.json", {**json.loads(truth.read_text()), "info": {"name": "other"}})
+    assert main([str(other) if part == str(truth) else part for part in command]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    (record,) = (tmp_path / "o").iterdir()
+    assert main(["downstream", "table", str(record), "--csv", str(record)]) == 2
+    assert "is not replaced" in capsys.readouterr().err
     table = downstream_table(find_records([tmp_path / "o"]))
     assert table.rows["cube"]["arkit_ap3d"] == 100.0
     assert table.marks["cube", "arkit_ap3d"] == "foreign predictions"

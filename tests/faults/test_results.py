@@ -119,6 +119,13 @@ def test_a_run_whose_name_is_taken_meanwhile_is_kept_under_the_next(
     assert all((out / name).read_bytes() != content for name, content in first.items())
 
 
+def test_the_demo_replaces_no_other_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dense_sift.json").write_text("{}")
+    assert main(["demo", "--out", str(tmp_path), "--image-size", "64"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["{}"]
+
+
 def test_a_probe_of_another_run_is_refused_too(
     folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

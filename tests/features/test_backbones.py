@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from soco_datasets.errors import BackboneError, MissingExtraError, UsageError
 from soco_datasets.features import backbones
 from soco_datasets.features.backbones import load_backbone
+from soco_datasets.features.device import bf16_support, fastest_dtype
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.features.families import ADAPTERS, family_of
 
@@ -381,3 +382,15 @@ def test_the_fastest_dtype_is_named_as_a_choice(
     assert (chosen["dtype"], chosen["dtype_choice"]) == (fastest, "auto")
     assert plain["dtype"] == "float32"
     assert "dtype_choice" not in plain
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx", "units"), [(True, True, "AMX"), (False, True, "AVX512-BF16"), (False, False, None)]
+)
+def test_bf16_is_chosen_where_the_processor_multiplies_it(
+    amx: bool, avx: bool, units: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
+    assert bf16_support("cpu") == units
+    assert fastest_dtype("cpu") == ("float32" if units is None else "bfloat16")

@@ -46,6 +46,13 @@ def truncate(pattern: str) -> Damage:
     return damage
 
 
+def nest(pattern: str) -> Damage:
+    def damage(root: Path) -> None:
+        first(root, pattern).write_text("[" * 200_000)
+
+    return damage
+
+
 def repaint(pattern: str, change: Callable[[Image.Image], Image.Image], **saving: Any) -> Damage:
     def damage(root: Path) -> None:
         path = first(root, pattern)

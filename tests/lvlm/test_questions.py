@@ -137,7 +137,7 @@ def test_other_markers_streams_pickles_and_map_keep_rows_small(tmp_path: Path) -
     assert pickle.loads(pickle.dumps(red))[0]["target_image"].tobytes() == red[0]["target_image"].tobytes()
     some = red.select(range(3))
     mapped = some.map(lambda row: {"wide": row["target_image"].width, "target_image": row["target_image"]})
-    stored = mapped.with_format("arrow")[:]["target_image"].to_pylist()
+    stored = mapped.data["target_image"].to_pylist()
     assert all(image["bytes"] is None for image in stored)  # an untouched picture stays an address
     assert mapped[2]["target_image"].tobytes() == red[2]["target_image"].tobytes()
 

@@ -94,6 +94,11 @@ def test_compare_takes_two_layers_of_one_model(tmp_path: Path, capsys: pytest.Ca
     assert "tiny (280 px, last layer)" in out
     assert "tiny (140 px, layer 9)" in out
     assert "the runs differ in image size (280, 140), layer (last, 9)" in out
+    assert main(["compare", str(tmp_path), str(paths[0])]) == 1
+    assert (
+        f"is a folder. Give a file in it, such as {tmp_path / 'tiny_140_9.predictions.parquet'}"
+        in capsys.readouterr().err
+    )
     same = [predictions(CATEGORIES, name) for name in ("a", "b")]
     found = compare_predictions(*same, resamples=10)
     assert (found["a"], found["b"], found["differ"]) == ("a", "b", {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,23 @@ from PIL import Image
 
 from ...errors import DatasetFolderError, SocoError, UsageError
 from ...geometry import ImageSize
+from ...utils.foreign import read_json_file
 
 T = TypeVar("T")
 SYNTHETIC_FILE = "synthetic.json"  # in the root of what `soco downstream synth` wrote
 _SAMPLED = 200  # items that the check before a run looks at
 _ORIENTATION = 0x0112
+_LARGEST_JSON, _MOST_VALUES = 4_000_000_000, 200_000_000  # annotations of a million boxes are a file of a gigabyte
+
+
+def read_data_json(path: Path) -> Any:
+    """A JSON file of a data set or of predictions on it; NaN and infinity are read, of a field given twice the last.
+
+    Raises:
+        ForeignTextError: a `ValueError`: not JSON, or more than is read.
+        OSError: it cannot be read.
+    """
+    return read_json_file(path, _LARGEST_JSON, finite=False, on_double=lambda name: None, most_values=_MOST_VALUES)
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,7 @@ class DataReader(ABC):
     def synthetic(self) -> dict[str, Any] | None:
         """What `soco downstream synth` says about this folder; None of real data."""
         path = (self.root if self.root.is_dir() else self.root.parent) / SYNTHETIC_FILE
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_data_json(path) if path.is_file() else None
 
     def expected_counts(self) -> Mapping[str, int]:
         """Those of the complete set, or of the synthetic release."""

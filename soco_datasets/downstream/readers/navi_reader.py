@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from PIL import Image
 from ...errors import DatasetFolderError
 from ...metrics.navi import depth_from_codes, rotations_from_quaternions, square_crop
 from ...metrics.segmentation import resize_nearest
-from .base import DataReader, Finding, ImageSet, decode, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, picture_findings, read_data_json
 
 SIDE = 512  # pixels of the views and of the crops
 POINTS = 128  # points a side that are matched
@@ -89,7 +88,7 @@ class NaviReader(DataReader):
     def _images(self, name: str, folder: Path) -> list[NaviImage]:
         path = folder / "annotations.json"
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
+            entries = read_data_json(path)
             if not isinstance(entries, list):
                 raise ValueError("it holds no list of images")
         except (OSError, ValueError) as error:

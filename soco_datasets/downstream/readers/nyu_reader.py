@@ -17,7 +17,7 @@ from PIL import Image
 from ...errors import DatasetFolderError, MissingExtraError, SocoError, missing_extra
 from ...metrics.depth import MAX_DEPTH
 from ...utils.compressed import check_mat, read_gzip
-from .base import DataReader, Finding, ImageSet
+from .base import DataReader, Finding, ImageSet, read_data_json
 from .unpickling import load_arrays
 
 HEIGHT, WIDTH, MARGIN = 480, 640, 80  # pixels; the margin is cut on both sides
@@ -263,7 +263,7 @@ def _split_indices(root: Path, count: int) -> list[int]:
     if path is None:
         raise DatasetFolderError(f"{root} lacks test_SN40.json (metadata archive), which lists the test images.")
     try:
-        text = json.dumps(json.loads(path.read_bytes()))
+        text = json.dumps(read_data_json(path))
     except ValueError as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}). Copy it again.") from error
     numbers = {int(found) - 1 for found in re.findall(r"(\d+)_", text)}

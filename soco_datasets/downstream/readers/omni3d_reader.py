@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeGuard
@@ -18,7 +17,7 @@ from ...metrics.average_precision3d import (
     annotation_box2d,
     is_ignored,
 )
-from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, image_size, picture_findings, read_data_json
 
 ARKIT_CLASSES = (
     *("bathtub", "bed", "cabinet", "chair", "machine", "oven", "refrigerator"),
@@ -179,7 +178,7 @@ def are_numbers(value: Any, *shape: int) -> bool:
 def read_omni3d(path: Path) -> dict[str, Any]:
     """An Omni3D JSON file whose lists and types are checked. Raises `DatasetFolderError` with file, row and field."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_data_json(path)
     except (OSError, ValueError) as error:
         raise DatasetFolderError(f"{path} is not JSON ({error}). Copy it again.") from error
     lists = content if isinstance(content, dict) else {}
