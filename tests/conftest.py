@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from helpers.shared_data import REAL_SAMPLE, needs_photographs
+from hypothesis import settings
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs of a shell, and by their children
 os.environ.pop("COLUMNS", None)  # readline sets it for the children of pytest; tests of narrow terminals set their own
+settings.register_profile("soco", deadline=None)  # no test asserts how long it takes
+settings.load_profile("soco")
 
 _SLOW = Path(__file__).with_name("slow_tests.txt")
 _MARKERS = {  # of all tests below a path

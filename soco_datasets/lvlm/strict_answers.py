@@ -32,6 +32,7 @@ _MARKUP = re.compile(r"\\(?:text|math)?(?:text|bf|it|rm|sf|tt)\b\s*|\\(?:text|em
 _GAPS = re.compile(r"\\[,;:! ]|\\q?quad\b|~(?!~)")
 _STRUCK = re.compile(r"~~[^~\n]{1,200}~~|<(s|del|strike)>.{1,200}?</\1>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{+\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}+")
+_REMARK = re.compile(r"(?<!\\)\[([^\[\]\\\n]{2,200})\]")  # "D [rear light]"; not the brackets of formulas
 _DECORATION = re.compile(r"[*_`$~#<>|\\]+|\{|\}|^\s*[-•]\s+|^\s*\d{1,2}[.)]\s+(?=\(?[A-Z]\b)", re.MULTILINE)
 
 _LETTER = (
@@ -179,7 +180,7 @@ def given_letter(text: object) -> str | None:
 
 
 def _read(text: str) -> str | None:
-    plain = _DECORATION.sub("", _MARKUP.sub("", text))
+    plain = _DECORATION.sub("", _MARKUP.sub("", _REMARK.sub(r"(\1)", text)))
     for whole in (_SMALL, _REPEATED):
         if match := whole.fullmatch(plain):
             return match[1].upper()

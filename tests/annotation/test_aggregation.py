@@ -56,7 +56,7 @@ def test_majorities_and_disputes(given_votes: list[Vote], state: str, dispute: s
 places = st.tuples(st.floats(0, 200), st.floats(0, 150))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(places, min_size=1, max_size=7), st.floats(0, 20))
 def test_the_rule_keeps_a_majority_and_does_not_depend_on_order(
     points: list[tuple[float, float]], floor: float
@@ -100,7 +100,7 @@ def slow_alpha(units: list[list[str]]) -> float | None:
     return 1 - observed / expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(st.sampled_from("ab"), max_size=4), max_size=12))
 def test_alpha_equals_counting_pairs(units: list[list[str]]) -> None:
     wanted = slow_alpha(units)

@@ -247,7 +247,7 @@ class TestAnything:
             cls.task = cls.ada.task()["id"]
             yield
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=80, suppress_health_check=list(HealthCheck))
     @given(change=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3), path=st.sampled_from(("place", "undo")))
     def test_a_step(self, change: dict[str, Any], path: str) -> None:
         before = log_size(self.bench)
@@ -263,7 +263,7 @@ class TestAnything:
             assert answer["message"]
             assert stored == 0
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         body=JSON,
         path=st.sampled_from(("/api/next", "/api/tasks/1/finish", "/api/mturk/session", "/api/review/1/judge")),

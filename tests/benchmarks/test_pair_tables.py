@@ -63,7 +63,7 @@ def points_of(view: ImageView) -> ImagePoints:
     return ImagePoints(tuple(names), tuple(concepts), tuple(places))  # type: ignore[arg-type]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pair_lists(), st.sampled_from(sorted(KINDS)))
 def test_rows_of_a_table_are_those_of_each_pair(records: list[PairRecord], config: str) -> None:
     table = PairTable.of(records)

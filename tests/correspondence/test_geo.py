@@ -45,7 +45,7 @@ def test_the_best_candidate_wins_the_lower_cell_on_ties() -> None:
     assert top.tolist() == pytest.approx([0.9, 0.3, -1.0])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 5), min_size=1, max_size=6))
 def test_choices_equal_a_slow_loop(seed: int, counts: list[int]) -> None:
     generator = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_choices_equal_a_slow_loop(seed: int, counts: list[int]) -> None:
 ALPHAS = (0.3, 0.1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.lists(st.integers(1, 6), min_size=1, max_size=8),

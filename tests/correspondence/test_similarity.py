@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.shared_data import ORACLE, REAL_EXPECTED, REAL_SAMPLE
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.correspondence.similarity import match, sample_descriptors, similarities, similarities_of_many
@@ -29,7 +29,6 @@ def bilinear(feature_map: np.ndarray, x: float, y: float) -> np.ndarray:
     return result
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(CONVENTIONS),
     st.integers(2, 9),
@@ -57,7 +56,6 @@ def test_a_centered_query_on_a_cell_is_that_cell_and_finds_itself() -> None:
     np.testing.assert_allclose(matches.margin, scores[:, -1] - scores[:, -2], atol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 4))
 def test_several_targets_in_one_product_are_each_their_own(counts: list[int], height: int, width: int) -> None:
     draw = torch.Generator().manual_seed(len(counts))

@@ -33,7 +33,7 @@ def slow_soft(scores: np.ndarray, beta: float, window: int, valid: np.ndarray) -
     return tuple(sum(weight * cell[axis] for cell, weight in weights.items()) / total for axis in (1, 0))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.tuples(st.integers(1, 12), st.integers(1, 12)),

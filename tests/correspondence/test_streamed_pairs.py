@@ -132,7 +132,7 @@ def test_bad_images_are_left_out_as_by_rows(
 QUERY = st.tuples(st.integers(0, 11), st.sampled_from([0.01, 0.03, 0.07, 0.2, float("nan")]), st.floats(0, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(QUERY, max_size=40), st.permutations("abc"))
 def test_categories_joined_are_all_together(queries: list[tuple[int, float, float]], order: list[str]) -> None:
     category = ["a"] * 5 + ["b"] * 4 + ["c"] * 3
@@ -161,7 +161,7 @@ def test_categories_joined_are_all_together(queries: list[tuple[int, float, floa
     assert join_categories(parts, parents) == together
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.lists(st.booleans(), min_size=1, max_size=5), st.sampled_from([0, 30, 31, 180, np.nan]))),
     st.integers(0, 5),

@@ -164,7 +164,7 @@ def brute_force(images: list, cross: bool, min_shared: int, directed: bool) -> l
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_images, st.booleans(), st.integers(1, 4), st.booleans(), st.sampled_from([1, 8 * 2**20]))
 def test_index_equals_brute_force(images: list, cross: bool, min_shared: int, directed: bool, block: int) -> None:
     expected = brute_force(images, cross, min_shared, directed)
@@ -334,7 +334,7 @@ class ListedPairs:
         return self.pairs[k]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_images, st.booleans(), st.integers(1, 4), st.integers(0, 40), st.integers())
 def test_the_draw_is_that_from_listed_pairs(images: list, cross: bool, min_shared: int, total: int, seed: int) -> None:
     index = PairIndex([c for c, _ in images], [n for _, n in images], cross=cross, min_shared=min_shared)

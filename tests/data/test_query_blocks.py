@@ -65,7 +65,7 @@ CONCEPT = st.sampled_from([None, "wheel", "lamp", ""])
 IMAGE = st.lists(st.tuples(NAME, CONCEPT), max_size=7)  # a name may come twice, with another concept each time
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(IMAGE, min_size=1, max_size=5))
 def test_a_block_has_the_queries_of_every_pair_in_their_order(shown: list[list[tuple[str, str | None]]]) -> None:
     images = [

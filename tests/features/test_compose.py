@@ -178,7 +178,7 @@ def ramp(rows: int, columns: int) -> torch.Tensor:
     return torch.stack(torch.meshgrid(y / rows, x / columns, indexing="ij"))[None]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(2, 9), columns=st.integers(2, 9), factor=st.integers(2, 5))
 def test_finer_maps_lie_where_they_should(rows: int, columns: int, factor: int) -> None:
     """A map that holds its own coordinates still does after it is made finer, away from the border."""
@@ -190,7 +190,7 @@ def test_finer_maps_lie_where_they_should(rows: int, columns: int, factor: int) 
     assert difference.abs().max() < 1e-6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cells=st.integers(1, 6), factor=st.integers(1, 4))
 def test_coarser_maps_average(cells: int, factor: int) -> None:
     """Where the grid is a whole number of times coarser, the mean of the map stays."""

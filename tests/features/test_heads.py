@@ -77,7 +77,7 @@ def test_normalized_input() -> None:
     assert not torch.allclose(linear().apply(maps), linear().apply(7 * maps))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     widths=st.lists(st.integers(1, 9), min_size=2, max_size=4).map(tuple),
     activation=st.sampled_from(["gelu", "relu"]),

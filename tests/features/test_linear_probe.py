@@ -240,7 +240,7 @@ def plain_loss(maps: torch.Tensor, points: np.ndarray, weight: torch.Tensor, bia
     return functional.cross_entropy(queries @ projected[1].flatten(1) / 0.07, cells[:, 1] * grid + cells[:, 0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_POINTS, st.integers(2, 6))
 def test_the_loss_and_its_gradient_equal_a_plain_computation(points: list[tuple[float, ...]], grid: int) -> None:
     generator = torch.Generator().manual_seed(grid)

@@ -54,7 +54,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(transform=transforms(), width=SIDES, height=SIDES)
 def test_sizes_are_those_of_the_pixels_and_points_come_back(transform: InputTransform, width: int, height: int) -> None:
     pixels = transform.apply(noise(width, height))
@@ -70,7 +70,7 @@ def test_sizes_are_those_of_the_pixels_and_points_come_back(transform: InputTran
     json.dumps(transform.describe())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(first=transforms(), second=STEPS, width=SIDES, height=SIDES)
 def test_a_composition_maps_points_through_both(first: InputTransform, second: Step, width: int, height: int) -> None:
     first = InputTransform(tuple(step for step in first.steps if not isinstance(step, PadToMultiple)))

@@ -287,7 +287,7 @@ ALTERATIONS = [alter_reply, alter_right_letters, alter_record, alter_entries]
 
 
 @pytest.mark.parametrize("alter", ALTERATIONS, ids=lambda alter: alter.__name__)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_whatever_is_altered_is_caught(alter, built_mini: Path, result: Path, tmp_path_factory, draw) -> None:
     sent = Sent(built_mini, copied(result, tmp_path_factory.mktemp("altered")))

@@ -204,7 +204,7 @@ ALTERATIONS = [alter_prediction, alter_reference, alter_number, alter_protocol, 
 
 
 @pytest.mark.parametrize("alter", ALTERATIONS, ids=lambda alter: alter.__name__)
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_whatever_is_altered_is_caught(alter, built_mini: Path, original: Path, tmp_path_factory, draw) -> None:
     sent = copy_of(original, built_mini, tmp_path_factory.mktemp("altered"))

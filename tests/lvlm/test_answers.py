@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.shared_data import ORACLE
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.errors import UsageError
@@ -138,7 +138,6 @@ def test_a_very_long_text_is_read(text: str) -> None:
     assert parse_answer(text) is None  # a pattern that backtracks without bound would not end
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet="ABCDEabcd .:()*\\{}boxedansweri\n$"), st.integers(), st.none()))
 def test_any_text_gives_a_letter_or_a_reason(text: object) -> None:
     for parser in PARSERS.values():

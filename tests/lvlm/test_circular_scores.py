@@ -61,7 +61,7 @@ def test_right_answers_in_every_setting() -> None:
     assert all(part["groups"] == 20 and part["rows"] == 80 for part in categories.values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from("ABCD?"), min_size=24, max_size=24))
 def test_shares_are_those_of_counting_by_hand(letters: list[str]) -> None:
     rows = some_rows()

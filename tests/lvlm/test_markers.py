@@ -29,7 +29,7 @@ sides = st.integers(1, 3000)
 shares = st.tuples(st.floats(0, 1), st.floats(0, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sides, sides, st.lists(shares, min_size=4, max_size=4))
 def test_labels_lie_inside_apart_and_off_every_mark_at_any_size(width: int, height: int, places: list) -> None:
     canvas = Canvas.of(width, height)
@@ -48,7 +48,7 @@ def test_labels_lie_inside_apart_and_off_every_mark_at_any_size(width: int, heig
         assert gap >= GAP * canvas.unit
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(shares, min_size=4, max_size=4), st.permutations(range(4)))
 def test_orderings_differ_in_letters_alone(places: list, order: list[int]) -> None:
     canvas = Canvas.of(500, 375)
@@ -58,7 +58,7 @@ def test_orderings_differ_in_letters_alone(places: list, order: list[int]) -> No
         assert place_labels(canvas, [points[i] for i in order]) == [boxes[i] for i in order]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sides, sides, shares)
 def test_the_canvas_keeps_points_and_an_arrow_stays_inside(width: int, height: int, place: tuple[float, float]) -> None:
     canvas = Canvas.of(width, height)

@@ -45,7 +45,7 @@ def some_rows(number: int = 6) -> list[dict[str, Any]]:
     return read_rows(mini(), "vis")[: 4 * number]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.sampled_from(["A", "Answer: B", "(C)", "a point", "", "\ud800D", "É\U0001f600 \x00", None]), min_size=24

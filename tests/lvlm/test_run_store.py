@@ -35,7 +35,7 @@ def test_answers_survive_and_failures_are_asked_again(tmp_path: Path) -> None:
         assert store.counts() == dict.fromkeys(ANSWERED, 0) | dict.fromkeys(FAILED, 1) | {"answered": 2, FAILED[0]: 0}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_file_cut_anywhere_keeps_every_whole_line(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "whole.jsonl"

@@ -30,7 +30,7 @@ def slow(value: np.ndarray, pair: list[int], category: list[str], images: list[s
     return scores
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.integers(0, 100_000), st.integers(1, 12), st.integers(0, 60))
 def test_every_reduction_equals_a_slow_one(seed: int, pairs: int, queries: int) -> None:
     generator = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ def random_boxes(generator: np.random.Generator, count: int, spread: float = 0.5
     return cuboid_corners(generator.normal(0, spread, (count, 3)), generator.uniform(0.1, 2, (count, 3)), rotations)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS)
 def test_iou_is_symmetric_and_does_not_change_with_the_frame_or_with_the_unit(seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def test_iou_is_symmetric_and_does_not_change_with_the_frame_or_with_the_unit(se
     np.testing.assert_allclose(iou3d(*mirrored), iou, atol=1e-10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.floats(0.05, 0.95))
 def test_a_contained_box_gives_the_ratio_of_volumes_and_a_box_overlaps_itself_fully(seed: int, share: float) -> None:
     boxes = random_boxes(np.random.default_rng(seed), 20)
@@ -53,7 +53,7 @@ def test_a_contained_box_gives_the_ratio_of_volumes_and_a_box_overlaps_itself_fu
     np.testing.assert_allclose(iou3d(boxes, boxes), 1, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.sampled_from([0.0, 1e-14, 1e-11, 1e-9, 1e-7]))
 def test_boxes_on_a_common_grid_share_faces_and_edges(seed: int, noise: float) -> None:
     generator = np.random.default_rng(seed)

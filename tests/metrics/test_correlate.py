@@ -41,7 +41,7 @@ def test_pearson_is_the_textbook_formula_and_nan_where_constant(points: list[tup
         assert float(pearson(x, y)) == pytest.approx(slow_r(list(x), list(y)), abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(4, 12), st.integers(0, 5))
 def test_the_bootstrap_is_the_one_described(models: int, seed: int) -> None:
     random = np.random.default_rng(models)

@@ -11,7 +11,7 @@ from soco_datasets.errors import UsageError
 from soco_datasets.metrics.knn import class_scores, knn_accuracy, merge_neighbors, nearest_neighbors, ranked_classes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     levels=st.sampled_from([1, 2, 3, 1000]),  # few values make many equal similarities, one makes all equal

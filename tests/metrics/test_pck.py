@@ -102,7 +102,7 @@ def source_keypoints(release, file):
     return json.loads((release / "PairAnnotations" / file).read_text(encoding="utf-8"))["src_keypoints"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     pairs=pair_lists(),
     convention=st.sampled_from(["reference", "centered"]),
@@ -136,7 +136,7 @@ def _same(found, want):
     assert found == (None if want is None else pytest.approx(want, rel=1e-12))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs=pair_lists(), seed=st.integers(0, 2**31))
 def test_the_order_of_queries_and_pairs_changes_no_digit(pairs, seed):
     predictions, targets, offsets, side, boxes, sizes, owner = arrays(pairs)
@@ -150,7 +150,7 @@ def test_the_order_of_queries_and_pairs_changes_no_digit(pairs, seed):
     assert shuffled == aggregate(errors, owner, PairGroups(list(category)), alphas=[0.1, 0.5])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs=pair_lists(), factor=st.integers(1, 9))
 def test_scaling_image_and_points_together_changes_nothing_when_centered(pairs, factor):
     predictions, targets, offsets, side, boxes, sizes, _ = arrays(pairs)
@@ -168,7 +168,7 @@ def test_scaling_image_and_points_together_changes_nothing_when_centered(pairs, 
     np.testing.assert_allclose(scaled, plain, rtol=1e-5, atol=tolerance)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs=pair_lists(), extra=point, convention=st.sampled_from(["reference", "centered"]))
 def test_another_valid_target_never_makes_an_error_larger(pairs, extra, convention):
     predictions, targets, offsets, side, boxes, sizes, _ = arrays(pairs)
@@ -181,7 +181,7 @@ def test_another_valid_target_never_makes_an_error_larger(pairs, extra, conventi
     assert (after <= before).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     points=st.lists(st.tuples(point, point, length, st.floats(1, 900)), min_size=1, max_size=20),
     convention=st.sampled_from(["reference", "centered"]),

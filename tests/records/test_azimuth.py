@@ -34,7 +34,7 @@ def test_an_unknown_pose_is_in_no_bin() -> None:
     assert curve["keypoints"] == [0, 1, 0, 0, 0, 0]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 60))
 def test_a_curve_equals_a_slow_one(seed: int, number: int) -> None:
     generator = np.random.default_rng(seed)

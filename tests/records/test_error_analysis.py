@@ -132,7 +132,7 @@ def reference_kinds(table):
     return found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.sampled_from([3.0, 10.0, 25.0, 80.0]))
 def test_the_classes_part_all_predictions_as_defined(seed, spread):
     table = world_table(seed, spread=spread, pairs=3)
@@ -167,7 +167,7 @@ def check_parts(found, metrics):
     assert found["overall"]["counts"] == total
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.sampled_from([10.0, 40.0]))
 def test_the_pieces_of_a_drop_add_up_to_it(seed, spread):
     record = record_from_predictions(world_table(seed, spread=spread, pairs=4), resamples=0)

@@ -95,7 +95,7 @@ def test_wrong_use_is_named(results: list) -> None:
         plots.plot_drops(results, tasks=("cc",))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @example(["a_name_of_23_characters"])
 @given(st.lists(st.text(min_size=1, max_size=24), min_size=1, max_size=3, unique=True))
 def test_any_name_is_only_text(names: list[str]) -> None:

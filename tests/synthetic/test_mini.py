@@ -362,7 +362,6 @@ def lens(azimuth: float, elevation: float, target: tuple[float, float, float] = 
     return orbit(target, 4.0, azimuth, elevation).with_lens(300.0, (160.0, 120.0))
 
 
-@settings(deadline=None)
 @given(points, angles, tilts)
 def test_projection_and_ray_are_inverse(point: np.ndarray, azimuth: float, elevation: float) -> None:
     camera = lens(azimuth, elevation)
@@ -377,7 +376,6 @@ def test_projection_and_ray_are_inverse(point: np.ndarray, azimuth: float, eleva
     )
 
 
-@settings(deadline=None)
 @given(points, angles, tilts)
 def test_a_full_turn_changes_nothing(point: np.ndarray, azimuth: float, elevation: float) -> None:
     pixel, depth = lens(azimuth, elevation).project(point)
@@ -386,7 +384,6 @@ def test_a_full_turn_changes_nothing(point: np.ndarray, azimuth: float, elevatio
     assert same == pytest.approx(depth, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(points, angles, tilts)
 def test_the_mirrored_point_is_seen_mirrored_from_the_mirrored_azimuth(
     point: np.ndarray, azimuth: float, elevation: float
@@ -427,7 +424,7 @@ def slow_raster(pixels: np.ndarray, depth: np.ndarray, width: int, height: int) 
     return nearest, doubtful
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 5))
 def test_raster_equals_the_slow_one(seed: int, count: int) -> None:
     draw = SeededDraw(seed, "raster")
