@@ -106,6 +106,9 @@ class SocoPck(evaluate.Metric):
 
     def add(self, *, prediction: Any = None, reference: Any = None, **others: Any) -> None:
         """Add the predictions of one pair; `predictions` and `references` are accepted as names too."""
+        for name, given in (("prediction", prediction), ("reference", reference)):
+            if given is not None and f"{name}s" in others:
+                raise UsageError(f"Give {name} or {name}s, not both.")
         prediction = others.pop("predictions", None) if prediction is None else prediction
         reference = others.pop("references", None) if reference is None else reference
         self._check_given(prediction, reference, others)
@@ -225,7 +228,10 @@ def _points(given: Any, row: Mapping[str, Any], index: int) -> list[list[float]]
 
 def _array(points: Iterable[Any], where: str) -> np.ndarray:
     try:
-        array = np.asarray(_unwrapped(points), dtype=np.float64)
+        values = np.asarray(_unwrapped(points))
+        if np.iscomplexobj(values):
+            raise TypeError("they are complex numbers")
+        array = values.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PredictionsError(
             f"{where} is not a list of points [x, y] that NumPy can read ({error}). Give numbers, arrays or tensors; "
@@ -243,7 +249,8 @@ def _array(points: Iterable[Any], where: str) -> np.ndarray:
 def _unwrapped(values: Any) -> Any:
     """Tensors of torch, wherever they are and of any type, as float64 arrays; also inside lists."""
     if hasattr(values, "detach"):
-        return np.asarray(values.detach().cpu().double())
+        tensor = values.detach().cpu()
+        return np.asarray(tensor if tensor.is_complex() else tensor.double())
     return [_unwrapped(value) for value in values] if isinstance(values, list | tuple) else values
 
 

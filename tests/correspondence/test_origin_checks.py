@@ -15,7 +15,6 @@ import pytest
 from helpers.forgeries import (
     COPIES,
     FORGERIES,
-    SIZE,
     Forgery,
     moved,
     predictions_of,
@@ -50,32 +49,6 @@ from soco_datasets.records.evaluation import EvaluationResult, record_from_predi
 from soco_datasets.records.fingerprint import Fingerprint
 from soco_datasets.records.pck_rules import PckRules
 from soco_datasets.records.predictions import read_predictions
-
-
-@pytest.fixture(scope="module")
-def folder() -> DatasetFolder:
-    return open_folder(built_mini())
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make("vit", tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def extractor(checkpoint: Path) -> DenseFeatureExtractor:
-    return DenseFeatureExtractor(load_backbone(checkpoint), SIZE)
-
-
-@pytest.fixture(scope="module")
-def honest(extractor: DenseFeatureExtractor, folder: DatasetFolder) -> pa.Table:
-    return predictions_of(extractor, folder)
-
-
-@pytest.fixture(scope="module")
-def other(checkpoint: Path, folder: DatasetFolder) -> pa.Table:
-    """The predictions of another model: the first block instead of the last."""
-    return predictions_of(DenseFeatureExtractor(load_backbone(checkpoint, layer=0), SIZE), folder)
 
 
 @pytest.mark.parametrize(("forge", "words"), FORGERIES.values(), ids=FORGERIES)

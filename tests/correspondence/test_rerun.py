@@ -21,14 +21,12 @@ from helpers.forgeries import (
     with_header,
     with_similarities,
 )
-from helpers.shared_builds import built_mini
-from helpers.tiny_models import make
 
 from soco_datasets.correspondence.consistency import check_consistency
 from soco_datasets.correspondence.grid_positions import with_predictions
 from soco_datasets.correspondence.rerun import open_stated, rerun_result, sample_pairs
 from soco_datasets.correspondence.rerun_verdict import Rerun, tolerance_for
-from soco_datasets.data.folder import DatasetFolder, open_folder
+from soco_datasets.data.folder import DatasetFolder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.features.backbones import load_backbone
 from soco_datasets.features.extractor import DenseFeatureExtractor
@@ -37,32 +35,6 @@ from soco_datasets.features.stated_model import model_differences, stated_extrac
 from soco_datasets.records.predictions import read_header
 from soco_datasets.records.scores import row_errors
 from soco_datasets.records.validation import points_array
-
-
-@pytest.fixture(scope="module")
-def folder() -> DatasetFolder:
-    return open_folder(built_mini())
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make("vit", tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def extractor(checkpoint: Path) -> DenseFeatureExtractor:
-    return DenseFeatureExtractor(load_backbone(checkpoint), SIZE)
-
-
-@pytest.fixture(scope="module")
-def honest(extractor: DenseFeatureExtractor, folder: DatasetFolder) -> pa.Table:
-    return predictions_of(extractor, folder)
-
-
-@pytest.fixture(scope="module")
-def other(checkpoint: Path, folder: DatasetFolder) -> pa.Table:
-    """The predictions of another model: the first block instead of the last."""
-    return predictions_of(DenseFeatureExtractor(load_backbone(checkpoint, layer=0), SIZE), folder)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import datasets
 import evaluate
 import numpy as np
 import pytest
+import torch
 from helpers.pair_tables import (
     PAIRS_CC,
     PAIRS_SOC,
@@ -135,11 +136,11 @@ def test_one_pair_is_added_under_either_name(metric, names):
     for method in (metric.add, metric.add_batch):
         with pytest.raises(UsageError, match="Unknown input of the metric 'sources'"):
             method(predictions=POINTS, references=PAIRS_SOC, sources=[])
+    with pytest.raises(UsageError, match="Give prediction or predictions, not both"):
+        metric.add(prediction=POINTS[0], predictions=POINTS[0], references=PAIRS_SOC[0])
 
 
 def test_predictions_as_a_model_gives_them(metric):
-    import torch
-
     want = flat(small_table(), "soc")
     tensors = [torch.tensor(points, dtype=torch.float64).reshape(-1, 2) for points in POINTS]
     for given in (
@@ -229,6 +230,8 @@ def test_variants_by_argument(metric):
         ([POINTS[0], [[1, 2, 3]], *POINTS[2:]], r"predictions\[1\] \(car/2\) must be a list of points"),
         ([POINTS[0], [5, 6], *POINTS[2:]], r"predictions\[1\] \(car/2\) must be a list of points"),
         ([POINTS[0], "here", *POINTS[2:]], r"predictions\[1\] \(car/2\) is not a list of points"),
+        ([POINTS[0], [[1j, 1]], *POINTS[2:]], r"predictions\[1\] \(car/2\) .*complex"),
+        ([POINTS[0], torch.tensor([[1j, 1]]), *POINTS[2:]], r"predictions\[1\] \(car/2\) .*complex"),
         (POINTS[:3], "3 predictions for 4 references"),
     ],
 )
