@@ -104,14 +104,15 @@ def to_image(drawing: Drawing) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     for item in drawing.items:
         if isinstance(item, Photo):
-            size = max(1, round(item.size[0] * _SMOOTH)), max(1, round(item.size[1] * _SMOOTH))
-            image = item.image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            width, height = max(1, round(item.size[0])), max(1, round(item.size[1]))
+            image = item.image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+            image = image.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.NEAREST)
             sheet.paste(image, (round(item.at[0] * _SMOOTH), round(item.at[1] * _SMOOTH)))
         elif isinstance(item, Label):
             _pixel_label(pen, item)
         else:
             _pixel_shape(pen, item)
-    return sheet.resize(drawing.size, Image.Resampling.BOX)
+    return sheet.reduce(_SMOOTH)
 
 
 def _pixel_label(pen: ImageDraw.ImageDraw, label: Label) -> None:
