@@ -21,7 +21,6 @@ from .release_files import ReleaseFiles, read_error
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # what Pillow opens as JPEG may be MPO, a camera's JPEG with a preview
 _ENDINGS = (".jpeg", ".jpg", ".jpe", ".jfif", ".mpo", ".png", ".webp")
-_MAX_PIXELS = MAX_PIXELS
 _ORIENTATION = 0x0112
 _DRAFT = 8  # the largest reduction of which libjpeg is capable while it decodes
 _CHUNK = 128  # images that one call of a mapper checks
@@ -104,8 +103,8 @@ def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Diagnosti
     except Exception as error:
         # Pillow raises many kinds of error on damaged data (SyntaxError, struct.error, OSError, ...)
         return failed(f"does not decode as an image: {read_error(error)}", "put the intact file in its place")
-    if width * height > _MAX_PIXELS:
-        return failed(f"is {width} x {height} pixels, more than {_MAX_PIXELS:,}", "scale it down")
+    if width * height > MAX_PIXELS:
+        return failed(f"is {width} x {height} pixels, more than {MAX_PIXELS:,}", "scale it down")
     return ImageRecord(
         image_id=image_id_of(path),
         file=path,
@@ -127,7 +126,7 @@ def _decode(data: bytes, fully: bool) -> tuple[tuple[int, int], object]:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
-            if width * height > _MAX_PIXELS:
+            if width * height > MAX_PIXELS:
                 return (width, height), None
             orientation = image.getexif().get(_ORIENTATION)
             if not fully:

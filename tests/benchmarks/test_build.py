@@ -23,6 +23,7 @@ from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.correspondence.probe_pairs import read_split
 from soco_datasets.data.folder import open_folder
+from soco_datasets.data.images import open_rgb
 from soco_datasets.data.schema import CONFIGS
 from soco_datasets.errors import DataNotFoundError, DatasetFolderError, ReleaseError, SocoError, UsageError
 from soco_datasets.synthetic import MINI_ARCHIVE
@@ -215,6 +216,19 @@ def test_exif_orientation_is_recorded_and_size_is_of_the_stored_pixels(release: 
         plain.cast_column("image", Image(decode=False))[3]["image"]["bytes"]
         == (release / "Images/car/car_1.JPEG").read_bytes()
     )
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(release: Path, tmp_path: Path) -> None:
+    """13,300 x 13,300 pixels take 700 MB in each thread that decodes them."""
+    path = release / "Images/car/car_1.JPEG"
+    data = bytearray(path.read_bytes())
+    frame = data.index(b"\xff\xc0") + 5  # behind marker, length and precision
+    data[frame : frame + 4] = (13_300).to_bytes(2, "big") * 2
+    path.write_bytes(data)
+    with pytest.raises(ReleaseError, match=r"car_1.*is 13300 x 13300 pixels, more than 64,000,000"):
+        build_dataset(str(release), tmp_path / "out")
+    with pytest.raises(DatasetFolderError, match="Image 1 is 13300 x 13300 pixels, more than 64,000,000"):
+        open_rgb(bytes(data), "Image 1")
 
 
 def test_out_in_use_is_refused_and_overwrite_replaces_it(release: Path, tmp_path: Path) -> None:
