@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.file_modules import module_of
 
 pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
@@ -30,11 +30,7 @@ def outputs(notebook: Any) -> list[list[str]]:
 
 
 def test_the_notebook_runs_and_shows_what_is_stored_in_it() -> None:
-    spec = importlib.util.spec_from_file_location("run_tutorial", ROOT / "tools" / "run_tutorial.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = module_of(ROOT / "tools" / "run_tutorial.py")
     notebook = tool.executed()
     nbformat.validate(notebook)
     pictures = [one for cell in notebook.cells for one in cell.get("outputs", ()) if "image/png" in one.get("data", {})]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 import inspect
 import json
 import re
@@ -12,6 +11,7 @@ import evaluate
 import numpy as np
 import pytest
 import torch
+from helpers.file_modules import module_of
 from helpers.pair_tables import (
     PAIRS_CC,
     PAIRS_SOC,
@@ -330,9 +330,7 @@ def test_the_card_is_a_space(metric):
 
 
 def test_the_space_scores_its_example_and_tells_errors():
-    spec = importlib.util.spec_from_file_location("soco_pck_app", FOLDER / "app.py")
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
+    app = module_of(FOLDER / "app.py")
     references = json.dumps(app.EXAMPLE_REFERENCES)
     assert app.score(json.dumps(app.EXAMPLE_PREDICTIONS), references)["pck@0.1"] == 0.5
     assert "has 1 point(s)" in app.score("[[[1, 2]]]", references)["error"]

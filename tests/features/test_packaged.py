@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("transformers")
+from helpers.file_modules import module_of
+
 from soco_datasets.downstream.base import four_layers
 from soco_datasets.errors import UsageError
 from soco_datasets.features.backbones import PACKAGED, load_backbone
@@ -27,11 +28,7 @@ def test_it_is_small_and_loads_by_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_its_script_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location("make_tiny_dinov2", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = module_of(SCRIPT)
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(tmp_path)])
     script.main()
     for path in PACKAGED["tiny_dinov2"].iterdir():

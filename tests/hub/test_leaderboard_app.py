@@ -18,6 +18,7 @@ from types import ModuleType
 
 import pytest
 from helpers.browser import needs_browser
+from helpers.file_modules import module_of
 from helpers.hub_results import BENCHMARK, board_files, make_result
 from helpers.live_page import LivePage
 from helpers.loopback_hub import LoopbackHub
@@ -54,12 +55,7 @@ needs_gradio = pytest.mark.skipif(
 
 
 def load_module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"leaderboard_{name}", APP / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(APP / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
+from helpers.file_modules import module_of
 from helpers.lvlm_results import make_answers, score
 from helpers.scripted_server import Scripted, images_of, serve
 from helpers.tiny_folder import write_folder
@@ -46,12 +46,7 @@ def test_datasets_reads_the_exported_folder(exported: tuple[Path, Path]) -> None
 
 
 def utilities(out: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("soco_lmms_utils", out / "lmms_eval" / "utils.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(out / "lmms_eval" / "utils.py")
 
 
 def test_the_functions_for_lmms_eval(exported: tuple[Path, Path]) -> None:
