@@ -64,7 +64,8 @@ class Clock:
 
 def measure(extractor: Any, tasks: Sequence[Any]) -> dict[str, dict[str, float]]:
     """Row -> seconds by kind of work: a row for each data set, then one for each of its tasks."""
-    from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+    from soco_datasets.downstream.downstream_run import DownstreamRun
+    from soco_datasets.downstream.run_options import RunOptions
     from soco_datasets.downstream.synthetic_data import SYNTH, embedded
 
     rows: dict[str, dict[str, float]] = {}

@@ -18,7 +18,8 @@ from .model_options import BackboneOptions
 from .options import command, group
 
 if TYPE_CHECKING:
-    from ..downstream.downstream_run import DownstreamRun, Report, RunOptions
+    from ..downstream.downstream_run import DownstreamRun, Report
+    from ..downstream.run_options import RunOptions
 
 _DATA = "KIND=DIR (repeat for several), or synth: small rendered data for every task, made once"
 _PROTOCOL = "reference, standard, fixed ...: for all tasks that have it; or TASK=NAME,TASK=NAME"
@@ -169,7 +170,7 @@ def run_tasks(
 
 
 def _options(model: BackboneOptions, what: TaskOptions, output: RecordOptions, precision: str) -> RunOptions:
-    from ..downstream.downstream_run import RunOptions
+    from ..downstream.run_options import RunOptions
 
     return RunOptions(
         out=output.out,

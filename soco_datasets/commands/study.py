@@ -97,8 +97,8 @@ def _run_models(
 ) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..benchmarks.resolve import resolve_data
-    from ..downstream.downstream_run import RunOptions
     from ..downstream.readers.known_readers import READERS
+    from ..downstream.run_options import RunOptions
     from ..downstream.study import StudyOptions, read_models, run_study
     from ..downstream.synthetic_data import SYNTH
     from ..downstream.task_registry import select_tasks

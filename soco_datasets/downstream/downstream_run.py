@@ -23,9 +23,10 @@ from .base import DownstreamTask, Outcome, TaskJob, TaskRun
 from .extraction import Extraction, distinct_wants, stored_bytes
 from .extraction_shards import ShardSource
 from .precision import PRECISIONS
-from .readers.base import DataOptions, DataReader
+from .readers.base import DataReader
 from .readers.known_readers import open_data
 from .record import DownstreamResult, identity_of
+from .run_options import RunOptions
 from .shared_batches import SharedBatches, run_together
 from .synthetic_data import SYNTH, embedded
 from .task_registry import chosen_protocol
@@ -36,45 +37,6 @@ if TYPE_CHECKING:
     from ..utils.chunks import Mapper
 
 _ANY_SIZE = (512, 512)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How tasks are run.
-
-    Attributes:
-        out: folder of records; one folder per model in it.
-        protocols: task -> protocol; "" = of all others; tasks without it take their default.
-        seed: of the draws.
-        subset: images of each split, None = all.
-        resume: keep finished records and continue what was begun.
-        overwrite: replace records of other runs, which are refused otherwise.
-        store: folder of features that are kept; None = within `out`, removed when all is done.
-        workers: decoding threads.
-        memory_budget: bytes that features may take in memory.
-        split_names, pairs: see `readers.base.DataOptions`.
-        checked: look at a sample of the data before any forward, and stop at errors.
-        precision: of training heads on a GPU, one of `precision.PRECISIONS`; on a CPU it is float32.
-    """
-
-    out: Path
-    protocols: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
-    subset: int | None = None
-    resume: bool = False
-    overwrite: bool = False
-    store: Path | None = None
-    workers: int | None = None
-    memory_budget: int | None = None
-    split_names: tuple[str, str] | None = None
-    pairs: Path | None = None
-    checked: bool = True
-    precision: str = "float32"
-
-    @property
-    def data_options(self) -> DataOptions:
-        """Those that readers take."""
-        return DataOptions(self.subset, self.seed, self.split_names, self.pairs)
 
 
 @dataclass
@@ -152,12 +114,13 @@ class DownstreamRun:
         self.warnings: list[str] = []  # about the data, to be printed before the run
         for kind in dict.fromkeys(task.data for task in chosen):
             self._readers[kind] = self._open(kind, data[kind])
-        if not options.resume:
-            for task in chosen:
-                shutil.rmtree(self._work(task), ignore_errors=True)
-        self.tasks = [self._plan(task) for task in chosen]
+        self.tasks = [self._named(task) for task in chosen]
         for one in self.tasks:
             self._check_replaced(one)
+        for one in self.tasks:
+            if not options.resume:
+                shutil.rmtree(self._work(one.task), ignore_errors=True)
+            self._open_job(one)
 
     def _open(self, kind: str, place: str | Path) -> DataReader | MissingExtraError:
         try:
@@ -184,23 +147,30 @@ class DownstreamRun:
         protocols = self.options.protocols
         return chosen_protocol(task, protocols.get(task.name, protocols.get("")))
 
-    def _plan(self, task: DownstreamTask) -> PlannedTask:
-        protocol = self._protocol(task)
+    def _named(self, task: DownstreamTask) -> PlannedTask:
+        """A task with its data and the name of its files; its job is not opened yet."""
+        protocol, reader = self._protocol(task), self._readers[task.data]
         stem = task.name if protocol == task.default else f"{task.name}.{protocol}"
-        reader = self._readers[task.data]
         if isinstance(reader, MissingExtraError):
             return PlannedTask(task, protocol, None, None, str(reader), stem)
-        work = self._work(task)
+        return PlannedTask(task, protocol, reader, None, "", stem)
+
+    def _open_job(self, one: PlannedTask) -> None:
+        """Open the job of a task that has its data; where the model cannot do it, say why."""
+        if one.data is None:
+            return
+        work = self._work(one.task)
         work.mkdir(parents=True, exist_ok=True)
         try:
-            job = task.open(reader, self.extractor.backbone, task.protocols[protocol], work)
-            for one in job.wanted():
-                plan = merge_requests([one.request], self.extractor.backbone)[0][0]
-                if len(one.images):
-                    self.extractor.map_shape(plan, one.images.size(0) if one.images.size else _ANY_SIZE)
+            job = one.task.open(one.data, self.extractor.backbone, one.task.protocols[one.protocol], work)
+            for want in job.wanted():
+                plan = merge_requests([want.request], self.extractor.backbone)[0][0]
+                if len(want.images):
+                    self.extractor.map_shape(plan, want.images.size(0) if want.images.size else _ANY_SIZE)
         except (BackboneError, MissingExtraError) as error:
-            return PlannedTask(task, protocol, reader, None, str(error), stem)
-        return PlannedTask(task, protocol, reader, job, "", stem)
+            one.reason = str(error)
+        else:
+            one.job = job
 
     def describe(self) -> list[dict[str, Any]]:
         """What will be read, forwarded and stored, one row per task and one per data set: the dry run."""

@@ -18,8 +18,9 @@ from ..features.spec import ExtractorSpec
 from ..records.replacement import check_same_run
 from ..records.result_files import qualifiers_of, result_name
 from ..utils.chunks import Mapper
-from .downstream_run import DownstreamRun, Report, RunOptions
+from .downstream_run import DownstreamRun, Report
 from .record import DownstreamResult
+from .run_options import RunOptions
 from .task_registry import select_tasks
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ..utils.chunks import Mapper
 from ..utils.foreign import ForeignTextError, read_csv_rows
 from ..utils.paths import local_path
 from .base import DownstreamTask
-from .downstream_run import RunOptions
 from .record import DownstreamResult
+from .run_options import RunOptions
 from .side_by_side import RunUnit, downstream_units, run_units
 
 _TRUE, _FALSE = ("1", "true", "yes", "x"), ("", "0", "false", "no")

@@ -21,7 +21,8 @@ from helpers.shared_builds import built_mini
 from soco_datasets.distributed.cluster import connected
 from soco_datasets.distributed.mapper import ray_mapper
 from soco_datasets.downstream import extraction_shards as shards
-from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.downstream_run import DownstreamRun
+from soco_datasets.downstream.run_options import RunOptions
 from soco_datasets.downstream.side_by_side import RunUnit, downstream_units, run_unit, run_units
 from soco_datasets.downstream.synthetic_data import synthesize
 from soco_datasets.downstream.task_registry import select_tasks

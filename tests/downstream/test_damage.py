@@ -17,9 +17,10 @@ from helpers import damages as do
 from helpers.parquet_layouts import files_of
 from helpers.scene_features import extractor_of, scene_backbone
 
-from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.downstream_run import DownstreamRun
 from soco_datasets.downstream.readers.base import DataOptions
 from soco_datasets.downstream.readers.known_readers import READERS, open_data
+from soco_datasets.downstream.run_options import RunOptions
 from soco_datasets.downstream.task_registry import downstream_tasks
 from soco_datasets.errors import SocoError
 

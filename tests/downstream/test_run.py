@@ -18,10 +18,11 @@ from helpers.scene_features import extractor_of, scene_backbone
 
 from soco_datasets.cli import main
 from soco_datasets.downstream.base import DownstreamTask, TaskRun
-from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.downstream_run import DownstreamRun
 from soco_datasets.downstream.fitting import Fit, fit_head
 from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.record import DownstreamResult
+from soco_datasets.downstream.run_options import RunOptions
 from soco_datasets.downstream.synthetic_data import embedded
 from soco_datasets.downstream.table import downstream_table, published_r8, table_csv
 from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks, select_tasks
@@ -178,6 +179,12 @@ def test_finished_tasks_are_kept(synthetic: Synthetic, plugin: Callable[[str], s
     for other in ({"subset": 10}, {"seed": 1}):  # neither taken for the same run, nor replaced unasked
         with pytest.raises(UsageError, match=r"imagenet_knn.tiny.json holds the result of another run: (subset|seed)"):
             run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, **other)
+    begun = first.paths["imagenet_knn"].parent / ".work" / "imagenet_knn.tiny" / "begun"
+    begun.parent.mkdir(parents=True)
+    begun.touch()
+    with pytest.raises(UsageError, match="holds the result of another run"):
+        run(plugin("pooled"), "imagenet_knn", data, tmp_path, subset=10)
+    assert begun.is_file()  # a run that is refused removes nothing
     replaced = run(plugin("pooled"), "imagenet_knn", data, tmp_path, resume=True, subset=10, overwrite=True)
     assert replaced.kept == []
     assert replaced.records["imagenet_knn"].counts["scored"] == 10

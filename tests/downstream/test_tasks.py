@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from helpers.scene_features import Truth, codes, extractor_of, learn, scene_backbone
 
-from soco_datasets.downstream.downstream_run import DownstreamRun, RunOptions
+from soco_datasets.downstream.downstream_run import DownstreamRun
 from soco_datasets.downstream.readers.base import DataReader
 from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.record import DownstreamResult
+from soco_datasets.downstream.run_options import RunOptions
 from soco_datasets.downstream.task_registry import chosen_protocol, downstream_tasks
 from soco_datasets.metrics.pose import angle_bins, mirrored_angles
 from soco_datasets.metrics.resampling import resize
