@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any, TypeVar
@@ -99,7 +100,7 @@ def image_seconds(size: int, images: int) -> tuple[float, float]:
     transform = soco_transform(size, "corner")
     for _ in range(images):
         picture = timed(found, "decode", lambda: Image.open(io.BytesIO(buffer.getvalue())).convert("RGB"))
-        timed(found, "resize", lambda picture=picture: transform.apply(picture))  # type: ignore[misc]
+        timed(found, "resize", partial(transform.apply, picture))
     return found["decode"] / images, found["resize"] / images
 
 
@@ -127,13 +128,9 @@ def run_stages(
         timed(found, "loop", lambda: engine.sample(pairs.plan), device)
         scores = pairs.scores()
         for block in pairs.blocks():
-            matched = timed(found, "matching", lambda block=block: engine.match(block.plan), device)  # type: ignore[misc]
-            answers = timed(
-                found,
-                "predictions",
-                lambda block=block, matched=matched: predicted_points(block.plan, matched, protocol),  # type: ignore[misc]
-                device,
-            )
+            matched = timed(found, "matching", partial(engine.match, block.plan), device)
+            points = partial(predicted_points, block.plan, matched, protocol)
+            answers = timed(found, "predictions", points, device)
             scores.update(block, answers)
     provenance = {
         "model": model,

@@ -96,7 +96,7 @@ def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Diagnosti
     try:
         try:
             (width, height), orientation = _decode(data, fully=False)
-        except Exception:  # what is wrong, if anything, is said of the whole picture
+        except Exception:  # the full decode decides, and its error is the one reported
             (width, height), orientation = _decode(data, fully=True)
     except UnidentifiedImageError:
         return failed("does not decode as an image: neither JPEG nor PNG nor WebP", "put the intact file in its place")

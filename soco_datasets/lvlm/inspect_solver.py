@@ -99,7 +99,7 @@ def ask(asked: PromptedQuestions, options: SolverOptions | None = None) -> Solve
         content = await anyio.to_thread.run_sync(_content, asked, state.metadata["place"], how)
         state.messages = [ChatMessageUser(content=content)]
         try:
-            state = await generate(state, tool_calls="none")  # else a reply that calls a tool is asked again, for ever
+            state = await generate(state, tool_calls="none")  # by default inspect-ai asks again after each tool call
         except Exception as error:
             return _failed(state, key, failure_of(error), error, how)
         how.gate.succeeded()
