@@ -101,6 +101,24 @@ class LivePage:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def tap(self, element: str, until: str) -> None:
+        """Tap an element (a JavaScript expression) until an expression is true.
+
+        A busy browser may drop a tap: it looks for the target in the last drawn frame, which may be from before a scroll.
+        """
+        drawn = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        where = f"(r => [r.x + r.width / 2, r.y + r.height / 2])(({element}).getBoundingClientRect())"
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            self.run(drawn)
+            x, y = self.run(where)
+            self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+            self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            self.run(drawn)
+            if self.run(until):
+                return
+        raise AssertionError(f"no tap on {element} made this true: {until}")
+
     def screenshot(self, path: Path) -> Path:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
         return path

@@ -108,13 +108,8 @@ def test_marks_are_reached_by_keys_and_by_touch(tab: LivePage) -> None:
     assert set(stops) == {1}  # one stop of the Tab key per picture
     tab.run("document.querySelectorAll('.view')[1].scrollIntoView({block: 'center', behavior: 'instant'})")
     tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
-    x, y = tab.run(
-        "(r => [r.x + r.width / 2, r.y + r.height / 2])"
-        "([...document.querySelectorAll('.view')[1].querySelectorAll('.m')].at(-1).getBoundingClientRect())"
-    )
-    tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
-    tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-    tab.wait_for("document.activeElement.matches('.view .m.m')")
+    mark = "[...document.querySelectorAll('.view')[1].querySelectorAll('.m')].at(-1)"
+    tab.tap(mark, until=f"document.activeElement === {mark}")
     assert "error" in tab.run(tip)
     tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
