@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import UsageError, unknown_name
-from .strict_answers import without_thought
+from .answer_text import without_thought
 
 _N = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _GAP = r"\s*[,;]\s*|\s+"
