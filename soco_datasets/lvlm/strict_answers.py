@@ -18,13 +18,26 @@ _BOXED = re.compile(r"\\?(?:boxed|fbox)\s*\{+\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}+")
 _SMALL = re.compile(r"\W*(?:point |option )?\W{0,2}([a-d])\W{0,2}(?:point \1)?\W*")
 _REPEATED = re.compile(r"\W*@([A-Z])(?:[\s,.]+@\1)*\W*")
 _LEADS = re.compile(
-    r"\W*@([A-Z])(?: =|[.:;,)!/-](?! ?@)| ?(?:[–—-]|//?) |\s+(?:the|because|since|as|due|in|on|at|given|\()\b(?! wrong| other))"
+    r"\W*@([A-Z])(?: =|[.:;,)!/-](?! ?@)| ?(?:[–—-]|//?) |\s+(?:the|because|since|as|due|in|on|at|given"
+    r"|\()\b(?! wrong| other))"
 )
 _ITEM = re.compile(r"@([A-Z])(?:[.:]| [=:])(?=\s?\w)")
 
 
 def parse_strict(text: object) -> str | None:
     r"""The letter A to D that the text gives as its answer, None where it gives none or more than one.
+
+    Read, in this order: an answer tag or field of JSON; the last \boxed{X}; a text or a line of it that is nothing but
+    the letter; what its sentences claim ("the answer is X", "X matches the marked point", "not X", see `answer_rules`);
+    the letter that the only line that begins with one begins with ("X. the mirror"). Markdown, LaTeX, HTML, brackets,
+    quotes and full-width letters do not matter, nor does what a model thinks before </think>. A small letter counts
+    only where nothing else is there ("b", \boxed{b}) or in brackets. The article "a", "A or B", "maybe B", "not B" and
+    "B-pillar" are not answers.
+
+    >>> parse_strict("A point on the left wing"), parse_strict("A or B"), parse_strict("**Answer:** (C)")
+    (None, None, 'C')
+    >>> parse_strict("It is point C in the second image."), parse_strict("Not A.")
+    ('C', None)
     """
     found = given_letter(text)
     return found if found is not None and found in "ABCD" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from soco_datasets.errors import UsageError
 from soco_datasets.lvlm import parse_answer
+from soco_datasets.lvlm.answer_claims import claims
+from soco_datasets.lvlm.answer_rules import RULES
 from soco_datasets.lvlm.answers import PARSERS, STATUSES, parse_paper, parse_strict, status_of
 
 CASES = Path(__file__).parents[1] / "data" / "lvlm"
@@ -31,6 +34,22 @@ def test_strict_reads_what_a_careful_person_reads(name: str) -> None:
     read = [(parse_answer(case["answer"]), case["by_a_person"]) for case in cases]
     assert sum(found == person for found, person in read if person) >= 0.9 * sum(bool(person) for _, person in read)
     assert sum(found not in (None, person) for found, person in read) <= 0.02 * len(read)
+
+
+@pytest.mark.parametrize("name", ["one", "two", "three", "four", "five", "six", "seven", "eight"])
+def test_strict_reads_the_frozen_sets(name: str) -> None:
+    cases = json.loads((CASES / "answers_frozen.json").read_text(encoding="utf-8"))["sets"][name]
+    read = [(parse_answer(answer), person) for person, answer in cases]
+    assert sum(found == person for found, person in read if person) >= 0.9 * sum(bool(person) for _, person in read)
+    assert sum(found not in (None, person) for found, person in read) <= 0.02 * len(read)
+
+
+def test_each_rule_fits_its_example() -> None:
+    examples = [(example, verdict) for verdict, rules in RULES for example in rules]
+    assert len(examples) > 40
+    for example, verdict in examples:
+        text = re.sub(r"(?<!@)[A-Z]", lambda match: match[0].lower(), example)
+        assert [claim.verdict for claim in claims(text) if claim.letters == "B"] == [verdict], example
 
 
 def test_an_unknown_parser_is_named() -> None:
