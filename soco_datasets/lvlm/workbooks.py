@@ -2,7 +2,8 @@
 
 A row has at least `index` and `prediction`; `g_index`, `answer` and `question`, where they are there, are compared with
 the questions, so that a workbook of other questions is not scored. The first sheet that has both columns is read, with
-the standard library alone. An answer that begins with "=" was stored as a formula: its text is read.
+the standard library alone: openpyxl gives a cell either its formula or its value, keeps `_x000D_`, and takes gigabytes
+for a row of millions of cells. An answer that begins with "=" was stored as a formula: its text is read.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.parsers import expat
 
 from ..data.questions.generation import SETTINGS
 from ..errors import DataNotFoundError, PredictionsError, UsageError, unknown_name
@@ -26,15 +28,19 @@ from .answer_store import STORE_VERSION
 from .circular_scores import Answer, AnswerRow, Key, first_items
 from .tsv import FILE_NAMES
 
+_Element = tuple[str, dict[str, str] | None, str]  # name; attributes where it starts, text where it ends
 SUFFIXES = (".xlsx", ".tsv", ".csv")
-_NAMESPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _CELL = re.compile(r"([A-Z]+)\d+")
 _MOST_TEXTS, _MOST_COLUMNS = 2_000_000, 16_384  # of a sheet; Excel has no more columns
+_MOST_MEMORY, _LONGEST_TEXT = 700_000_000, 10_000_000  # bytes of all texts of a sheet; characters of one cell
+_MOST_DELIMITERS = 1_000_000  # of a row of a text file, those within its texts too
+_DEEPEST = 50  # elements within each other
+_MOST_WRONG = 10_000  # rows that do not fit the questions, after which no more are read
 _MISSING = ("", "nan", "none", "null")
 _NEEDED = ("index", "prediction")
 _MOST_BYTES = 2**31  # of a file: a workbook with pictures has some hundred megabytes
 _UNREADABLE = (  # what damaged files raise
-    UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, KeyError, IndexError,
+    UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error, expat.ExpatError, KeyError, IndexError,
     ValueError, RuntimeError, NotImplementedError, EOFError, OverflowError,
 )  # fmt: skip
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # a character that XML does not hold, such as _x000D_
@@ -66,6 +72,8 @@ def workbook_answers(
     groups: dict[str, set[str]] = {}
     wrong: list[str] = []
     for number, cells in enumerate(read_workbook(path), start=1):
+        if len(wrong) >= _MOST_WRONG:
+            break
         index = _integer(cells["index"])
         row = known.get(index)
         if row is None:
@@ -82,8 +90,9 @@ def workbook_answers(
         answers[setting, index] = Answer("" if text.strip().lower() in _MISSING else text)
     wrong += [f"g_index {name} has rows of several questions" for name, found in groups.items() if len(found) > 1]
     if wrong:
+        count = f"{len(wrong)}{' or more' if len(wrong) >= _MOST_WRONG else ''}"
         raise PredictionsError(
-            f"{path} has {len(wrong)} row(s) that do not fit the questions, {first_items(wrong)}. Give the --data that "
+            f"{path} has {count} row(s) that do not fit the questions, {first_items(wrong)}. Give the --data that "
             "was asked (soco lvlm import), and --setting where the file's name does not say it."
         )
     header = {
@@ -170,8 +179,20 @@ def _text(content: bytes, suffix: str) -> Iterator[list[str]]:
     first = text.partition("\n")[0]
     delimiter = "\t" if suffix == ".tsv" or "\t" in first else ";" if ";" in first and "," not in first else ","
     limit = csv.field_size_limit(2**28)
+    unread = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal unread
+        for line in io.StringIO(text, newline=""):
+            unread += line.count(delimiter)
+            if unread > _MOST_DELIMITERS:
+                raise ValueError(f"a row has more than {_MOST_DELIMITERS:,} columns")
+            yield line
+
     try:
-        yield from list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        for row in csv.reader(lines(), delimiter=delimiter):
+            unread = 0
+            yield row
     finally:
         csv.field_size_limit(limit)
 
@@ -181,43 +202,102 @@ def _sheets(content: bytes) -> Iterator[Iterator[list[str]]]:
     check_zip(io.BytesIO(content))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
-        shared: list[str] = []
-        if "xl/sharedStrings.xml" in names:
-            for item in _elements(archive, "xl/sharedStrings.xml", "si"):
-                shared.append(_joined(item))
-                if len(shared) > _MOST_TEXTS:
-                    raise ValueError(f"it has more than {_MOST_TEXTS:,} texts")
+        shared = list(_shared_texts(archive)) if "xl/sharedStrings.xml" in names else []
         sheets = [name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)]
         if not sheets:
             raise ValueError("it has no sheet")
         for name in sorted(sheets, key=lambda name: (len(name), name)):
-            yield _rows(_elements(archive, name, "row"), shared)
+            yield _rows(_elements(archive, name), shared)
 
 
-def _rows(elements: Iterator[ElementTree.Element], shared: list[str]) -> Iterator[list[str]]:
-    for row in elements:
-        cells: list[str] = []
-        for cell in row.iter(f"{_NAMESPACE}c"):
-            place = _column(cell.get("r"), len(cells))
+def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
+    parts: list[str] = []
+    phonetic, number = False, 0
+    for name, attributes, text in _elements(archive, "xl/sharedStrings.xml"):
+        if name == "rPh":
+            phonetic = attributes is not None  # how the text beside it is spoken
+        elif name == "t" and attributes is None and not phonetic:
+            parts.append(text)
+        elif name == "si" and attributes is None:
+            number += 1
+            if number > _MOST_TEXTS:
+                raise ValueError(f"it has more than {_MOST_TEXTS:,} texts")
+            yield _unescaped("".join(parts))
+            parts = []
+
+
+def _rows(elements: Iterable[_Element], shared: list[str]) -> Iterator[list[str]]:
+    cells: list[str] = []
+    about: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    phonetic = False
+    for name, attributes, text in elements:
+        if name == "row":
+            if attributes is None:
+                yield cells
+            cells = []
+        elif name == "rPh":
+            phonetic = attributes is not None
+        elif name == "c" and attributes is not None:
+            about, texts = attributes, {}
+            place = _column(about.get("r"), len(cells))
             if not len(cells) <= place < _MOST_COLUMNS:
-                raise ValueError(f"cell {cell.get('r')!r} is out of place")
-            cells += [""] * (place - len(cells)) + [_value(cell, shared)]
-        yield cells
+                raise ValueError(f"cell {about.get('r')!r} is out of place")
+            cells += [""] * (place - len(cells))
+        elif name == "c":
+            cells.append(_value(about.get("t"), {key: "".join(parts) for key, parts in texts.items()}, shared))
+        elif attributes is None and not phonetic:
+            texts.setdefault(name, []).append(text)
 
 
-def _elements(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[ElementTree.Element]:
-    """The elements of a name, each forgotten when the next one is asked for."""
+def _elements(archive: zipfile.ZipFile, member: str) -> Iterator[_Element]:
+    """The starts and ends of the elements of an XML file, none of them kept."""
+    found: list[_Element] = []
+    text: list[str] = []
+    depth = length = memory = quiet = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, quiet
+        depth, quiet = depth + 1, 0
+        if depth > _DEEPEST:
+            raise ValueError(f"its elements are nested more than {_DEEPEST} deep")
+        found.append((name.rpartition("}")[2], attributes, ""))
+        text.clear()
+
+    def end(name: str) -> None:
+        nonlocal depth, length, memory, quiet
+        depth, quiet = depth - 1, 0
+        found.append((name.rpartition("}")[2], None, "".join(text)))
+        memory += sys.getsizeof(found[-1][2])
+        if memory > _MOST_MEMORY:
+            raise ValueError(f"its texts take more than {_MOST_MEMORY:,} bytes")
+        text.clear()
+        length = length if found[-1][0] in ("t", "r", "rPh") else 0
+
+    def words(piece: str) -> None:
+        nonlocal length, quiet
+        length, quiet = length + len(piece), 0
+        if length > _LONGEST_TEXT:
+            raise ValueError(f"a cell has more than {_LONGEST_TEXT:,} characters")
+        text.append(piece)
+
+    def doctype(*_: object) -> None:
+        raise ValueError("it defines entities, as no workbook does")
+
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, words
+    parser.StartDoctypeDeclHandler = doctype
     with archive.open(member) as file:
-        parents: list[ElementTree.Element] = []
-        for event, element in ElementTree.iterparse(file, ("start", "end")):
-            if event == "start":
-                parents.append(element)
-                continue
-            parents.pop()
-            if element.tag == f"{_NAMESPACE}{name}":
-                yield element
-                if parents:
-                    parents[-1].clear()
+        while piece := file.read(2**16):
+            quiet += len(piece)
+            if quiet > _LONGEST_TEXT:  # each piece makes expat read the unfinished comment or tag again
+                raise ValueError("it has a comment or attribute of megabytes")
+            parser.Parse(piece)
+            yield from found
+            found.clear()
+    parser.Parse(b"", True)
+    yield from found
 
 
 def _column(reference: str | None, following: int) -> int:
@@ -231,24 +311,18 @@ def _column(reference: str | None, following: int) -> int:
     return number - 1
 
 
-def _value(cell: ElementTree.Element, shared: list[str]) -> str:
-    if cell.get("t") == "inlineStr":
-        return _joined(cell)
-    value, formula = cell.find(f"{_NAMESPACE}v"), cell.find(f"{_NAMESPACE}f")
-    if formula is not None and (value is None or not value.text or cell.get("t") == "e"):
-        return _unescaped(f"={formula.text or ''}")  # an answer such as "= B": nothing ever computed it
-    text = "" if value is None or value.text is None else value.text
-    if cell.get("t") == "s" and text:
-        if not text.isdigit():
-            raise ValueError(f"{text!r} is no shared text")
-        return shared[int(text)]
-    return _unescaped(text)
-
-
-def _joined(element: ElementTree.Element) -> str:
-    """The text of an element, without the phonetic text beside it."""
-    parts = (part for item in element if item.tag != f"{_NAMESPACE}rPh" for part in item.iter(f"{_NAMESPACE}t"))
-    return _unescaped("".join(part.text or "" for part in parts))
+def _value(kind: str | None, texts: dict[str, str], shared: list[str]) -> str:
+    """What a cell says, from its kind and the texts of its value (v), formula (f) and inline text (t)."""
+    if kind == "inlineStr":
+        return _unescaped(texts.get("t", ""))
+    value = texts.get("v", "")
+    if "f" in texts and (not value or kind == "e"):
+        return _unescaped(f"={texts['f']}")  # an answer such as "= B": nothing ever computed it
+    if kind == "s" and value:
+        if not value.isdigit():
+            raise ValueError(f"{value!r} is no shared text")
+        return shared[int(value)]
+    return _unescaped(value)
 
 
 def _unescaped(text: str) -> str:
