@@ -225,6 +225,7 @@ def run_export(
             help="tsv: VLMEvalKit; parquet: lmms-eval, EvalScope and datasets, with a card and a task folder",
         ),
     ] = "tsv",
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """A folder to files of other kits."""
     from ..data.questions.markers import MarkerStyle
@@ -234,5 +235,5 @@ def run_export(
     settings = None if setting is None else names(setting)
     style = MarkerStyle(marker.marker, marker.marker_color)
     export = export_tsv if format == "tsv" else export_kits
-    for path in export(open_dataset(data), out, settings, style):
+    for path in export(open_dataset(data), out, settings, style, overwrite=overwrite):
         print(path)

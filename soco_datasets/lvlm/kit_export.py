@@ -21,7 +21,7 @@ from ..data.questions.generation import LETTERS, SETTINGS
 from ..data.questions.markers import MarkerStyle, encode
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import unknown_name
-from ..utils.files import atomic_file, atomic_write
+from ..records.replacement import check_same_content, same_or_new_files
 from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
 
@@ -32,7 +32,12 @@ _KITS = "kits"  # folder of the files that are copied
 
 
 def export_kits(
-    folder: DatasetFolder, out: Path, settings: Sequence[str] | None = None, style: MarkerStyle | None = None
+    folder: DatasetFolder,
+    out: Path,
+    settings: Sequence[str] | None = None,
+    style: MarkerStyle | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write questions for lmms-eval, EvalScope and Inspect Evals; returns what was written.
 
@@ -43,7 +48,8 @@ def export_kits(
         style: of the markers; imported questions come with theirs.
 
     Raises:
-        UsageError: the folder has no questions, or an unknown setting.
+        UsageError: the folder has no questions, an unknown setting, or a file with another content has the name and
+            `overwrite` is false.
     """
     chosen = list(settings) if settings is not None else stored_settings(folder)
     for name in chosen:
@@ -51,29 +57,32 @@ def export_kits(
             raise unknown_name("setting", name, SETTINGS)
     if not chosen:
         read_rows(folder, SETTINGS[0])  # says why there are none
-    paths = []
-    counts = {}
-    for name in chosen:
-        rows = read_rows(folder, name)
-        path = out / f"{name}.parquet"
-        _write_parquet(path, folder, rows, style)
-        counts[name] = len(rows)
-        paths.append(path)
-    paths.append(_write(out / "README.md", _card(folder, counts)))
-    for name in chosen:
-        paths.append(_write(out / "lmms_eval" / f"soco_lvlm_{name}.yaml", _lmms_task(name, paths[chosen.index(name)])))
-    paths.append(_write(out / "lmms_eval" / "utils.py", _copied("lmms_utils.py.txt")))
-    paths.append(_write(out / "inspect_evals" / "eval.yaml", _inspect_entry(counts)))
+    counts = {name: len(read_rows(folder, name)) for name in chosen}
+    data = {name: out / f"{name}.parquet" for name in chosen}
+    texts = {
+        out / "README.md": _card(folder, counts),
+        **{out / "lmms_eval" / f"soco_lvlm_{name}.yaml": _lmms_task(name, data[name]) for name in chosen},
+        out / "lmms_eval" / "utils.py": _copied("lmms_utils.py.txt"),
+        out / "inspect_evals" / "eval.yaml": _inspect_entry(counts),
+    }
+    paths = [*texts, *data.values()]
+    with same_or_new_files(*paths, overwrite=overwrite) as temporaries:
+        for path, temporary in zip(paths, temporaries, strict=True):
+            if path in texts:
+                temporary.write_text(texts[path], encoding="utf-8")
+                check_same_content(path, temporary, overwrite=overwrite)  # before any picture is drawn
+            else:
+                _write_parquet(
+                    temporary, path.name, _drawn(folder, read_rows(folder, path.stem), style), counts[path.stem]
+                )
     return paths
 
 
-def _write_parquet(
-    path: Path, folder: DatasetFolder, rows: Sequence[dict[str, Any]], style: MarkerStyle | None
-) -> None:
+def _write_parquet(path: Path, name: str, rows: Iterator[dict[str, Any]], count: int) -> None:
     schema = _schema()
-    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         batch: list[dict[str, Any]] = []
-        for row in progress(_drawn(folder, rows, style), f"Writing {path.name}", total=len(rows), unit="row"):
+        for row in progress(rows, f"Writing {name}", total=count, unit="row"):
             batch.append(row)
             if len(batch) == _ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
@@ -139,8 +148,3 @@ def _inspect_entry(counts: dict[str, int]) -> str:
 
 def _copied(name: str) -> str:
     return (files(__package__) / _KITS / name).read_text(encoding="utf-8")
-
-
-def _write(path: Path, text: str) -> Path:
-    atomic_write(path, text)
-    return path

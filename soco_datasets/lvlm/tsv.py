@@ -228,10 +228,11 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) in (b"\n", b"\r", b"")
 
 
-def write_tsv(file: TextIO, rows: Iterable[TsvRow]) -> int:
-    """Write rows as VLMEvalKit reads them, one at a time; returns how many."""
+def write_tsv(file: TextIO, rows: Iterable[TsvRow], *, header: bool = True) -> int:
+    """Write rows as VLMEvalKit reads them, one at a time, behind the names of the columns; returns how many."""
     writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-    writer.writerow(COLUMNS)
+    if header:
+        writer.writerow(COLUMNS)
     count = 0
     for row in rows:
         pictures = [base64.b64encode(data).decode("ascii") for data in row.pictures]

@@ -28,16 +28,11 @@ from ..data.questions.pictures import PICTURES, open_pictures
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, WrittenShard, write_shards
 from ..errors import UsageError, unknown_name
-from ..utils.files import atomic_file, atomic_folder
+from ..records.replacement import check_same_content, same_or_new_files
+from ..utils.files import atomic_folder
 from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
-from .tsv import (
-    FILE_NAMES,
-    TsvRow,
-    read_tsv,
-    setting_of,
-    write_tsv,
-)
+from .tsv import FILE_NAMES, TsvRow, read_tsv, setting_of, write_tsv
 
 _SHARD_BYTES = 500 * 10**6
 _LISTED = 1000
@@ -272,6 +267,8 @@ def export_tsv(
     out: Path,
     settings: Sequence[str] | None = None,
     style: MarkerStyle | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the questions of a folder as TSVs of the released names, one per setting; returns their paths.
 
@@ -279,7 +276,8 @@ def export_tsv(
     came.
 
     Raises:
-        UsageError: the folder has no questions, or an unknown setting.
+        UsageError: the folder has no questions, an unknown setting, or a file of other questions has the name and
+            `overwrite` is false.
     """
     available = stored_settings(folder)
     chosen = list(settings) if settings is not None else available
@@ -288,15 +286,18 @@ def export_tsv(
             raise unknown_name("setting", name, SETTINGS)
     if not chosen:
         read_rows(folder, SETTINGS[0])  # says why there are none
-    paths = []
-    for name in chosen:
-        path = out / FILE_NAMES[name]
-        rows = read_rows(folder, name)
-        with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            bar = progress(rows, f"Writing {path.name}", total=len(rows), unit="row")
-            heads = circular_heads(rows)
-            write_tsv(file, (_tsv_row(folder, number, row, heads, style) for number, row in enumerate(bar, start=1)))
-        paths.append(path)
+    paths = [out / FILE_NAMES[name] for name in chosen]
+    with same_or_new_files(*paths, overwrite=overwrite) as temporaries:
+        for name, path, temporary in zip(chosen, paths, temporaries, strict=True):
+            rows = read_rows(folder, name)
+            with open(temporary, "w", encoding="utf-8", newline="") as file:
+                bar = progress(rows, f"Writing {path.name}", total=len(rows), unit="row")
+                heads = circular_heads(rows)
+                for number, row in enumerate(bar, start=1):
+                    write_tsv(file, [_tsv_row(folder, number, row, heads, style)], header=number == 1)
+                    if number == 1:  # other questions are refused before all their pictures are drawn
+                        file.flush()
+                        check_same_content(path, temporary, overwrite=overwrite, begun=True)
     return paths
 
 

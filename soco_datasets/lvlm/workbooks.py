@@ -33,8 +33,10 @@ SUFFIXES = (".xlsx", ".tsv", ".csv")
 _CELL = re.compile(r"([A-Z]+)\d+")
 _MOST_TEXTS, _MOST_COLUMNS = 2_000_000, 16_384  # of a sheet; Excel has no more columns
 _MOST_MEMORY, _LONGEST_TEXT = 700_000_000, 10_000_000  # bytes of all texts of a sheet; characters of one cell
+_LONGEST_QUIET = 2_000_000  # bytes of a comment or tag
+_EMPTY = sys.getsizeof("")
 _MOST_DELIMITERS = 1_000_000  # of a row of a text file, those within its texts too
-_DEEPEST = 50  # elements within each other
+_DEEPEST, _MOST_ELEMENTS = 50, 1_000_000  # elements within each other; of a row or a shared text
 _MOST_WRONG = 10_000  # rows that do not fit the questions, after which no more are read
 _MISSING = ("", "nan", "none", "null")
 _NEEDED = ("index", "prediction")
@@ -254,21 +256,22 @@ def _elements(archive: zipfile.ZipFile, member: str) -> Iterator[_Element]:
     """The starts and ends of the elements of an XML file, none of them kept."""
     found: list[_Element] = []
     text: list[str] = []
-    depth = length = memory = quiet = 0
+    depth = elements = length = memory = quiet = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, quiet
-        depth, quiet = depth + 1, 0
-        if depth > _DEEPEST:
-            raise ValueError(f"its elements are nested more than {_DEEPEST} deep")
+        nonlocal depth, elements, quiet
+        depth, elements, quiet = depth + 1, elements + 1, 0
+        if depth > _DEEPEST or elements > _MOST_ELEMENTS:
+            raise ValueError(f"a row has more than {_MOST_ELEMENTS:,} elements, or {_DEEPEST} within each other")
         found.append((name.rpartition("}")[2], attributes, ""))
         text.clear()
 
     def end(name: str) -> None:
-        nonlocal depth, length, memory, quiet
+        nonlocal depth, elements, length, memory, quiet
         depth, quiet = depth - 1, 0
         found.append((name.rpartition("}")[2], None, "".join(text)))
-        memory += sys.getsizeof(found[-1][2])
+        elements = 0 if found[-1][0] in ("row", "si") else elements
+        memory += sys.getsizeof(found[-1][2]) - _EMPTY
         if memory > _MOST_MEMORY:
             raise ValueError(f"its texts take more than {_MOST_MEMORY:,} bytes")
         text.clear()
@@ -291,8 +294,8 @@ def _elements(archive: zipfile.ZipFile, member: str) -> Iterator[_Element]:
     with archive.open(member) as file:
         while piece := file.read(2**16):
             quiet += len(piece)
-            if quiet > _LONGEST_TEXT:  # each piece makes expat read the unfinished comment or tag again
-                raise ValueError("it has a comment or attribute of megabytes")
+            if quiet > _LONGEST_QUIET:  # each piece makes expat read the unfinished comment or tag again
+                raise ValueError("it has a comment or tag of megabytes")
             parser.Parse(piece)
             yield from found
             found.clear()

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..config import Protocol
 from ..errors import PredictionsError, UsageError
-from ..utils.files import locked_folder
+from ..utils.files import atomic_files, explain_write_errors, locked_folder
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
 from .base import Record
@@ -27,6 +27,7 @@ from .registry import record_types
 _IDENTITY = ("model", "dataset", "protocol", "questions_hash")  # fields that say which run a record is of
 _MOST, _LONGEST = 4, 60  # differences that are named, characters of each value
 _FIX = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
+_PIECE = 2**20  # bytes compared at a time
 _log = logging.getLogger(__name__)
 
 
@@ -233,6 +234,44 @@ def check_replaces_json(
         raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
     _refuse_another(place, list(_differences(json.loads(json.dumps(dict(fields))), before, identity)))
     return True
+
+
+def check_same_content(path: Path, new: Path, *, overwrite: bool = False, begun: bool = False) -> None:
+    """Refuse to replace a file by one with another content.
+
+    Args:
+        path: the file that will be written.
+        new: what will be moved over it.
+        overwrite: replace whatever is there.
+        begun: `new` is not written to its end: compare as much as there is.
+
+    Raises:
+        UsageError: `path` is there and differs.
+    """
+    place = local_path(path)
+    if overwrite or not place.exists():
+        return
+    with explain_write_errors(place), open(place, "rb") as before, open(new, "rb") as after:
+        while piece := after.read(_PIECE):
+            if before.read(len(piece)) != piece:
+                break
+        else:
+            if begun or not before.read(1):
+                return
+    raise UsageError(f"{place} is not replaced: it holds other data, or the same written in another way. {_FIX}")
+
+
+@contextlib.contextmanager
+def same_or_new_files(*paths: Path, overwrite: bool = False) -> Iterator[tuple[Path, ...]]:
+    """As `atomic_files`, but none of the files replaces one with another content unless `overwrite` is given.
+
+    Raises:
+        UsageError: a file is there and differs; all files are left as they were.
+    """
+    with atomic_files(*paths) as temporaries:
+        yield temporaries
+        for path, temporary in zip(paths, temporaries, strict=True):
+            check_same_content(path, temporary, overwrite=overwrite)
 
 
 def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[str, Any]) -> None:

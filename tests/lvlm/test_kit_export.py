@@ -45,6 +45,22 @@ def test_datasets_reads_the_exported_folder(exported: tuple[Path, Path]) -> None
         assert "<image" not in loaded[1]["question_text"]
 
 
+@pytest.mark.parametrize("format", ["tsv", "parquet"])
+def test_an_export_replaces_no_other_file(tmp_path: Path, format: str) -> None:
+    data, out = write_folder(tmp_path / "tiny"), tmp_path / "out"
+    export = ["lvlm", "export", "--format", format, "--data", str(data), "--setting", "vis", "--out", str(out)]
+    assert main(export) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert main(export) == 0  # the same content
+    assert main([*export, "--marker", "circle"]) == 2
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert main([*export, "--marker", "circle", "--overwrite"]) == 0
+    changed = [path.name for path, content in before.items() if path.read_bytes() != content]
+    assert changed == ["soco_lvlm_img.tsv" if format == "tsv" else "vis.parquet"]
+    (out / changed[0]).write_text("notes", encoding="utf-8")
+    assert main(export) == 2
+
+
 def utilities(out: Path) -> Any:
     return module_of(out / "lmms_eval" / "utils.py")
 

@@ -148,11 +148,25 @@ def test_what_a_cell_says(tmp_path: Path, answer: str, read: str) -> None:
     [
         f"{HEAD}<row>{cell('<v>9</v>', 's')}</row>", f"{HEAD}<row>{cell('<v>-1</v>', 's')}</row>",
         f'{HEAD}<row><c r="ZZZZZZ1"><v>1</v></c></row>', f"<row>{cell('index')}{cell('Prediction')}{cell('prediction')}</row>",
+        HEAD + "<row>" + "<c>" * 60 + "</c>" * 60 + "</row>", HEAD + "<row>" + "<c/>" * 20_000 + "</row>",
+        f"{HEAD}<row>{cell('1')}{cell('x' * 10_000_001)}</row>", f"{HEAD}<!--{'x' * 2_100_000}-->",
     ],
 )  # fmt: skip
 def test_sheets_that_cannot_be_read_are_named(tmp_path: Path, rows: str) -> None:
     with pytest.raises(PredictionsError, match=r"m\.xlsx"):
         list(read_workbook(write_sheets(tmp_path / "m.xlsx", rows)))
+
+
+def test_entities_and_rows_of_a_million_columns_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        sheet = f'<!DOCTYPE x [<!ENTITY a "B">]><worksheet {SPACE}><sheetData>{HEAD}</sheetData></worksheet>'
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+    with pytest.raises(PredictionsError, match="entities"):
+        list(read_workbook(path))
+    (tmp_path / "m.csv").write_text("index,prediction\n" + "," * 1_000_001, encoding="utf-8")
+    with pytest.raises(PredictionsError, match="columns"):
+        list(read_workbook(tmp_path / "m.csv"))
 
 
 def test_damaged_files_and_those_of_other_programs(tmp_path: Path) -> None:
