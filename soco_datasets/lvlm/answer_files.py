@@ -33,6 +33,10 @@ def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[lis
     answers: dict[Key, Answer] = {}
     for path in paths:
         header, lines, _ = read_answers(path)
+        if header is None and path.stat().st_size:  # one line that is not ended, as of a run that was killed at once
+            raise PredictionsError(
+                f"{path} has no whole line: it is not an answers file, or nothing was answered yet. Run the model again."
+            )
         if header is None:
             raise PredictionsError(f"{path} is empty: nothing was answered yet. Run the model again.")
         if dataset is not None and header.get("dataset") != dataset:

@@ -29,7 +29,7 @@ from .circular_scores import Answer, AnswerRow, Key, first_items
 from .tsv import FILE_NAMES
 
 _Element = tuple[str, dict[str, str] | None, str]  # name; attributes where it starts, text where it ends
-SUFFIXES = (".xlsx", ".tsv", ".csv")
+SUFFIXES = (".xlsx", ".xlsm", ".xls", ".tsv", ".csv")
 _CELL = re.compile(r"([A-Z]+)\d+")
 _MOST_TEXTS, _MOST_COLUMNS = 2_000_000, 16_384  # of a sheet; Excel has no more columns
 _MOST_MEMORY, _LONGEST_TEXT = 700_000_000, 10_000_000  # bytes of all texts of a sheet; characters of one cell

@@ -147,7 +147,7 @@ class _Lines:
 
     @contextlib.contextmanager
     def beating(self) -> Iterator[None]:
-        """Print a line now, at each interval from a thread, and at the end."""
+        """Print a line now, at each interval from a thread, and at the end where it says more than the last one."""
         stop = threading.Event()
 
         def repeat() -> None:
@@ -162,7 +162,8 @@ class _Lines:
         finally:
             stop.set()
             thread.join()
-            self._write()
+            if self._said != self._done:
+                self._write()
 
     def end(self) -> None:
         """Print the last line, where there was one before."""

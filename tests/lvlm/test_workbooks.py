@@ -18,7 +18,7 @@ from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
 from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.lvlm.question_rows import read_rows
-from soco_datasets.lvlm.workbooks import read_workbook, workbook_answers, workbook_setting
+from soco_datasets.lvlm.workbooks import is_workbook, read_workbook, workbook_answers, workbook_setting
 
 COLUMNS = ("index", "g_index", "question", "answer", "category", "prediction")
 
@@ -181,9 +181,11 @@ def test_damaged_files_and_those_of_other_programs(tmp_path: Path) -> None:
         path.write_bytes(bytes(damaged))
         with contextlib.suppress(PredictionsError):
             list(read_workbook(path))
-    path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
-    with pytest.raises(PredictionsError, match="password"):
-        list(read_workbook(path))
+    for path in (tmp_path / "m.xlsx", tmp_path / "m.xls"):
+        path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
+        assert is_workbook(path)
+        with pytest.raises(PredictionsError, match="password"):
+            list(read_workbook(path))
     for encoding, delimiter in (("utf-16", ","), ("utf-8-sig", ";")):
         (tmp_path / "m.csv").write_text(f"index{delimiter}prediction\n0{delimiter}B\n", encoding=encoding)
         assert list(read_workbook(tmp_path / "m.csv")) == [{"index": "0", "prediction": "B"}]
