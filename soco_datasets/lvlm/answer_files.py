@@ -35,7 +35,7 @@ def load_answers(paths: Sequence[Path], dataset: str | None = None) -> tuple[lis
         header, lines, _ = read_answers(path)
         if header is None and path.stat().st_size:  # one line that is not ended, as of a run that was killed at once
             raise PredictionsError(
-                f"{path} has no whole line: it is not an answers file, or nothing was answered yet. Run the model again."
+                f"{path} has no whole line: it is no answers file, or nothing was answered yet. Run the model again."
             )
         if header is None:
             raise PredictionsError(f"{path} is empty: nothing was answered yet. Run the model again.")

@@ -12,6 +12,7 @@ Verdict = Literal["rejects", "doubts", "states", "gives", "supports"]
 
 _BREAK = r"[,;:.!?@\n]|\b(?:because|since|as|and|but|while|whereas|so|which|unlike|rather|instead|though|although)\b"
 _CLAUSE = rf"(?:(?!{_BREAK}).)"  # one character of the same clause
+_SPAN = r"(?:(?!\b(?:not|no|nor|too)\b)[^@.;!?\n])"  # one character of a statement that denies nothing
 _BE = (
     r"(?:is|are|be|must be|should be|would be|will be|has to be|have to be|müsste|sollte|dürfte|muss|looks"
     r"|seems|appears|feels|sounds|became|ist|es|est|è|é|lautet|sería|serait"
@@ -82,12 +83,14 @@ _PREFERRED = {
 _REJECTED_BEHIND = {
     "@B is too low.": rf"@ (?!not only){_CLAUSE}{{0,40}}\b(?:not|incorrect|wrong|too \w+|distractors?|ruled out|out"
     rf"|unlikely|excluded|eliminated|discarded|off|farther|further|elsewhere|other|different|opposite|mismatch\w*"
-    rf"|second|no|less|fails?)\b|(?:错误|不正确|不对|不是|ではな)",
+    rf"|second(?=\W*$| (?:best|choice|closest|most))|no|less|fails?)\b|(?:错误|不正确|不对|不是|ではな)",
+    "@B is on the hood, which is not the marked part.": r"@ [^@.;!?\n]{0,120}\bwhich (?:is|does|are|do|was|has)"
+    r"\b[^@.;!?\n]{0,30}\b(?:not|too|wrong|different|incorrect|no|other|opposite)\b",
     "@B is tempting but it is on the other side.": r"@ [^.!?@\n]{0,80}\bbut (?:it|that"
     r"|this)\b[^.!?@\n]{0,40}\b(?:not|wrong|opposite|other|different|too)\b",
 }
 _LIKE_THE_MARKED = {
-    "@B is on the ear, similar to the marked point.": rf"@ [^@.!?\n]{{0,140}}\b(?:similar to|same as|like|as"
+    "@B is on the ear, similar to the marked point.": rf"@ {_SPAN}{{0,140}}\b(?:similar(?:ly)? to|same as|like|as"
     rf"|identical to|matching|corresponding to|equivalent to|resembling) (?:the |that of the )?(?:\w+ )?{_MARKED}\b",
     "Like the marked point, @B is on the ear.": rf"\b(?:like|as in|similar to"
     rf"|as with) (?:the )?(?:\w+ )?{_MARKED}\b[^@.!?\n]{{0,40}}, @",
@@ -96,7 +99,7 @@ _DOUBTED = {
     "Should I choose @B?": r"^\W*(?:is|are|does|do|did|should|shall|could|can|would|which|what|where|how|why"
     r"|am)\b.* @ [^.!]*\?",
     "If it faced left, @B would fit.": r"^\W*(?:if|when|suppose|supposing|assum\w+|were|had|imagine|unless"
-    r"|otherwise)\b(?! (?:i|we|you|one)\b| forced| pressed| asked)(?:(?!\b(?:but|so|therefore)\b).)* @",
+    r"|otherwise)\b(?! (?:i|we|you|one)\b| forced| pressed| asked| \w+ing\b)(?:(?!\b(?:but|so|therefore)\b).)* @",
     "The next best is @B.": rf"\b(?:(?:second|next)[- ](?:best|choice|closest|option|candidate|most|guess|likely)"
     rf"|runner-?up|alternative(?:ly)?|otherwise|distractor|initially|at first)\b{_CLAUSE}{{0,30}} @",
     "First, @B.": r"^\W*(?:first,|next,|let us\b(?! (?:go|say|pick|choose)))[^@]{0,20} @",
@@ -144,6 +147,8 @@ _STATED = {
     r"|correta)(?: \w+)? (?:ist|est|es|è|é|is)(?: (?:daher|also|donc))? @",
     "@B is the correct one.": rf"@ {_APPOSITION}{_BE}(?: [^@.,;:\n]{{1,30}})?? {_RIGHT}\b(?! (?:of|distractor"
     rf"|side)\b)",
+    "The most similar point is @B.": rf"\b(?:{_BEST}|similar|{_MARKED}|analogous|desired|target"
+    rf"|sought)(?: \w+)? {_PLACE}\b(?: [^@:=.!?\n]{{1,100}})?? (?:{_BE}|=|:) @",
     "@B wins.": r"@ (?:wins|only|alone|is it|gets my vote|would (?:fit|match|work))\b(?=\W*$| best)",
     "@B is correct.": r"@ (?:(?:ist|es|est|è|é) )?(?:(?:la|die|der|das|le|o|a|il) )?(?:bonne|buena|richtig\w*"
     r"|korrekt\w*|correct[oae]?|corrett[ao]|corret[ao]|giust[ao]|верн\w+|правильн\w+)\b",
@@ -156,14 +161,11 @@ _GIVEN = {
     r"|same))",
     "@B is where it would be.": r"@ is (?:where|what|the (?:\w+ )?(?:point|one|place|spot|location|candidate) (?:we"
     r"|you|i)\b)",
-    "@B is on the hinge, which is the marked point.": rf"@ [^@.;!?\n]{{0,80}}\b(?:represents?|is|marks"
+    "@B is on the hinge, which is the marked point.": rf"@ {_SPAN}{{0,80}}\b(?:represents?|is|marks"
     rf"|shows) the (?:\w+ )?{_MARKED} (?:point|location|part|one|position|keypoint)\b",
-    "The most similar point is @B.": rf"\b(?:{_BEST}|similar|{_MARKED}|analogous|desired|target"
-    rf"|sought)(?: \w+)? {_PLACE}\b(?: [^@:=.!?\n]{{1,100}})?? (?:{_BE}|=|:) @",
     "@B is the closest one.": rf"@ {_APPOSITION}{_BE}(?: [^@.,;:\n]{{1,30}})?? {_BEST}\b(?! (?:of|distractor|side)\b)",
-    "@B matches the marked point.": rf"@ [^@.;:!?\n]{{0,60}}?\b(?:corresponds?|match(?:es)?|aligns?|fits|maps"
-    rf"|entspricht|corresponde"
-    rf"|correspond|corrisponde|соответствует)\b[^@.;!?\n]{{0,40}}\b(?:{_MARKED}|markiert\w*|marqu\w+"
+    "@B matches the marked point.": rf"@ {_SPAN}{{0,140}}?\b(?:corresponds?|match(?:es)?|aligns?|fits|maps"
+    rf"|entspricht|corresponde|corrisponde|соответствует)\b{_SPAN}{{0,40}}\b(?:{_MARKED}|markiert\w*|marqu\w+"
     rf"|marcad\w+|segnat\w+|r[eé]f\w+|отмеч\w+|it)\b",
     "@B matches best.": r"@ (?:best )?(?:corresponds?|match(?:es)?|fits|remains|works"
     r"|makes (?:the most )?sense)(?: (?:best"
@@ -177,7 +179,7 @@ _SUPPORTED = {
     "The ear is marked by @B.": rf"\b(?:{_BE}|corresponds?(?: \w+)? (?:to|with)|match(?:es|ing)?(?: with)?"
     rf"|maps?(?: on)?to|aligns? with"
     rf"|(?:marked|labell?ed|shown|denoted|indicated|identified|represented|designated)(?: (?:by|with|as))?"
-    rf"|equals?|refers to|points to|(?:lies|located|found|sits|placed|positioned) at|(?:carries|has"
+    rf"|equals?|refers to|points to|(?:lies|located|found|sits|placed|positioned) at|(?:corresponds to|matches) the (?:location|position|place) of|(?:carries|has"
     rf"|bears) the|closest to|belongs to|equivalent to|same as|entspricht|corresponde a|correspond à"
     rf"|(?<!@[A-Z])[=:]) @",
 }

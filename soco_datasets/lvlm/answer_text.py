@@ -52,7 +52,7 @@ _NO_ARTICLE = re.compile(
     r"|will|does|than"
     r"|likely|probably|it|makes|fits|remains|works|best|yes|no|better|correct|incorrect|wrong"
     r"|correspond[a-z]*|entspricht"
-    r"|so|nor|nicht|sondern|looked|feels|I\s+(?:think|guess|believe|suppose))\b",
+    r"|so|only|alone|nor|nicht|sondern|looked|feels|I\s+(?:think|guess|believe|suppose))\b",
     re.IGNORECASE,
 )
 _OTHER_NAME = re.compile(  # "image B", "vitamin C", "the dog's name is B"
@@ -86,7 +86,7 @@ _SAID = (
     r"|of course"
     r"|in my opinion|in my view|of these|here|again|exactly|precisely|slightly|much|far|by far|strongly)"
 )
-_ADVERB = re.compile(rf",\s*\b(?:{_SAID}|then|thus|therefore|hence)\b\s*,|\b{_SAID}\b,?(?!-)")
+_ADVERB = re.compile(rf",\s*\b(?:{_SAID}|then|thus|therefore|hence|however)\b\s*,|\b{_SAID}\b,?(?!-)")
 _SOURCE = (
     r"(?:(?:the|this)\s+)?(?:(?:first|1st|source|reference|left)\s+(?:image|picture|photo)|(?:image"
     r"|picture|photo)\s+(?:1|one)\b)"
@@ -158,7 +158,8 @@ def marked_letters(text: str) -> str:
     words = _ALL_OPTIONS.sub("", _ITEM.sub(r"\1:", words))
     while (joined := _JOINED.sub(_join, words)) != words:
         words = joined
-    return _spaced(_REMARK.sub(r"\1", _RANGE.sub("", words))).strip()
+    words = re.sub(r"(@[A-Z]{2,}),(?= (?:are|do|can|were|have)\b)", r"\1", _RANGE.sub("", words))
+    return _spaced(_REMARK.sub(r"\1", words)).strip()
 
 
 def _spaced(text: str) -> str:
