@@ -40,7 +40,7 @@ _RIGHT = (
 _APPOSITION = r"(?:,[^@,.;:!?\n]{1,60},\s*|,\s*)?"
 _BEST = (
     rf"(?:{_RIGHT}|best|closest|nearest|most \w+|corresponding|matching|match|same|counterpart"
-    r"|equivalent|correspondence|only|one|analogous|perfect|exact|obvious|good|likel\w+|plausible|better)"
+    r"|equivalent|correspondence|only|one|analogous|perfect|exact|target|obvious|good|likel\w+|plausible|better)"
 )
 _CHOOSE = (
     r"(?:say|think|believe|guess|pick|choose|chose|chosen|select|selected|go(?:ing)? (?:with|for)|suggest"
@@ -56,7 +56,8 @@ _NOT_REALLY = (
 )
 
 _LISTED_NO = {
-    "@B: no": rf"{_ITEM} @ [:.)=–—-]*\s*(?:no|incorrect|wrong|false|mismatch|not|错误|不)\b(?! doubt)",
+    "@B: no": rf"{_ITEM} @ [:.,)=–—-]*\s*(?:no|incorrect|wrong|false|mismatch|not|错误|不)\b(?! doubt| question"
+    rf"| \w+ @)",
 }
 _LISTED_YES = {
     "Is it @B? Yes.": r"@ [^@?\n]{0,80}\? yes\b",
@@ -64,7 +65,8 @@ _LISTED_YES = {
     rf"|[ .,]*[-–—,.(@])",
     "@B: the ear - yes": r"^\W* @ (?:(?!\bnot\b)[^@\n]){1,120}\W(?:yes|correct|true|matche?s?)\W*$",
     "No doubt it is @B.": rf"\bno(?:t a)? doubt,?{_CLAUSE}{{0,30}}|\bnothing (?:but|except) @",
-    "No option but @B fits.": r"\b(?:none|no one|no \S+|nothing|not be any\w*)\s+(?:but|except(?: for)?|other than) @",
+    "No option but @B fits.": r"\b(?:none|no one|no \S+|nothing|not be any\w*)(?: [^@.,]{1,25})?\s+(?:but|than"
+    r"|except(?: for)?|other than) @",
     "Everything but @B is wrong.": r"\b(?:all|everything|any\w*|every \S+|all \S+)\s+(?:but|except(?: for)?"
     r"|other than) @ [^.;@]{0,40}\b(?:wrong|incorrect|ruled out|excluded|eliminated|on|in|different)\b",
 }
@@ -102,12 +104,14 @@ _DOUBTED = {
     r"|otherwise)\b(?! (?:i|we|you|one)\b| forced| pressed| asked| \w+ing\b)(?:(?!\b(?:but|so|therefore)\b).)* @",
     "The next best is @B.": rf"\b(?:(?:second|next)[- ](?:best|choice|closest|option|candidate|most|guess|likely)"
     rf"|runner-?up|alternative(?:ly)?|otherwise|distractor|initially|at first)\b{_CLAUSE}{{0,30}} @",
-    "First, @B.": r"^\W*(?:first,|next,|let us\b(?! (?:go|say|pick|choose)))[^@]{0,20} @",
-    "Near the roof is @B.": r"^\W*(?:near|on|at|above|below|next to|under|beside|behind)\b[^,@]{0,40} (?:is|lies) @",
+    "First, @B.": r"^\W*(?:first,|next,|let (?:us|me)\b(?! (?:go|say|pick|choose)))[^@]{0,20} @",
+    "Near the roof is @B.": r"^\W*(?:near|on|at|above|below|next to|under|beside|behind)\b[^,@]{0,40}(?<!it) (?:is"
+    r"|lies) @",
     "@B?? I do not know.": r"^\W* @ \?",
     "A naive guess would be @B.": rf"\b(?:naive|tempting|common|incorrect|previous)\b{_CLAUSE}{{0,30}} @",
     "@A, with @B as second choice": r"@ as (?:the |a )?(?:second|alternative|runner|distant|next|back)",
     "There is a point @B.": r"\bthere (?:is|are)\b[^@,.]{0,30} @",
+    "It is as good as @B.": r"\bas \w+ as @",
     "It is wrong, like @B.": r"(?<!looks )(?<!seems )(?<!sounds )(?<!feels )(?<!look )\blike @",
     "It might be @B.": rf"(?<!i )\b(?:suppose|assum(?:e|ing)|imagine|wonder|consider(?:ing)?|examin(?:e|ing)"
     rf"|look(?:ing)? at"
@@ -122,6 +126,8 @@ _DOUBTED = {
 _STATED = {
     "The hinge is marked. @B.": r"^(?:\W|\b(?:yes|no|ok|okay|sure|well|hmm+|wait)\b)*|^(?!(?:first|second|third|then"
     r"|next|let)\b)[^@\n]{1,120},\s* @ [^\w?]*$",
+    "It is not the ear, @B.": r"(?:\b(?:not|no|wait|either|vs)\b|\?)[^.:]*,\s*(?:(?:no|wait|then)\b ?)* @ [^\w?]*$",
+    "That is wrong, @B is.": r"@ (?:is|does)[.!]\W*$",
     "@B, I think.": r"@ ,? ?(?:i (?:think|believe|guess|suppose|reckon)|i would say|without (?:a |any )?doubt|no doubt"
     r"|for sure|hands down|it (?:is|must be|has to be|will be)(?= *[.!]|$))",
     "I would go with @B.": rf"(?:^|\b(?:i|we|you|one|let us|let's|so|and|to|then|but)\b(?: (?:would|will|am|can|must"
@@ -159,6 +165,7 @@ _STATED = {
 _GIVEN = {
     "@B is closer.": r"@ (?:is|lies|looks|seems) (?:closer|nearer|better)\b(?=\W*$|,| than| to the (?:marked|ref"
     r"|same))",
+    "@B comes closest.": r"@ comes (?:the )?closest\b",
     "@B is where it would be.": r"@ is (?:where|what|the (?:\w+ )?(?:point|one|place|spot|location|candidate) (?:we"
     r"|you|i)\b)",
     "@B is on the hinge, which is the marked point.": rf"@ {_SPAN}{{0,80}}\b(?:represents?|is|marks"
@@ -179,7 +186,8 @@ _SUPPORTED = {
     "The ear is marked by @B.": rf"\b(?:{_BE}|corresponds?(?: \w+)? (?:to|with)|match(?:es|ing)?(?: with)?"
     rf"|maps?(?: on)?to|aligns? with"
     rf"|(?:marked|labell?ed|shown|denoted|indicated|identified|represented|designated)(?: (?:by|with|as))?"
-    rf"|equals?|refers to|points to|(?:lies|located|found|sits|placed|positioned) at|(?:corresponds to|matches) the (?:location|position|place) of|(?:carries|has"
+    rf"|equals?|refers to|points to|(?:lies|located|found|sits|placed|positioned) at"
+    rf"|(?:corresponds to|matches) the (?:location|position|place) of|(?:carries|has"
     rf"|bears) the|closest to|belongs to|equivalent to|same as|entspricht|corresponde a|correspond à"
     rf"|(?<!@[A-Z])[=:]) @",
 }

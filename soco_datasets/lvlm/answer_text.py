@@ -60,7 +60,7 @@ _OTHER_NAME = re.compile(  # "image B", "vitamin C", "the dog's name is B"
     r"|picture|photo|figure"
     r"|fig\.?|object|vitamin|class|grade|size|type|plan|section|part|step|car|model|version|team|group|row"
     r"|column"
-    r"|batter(?:y|ie)|name|badge|plate|mr\.?|ms\.?|e\.g\.?|category|usb|hepatitis|bild|imagen|foto)s?\s*$"
+    r"|batter(?:y|ie)|name|badge|plate|mr\.?|ms\.?|e\.g\.?|category|level|mode|usb|hepatitis|bild|imagen|foto)s?\s*$"
     r"|\b(?:(?:name|badge|plate)\s+is|reads|says|written|panel)\s*$",
     re.IGNORECASE,
 )
@@ -158,6 +158,7 @@ def marked_letters(text: str) -> str:
     words = _ALL_OPTIONS.sub("", _ITEM.sub(r"\1:", words))
     while (joined := _JOINED.sub(_join, words)) != words:
         words = joined
+    words = words.replace("°", "")
     words = re.sub(r"(@[A-Z]{2,}),(?= (?:are|do|can|were|have)\b)", r"\1", _RANGE.sub("", words))
     return _spaced(_REMARK.sub(r"\1", words)).strip()
 
@@ -197,4 +198,5 @@ def _join(match: re.Match[str]) -> str:
     first, second = match[1], match[3]
     if second in first or (match["verb"] and match["by"].strip(" ,.") in ("", "and") and len(first) == 1):
         return match[0]
-    return f"@{first}{second}{match['verb'] or ''}"
+    closed = "°" if re.search(r"\w", match["by"]) else ""  # behind "A, C and D" no further one follows
+    return f"@{first}{second}{closed}{match['verb'] or ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .answer_claims import claimed_letter
+from .answer_claims import claimed_letter, claims
 from .answer_text import marked_letters, without_markup, without_thought
 
 _LONGEST = 20_000  # characters; of a longer answer only its end is read, so that a hostile one takes no hours
@@ -73,5 +73,6 @@ def _read(plain: str) -> str | None:
 def _leading(lines: list[str]) -> str | None:
     """The letter that the only line that begins with one begins with: "B. the mirror", "B because it is red"."""
     starts = [match for match in map(_LEADS.match, lines) if match]
-    listed = set(_ITEM.findall("\n".join(lines)))
-    return starts[0][1] if len(starts) == 1 and len(listed) < 2 else None
+    if len(starts) != 1 or len(set(_ITEM.findall("\n".join(lines)))) > 1:
+        return None
+    return None if claims(starts[0].string)[0].verdict in ("rejects", "doubts") else starts[0][1]

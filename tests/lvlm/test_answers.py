@@ -36,7 +36,7 @@ def test_strict_reads_what_a_careful_person_reads(name: str) -> None:
     assert sum(found not in (None, person) for found, person in read) <= 0.02 * len(read)
 
 
-@pytest.mark.parametrize("name", ["one", "two", "three", "four", "five", "six", "seven", "eight"])
+@pytest.mark.parametrize("name", ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 def test_strict_reads_the_frozen_sets(name: str) -> None:
     cases = json.loads((CASES / "answers_frozen.json").read_text(encoding="utf-8"))["sets"][name]
     read = [(parse_answer(answer), person) for person, answer in cases]
