@@ -1,13 +1,15 @@
 """What a finished result may be written over: an earlier result of the very same run, and nothing else unasked.
 
-Long runs call `check_replaces_own` with their `PlannedRun` before they begin. What is computed from files in seconds
-(scores of answers, comparisons, tables) calls `check_replaces_record` or `check_not_record` just before it is written.
+Long runs call `check_replaces_own` with their `PlannedRun` before they begin. A record that is computed from files in
+seconds calls `check_replaces_record` just before it is written. Everything else that is made from results (reports,
+tables, pictures, comparisons) is written by `write_made`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import itertools
 import json
 import logging
@@ -18,13 +20,13 @@ from typing import Any
 
 from ..config import Protocol
 from ..errors import PredictionsError, UsageError
-from ..utils.files import locked_folder
+from ..utils.files import atomic_files, locked_folder, sha256_file
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
 from .base import Record
-from .registry import record_types
 
 _IDENTITY = ("model", "dataset", "protocol", "questions_hash")  # fields that say which run a record is of
+MADE_FROM = ".made_from.json"  # which inputs the files of a folder were made from
 _MOST, _LONGEST = 4, 60  # differences that are named, characters of each value
 _FIX = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
 _log = logging.getLogger(__name__)
@@ -240,24 +242,110 @@ def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[st
     _refuse_another(local_path(path), list(_differences(json.loads(json.dumps(dict(ours))), before, ours)))
 
 
-def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
+def write_made(
+    out: str | Path,
+    files: Mapping[str, str | bytes],
+    inputs: Collection[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write files that are made from others (a report, tables, pictures), all or none, over nothing that would be lost.
+
+    A file of the same name is replaced where it has the same content, or where it is as it was written here and was
+    made from nothing else than these inputs: a report of two models replaces that of one of them. What is there under
+    other names stays, except unchanged files of the work that is replaced.
+
+    Args:
+        out: the folder.
+        files: name below the folder -> content; the first is the main one, of which there may be several in a folder.
+        inputs: what the files are made from, one text each; they are stored in the folder, in `.made_from.json`.
+            None: only the same content is replaced.
+        overwrite: replace whatever is there.
+
+    Returns:
+        The files, in the order given.
 
     Raises:
-        UsageError: the file is one of these.
+        UsageError: another file is there, or one that was made from other inputs.
+        SocoError: the folder cannot be written.
     """
-    place = local_path(path)
-    if not place.is_file():
-        return
-    if any(place.samefile(one) for one in map(local_path, inputs) if one.exists()):
-        raise UsageError(f"{place} is one of the files that are read. Give another --out.")
+    folder, contents = local_path(out), {name: _encoded(content) for name, content in files.items()}
+    with locked_folder(folder):
+        every = _made_before(folder / MADE_FROM) if inputs is not None else {}
+        before = every.pop(next(iter(files)), {"inputs": [], "files": {}})
+        own = {name for name, digest in before["files"].items() if _has_content(folder / name, digest)}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        there = {name for name in files if (folder / name).exists()}
+        same = {name for name in there if _has_content(folder / name, digests[name])}
+        if not overwrite:
+            others = sorted(set(before["inputs"]) - set(inputs or ()))
+            for name in sorted(there - same):
+                if name not in own:
+                    raise UsageError(f"{folder / name} is not replaced: it is there with other content. {_FIX}")
+                if others:
+                    raise UsageError(f"{folder / name} is not replaced: it was made from {_few(others)} too. {_FIX}")
+            if there:
+                which = "the same files" if there == same else "the earlier ones, made from these inputs,"
+                _log.warning("%s: %s are replaced", folder / next(iter(files)), which)
+        if inputs is not None:
+            state = {**every, next(iter(files)): {"inputs": sorted(inputs), "files": digests}}
+            contents[MADE_FROM] = (json.dumps(state, indent=1, ensure_ascii=False) + "\n").encode()
+        with atomic_files(*(folder / name for name in contents)) as temporaries:
+            for temporary, content in zip(temporaries, contents.values(), strict=True):
+                temporary.write_bytes(content)
+        for name in own - set(files):
+            (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in files]
+
+
+def run_inputs(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The runs that records are of, as `inputs` of `write_made`: their fields without what is measured."""
+    found = []
+    for fields in records:
+        identity = {name: fields.get(name) for name in (*_IDENTITY, "task", "subset", "seed", "setting")}
+        model = dict(identity["model"] or {}) if isinstance(identity["model"], dict) else {"name": identity["model"]}
+        model.pop("device", None)
+        if "plugin" in model and "in_memory" not in model:  # its author evaluates it again and again
+            model.pop("weights_hash", None)
+        text = json.dumps({**identity, "model": model}, sort_keys=True, default=str)
+        found.append(f"{model.get('name')} {hashlib.sha256(text.encode()).hexdigest()[:12]}")
+    return found
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode("utf-8") if isinstance(content, str) else content
+
+
+def _made_before(path: Path) -> dict[str, Any]:
+    """Main file -> the inputs and files of earlier work in a folder; nothing where that is not stated."""
     try:
-        fields = read_json_text(place.read_bytes())
+        state = read_json_text(path.read_bytes())
     except (OSError, ForeignTextError):
-        return
-    kind = next((kind for kind in record_types() if isinstance(fields, dict) and kind.matches(fields)), None)
-    if kind is not None:
-        raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
+        return {}
+    if not isinstance(state, dict):
+        return {}
+    return {name: made for name, made in state.items() if _is_made(made)}
+
+
+def _is_made(made: Any) -> bool:
+    if (
+        not isinstance(made, dict)
+        or not isinstance(made.get("inputs"), list)
+        or not isinstance(made.get("files"), dict)
+    ):
+        return False
+    names = made["files"]
+    below = all(name and not Path(name).is_absolute() and ".." not in Path(name).parts for name in names)
+    return below and all(isinstance(text, str) for text in (*made["inputs"], *names.values()))
+
+
+def _has_content(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_file(path) == digest
+
+
+def _few(texts: list[str]) -> str:
+    more = f" and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
+    return ", ".join(map(_short, texts[:_MOST])) + more
 
 
 def _refuse_another(place: Path, differ: list[str]) -> None:

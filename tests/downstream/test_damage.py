@@ -111,6 +111,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "unknown class": "it has no classes",
         "foreign object": (do.trap_pickle, "refused", "tapvid_davis.pkl"),
         "truncated pickle": (do.truncate("*.pkl"), "not a whole pickle", "tapvid_davis.pkl"),
+        "altered length": (do.overlong_frame, "not a whole pickle", "tapvid_davis.pkl"),
         "missing key": (do.edit_pickle(do.drop_points), "cannot be read", "tapvid_davis.pkl chair-turn"),
         "no video": (
             do.edit_pickle(lambda one: one.update({"chair-turn": np.zeros(3)})),
@@ -319,6 +320,17 @@ def test_damage_in_parquet_is_said(kind: str, name: str, case: Case, pruned: Syn
     damage(tmp_path / "rows")
     found = said_before_any_forward(kind, tmp_path / "rows", tmp_path / "out", ("train", "validation"))
     assert_said(found, said, where)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"kind": "davis"', '{"version": 1}', '{"version": 1, "expected": {"a": "b"}}', "[]"]
+)
+def test_a_damaged_description_of_synthetic_data_is_said(pruned: Synthetic, tmp_path: Path, content: str) -> None:
+    data = shutil.copytree(pruned("davis"), tmp_path / "data")
+    (data / "synthetic.json").write_text(content)
+    assert_said(
+        said_before_any_forward("davis", data, tmp_path / "out"), "not as `soco downstream synth`", "synthetic.json"
+    )
 
 
 def test_damage_in_tars_is_said(synthetic: Synthetic, tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def edit_pickle(change: Callable[[Any], Any]) -> Damage:
     return damage
 
 
+def overlong_frame(root: Path) -> None:
+    """The length of a frame of the pickle, protocol 4, becomes more than any file has."""
+    path = first(root, "*.pkl")
+    content = pickle.dumps(pickle.loads(path.read_bytes()), protocol=4)
+    path.write_bytes(content[:10] + b"\xff" + content[11:])
+
+
 def trap_pickle(root: Path) -> None:
     path = first(root, "*.pkl")
     content = pickle.loads(path.read_bytes())

@@ -159,9 +159,24 @@ class DataReader(ABC):
 
     @property
     def synthetic(self) -> dict[str, Any] | None:
-        """What `soco downstream synth` says about this folder; None of real data."""
+        """What `soco downstream synth` says about this folder; None of real data.
+
+        Raises:
+            DatasetFolderError: its file is damaged.
+        """
         path = (self.root if self.root.is_dir() else self.root.parent) / SYNTHETIC_FILE
-        return read_data_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            made = read_data_json(path)
+            counts = made["expected"].values()
+            if "version" not in made or not all(isinstance(count, int) for count in counts):
+                raise ValueError("no version or no whole numbers in it")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetFolderError(
+                f"{path} is not as `soco downstream synth` wrote it ({error}). Write the data set again."
+            ) from error
+        return made
 
     def expected_counts(self) -> Mapping[str, int]:
         """Those of the complete set, or of the synthetic release."""
