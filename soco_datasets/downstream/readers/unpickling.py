@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,6 +58,26 @@ def load_arrays(source: Path | bytes | IO[bytes], name: str = "") -> Any:
         raise DatasetFolderError(f"{label} is not a whole pickle ({error}). Copy it again.") from error
 
 
+def load_named_arrays(source: Path | bytes, name: str = "", keys: Collection[str] = ()) -> dict[str, Any]:
+    """What a pickle of a dict holds, see `load_arrays`.
+
+    Args:
+        source, name: as there.
+        keys: what the dict must have.
+
+    Raises:
+        DatasetFolderError: as there, and no dict of texts to values, or one without a key.
+    """
+    content, label = load_arrays(source, name), name or str(source if isinstance(source, Path) else "the pickle")
+    if not isinstance(content, dict):
+        raise DatasetFolderError(f"{label} holds {type(content).__name__}, expected a dict.")
+    if other := [key for key in content if not isinstance(key, str)]:
+        raise DatasetFolderError(f"{label} has the key {other[0]!r}, expected texts. Copy it again.")
+    if missing := sorted(set(keys) - set(content)):
+        raise DatasetFolderError(f"{label} lacks {', '.join(missing)}.")
+    return content
+
+
 def load_object_array(path: Path, key: str) -> Any:
     """The object array `key` of an .npz file, read by the restricted unpickler; other arrays as NumPy reads them.
 
@@ -76,7 +97,7 @@ def load_object_array(path: Path, key: str) -> Any:
             if not dtype.hasobject:
                 return np.frombuffer(file.read(), dtype=dtype).reshape(shape)
             return load_arrays(file, str(path))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, DatasetFolderError):
-            raise
+    except DatasetFolderError:
+        raise
+    except Exception as error:  # damaged archives raise almost anything
         raise DatasetFolderError(f"{path}: no array {key!r} can be read ({error}).") from error
