@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
-from ..utils.compressed import check_zip
+from ..utils.compressed import UnpackedSizeError, check_zip
+from ..utils.tensor_files import check_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +58,9 @@ def _load_safetensors(path: Path) -> Any:
     from safetensors.torch import load_file
 
     try:
+        check_tensors(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnpackedSizeError) as error:
         raise BackboneError(f"{path} is not a safetensors file, or a damaged one: {error}.") from error
 
 

@@ -333,6 +333,16 @@ def test_a_damaged_description_of_synthetic_data_is_said(pruned: Synthetic, tmp_
     )
 
 
+@pytest.mark.parametrize("side", [8_001, 20_000])
+def test_images_of_too_many_pixels_are_said(pruned: Synthetic, tmp_path: Path, side: int) -> None:
+    data = shutil.copytree(pruned("ade20k"), tmp_path / "data")
+    for pattern in (ADE, ADE_MASK):
+        do.stretch_png(do.first(data, pattern), side)
+    found = said_before_any_forward("ade20k", data, tmp_path / "out")
+    assert_said(found, "pixels", "ADE_train_00000001.jpg")
+    assert_said(found, "pixels", "ADE_train_00000001.png")
+
+
 def test_damage_in_tars_is_said(synthetic: Synthetic, tmp_path: Path) -> None:
     import io
     import tarfile
