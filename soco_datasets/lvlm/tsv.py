@@ -89,9 +89,9 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    for line in file:
-        if line.count("\t") > _MOST_TABS:  # a list of its fields would take far more memory than the line
-            raise csv.Error(f"more than {_MOST_TABS:,} tabs in a line")
+    while line := file.readline(_FIELD + 1):
+        if len(line) > _FIELD or line.count("\t") > _MOST_TABS:  # its fields would take far more memory than the line
+            raise csv.Error(f"a line of more than {_FIELD:,} characters or {_MOST_TABS:,} tabs")
         yield line
 
 

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from ...data.release_types import MAX_PIXELS
+from ...data.release_types import MAX_FILE_BYTES, MAX_PIXELS
 from ...errors import DatasetFolderError, SocoError, UsageError
 from ...geometry import ImageSize
-from ...utils.foreign import read_json_file
+from ...utils.foreign import read_bounded_bytes, read_json_file
 
 T = TypeVar("T")
 SYNTHETIC_FILE = "synthetic.json"  # in the root of what `soco downstream synth` wrote
@@ -259,7 +259,7 @@ def decode(source: Path | bytes, name: str = "", *, turned: bool = False) -> Ima
 
     name = name or str(source)
     try:
-        data = source.read_bytes() if isinstance(source, Path) else source
+        data = read_bounded_bytes(source, MAX_FILE_BYTES) if isinstance(source, Path) else source
         with open_image(data, name) as image:
             image.load()
             whole = ImageOps.exif_transpose(image) if turned else image

@@ -10,10 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...data.release_types import MAX_FILE_BYTES
 from ...errors import DatasetFolderError
+from ...utils.parquet_files import check_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LEAST = 500_000_000  # bytes that a small file may unpack to: a cell is copied a few times
 
 
 class ParquetRows:
@@ -37,6 +41,8 @@ class ParquetRows:
         self._labels = [str(path) for path in files]
         for path in files:
             try:
+                if open_file is None:
+                    check_parquet(Path(path), _LEAST)
                 file = pq.ParquetFile(path if open_file is None else open_file(str(path)))
             except Exception as error:  # damaged footers raise almost anything
                 raise DatasetFolderError(f"{path} is not a whole Parquet file ({error}). Copy it again.") from error
@@ -131,6 +137,10 @@ class TarMembers:
     def read(place: tuple[Path, int, int]) -> bytes:
         """The bytes of a member."""
         path, offset, size = place
+        if size > MAX_FILE_BYTES:
+            raise DatasetFolderError(
+                f"{path} has a member of {size:,} bytes at {offset}, more than {MAX_FILE_BYTES:,}."
+            )
         handle = os.open(path, os.O_RDONLY)
         try:
             data = os.pread(handle, size, offset)
