@@ -123,3 +123,9 @@ def test_altered_vectors_are_made_again(tmp_path: Path) -> None:
             with opened() as cache:
                 assert all((cache.array[number] == number).all() for number in range(3) if number in cache)
             path.write_bytes(whole)
+
+
+def test_a_pickle_of_many_small_objects_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tapvid_davis.pkl").write_bytes(b"\x80\x04(" + b"]" * 6_000_000 + b"l.")
+    with pytest.raises(SocoError, match=r"tapvid_davis\.pkl is not a whole pickle \(more than 5,000,000 steps"):
+        open_data("davis", tmp_path, DataOptions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ _ALLOWED = {
     *((module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")),
     ("_codecs", "encode"),
 }
+
+_MOST_STEPS = 5_000_000  # an array takes some twenty
 
 
 class _ForeignObjectError(pickle.UnpicklingError):
@@ -45,8 +48,8 @@ def load_arrays(source: Path | bytes | IO[bytes], name: str = "") -> Any:
     try:
         if isinstance(source, Path):
             with open(source, "rb") as file:
-                return _ArrayUnpickler(file, encoding="latin1").load()
-        return _ArrayUnpickler(io.BytesIO(source) if isinstance(source, bytes) else source, encoding="latin1").load()
+                return _load(file)
+        return _load(io.BytesIO(source if isinstance(source, bytes) else source.read()))
     except pickle.UnpicklingError as error:
         if not isinstance(error, _ForeignObjectError):
             raise DatasetFolderError(f"{label} is not a whole pickle ({error}). Copy it again.") from error
@@ -56,6 +59,14 @@ def load_arrays(source: Path | bytes | IO[bytes], name: str = "") -> Any:
         ) from error
     except Exception as error:  # a damaged pickle raises almost anything
         raise DatasetFolderError(f"{label} is not a whole pickle ({error}). Copy it again.") from error
+
+
+def _load(file: IO[bytes]) -> Any:
+    for number, _ in enumerate(pickletools.genops(file)):  # a byte may make an object of 64
+        if number > _MOST_STEPS:
+            raise pickle.UnpicklingError(f"more than {_MOST_STEPS:,} steps to make what it holds")
+    file.seek(0)
+    return _ArrayUnpickler(file, encoding="latin1").load()
 
 
 def load_named_arrays(source: Path | bytes, name: str = "", keys: Collection[str] = ()) -> dict[str, Any]:
