@@ -41,9 +41,10 @@ def run_demo(out: Path, model: str, image_size: int, *, overwrite: bool = False)
     from .features.backbones import load_backbone
     from .features.extractor import DenseFeatureExtractor
     from .records.evaluation import EvaluationResult, write_evaluation
+    from .records.made_files import run_inputs, write_made
     from .records.replacement import check_replaces_own
     from .records.result_files import result_name
-    from .reporting.drawing import save_drawing
+    from .reporting.drawing import drawing_bytes
     from .reporting.match_picture import draw_matches, pairs_to_show
     from .reporting.terminal_summary import print_summary
 
@@ -62,14 +63,15 @@ def run_demo(out: Path, model: str, image_size: int, *, overwrite: bool = False)
     )
     print_summary(evaluation.result)
     print_text(f"\nrecord       {record}\npredictions  {predictions}")
-    pictures: list[Path] = []
+    pictures: dict[str, bytes] = {}
     for task in progress(PICTURED_TASKS, "Drawing matches", len(PICTURED_TASKS), "picture"):
-        pictures.append(out / f"matches_{task}.png")
         chosen = pairs_to_show(evaluation.predictions, task, _PAIRS)
-        save_drawing(draw_matches(evaluation.predictions, task, chosen, folder.images.decode), pictures[-1])
-    for picture in pictures:
+        drawing = draw_matches(evaluation.predictions, task, chosen, folder.images.decode)
+        pictures[f"matches_{task}.png"] = drawing_bytes(drawing, "png")
+    inputs = run_inputs([evaluation.result.to_dict()])
+    for picture in write_made(out, pictures, inputs, overwrite=overwrite):
         print_text(f"picture      {picture}")
-    page = _page(record, out / "report", folder)
+    page = _page(record, out / "report", folder, overwrite)
     if page is None:
         print_text('page         none: it needs pip install "soco-datasets[report]"')
     else:
@@ -81,7 +83,7 @@ def run_demo(out: Path, model: str, image_size: int, *, overwrite: bool = False)
     print_text(f"next         {follows}; your own model: soco evaluate --model NAME --data mini")
 
 
-def _page(record: Path, out: Path, folder: DatasetFolder) -> Path | None:
+def _page(record: Path, out: Path, folder: DatasetFolder, overwrite: bool) -> Path | None:
     """The report of a record; None where what draws its charts is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return None
@@ -89,6 +91,6 @@ def _page(record: Path, out: Path, folder: DatasetFolder) -> Path | None:
     from .reporting.write_report import write_report
 
     try:
-        return write_report([record], out, folder)[0]
+        return write_report([record], out, folder, overwrite=overwrite)[0]
     except MissingExtraError:
         return None

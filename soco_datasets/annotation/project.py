@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataNotFoundError, unknown_name
+from ..utils.foreign import ForeignTextError, read_bounded_bytes
 from ..utils.paths import local_path
 from .yaml_lines import LinedYaml, ProjectError, parse_yaml
 from .yaml_lines import Path as FieldPath
 
 PROJECT_FILE = "project.yaml"
+_LARGEST = 10_000_000  # bytes
 DATABASE_FILE = "annotations.sqlite"
 BOX_POINTS = ("box_top_left", "box_bottom_right")  # asked for as two more points where an image has no box
 KINDS = ("structural", "functional")
@@ -160,9 +162,11 @@ def load_project(folder: Path) -> Project:
     if not path.is_file():
         raise DataNotFoundError(f"{folder} has no {PROJECT_FILE}. Make a project with: soco annotate init {folder}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded_bytes(path, _LARGEST).decode("utf-8")
     except UnicodeDecodeError:
         raise ProjectError(f"{path}: not UTF-8; save it as UTF-8.") from None
+    except ForeignTextError as error:
+        raise ProjectError(f"{path}: {error}.") from None
     parsed = parse_yaml(text, str(path))
     project = _Reader(parsed, local_path(folder)).project()
     if parsed.problems:

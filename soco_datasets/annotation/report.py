@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import missing_extra
-from ..utils.files import atomic_write
+from ..records.made_files import write_made
 from .agreement import ImageResult, agreement_report
 from .consensus import RULE, Consensus
 from .database import ImageRow
@@ -84,11 +84,14 @@ def aggregate_json(results: Sequence[tuple[ImageRow, ImageResult]]) -> list[dict
     ]
 
 
-def write_agreement_report(bench: Workbench, out: Path, at: datetime | None = None) -> list[Path]:
-    """Write `report.json`, `consensus.json` and `report.html` into a folder.
+def write_agreement_report(
+    bench: Workbench, out: Path, at: datetime | None = None, *, overwrite: bool = False
+) -> list[Path]:
+    """Write `report.json`, `consensus.json` and `report.html` into a folder, where earlier ones of the project may be.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
+        UsageError: a report of another project, or another file, is there and `overwrite` is false.
     """
     report, results = build_report(bench, at)
     page = render_report_page(report, worst_pictures(bench, results))
@@ -97,9 +100,8 @@ def write_agreement_report(bench: Workbench, out: Path, at: datetime | None = No
         "consensus.json": json.dumps(aggregate_json(results), indent=1, allow_nan=False) + "\n",
         "report.html": page,
     }
-    for name, text in files.items():
-        atomic_write(out / name, text)
-    return [out / name for name in files]
+    inputs = [f"project {bench.project.title} in {bench.project.folder.resolve()}"]
+    return write_made(out, files, inputs, overwrite=overwrite)
 
 
 def render_report_page(report: dict[str, Any], pictures: Sequence[dict[str, Any]]) -> str:

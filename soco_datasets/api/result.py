@@ -170,16 +170,24 @@ class Result:
         sides = self._needed_table(), other._needed_table()
         return ResultComparison(compare_predictions(*sides, resamples=resamples, seed=seed))
 
-    def report(self, out: str | os.PathLike[str], *others: Result | str | os.PathLike[str], data: Any = None) -> Path:
+    def report(
+        self,
+        out: str | os.PathLike[str],
+        *others: Result | str | os.PathLike[str],
+        data: Any = None,
+        overwrite: bool = False,
+    ) -> Path:
         """Write the report, one HTML page and its tables, into a folder; gives the page. Needs the extra `report`.
 
         Args:
-            out: the folder; an earlier report in it is replaced.
+            out: the folder, in which a report of these or fewer results may be.
             others: further results on the page, or paths of their records.
             data: the dataset, for pictures; None = the one that was evaluated, where it can be found.
+            overwrite: replace a report of other results, and whatever else is in the way.
 
         Raises:
-            UsageError: results that cannot be compared, or `data` that is not their dataset.
+            UsageError: results that cannot be compared, `data` that is not their dataset, or a report of other results
+                in the folder.
         """
         from ..reporting.write_report import write_report
 
@@ -188,7 +196,7 @@ class Result:
             records = []
             for number, result in enumerate([self, *others]):
                 records.append(result._write(Path(temporary, str(number))) if isinstance(result, Result) else result)
-            return write_report(records, out, data)[0]
+            return write_report(records, out, data, overwrite=overwrite)[0]
 
     def __repr__(self) -> str:
         return f"<Result {self.record.model['name']} on {self.record.dataset['id']}: {self.record.headline}>"

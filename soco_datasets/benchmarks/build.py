@@ -34,8 +34,9 @@ from ..data.shards import (
 )
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
-from ..utils.files import atomic_folder, parse_size
+from ..utils.files import atomic_folder, explain_write_errors, parse_size
 from ..utils.paths import local_path
+from ..utils.private_folders import make_private
 from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
 from ..utils.workers import in_threads, process_mapper, usable_cores
@@ -97,6 +98,8 @@ def build_dataset(
     benchmark = recognize(source, options.benchmark)
     if out is None:
         out = cached_folder(source if benchmark.name == SOCO else benchmark.name)
+        with explain_write_errors(out):
+            make_private(out.parent)
     out = local_path(out)
     _check_apart(source, out)
     findings = BuildReport()

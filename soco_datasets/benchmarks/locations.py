@@ -9,6 +9,7 @@ from urllib.parse import quote
 from .. import __version__
 from ..data.schema import schema_fingerprint
 from ..utils.paths import local_path
+from ..utils.private_folders import check_private
 from .base import SOCO, find_benchmark
 from .soco.source import HUB_RELEASE
 
@@ -30,12 +31,19 @@ def cached_folder(source: str = HUB_RELEASE, revision: str | None = None) -> Pat
 
     The mini set has its own, which changes with its version, and so has every other benchmark, by its name; every other
     source becomes the default SOCO.
+
+    Raises:
+        SocoError: others own or can write it, see `utils.private_folders`.
     """
+    return check_private(cache_root() / _cached_name(source, revision))
+
+
+def _cached_name(source: str, revision: str | None) -> str:
     known = find_benchmark(source)
     if known is not None and known.name != SOCO:
-        return cache_root() / known.name
+        return known.name
     if source == MINI:
         from ..synthetic import MINI_VERSION
 
-        return cache_root() / f"mini-v{MINI_VERSION}-{__version__}-{schema_fingerprint()}"
-    return cache_root() / ("SOCO" if revision is None else f"SOCO-{quote(revision, safe='')}")
+        return f"mini-v{MINI_VERSION}-{__version__}-{schema_fingerprint()}"
+    return "SOCO" if revision is None else f"SOCO-{quote(revision, safe='')}"

@@ -5,6 +5,7 @@ Names are "Images/<category>/<file>" and so on, with "/" and in Unicode NFC (arc
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import platform
@@ -17,6 +18,7 @@ from typing import Any
 
 from ..data.diagnostics import BuildReport
 from ..data.json_values import is_text
+from ..data.release_types import MAX_FILE_BYTES
 from ..errors import DataNotFoundError, SocoError
 
 _OPEN_ARCHIVES = 8
@@ -59,14 +61,17 @@ class ReleaseFiles:
         """The bytes of one file.
 
         Raises:
-            OSError, zipfile.BadZipFile: the file or archive member is damaged or unreadable.
+            OSError, zipfile.BadZipFile: the file or archive member is damaged, unreadable or larger than an image.
         """
         place = self._places[name]
         if not isinstance(place, tuple):
             with open(_path_of(name, place), "rb", buffering=0) as file:
+                _check_size(os.fstat(file.fileno()).st_size)
                 return file.readall()
         archive, member = place
-        return (_archive(archive) if isinstance(archive, Path) else archive).read(member)
+        opened = _archive(archive) if isinstance(archive, Path) else archive
+        _check_size(member.file_size)  # no more than that is unpacked
+        return opened.read(member)
 
     def part(self, names: Iterable[str]) -> ReleaseFiles:
         """Only these files."""
@@ -102,6 +107,11 @@ class ReleaseFiles:
             findings.error(name, "", "doubled_file", message, "remove one of them")
             return
         self._places[name] = place
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"{size:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
 def _path_of(name: str, place: Place) -> str | Path:

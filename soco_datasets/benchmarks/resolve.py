@@ -20,6 +20,7 @@ from ..data.remote_folder import (
 from ..errors import DataNotFoundError, SocoError, UsageError
 from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
+from ..utils.private_folders import make_private
 from .base import SOCO, Benchmark, BuildOptions, find_benchmark
 from .locations import MINI, cached_folder
 from .locations import cache_root as cache_root
@@ -186,7 +187,7 @@ def _build_cached(source: str, target: Path, options: BuildOptions, option: str 
         _refuse_offline(option)
     try:
         with explain_write_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private(target.parent)
             lock = FileLock(target.parent / f".{target.name}.lock").acquire()
     except SocoError as error:
         raise SocoError(f"{error} The environment variable SOCO_CACHE names the folder for built data.") from error

@@ -158,7 +158,7 @@ def run_export_release(
     with project.open() as bench:
         from ..annotation.formats import write_points
 
-        for path in write_points(bench, format, options.out, moment(options.at)):
+        for path in write_points(bench, format, options.out, moment(options.at), overwrite=options.overwrite):
             print(path)
 
 

@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 from .annotate_common import AtOption, ProjectOptions, moment
+from .common import OverwriteFlag
 from .model_options import BackboneOptions
 from .options import command
 
@@ -40,13 +41,14 @@ def run_aggregate(project: ProjectOptions, at: AtOption = None) -> None:
 def run_report(
     project: ProjectOptions,
     out: Annotated[Path | None, Option(metavar="DIR", help="folder", show_default="report in the project")] = None,
+    overwrite: OverwriteFlag = False,
     at: AtOption = None,
 ) -> None:
     """Write the report."""
     with project.open() as bench:
         from ..annotation.report import write_agreement_report
 
-        for path in write_agreement_report(bench, out or project.project / "report", moment(at)):
+        for path in write_agreement_report(bench, out or project.project / "report", moment(at), overwrite=overwrite):
             print(path)
 
 

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from . import EVALUATE
-from .common import FullFlag, JsonFlag
+from .common import FullFlag, JsonFlag, OverwriteFlag
 from .options import command
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class ComparisonOptions:
 def run(
     options: ComparisonOptions,
     out: Annotated[Path | None, Option(metavar="FILE", help="write the comparison here as JSON")] = None,
+    overwrite: OverwriteFlag = False,
     full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -49,9 +50,8 @@ def run(
     import json
 
     from ..records.compare import compare_predictions, read_side
-    from ..records.replacement import check_not_record
+    from ..records.made_files import write_made
     from ..reporting.difference_table import difference_table
-    from ..utils.files import atomic_write
     from ..utils.terminal import filled, print_text, terminal_width
 
     if _are_answers(options):
@@ -65,8 +65,7 @@ def run(
         heading, notes = _heading(comparison, options), _not_shared(comparison)
     text = json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
-        check_not_record(out, (options.a, options.b))
-        atomic_write(out, text)
+        write_made(out.parent, {out.name: text}, overwrite=overwrite)
     if as_json:
         print(text, end="")
         return

@@ -14,7 +14,7 @@ from typer import Argument, Option
 from ..errors import UsageError
 from ..utils.terminal import terminal_width
 from . import EVALUATE
-from .common import JsonFlag
+from .common import JsonFlag, OverwriteFlag
 from .options import command
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ def run(
     out: Annotated[
         Path | None, Option(metavar="DIR", help="write tables, charts and the study as JSON into this folder")
     ] = None,
+    overwrite: OverwriteFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Correlate them."""
     from ..reporting.correlation_report import format_study, write_study
 
     study = _study(options)
-    written = [] if out is None else write_study(study, out)
+    written = [] if out is None else write_study(study, out, overwrite=overwrite)
     if as_json:
         print(json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
         return

@@ -276,17 +276,15 @@ def run_score3d(
 def run_table(
     records: Annotated[list[str], Argument(metavar="PATH...", help="files or folders; SOC records add a column")],
     csv: Annotated[Path | None, Option(metavar="FILE", help="write a CSV for `soco correlate`")] = None,
+    overwrite: Annotated[bool, Option(help="replace the CSV")] = False,
     no_published: Annotated[bool, Option(help="without the published values")] = False,
 ) -> None:
     """Print the table."""
     from ..downstream.table import downstream_table, find_records, format_table, table_csv
-    from ..records.replacement import check_not_record
-    from ..utils.files import atomic_write
+    from ..records.made_files import write_made
 
-    if csv is not None:
-        check_not_record(csv)
     table = downstream_table(find_records(records))
     print(format_table(table, not no_published, terminal_width()), end="")
     if csv is not None:
-        atomic_write(csv, table_csv(table))
+        write_made(csv.parent, {csv.name: table_csv(table)}, overwrite=overwrite)
         print(f"wrote  {csv}")

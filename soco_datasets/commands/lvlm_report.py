@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .common import DataOption, open_dataset
+from .common import DataOption, OverwriteFlag, open_dataset
 from .options import command
 
 
@@ -24,6 +24,7 @@ def run(
     out: Annotated[Path, Option(metavar="DIR", help="folder for lvlm.html")] = Path("report"),
     partial: Annotated[bool, Option(help="leave out questions that are not answered yet")] = False,
     seed: Annotated[int, Option(help="random seed of the questions shown and the bootstrap")] = 0,
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Write the page."""
     from ..errors import DataNotFoundError
@@ -33,4 +34,4 @@ def run(
     for model, paths in zip(models, found, strict=True):
         if not paths:
             raise DataNotFoundError(f"There are no answers (*.answers.jsonl) in {model}. `soco lvlm run` writes them.")
-    print(write_lvlm_page(found, open_dataset(data), out, partial=partial, seed=seed))
+    print(write_lvlm_page(found, open_dataset(data), out, partial=partial, seed=seed, overwrite=overwrite))

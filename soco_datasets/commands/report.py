@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from . import LOOK
-from .common import open_dataset
+from .common import OverwriteFlag, open_dataset
 from .options import command
 
 _RECORDS = "result records that `soco evaluate` wrote, or folders of them"
@@ -28,6 +28,7 @@ def run(
     records: Annotated[list[Path], Argument(metavar="FILE_OR_DIR...", help=_RECORDS)],
     data: Annotated[str | None, Option(metavar="DIR", help=_DATA, show_default="found")] = None,
     out: Annotated[Path, Option(metavar="DIR", help=_OUT)] = Path("report"),
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Write the page."""
     from ..benchmarks.resolve import data_names
@@ -35,7 +36,7 @@ def run(
 
     for name in data_names(data):
         open_dataset(name)  # what is wrong with --data is said in its words, before the work
-    page, *files = write_report(records, out, data)
+    page, *files = write_report(records, out, data, overwrite=overwrite)
     print(f"page     {page}")
     for folder, number in Counter(path.parent for path in files).items():
         print(f"{folder.name:<8} {folder} ({number} files)")

@@ -84,7 +84,7 @@ def run(
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
-        tables, out / "correlations", columns.x, subset=subset, resamples=columns.resamples
+        tables, out / "correlations", columns.x, subset=subset, resamples=columns.resamples, overwrite=overwrite
     )
     for sentence in refusals:
         print(sentence)
@@ -125,21 +125,23 @@ def _run_models(
     spec = ExtractorSpec("", runs.image_size, options={"device": runs.device})
     with open_mapper(engine.config(), jobs=engine.jobs, device=runs.device) as mapper:
         result = run_study(models, StudyOptions(benchmarks, data, tasks, downstream, spec), print, mapper)
-    return _write(out, models, result, list(benchmarks.values()))
+    return _write(out, models, result, list(benchmarks.values()), overwrite)
 
 
-def _write(out: Path, models: list[StudyModel], result: StudyResult, folders: list[Path]) -> tuple[Path, list[str]]:
+def _write(
+    out: Path, models: list[StudyModel], result: StudyResult, folders: list[Path], overwrite: bool
+) -> tuple[Path, list[str]]:
     from ..downstream.table import downstream_table, format_table, table_csv
+    from ..records.made_files import run_inputs, write_made
     from ..reporting.write_report import write_report
-    from ..utils.files import atomic_write
 
     if not result.records:
         raise UsageError("No model gave a result: " + "; ".join(result.failures.values()))
     table = downstream_table(result.records)
-    atomic_write(out / "r8.csv", table_csv(table))
-    atomic_write(out / "r8.txt", format_table(table))
+    inputs = run_inputs(record.to_dict() for record in result.records)
+    write_made(out, {"r8.csv": table_csv(table), "r8.txt": format_table(table)}, inputs, overwrite=overwrite)
     print(format_table(table, width=terminal_width()), end="")
-    page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None)[0]
+    page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None, overwrite=overwrite)[0]
     print(f"wrote  {out / 'r8.csv'}\nwrote  {page}")
     for one in models:
         if one.doubt:

@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 from . import LOOK
-from .common import DataArgument, open_dataset
+from .common import DataArgument, OverwriteFlag, open_dataset
 from .options import command
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def run(
     options: ViewOptions,
     folder: DataArgument = None,
     out: Annotated[Path, Option(metavar="FILE", help="the picture: .png, .jpg, .svg or .pdf")] = Path("view.png"),
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Draw them."""
     from ..reporting.drawing import picture_format, save_drawing
@@ -60,7 +61,7 @@ def run(
     picture_format(out)
     data = open_dataset(folder, option="")
     data.check_intact()
-    print(save_drawing(_sheet(data, options), out))
+    print(save_drawing(_sheet(data, options), out, overwrite=overwrite))
 
 
 def _sheet(folder: DatasetFolder, options: ViewOptions) -> Drawing:

@@ -248,6 +248,7 @@ def _read_shard(shard: ShardEntry, schema: pa.Schema) -> pa.Table:
             table = _read_stream(shard.path, schema.names)
         table = table.select(schema.names)
         table = table if table.schema.equals(schema) else table.cast(schema)
+        table.validate(full=True)  # texts of other bytes than UTF-8, offsets that lead elsewhere
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise DatasetFolderError(
             f"{shard.path} cannot be read as a table of '{shard.config}' ({error}). {REBUILD}"

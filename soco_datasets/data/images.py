@@ -189,7 +189,9 @@ def open_rgb(data: bytes | pa.Buffer, name: str, address: str = "") -> Image.Ima
             opened = Image.open(io.BytesIO(data))
             _check_pixels(name, opened)
             image = opened.convert("RGB")  # Pillow reads WebP beyond its end, Arrow would not
-    except (OSError, SyntaxError, ValueError) as error:
+    except DatasetFolderError:
+        raise
+    except Exception as error:  # damaged images raise almost anything
         raise _undecodable(name, error) from error
     _check_pixels(name, image)
     for key in _ORIENTED:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
+MAX_FILE_BYTES = 250_000_000  # of an image, compressed: more than the largest takes uncompressed
 MAX_PIXELS = 64_000_000  # of an image; each decoding thread holds one or two, of 3 bytes a pixel
 PAIR_SUBSETS = ("intra", "cross", "probe_train", "probe_test")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SocoError
-from ..utils.tensor_files import write_tensors
+from ..utils.tensor_files import check_tensors, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +85,7 @@ def load_parameters(path: Path) -> tuple[Parameters, dict[str, str]]:
     from safetensors import safe_open
 
     try:
+        check_tensors(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except Exception as error:

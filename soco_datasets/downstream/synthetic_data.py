@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import MissingExtraError, UsageError
-from ..utils.files import atomic_folder
+from ..utils.files import atomic_folder, explain_write_errors
+from ..utils.private_folders import check_private, make_private
 
 SYNTH = "synth"
 
@@ -49,6 +50,9 @@ def embedded(kind: str) -> Path:
     from ..synthetic.downstream import SYNTHETIC_VERSIONS
 
     folder = cache_root() / "downstream" / f"synthetic-{SYNTHETIC_VERSIONS[kind]}" / kind
+    with explain_write_errors(folder):
+        make_private(make_private(cache_root()) / "downstream")
+    check_private(folder.parent.parent)
     finished = folder / "synthetic.json"
     if not finished.is_file():
         try:

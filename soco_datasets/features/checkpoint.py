@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import BackboneError
 from ..utils.foreign import read_json_text
+from ..utils.tensor_files import check_tensors
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
 
 CONFIG_FILE = "config.json"
@@ -154,6 +155,7 @@ def check_safetensors(path: Path, label: str) -> None:
         with open(path, "rb") as file:
             file.seek(8)
             try:
+                check_tensors(path)
                 header = read_json_text(file.read(length))
                 end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"))
                 if size != 8 + length + end:

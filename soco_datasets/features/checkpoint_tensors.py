@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
-from ..utils.compressed import check_zip
+from ..utils.compressed import UnpackedSizeError, check_zip
+from ..utils.tensor_files import check_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +58,9 @@ def _load_safetensors(path: Path) -> Any:
     from safetensors.torch import load_file
 
     try:
+        check_tensors(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnpackedSizeError) as error:
         raise BackboneError(f"{path} is not a safetensors file, or a damaged one: {error}.") from error
 
 
@@ -83,7 +85,7 @@ def _load_pickle(path: Path) -> Any:
             f"{path} is not a checkpoint of torch, or a damaged one, or one that cannot be read without running code. "
             "Get the file again, as a plain state_dict."
         ) from error
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged archives raise almost anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BackboneError(
             f"{path} is not a checkpoint of torch, or a damaged one ({reason}). Get it again."

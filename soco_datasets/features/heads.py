@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BackboneError
+from ..utils.compressed import UnpackedSizeError
 from ..utils.files import sha256_file
 from ..utils.foreign import read_json_text
 from ..utils.paths import local_path
-from ..utils.tensor_files import write_tensors
+from ..utils.tensor_files import check_tensors, write_tensors
 from .derived import (
     Cells,
     DerivedBackbone,
@@ -213,10 +214,11 @@ def load_head(path: str | Path) -> Head:
     if not path.is_file():
         raise BackboneError(f"There is no head file {path}. Give a safetensors file with `weight` (out, in).")
     try:
+        check_tensors(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnpackedSizeError) as error:
         raise BackboneError(f"The head {path} is not a safetensors file, or a damaged one: {error}.") from error
     if metadata.get("format") not in (HEAD_FORMAT, "pt", None):  # "pt" is what save_file writes by habit
         raise BackboneError(

@@ -6,6 +6,7 @@ first line names the run (model, setting, data): answers of other runs are never
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -17,12 +18,13 @@ from typing import Any
 
 from ..errors import SocoError, UsageError
 from ..utils.files import explain_write_errors
-from ..utils.foreign import read_json_text
+from ..utils.foreign import ForeignTextError, read_bounded_bytes, read_json_text
 
 STORE_VERSION = 1
 ANSWERED = ("answered", "empty", "refused", "no_context")  # outcomes that are final: never asked again
 FAILED = ("timeout", "rate_limit", "no_images", "refused_access", "failed")  # asked again by the next run
 ANSWER_OUTCOMES = (*ANSWERED, *FAILED)
+_LARGEST = 1_000_000_000  # bytes
 _NUMBER = (int, float)
 _LINE_TYPES: dict[str, Any] = dict.fromkeys(("response", "stop", "reason", "reasoning"), str) | dict.fromkeys(
     ("input_tokens", "output_tokens", "reasoning_tokens", "cost"), _NUMBER
@@ -122,15 +124,20 @@ def read_answers(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
         SocoError: no such file, or a complete line that is not an answer.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded_bytes(path, _LARGEST)
     except IsADirectoryError:
         raise SocoError(f"{path} is a folder. Give the answers in it: {path}/*.answers.jsonl") from None
     except FileNotFoundError:
         raise SocoError(f"There is no answers file {path}. `soco lvlm run` writes it.") from None
+    except ForeignTextError as error:
+        raise SocoError(f"{path} is {error}: these are not answers.") from None
     good = content.rfind(b"\n") + 1
+    stream = io.BytesIO(content)
     header: dict[str, Any] | None = None
     lines: dict[str, dict[str, Any]] = {}
-    for number, text in enumerate(content[:good].splitlines(), start=1):
+    for number, text in enumerate(stream, start=1):
+        if stream.tell() > good:
+            break
         try:
             line = read_json_text(text, halves=True)
             if header is None:

@@ -21,7 +21,7 @@ from ..data.questions.generation import LETTERS, SETTINGS
 from ..data.questions.markers import MarkerStyle, encode
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import unknown_name
-from ..records.replacement import check_same_content, same_or_new_files
+from ..records.made_files import check_same_content, same_or_new_files
 from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TextIO
 from PIL import Image
 
 from ..data.diagnostics import BuildReport
+from ..data.release_types import MAX_PIXELS
 from ..errors import DataNotFoundError, UsageError
 
 COLUMNS = ("index", "question", "image", "image_path", "answer", "g_index", "qid", "category", "A", "B", "C", "D")
@@ -26,6 +28,7 @@ LETTERS = "ABCD"
 FILE_NAMES = {"vis": "soco_lvlm_img.tsv", "vis_desc": "soco_lvlm_imgtxt.tsv", "desc": "soco_lvlm_txt.tsv"}
 MOST_PICTURES = 2  # most in a row: source and target
 _REFERENCE = 64  # characters; a shorter `image` is the index of another row, as VLMEvalKit has it
+_MOST_TABS = 10_000
 _FIELD = 256 * 2**20  # bytes of a field: beyond it a quotation mark is not closed
 
 
@@ -73,7 +76,7 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
     except OSError as error:
         raise DataNotFoundError(f"The TSV {path} cannot be read ({error.strerror}).") from error
     with file:
-        reader = csv.reader(file, delimiter="\t", strict=True)
+        reader = csv.reader(_lines(file), delimiter="\t", strict=True)
         columns = _columns(path, _next(path, 0, reader, findings))
         number = 0
         while fields := _next(path, number + 1, reader, findings):
@@ -83,6 +86,13 @@ def read_tsv(path: Path, findings: BuildReport) -> Iterator[TsvRow]:
         if not _ends_with_newline(path):
             message = "the file does not end with a line break: its end may be missing"
             findings.note(path.name, f"row {number}", "no_final_newline", message)
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_FIELD + 1):
+        if len(line) > _FIELD or line.count("\t") > _MOST_TABS:  # its fields would take far more memory than the line
+            raise csv.Error(f"a line of more than {_FIELD:,} characters or {_MOST_TABS:,} tabs")
+        yield line
 
 
 def _check_kind(path: Path) -> None:
@@ -118,7 +128,7 @@ def _kind(start: bytes) -> str | None:
 def _columns(path: Path, header: list[str] | None) -> list[tuple[str, int]]:
     names = [name.strip().lstrip("﻿") for name in header or []]
     missing = [name for name in COLUMNS if name not in names]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if missing or doubled:
         what = f"lacks the column(s) {', '.join(missing)}" if missing else f"has {', '.join(doubled)} more than once"
         raise UsageError(f"{path} {what}: it is not a TSV of questions, whose columns are {', '.join(COLUMNS)}.")
@@ -211,8 +221,10 @@ def decode_picture(text: str) -> bytes:
         raise ValueError(f"broken base64 ({error})") from None
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged images raise almost anything
         raise ValueError(f"the base64 is not a complete picture ({error})") from None
     return data
 

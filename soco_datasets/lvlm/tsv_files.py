@@ -28,7 +28,7 @@ from ..data.questions.pictures import PICTURES, open_pictures
 from ..data.schema import CONFIGS
 from ..data.shards import ContentHash, WrittenShard, write_shards
 from ..errors import UsageError, unknown_name
-from ..records.replacement import check_same_content, same_or_new_files
+from ..records.made_files import check_same_content, same_or_new_files
 from ..utils.files import atomic_folder
 from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings

@@ -1,7 +1,8 @@
 """What a finished result may be written over: an earlier result of the very same run, and nothing else unasked.
 
-Long runs call `check_replaces_own` with their `PlannedRun` before they begin. What is computed from files in seconds
-(scores of answers, comparisons, tables) calls `check_replaces_record` or `check_not_record` just before it is written.
+Long runs call `check_replaces_own` with their `PlannedRun` before they begin. A record that is computed from files in
+seconds calls `check_replaces_record` just before it is written. Everything else that is made from results (reports,
+tables, pictures, comparisons, exports) is written by `made_files`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from typing import Any
 
 from ..config import Protocol
 from ..errors import PredictionsError, UsageError
-from ..utils.files import atomic_files, explain_write_errors, locked_folder
+from ..utils.files import locked_folder
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
 from .base import Record
-from .registry import record_types
 
-_IDENTITY = ("model", "dataset", "protocol", "questions_hash")  # fields that say which run a record is of
+IDENTITY = ("model", "dataset", "protocol", "questions_hash")  # fields that say which run a record is of
 _MOST, _LONGEST = 4, 60  # differences that are named, characters of each value
-_FIX = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
-_PIECE = 2**20  # bytes compared at a time
 _log = logging.getLogger(__name__)
+
+
+def replace_hint() -> str:
+    """What to do where a file is not replaced."""
+    return "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class PlannedRun:
         ours = {**self.protocol.to_dict(), **self.recipe}
         theirs = {**other.protocol.to_dict(), **other.recipe}
         found += [
-            f"{name} {_short(theirs.get(name))}, not {_short(ours.get(name))}"
+            f"{name} {shortened(theirs.get(name))}, not {shortened(ours.get(name))}"
             for name in dict.fromkeys((*ours, *theirs))
             if ours.get(name) != theirs.get(name)
         ]
@@ -133,12 +136,12 @@ def _check_replaces(
         before = PlannedRun.of_record(kind.read(path))
     except PredictionsError as error:
         raise UsageError(
-            f"{there} is not replaced: it is there without a record of this run ({error}) {_FIX}"
+            f"{there} is not replaced: it is there without a record of this run ({error}) {replace_hint()}"
         ) from None
     planned = plan(before)
     if differ := planned.differences(before):
         raise UsageError(
-            f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {_FIX}"
+            f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {replace_hint()}"
         )
     return True
 
@@ -194,7 +197,9 @@ def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool =
     try:
         before = type(record).read(place)
     except PredictionsError as error:
-        raise UsageError(f"{place} is not replaced: it is not a {record.noun} of this run ({error}) {_FIX}") from None
+        raise UsageError(
+            f"{place} is not replaced: it is not a {record.noun} of this run ({error}) {replace_hint()}"
+        ) from None
     _refuse_another(place, list(_differences(record.to_dict(), before.to_dict())))
     return True
 
@@ -229,49 +234,11 @@ def check_replaces_json(
         content = place.read_bytes()
         before = read_json_text(content.split(b"\n", 1)[0] if lines else content)
     except (OSError, ForeignTextError) as error:
-        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {_FIX}") from None
+        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {replace_hint()}") from None
     if not isinstance(before, dict):
-        raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
+        raise UsageError(f"{place} is not replaced: it is not a file of this run. {replace_hint()}")
     _refuse_another(place, list(_differences(json.loads(json.dumps(dict(fields))), before, identity)))
     return True
-
-
-def check_same_content(path: Path, new: Path, *, overwrite: bool = False, begun: bool = False) -> None:
-    """Refuse to replace a file by one with another content.
-
-    Args:
-        path: the file that will be written.
-        new: what will be moved over it.
-        overwrite: replace whatever is there.
-        begun: `new` is not written to its end: compare as much as there is.
-
-    Raises:
-        UsageError: `path` is there and differs.
-    """
-    place = local_path(path)
-    if overwrite or not place.exists():
-        return
-    with explain_write_errors(place), open(place, "rb") as before, open(new, "rb") as after:
-        while piece := after.read(_PIECE):
-            if before.read(len(piece)) != piece:
-                break
-        else:
-            if begun or not before.read(1):
-                return
-    raise UsageError(f"{place} is not replaced: it holds other data, or the same written in another way. {_FIX}")
-
-
-@contextlib.contextmanager
-def same_or_new_files(*paths: Path, overwrite: bool = False) -> Iterator[tuple[Path, ...]]:
-    """As `atomic_files`, but none of the files replaces one with another content unless `overwrite` is given.
-
-    Raises:
-        UsageError: a file is there and differs; all files are left as they were.
-    """
-    with atomic_files(*paths) as temporaries:
-        yield temporaries
-        for path, temporary in zip(paths, temporaries, strict=True):
-            check_same_content(path, temporary, overwrite=overwrite)
 
 
 def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[str, Any]) -> None:
@@ -279,38 +246,20 @@ def check_same_run(path: str | Path, ours: Mapping[str, Any], before: Mapping[st
     _refuse_another(local_path(path), list(_differences(json.loads(json.dumps(dict(ours))), before, ours)))
 
 
-def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Refuse to write a comparison or a table over a result record, or over one of the files it is made from.
-
-    Raises:
-        UsageError: the file is one of these.
-    """
-    place = local_path(path)
-    if not place.is_file():
-        return
-    if any(place.samefile(one) for one in map(local_path, inputs) if one.exists()):
-        raise UsageError(f"{place} is one of the files that are read. Give another --out.")
-    try:
-        fields = read_json_text(place.read_bytes())
-    except (OSError, ForeignTextError):
-        return
-    kind = next((kind for kind in record_types() if isinstance(fields, dict) and kind.matches(fields)), None)
-    if kind is not None:
-        raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
-
-
 def _refuse_another(place: Path, differ: list[str]) -> None:
     if differ:
         more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
-        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
+        raise UsageError(
+            f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {replace_hint()}"
+        )
 
 
-def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = _IDENTITY) -> Iterator[str]:
+def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = IDENTITY) -> Iterator[str]:
     for part in identity:
         ours, theirs = dict(_leaves(part, new.get(part))), dict(_leaves(part, old.get(part)))
         for name in dict.fromkeys((*ours, *theirs)):
             if ours.get(name) != theirs.get(name):
-                yield f"{name} {_short(theirs.get(name))}, not {_short(ours.get(name))}"
+                yield f"{name} {shortened(theirs.get(name))}, not {shortened(ours.get(name))}"
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -321,6 +270,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as text of at most 60 characters."""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.correlation import Correlation, CorrelationStudy, TaskCorrelation
+from ..records.made_files import write_made
 from ..utils.colors import INK, LINE, MUTED
-from ..utils.files import atomic_write
 from ..utils.terminal import filled
 from ..utils.text_table import TextTable
 from .export import (
     Cell,
     Column,
     ReportTable,
-    write_tables,
+    table_files,
 )
 from .style import WIDTH, heading_of, labels, names_on, new_figure, note, series_color, short, whisker
 from .svg import picture
@@ -189,22 +189,40 @@ def _shared_area(one: Sequence[float], other: Sequence[float]) -> float:
     return max(0.0, across) * max(0.0, up)
 
 
-def write_study(study: CorrelationStudy, out: Path) -> list[Path]:
+def write_study(study: CorrelationStudy, out: Path, *, overwrite: bool = False) -> list[Path]:
     """Write `correlations` as Markdown, CSV, LaTeX and JSON, and both charts as SVG, PDF and PNG.
+
+    Args:
+        study: the correlations.
+        out: folder, in which a study of the same or fewer numbers may be.
+        overwrite: replace a study of other numbers, and whatever else is in the way.
 
     Raises:
         MissingExtraError: matplotlib is not installed; nothing is written.
+        UsageError: a study of other numbers is in the folder.
         SocoError: the folder cannot be written.
     """
+    return write_made(out, study_files(study), study_inputs(study), overwrite=overwrite)
+
+
+def study_inputs(study: CorrelationStudy) -> list[str]:
+    """The numbers that a study is made from, and how, as `inputs` of `write_made`."""
+    chosen = set(study.models)
+    how = f"x {study.x}, baseline {study.baseline}, level {study.level}, {study.resamples} resamples, seed {study.seed}"
+    return [how] + [
+        f"{column} of {model}: {value!r}"
+        for column, values in study.table.columns.items()
+        for model, value in zip(study.table.models, values.tolist(), strict=True)
+        if model in chosen and value == value
+    ]
+
+
+def study_files(study: CorrelationStudy) -> dict[str, str | bytes]:
+    """Name -> content of what `write_study` writes."""
     pictures = {
         f"{name}.{form}": picture(figure, form)
         for name, figure in (("correlations", plot_correlations(study)), ("scatters", plot_scatters(study)))
         for form in ("svg", "pdf", "png")
     }
-    written = write_tables([study_table(study)], out)
     text = json.dumps(study.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    files: dict[str, str | bytes] = {"correlations.json": text, **pictures}
-    for name, content in files.items():
-        atomic_write(out / name, content)
-        written.append(out / name)
-    return written
+    return {**table_files([study_table(study)]), "correlations.json": text, **pictures}

@@ -14,7 +14,6 @@ from ..downstream.table import DownstreamTable, downstream_table, published_r8, 
 from ..downstream.task_registry import downstream_tasks
 from ..records.base import Record
 from ..utils.colors import INK
-from ..utils.files import atomic_write
 from .downstream_pictures import sample_pictures
 from .page import page_style
 from .style import heading_of, labels, names_on, new_figure, note, series_color, short
@@ -56,8 +55,8 @@ def with_section(page: str, section: str) -> str:
     return page.replace("</main>", f"{section}\n</main>", 1)
 
 
-def write_downstream_report(records: Sequence[Record], paths: Sequence[Path], out: Path) -> list[Path]:
-    """Write a page of the downstream section alone, and its CSV; for records without SOC results."""
+def downstream_files(records: Sequence[Record], paths: Sequence[Path]) -> dict[str, str]:
+    """A page of the downstream section alone, and its CSV; for records without SOC results."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -65,9 +64,7 @@ def write_downstream_report(records: Sequence[Record], paths: Sequence[Path], ou
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>SOCO: downstream tasks</title>'
         f"<style>{page_style()}</style></head><body><main>{downstream_section(records, paths)}</main></body></html>\n"
     )
-    atomic_write(out / "report.html", page)
-    atomic_write(out / "tables" / "downstream.csv", table_csv(downstream_table(records)))
-    return [out / "report.html", out / "tables" / "downstream.csv"]
+    return {"report.html": page, "tables/downstream.csv": table_csv(downstream_table(records))}
 
 
 def _table(table: DownstreamTable) -> str:

@@ -16,8 +16,8 @@ from xml.sax.saxutils import escape, quoteattr
 from PIL import Image
 
 from ..errors import UsageError
+from ..records.made_files import write_made
 from ..utils.colors import INK, MARK_INK, PAPER
-from ..utils.files import atomic_write
 from ..utils.shapes import Drawing, Item, Label, Photo, Point, Stroke, to_image
 from ..utils.text import clean
 from .style import MISS_COLOR, OUTCOME_COLORS, OUTCOME_SHAPES, new_figure
@@ -118,25 +118,26 @@ def picture_format(path: Path) -> str:
     return form
 
 
-def save_drawing(drawing: Drawing, path: Path) -> Path:
+def save_drawing(drawing: Drawing, path: Path, *, overwrite: bool = False) -> Path:
     """Write a drawing in the format of the file name: .png and .jpg as pixels, .svg and .pdf as vectors.
 
     Raises:
-        UsageError: another format.
+        UsageError: another format, or another file is there and is not to be overwritten.
         MissingExtraError: a PDF without matplotlib.
         SocoError: the file cannot be written.
     """
-    form = picture_format(path)
+    return write_made(path.parent, {path.name: drawing_bytes(drawing, picture_format(path))}, overwrite=overwrite)[0]
+
+
+def drawing_bytes(drawing: Drawing, form: str) -> bytes:
+    """The file of a drawing in one of `FORMATS`. Raises `MissingExtraError` for a PDF without matplotlib."""
     if form == "svg":
-        atomic_write(path, to_svg(drawing))
-    elif form == "pdf":
-        atomic_write(path, to_pdf(drawing))
-    else:
-        buffer = io.BytesIO()
-        pixels = to_image(drawing)
-        pixels.save(buffer, **({"format": "PNG"} if form == "png" else {"format": "JPEG", "quality": 92}))
-        atomic_write(path, buffer.getvalue())
-    return path
+        return to_svg(drawing).encode("utf-8")
+    if form == "pdf":
+        return to_pdf(drawing)
+    buffer = io.BytesIO()
+    to_image(drawing).save(buffer, **({"format": "PNG"} if form == "png" else {"format": "JPEG", "quality": 92}))
+    return buffer.getvalue()
 
 
 def to_svg(drawing: Drawing) -> str:

@@ -10,10 +10,8 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from ..utils.files import atomic_write
 from ..utils.text import clean
 
 Cell = str | int | float | None
@@ -182,15 +180,11 @@ def _latex_cell(table: ReportTable, row: Sequence[Cell], place: int, best: bool)
 TABLE_FORMATS: Mapping[str, Callable[[ReportTable], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
-def write_tables(tables: Sequence[ReportTable], folder: Path) -> list[Path]:
-    """Write every table in every format as `<key>.<format>`. Raises `SocoError` when the folder cannot be written."""
-    written = []
-    for table in tables:
-        for suffix, text_of in TABLE_FORMATS.items():
-            path = folder / f"{table.key}.{suffix}"
-            atomic_write(path, text_of(table))
-            written.append(path)
-    return written
+def table_files(tables: Sequence[ReportTable], folder: str = "") -> dict[str, str]:
+    """Every table in every format: `FOLDER<key>.<format>` -> text."""
+    return {
+        f"{folder}{table.key}.{suffix}": text_of(table) for table in tables for suffix, text_of in TABLE_FORMATS.items()
+    }
 
 
 def _markdown(text: str) -> str:

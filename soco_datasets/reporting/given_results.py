@@ -14,11 +14,12 @@ from ..benchmarks.base import SOCO, find_benchmark
 from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
+from ..records.base import LARGEST_RECORD
 from ..records.comparable import check_comparable
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult
 from ..records.predictions import task_rows
-from ..utils.foreign import ForeignTextError, read_json_text
+from ..utils.foreign import ForeignTextError, read_json_file
 from ..utils.paths import local_path
 from .paper_match import benchmark_name
 
@@ -60,7 +61,7 @@ def _records(given: Any) -> Iterable[EvaluationResult]:
 
 def _is_result(path: Path) -> bool:
     try:
-        fields = read_json_text(path.read_bytes())
+        fields = read_json_file(path, LARGEST_RECORD)
     except (OSError, ForeignTextError):
         return False
     return isinstance(fields, Mapping) and EvaluationResult.matches(fields)

@@ -24,8 +24,8 @@ from ..lvlm.circular_scores import (
     score_answers,
 )
 from ..lvlm.question_rows import read_rows
+from ..records.made_files import run_inputs, write_made
 from ..utils.colors import SERIES
-from ..utils.files import atomic_write
 from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
 from .photographs import Photographs
@@ -47,7 +47,13 @@ class Scored:
 
 
 def write_lvlm_page(
-    answers: Sequence[Sequence[Path]], folder: DatasetFolder, out: Path, *, partial: bool = False, seed: int = 0
+    answers: Sequence[Sequence[Path]],
+    folder: DatasetFolder,
+    out: Path,
+    *,
+    partial: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> Path:
     """Write `OUT/lvlm.html`; the same answers give the same page.
 
@@ -57,9 +63,10 @@ def write_lvlm_page(
         out: folder, made where it is missing.
         partial: leave out questions that are not answered in all orderings, instead of refusing.
         seed: of the questions that are shown and of the bootstrap.
+        overwrite: replace a page of other answers.
 
     Raises:
-        UsageError: no answers files.
+        UsageError: no answers files, or a page of other answers in the folder.
         PredictionsError: answers of other data, of two models in one list, or not complete.
         MissingExtraError: the extra `report` is not installed.
         SocoError: a file that cannot be read or written.
@@ -84,9 +91,8 @@ def write_lvlm_page(
         photos=photographs.data_uris(),
         version=__version__,
     )
-    target = out / "lvlm.html"
-    atomic_write(target, page)
-    return target
+    inputs = run_inputs(header for model in models for header in model.headers)
+    return write_made(out, {"lvlm.html": page}, inputs, overwrite=overwrite)[0]
 
 
 def _scored(paths: Sequence[Path], folder: DatasetFolder, partial: bool, seed: int) -> Scored:

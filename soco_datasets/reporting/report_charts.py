@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy as np
 from ..benchmarks.soco.categories import supercategory_of
 from ..benchmarks.tasks import task_title
 from ..records.evaluation import EvaluationResult
-from ..utils.files import atomic_write
 from . import plots
 from .plots_errors import draw_swap_matrix
 from .report_tables import (
@@ -89,20 +87,14 @@ class ReportCharts:
         return [chart for charts in (*self.sections.values(), *(found for _, found in self.swaps)) for chart in charts]
 
 
-def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
-    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType.
-
-    Raises:
-        SocoError: the folder cannot be written.
-    """
-    written = []
+def figure_files(charts: Iterable[Chart], folder: str) -> dict[str, bytes]:
+    """Every chart as `FOLDER<key>.svg` and `.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType."""
+    files = {}
     for chart in charts:
         chart.figure.set_layout_engine("none")  # it was laid out when it was drawn for the page
         for form in FIGURE_FORMATS:
-            path = folder / f"{chart.key}.{form}"
-            atomic_write(path, picture(chart.figure, form))
-            written.append(path)
-    return written
+            files[f"{folder}{chart.key}.{form}"] = picture(chart.figure, form)
+    return files
 
 
 class ChartMaker:

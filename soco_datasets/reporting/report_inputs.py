@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ..benchmarks.base import SOCO
 from ..errors import UsageError
+from ..records.base import LARGEST_RECORD
 from ..records.comparable import incomparable
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
 from ..records.registry import record_types
-from ..utils.foreign import ForeignTextError, read_json_text
+from ..utils.foreign import ForeignTextError, read_json_file
 from ..utils.paths import local_path
 from .probe_records import belongs, is_probe
 
@@ -125,7 +126,7 @@ def _leader(
 def kind_of(path: Path) -> str | None:
     """The kind of record in a JSON file; None for anything else."""
     try:
-        fields = read_json_text(path.read_bytes())
+        fields = read_json_file(path, LARGEST_RECORD)
     except (OSError, ForeignTextError):
         return None
     if not isinstance(fields, dict):

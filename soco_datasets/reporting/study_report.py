@@ -15,9 +15,9 @@ from ..downstream.table import r8_columns
 from ..errors import UsageError
 from ..metrics.correlation import LEAST, CorrelationStudy, ModelBootstrap, TaskCorrelation, correlate
 from ..metrics.model_table import ModelTable, read_model_table
+from ..records.made_files import write_made
 from ..utils.colors import MUTED
-from ..utils.files import atomic_write
-from .correlation_report import plot_scatters, write_study
+from .correlation_report import plot_scatters, study_files, study_inputs
 from .style import WIDE, heading_of, labels, names_on, new_figure, series_color
 from .svg import picture
 
@@ -34,7 +34,13 @@ _SUBSET_COLOR = 3  # in the series; all models have the one before, and neither 
 
 
 def write_study_report(
-    tables: Sequence[Path], out: Path, x: str = "soc", *, subset: Sequence[str] = (), resamples: int = 10_000
+    tables: Sequence[Path],
+    out: Path,
+    x: str = "soc",
+    *,
+    subset: Sequence[str] = (),
+    resamples: int = 10_000,
+    overwrite: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Correlations of SOC and of kNN with every task, for all models and for the subset.
 
@@ -44,6 +50,7 @@ def write_study_report(
         x: column of SOC.
         subset: models trained with a dense self-supervised objective.
         resamples: of the bootstrap.
+        overwrite: replace correlations of other numbers, and whatever else is in the way.
 
     Returns:
         Files written, and sentences that say what could not be done.
@@ -54,14 +61,14 @@ def write_study_report(
     if every is None:
         return [], refusals
     part = _correlated(table, x, subset, resamples, refusals) if subset else None
-    written = write_study(every, out)
+    files = study_files(every)
     figure = plot_study(every, part)
     for form in ("svg", "png"):
-        atomic_write(out / f"figure4.{form}", picture(figure, form))
-        atomic_write(out / f"figure_r4.{form}", picture(plot_scatters(every, _titles()), form))
-        written += [out / f"figure4.{form}", out / f"figure_r4.{form}"]
-    atomic_write(out / "r9.csv", r9_csv(every))
-    return [*written, out / "r9.csv"], refusals
+        files[f"figure4.{form}"] = picture(figure, form)
+        files[f"figure_r4.{form}"] = picture(plot_scatters(every, _titles()), form)
+    files["r9.csv"] = r9_csv(every)
+    inputs = [*study_inputs(every), *(f"subset {name}" for name in subset)]
+    return write_made(out, files, inputs, overwrite=overwrite), refusals
 
 
 def _correlated(

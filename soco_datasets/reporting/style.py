@@ -154,7 +154,7 @@ def new_figure(height: float, width: float = WIDTH, rows: int = 1, columns: int 
     figure = _figure_class()(figsize=(width, height), layout="constrained", facecolor=PAPER)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]  # it is constrained
     axes = figure.subplots(rows, columns, **grid)
-    for ax in axes.flat if rows * columns > 1 else [axes]:
+    for ax in figure.axes:
         _plain(ax)
     return figure, axes
 

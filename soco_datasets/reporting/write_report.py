@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,16 +18,17 @@ from ..errors import UsageError
 from ..records.comparable import check_comparable
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult
+from ..records.made_files import run_inputs, write_made
 from ..records.probe import ProbeRecord
 from ..records.registry import read_record
-from ..utils.files import atomic_write, writable_folder
+from ..utils.files import writable_folder
 from ..utils.paths import local_path
 from ..utils.progress import progress
 from ..utils.terminal import print_note
 from .attribute_tables import attribute_table
 from .benchmark_tables import benchmark_table, group_by_benchmark
-from .downstream_section import downstream_section, with_section, write_downstream_report
-from .export import format_cell, write_tables
+from .downstream_section import downstream_files, downstream_section, with_section
+from .export import format_cell, table_files
 from .gallery import GALLERY_KINDS, galleries
 from .given_results import dataset_of
 from .page import Kinds, PageParts, page_style, page_template, render_page
@@ -34,11 +36,12 @@ from .photographs import Photographs
 from .plots_data import keypoint_counts, keypoint_table
 from .probe_records import find_probes, is_probe
 from .record_tables import record_tables
-from .report_charts import ReportCharts, write_figures
+from .report_charts import ReportCharts, figure_files
 from .report_inputs import ReportInputs, choose_results, sort_inputs
 from .report_tables import report_tables
 from .score_access import model_names, ranking
 
+PAGE = "report.html"
 GALLERY_TASKS = ("soc", "cross_soc")
 _PAIRS = 4  # of a kind, fewer where many models share the page
 _VIEWS = 200  # of sources and targets on a page
@@ -48,8 +51,10 @@ def write_report(
     records: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     data: DatasetFolder | str | Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Write `report.html`, `tables/` and `figures/` into a folder; what an earlier report wrote there is replaced.
+    """Write `report.html`, `tables/` and `figures/` into a folder, where a report of these or fewer results may be.
 
     Records of several benchmarks give one table of them all, and each benchmark a page in a folder of its own. Two
     records of one benchmark whose pair lists differ are refused, since they are not of the same pairs. Several image
@@ -66,13 +71,14 @@ def write_report(
             the same page, downstream records in a section at the end, records of any other registered kind as tables.
         out: the folder, made where it is missing.
         data: the built dataset folder, or "mini"; of several benchmarks, theirs separated by commas.
+        overwrite: replace a report of other results, and whatever else is in the way.
 
     Returns:
         The files written, the page first.
 
     Raises:
-        UsageError: no record, records that cannot be compared (both are named), a probe of none of them, or `data` that
-            is not their dataset.
+        UsageError: no record, records that cannot be compared (both are named), a probe of none of them, `data` that is
+            not their dataset, or a folder with a report of other results.
         PredictionsError: a record that cannot be read, or predictions of another run beside it.
         MissingExtraError: the extra `report` is not installed.
         SocoError: the folder cannot be written.
@@ -85,36 +91,34 @@ def write_report(
     named = () if data is None else ("--data", str(data.path if isinstance(data, DatasetFolder) else data))
     command = shlex.join(["soco", "report", *map(str, records), *named])
     if given.results:
-        written = _write_results(given, target, data, command)
+        files = _result_files(given, data, command)
     elif given.probes:
         raise UsageError(
             "Give at least one result record too, the JSON that `soco evaluate` wrote: a probe belongs to one."
         )
     elif given.downstream:
-        written = write_downstream_report([read_record(path) for path in given.downstream], given.downstream, target)
+        files = {**downstream_files([read_record(path) for path in given.downstream], given.downstream)}
     else:
-        written = [target / "report.html"]
-        atomic_write(written[0], _plain_page("Records", command))
+        files = {PAGE: _plain_page("Records", command)}
     if given.downstream and given.results:
         both = [*given.downstream, *given.results]
-        _add_section(written[0], downstream_section([read_record(path) for path in both], both))
+        files[PAGE] = with_section(files[PAGE], downstream_section([read_record(path) for path in both], both))
     if given.others:
         tables = record_tables([read_record(path) for path in given.others])
-        _add_section(written[0], page_template("records.html.j2").render(tables=tables, cell_text=format_cell))
-        written += write_tables(tables, target / "tables")
-    return written
+        section = page_template("records.html.j2").render(tables=tables, cell_text=format_cell)
+        files[PAGE] = with_section(files[PAGE], section)
+        files |= table_files(tables, "tables/")
+    every = (*given.results, *given.probes, *given.downstream, *given.others)
+    inputs = run_inputs(read_record(path).to_dict() for path in every)
+    return write_made(target, files, inputs, overwrite=overwrite)
 
 
-def _write_results(given: ReportInputs, out: Path, data: DatasetFolder | str | Path | None, command: str) -> list[Path]:
+def _result_files(given: ReportInputs, data: DatasetFolder | str | Path | None, command: str) -> dict[str, Any]:
     results = [EvaluationResult.read(path) for path in given.results]
     groups = group_by_benchmark(results)
     if len(groups) == 1:
-        return _write_one([*given.results, *given.probes], given.results, out, data, command)
-    return _write_several(given, results, groups, out, data, command)
-
-
-def _add_section(page: Path, section: str) -> None:
-    atomic_write(page, with_section(page.read_text(encoding="utf-8"), section))
+        return _files_of_one([*given.results, *given.probes], given.results, data, command)
+    return _files_of_several(given, results, groups, data, command)
 
 
 def _plain_page(heading: str, command: str) -> str:
@@ -123,9 +127,9 @@ def _plain_page(heading: str, command: str) -> str:
     )
 
 
-def _write_one(
-    given: Sequence[Path], paths: Sequence[Path], out: Path, data: DatasetFolder | str | Path | None, command: str
-) -> list[Path]:
+def _files_of_one(
+    given: Sequence[Path], paths: Sequence[Path], data: DatasetFolder | str | Path | None, command: str
+) -> dict[str, Any]:
     """The page of one benchmark: `given` are all paths, `paths` those of result records."""
     results = [EvaluationResult.read(path) for path in paths]
     check_comparable(results, sizes=True)
@@ -142,40 +146,36 @@ def _write_one(
     charts = ReportCharts.of(results, counts)
     photos = photographs.data_uris() if photographs is not None else {}
     parts = PageParts(found, photos, notes, probe_notes, tables, charts, command, "figures")
-    target = out / "report.html"
-    atomic_write(target, render_page(results, parts))
-    every = charts.all()
-    drawn = write_figures(progress(every, "Drawing figures", total=len(every), unit="figure"), out / "figures")
-    return [target, *write_tables(tables, out / "tables"), *drawn]
+    page, every = render_page(results, parts), charts.all()
+    drawn = figure_files(progress(every, "Drawing figures", total=len(every), unit="figure"), "figures/")
+    return {PAGE: page, **table_files(tables, "tables/"), **drawn}
 
 
-def _write_several(
+def _files_of_several(
     given: ReportInputs,
     results: Sequence[EvaluationResult],
     groups: Mapping[str, Sequence[int]],
-    out: Path,
     data: DatasetFolder | str | Path | None,
     command: str,
-) -> list[Path]:
+) -> dict[str, Any]:
     """The table of all benchmarks, and a page each."""
     probes = {path: ProbeRecord.read(path) for path in given.probes}
-    pages, written = [], list[Path]()
+    pages, files = [], dict[str, Any]()
     for title, members in groups.items():
         own = [given.results[number] for number in members]
         hashes = {results[number].dataset["content_hash"] for number in members}
         theirs = [path for path, probe in probes.items() if probe.dataset["content_hash"] in hashes]
         name = re.sub(r"[^\w.-]+", "_", title.lower())
-        written += _write_one([*own, *theirs], own, out / name, _data_with(hashes, data), command)
+        alone = _files_of_one([*own, *theirs], own, _data_with(hashes, data), command)
+        files |= {f"{name}/{file}": content for file, content in alone.items()}
         models = ", ".join(model_names([results[number] for number in members]))
         pages.append((title, f"{name}/report.html", models))
     table = benchmark_table(results)
-    target = out / "report.html"
     page = page_template("benchmarks.html.j2").render(
         heading=f"{len(groups)} benchmarks", css=page_style(), table=table, cell_text=format_cell, pages=pages,
         command=command, version=__version__,
     )  # fmt: skip
-    atomic_write(target, page)
-    return [target, *write_tables([table], out / "tables"), *written]
+    return {PAGE: page, **table_files([table], "tables/"), **files}
 
 
 def _hashes(data: DatasetFolder | str | Path | None) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _LEAST = 500_000_000  # bytes that a file of any size may unpack to
+_LARGE, _ORDINARY = 100_000_000, 900_000_000  # bytes of a file, and of what a smaller one may unpack to
 _TIMES = 30  # as many times its size may a larger one
 _DEFLATED = 1032  # times that deflate can shrink what it packs at most
 _PIECE = 2**20
@@ -50,7 +51,7 @@ def read_gzip(path: Path) -> bytes:
     """
     size = path.stat().st_size
     with gzip.open(path) as file:
-        content = file.read(max(_LEAST, _TIMES * size) + 1)
+        content = file.read(_most(size) + 1)
     _check(len(content), size)
     return content
 
@@ -93,6 +94,12 @@ def _inflated(file: BinaryIO, length: int) -> Iterator[int]:
             packed = stream.unconsumed_tail
 
 
+def _most(size: int, least: int = _LEAST) -> int:
+    """Bytes that a file of `size` bytes may unpack to: of an ordinary one, what any machine has room for twice."""
+    times = _TIMES * size
+    return max(least, times if size > _LARGE else min(times, _ORDINARY))
+
+
 def _check(unpacked: int, size: int, least: int = _LEAST) -> None:
-    if unpacked > max(least, _TIMES * size):
+    if unpacked > _most(size, least):
         raise UnpackedSizeError(f"it unpacks to {unpacked:,} bytes or more, more than a file of its size may hold")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ..errors import PredictionsError
 
 _LEAST = 1_500_000_000  # bytes that a file of any size may unpack to
+_LARGE = 100_000_000  # bytes of a file that may unpack to more
 _TIMES = 30  # as many times its size may a larger one
 _ROW = 300  # bytes that a row takes at least
 _LONGEST = 1_000_000  # bytes of one text
@@ -26,9 +27,9 @@ class BoundsError(ValueError):
     """A file that unpacks to more than it may. The message says to what."""
 
 
-def most_unpacked(size: int) -> int:
-    """Bytes that a file of `size` bytes may unpack to."""
-    return max(_LEAST, _TIMES * size)
+def most_unpacked(size: int, least: int = _LEAST) -> int:
+    """Bytes that a file of `size` bytes may unpack to, at least `least`."""
+    return max(least, _TIMES * size) if size > _LARGE else least
 
 
 def holds_json(path: Path) -> bool:
@@ -40,15 +41,19 @@ def holds_json(path: Path) -> bool:
         return False
 
 
-def check_parquet(path: Path) -> None:
+def check_parquet(path: Path, least: int = _LEAST) -> None:
     """Check what the footer of a Parquet file states of its rows and sizes, before it is read as a whole.
+
+    Args:
+        path: the file.
+        least: bytes that a file of any size may unpack to.
 
     Raises:
         BoundsError: more rows or bytes than a file of its size may hold.
         pyarrow.ArrowException, OSError: not a whole Parquet file.
     """
     with pq.ParquetFile(path.absolute()) as file:
-        _check_footer(file.metadata, most_unpacked(path.stat().st_size))
+        _check_footer(file.metadata, most_unpacked(path.stat().st_size, least))
 
 
 def read_bounded(path: Path, columns: Iterable[str] | None = None) -> pa.Table:

@@ -7,12 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .compressed import UnpackedSizeError
 from .files import atomic_file
 
 if TYPE_CHECKING:
     import torch
 
+_LONGEST = 16_000_000  # bytes of a header; that of DINOv3 7B has 70,000
 _LENGTH = 8  # bytes at the start that give the length of the header, which is padded with blanks to a multiple of it
+
+
+def check_tensors(path: Path) -> None:
+    """Look at the length that a safetensors file states for its header: what a header says takes 30 times its bytes.
+
+    Raises:
+        UnpackedSizeError: longer than that of a hundred thousand tensors.
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+    if _LONGEST < length <= path.stat().st_size:
+        raise UnpackedSizeError(f"its header is {length:,} bytes, more than {_LONGEST:,}")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:

@@ -111,6 +111,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "unknown class": "it has no classes",
         "foreign object": (do.trap_pickle, "refused", "tapvid_davis.pkl"),
         "truncated pickle": (do.truncate("*.pkl"), "not a whole pickle", "tapvid_davis.pkl"),
+        "altered length": (do.overlong_frame, "not a whole pickle", "tapvid_davis.pkl"),
         "missing key": (do.edit_pickle(do.drop_points), "cannot be read", "tapvid_davis.pkl chair-turn"),
         "no video": (
             do.edit_pickle(lambda one: one.update({"chair-turn": np.zeros(3)})),
@@ -319,6 +320,27 @@ def test_damage_in_parquet_is_said(kind: str, name: str, case: Case, pruned: Syn
     damage(tmp_path / "rows")
     found = said_before_any_forward(kind, tmp_path / "rows", tmp_path / "out", ("train", "validation"))
     assert_said(found, said, where)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"kind": "davis"', '{"version": 1}', '{"version": 1, "expected": {"a": "b"}}', "[]"]
+)
+def test_a_damaged_description_of_synthetic_data_is_said(pruned: Synthetic, tmp_path: Path, content: str) -> None:
+    data = shutil.copytree(pruned("davis"), tmp_path / "data")
+    (data / "synthetic.json").write_text(content)
+    assert_said(
+        said_before_any_forward("davis", data, tmp_path / "out"), "not as `soco downstream synth`", "synthetic.json"
+    )
+
+
+@pytest.mark.parametrize("side", [8_001, 20_000])
+def test_images_of_too_many_pixels_are_said(pruned: Synthetic, tmp_path: Path, side: int) -> None:
+    data = shutil.copytree(pruned("ade20k"), tmp_path / "data")
+    for pattern in (ADE, ADE_MASK):
+        do.stretch_png(do.first(data, pattern), side)
+    found = said_before_any_forward("ade20k", data, tmp_path / "out")
+    assert_said(found, "pixels", "ADE_train_00000001.jpg")
+    assert_said(found, "pixels", "ADE_train_00000001.png")
 
 
 def test_damage_in_tars_is_said(synthetic: Synthetic, tmp_path: Path) -> None:

@@ -138,9 +138,10 @@ def test_two_tiny_models_fill_the_whole_report(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.count("(kept)") == 3 * 8
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json")} == before
     other = ["--models", "dense_sift", "--data", f"soco={built_mini()}", "--image-size", "96", "--device", "cpu"]
-    assert (
-        main(["study", *other, "--out", str(tmp_path / "out")]) == 0
-    )  # the record of another size is not taken for it
+    assert main(["study", *other, "--out", str(tmp_path / "out")]) == 2  # the tables are of the size before
+    assert "is not replaced" in capsys.readouterr().err
+    # the record of another size is not taken for it
+    assert main(["study", *other, "--out", str(tmp_path / "out"), "--overwrite"]) == 0
     assert {path.name for path in (tmp_path / "out" / "soco").glob("dense_sift*.json")} == {
         "dense_sift.size112.json",
         "dense_sift.size96.json",

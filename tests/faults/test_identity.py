@@ -13,7 +13,7 @@ from soco_datasets.benchmarks.base import BuildOptions
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
 from soco_datasets.data.folder import open_folder
-from soco_datasets.errors import ChangedDataError
+from soco_datasets.errors import DatasetFolderError
 
 
 @pytest.fixture(scope="module", params=["arrow", "parquet"])
@@ -129,16 +129,17 @@ def test_questions_are_what_was_built(
     assert not list(out.rglob("*.*"))
 
 
+@pytest.mark.parametrize("bits", [0x01, 0xFF])  # another text, and no text
 @pytest.mark.parametrize("config", ["soc", "keypoints", "images"])
-def test_any_other_change_is_found_too(built: Path, tmp_path: Path, config: str) -> None:
+def test_any_other_change_is_found_too(built: Path, tmp_path: Path, config: str, bits: int) -> None:
     folder = shutil.copytree(built, tmp_path / "changed")
     open_folder(folder).check_intact()
     shard = next((folder / config).iterdir())
     data = bytearray(shard.read_bytes())
     place = data.index(b"car/car_1") if b"car/car_1" in data else len(data) // 2
-    data[place] ^= 1
+    data[place] ^= bits
     shard.write_bytes(data)
-    with pytest.raises(ChangedDataError, match=rf"{config}/test-00000-of-00001|cannot be read"):
+    with pytest.raises(DatasetFolderError, match=rf"{config}/test-00000-of-00001|cannot be read"):
         open_folder(folder).check_intact(images=True)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def edit_pickle(change: Callable[[Any], Any]) -> Damage:
         path.write_bytes(pickle.dumps(content if changed is None else changed))
 
     return damage
+
+
+def overlong_frame(root: Path) -> None:
+    """The length of a frame of the pickle, protocol 4, becomes more than any file has."""
+    path = first(root, "*.pkl")
+    content = pickle.dumps(pickle.loads(path.read_bytes()), protocol=4)
+    path.write_bytes(content[:10] + b"\xff" + content[11:])
+
+
+def stretch_png(path: Path, side: int) -> None:
+    """A PNG whose header says `side` x `side` pixels, which are not there."""
+    size = side.to_bytes(4, "big")
+    header = b"IHDR" + size + size + bytes([8, 0, 0, 0, 0])
+    parts = (header, b"IDAT" + zlib.compress(b""), b"IEND")
+    chunks = [len(part[4:]).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") for part in parts]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
 def trap_pickle(root: Path) -> None:

@@ -187,11 +187,11 @@ def test_a_comparison_is_never_written_over_a_result(results, capsys, tmp_path):
     sides = [str(record) for record, _ in results]
     before = Path(sides[0]).read_bytes()
     assert main(["compare", *sides, "--resamples", "5", "--out", sides[0]]) == 2
-    assert "is one of the files that are read" in capsys.readouterr().err
+    assert "is not replaced" in capsys.readouterr().err
     other = tmp_path / "other.json"
     other.write_bytes(before)
     assert main(["compare", *sides, "--resamples", "5", "--out", str(other)]) == 2
-    assert "holds a result record" in capsys.readouterr().err
+    assert "is not replaced" in capsys.readouterr().err
     assert other.read_bytes() == Path(sides[0]).read_bytes() == before
 
 

@@ -81,8 +81,9 @@ def test_of_a_folder_of_everything_those_are_shown_that_belong_together(
     assert "they were evaluated on different data" in err
     assert "whole.json is left out" in err
     assert "one is of the split test, the other of all" in err
-    assert main(["report", str(results), str(results / "whole.json"), "--out", str(out)]) == 0  # what is named decides
-    assert ">whole on" in (out / "report.html").read_text()
+    named = tmp_path / "named"  # what is named decides
+    assert main(["report", str(results), str(results / "whole.json"), "--out", str(named)]) == 0
+    assert ">whole on" in (named / "report.html").read_text()
     with pytest.raises(UsageError, match="whole and one cannot be compared"):
         write_report([results / "whole.json", results / "one.json"], out)
 

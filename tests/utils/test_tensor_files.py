@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,20 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path, metadata: dict[str, str
     with safe_open(str(first), "pt") as file:
         assert (file.metadata() or {}) == metadata
         assert all(torch.equal(file.get_tensor(name), tensors[name]) for name in tensors)
+
+
+def test_a_header_that_would_take_gigabytes_is_refused(tmp_path: Path) -> None:
+    from soco_datasets.downstream.parameters import load_parameters
+    from soco_datasets.errors import SocoError
+    from soco_datasets.features.checkpoint import check_safetensors
+    from soco_datasets.features.checkpoint_tensors import read_weights
+    from soco_datasets.features.heads import load_head
+
+    path = tmp_path / "model.safetensors"
+    header = json.dumps(
+        {"__metadata__": {"a": "b" * 17_000_000}, "weight": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}
+    )
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    for read in (load_head, load_parameters, read_weights, lambda path: check_safetensors(path, "it")):
+        with pytest.raises(SocoError, match=r"model\.safetensors"):
+            read(path)

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...errors import DatasetFolderError
-from .base import Finding, ImageSet, Pairing, decode, image_size, pair_by_name, picture_findings
+from .base import Finding, ImageSet, Pairing, decode, image_size, open_image, pair_by_name, picture_findings
 from .hub_rows import ParquetReader
 from .rows import ParquetRows
 
@@ -84,11 +83,9 @@ class Ade20kReader(ParquetReader):
 
     def mask(self, split: str, stem: str) -> NDArray[np.uint8]:
         """(H, W) labels. Raises `DatasetFolderError` where the mask is not an 8-bit map of labels."""
-        import io
-
         source = self._source(split, stem, 1)
         try:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            with open_image(source, self.where(split, stem, 1)) as image:
                 image.load()
                 if image.mode not in ("L", "P"):
                     raise DatasetFolderError(
@@ -96,9 +93,9 @@ class Ade20kReader(ParquetReader):
                         "the full ADE20K, another data set."
                     )
                 return np.array(image)
-        except (OSError, SyntaxError) as error:
-            if isinstance(error, DatasetFolderError):
-                raise
+        except DatasetFolderError:
+            raise
+        except Exception as error:  # damaged images raise almost anything
             name = self.where(split, stem, 1)
             raise DatasetFolderError(f"The mask {name} cannot be decoded ({error}). Copy it again.") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +13,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
+from ...data.release_types import MAX_FILE_BYTES, MAX_PIXELS
 from ...errors import DatasetFolderError, SocoError, UsageError
 from ...geometry import ImageSize
-from ...utils.foreign import read_json_file
+from ...utils.foreign import read_bounded_bytes, read_json_file
 
 T = TypeVar("T")
 SYNTHETIC_FILE = "synthetic.json"  # in the root of what `soco downstream synth` wrote
@@ -159,9 +161,24 @@ class DataReader(ABC):
 
     @property
     def synthetic(self) -> dict[str, Any] | None:
-        """What `soco downstream synth` says about this folder; None of real data."""
+        """What `soco downstream synth` says about this folder; None of real data.
+
+        Raises:
+            DatasetFolderError: its file is damaged.
+        """
         path = (self.root if self.root.is_dir() else self.root.parent) / SYNTHETIC_FILE
-        return read_data_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            made = read_data_json(path)
+            counts = made["expected"].values()
+            if "version" not in made or not all(isinstance(count, int) for count in counts):
+                raise ValueError("no version or no whole numbers in it")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetFolderError(
+                f"{path} is not as `soco downstream synth` wrote it ({error}). Write the data set again."
+            ) from error
+        return made
 
     def expected_counts(self) -> Mapping[str, int]:
         """Those of the complete set, or of the synthetic release."""
@@ -238,30 +255,51 @@ def decode(source: Path | bytes, name: str = "", *, turned: bool = False) -> Ima
     Raises:
         DatasetFolderError: it cannot be decoded whole.
     """
-    import io
-
     from PIL import ImageOps
 
     name = name or str(source)
     try:
-        data = source.read_bytes() if isinstance(source, Path) else source
-        with Image.open(io.BytesIO(data)) as image:
+        data = read_bounded_bytes(source, MAX_FILE_BYTES) if isinstance(source, Path) else source
+        with open_image(data, name) as image:
             image.load()
             whole = ImageOps.exif_transpose(image) if turned else image
             return whole.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DatasetFolderError:
+        raise
+    except Exception as error:  # damaged images raise almost anything
         raise DatasetFolderError(f"{name} cannot be decoded ({error}). Copy it again.") from error
+
+
+def open_image(source: Path | bytes, name: str = "") -> Image.Image:
+    """An image of which only the header has been read.
+
+    Raises:
+        DatasetFolderError: it cannot be read, or is of more than 64 million pixels.
+    """
+    import io
+
+    name = name or (str(source) if isinstance(source, Path) else "an image")
+    try:
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except Exception as error:  # damaged headers raise almost anything
+        raise DatasetFolderError(f"{name} cannot be decoded ({error}). Copy it again.") from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise DatasetFolderError(
+            f"{name} cannot be decoded: it is {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}."
+        )
+    return image
 
 
 def picture_findings(source: Path | bytes, name: str = "", *, turned: bool = False) -> list[Finding]:
     """Whether an image decodes, and whether its stored orientation or color space is unusual."""
-    import io
-
-    name = name or str(source)
+    name, orientation = name or str(source), 1
     try:
-        decode(source, name)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            orientation, mode = image.getexif().get(_ORIENTATION, 1), image.mode
+        decode(source, name, turned=turned)
+        with open_image(source, name) as image:
+            mode = image.mode
+            with contextlib.suppress(Exception):  # damaged EXIF raises almost anything, and turns nothing
+                orientation = image.getexif().get(_ORIENTATION, 1)
     except SocoError as error:
         return [Finding("error", name, str(error), "copy the file again")]
     found = []
@@ -275,12 +313,5 @@ def picture_findings(source: Path | bytes, name: str = "", *, turned: bool = Fal
 
 def image_size(source: Path | bytes) -> ImageSize:
     """(width, height) as stored, from the header."""
-    import io
-
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return image.size
-    except OSError as error:
-        raise DatasetFolderError(
-            f"{source if isinstance(source, Path) else 'An image'} cannot be read: {error}"
-        ) from error
+    with open_image(source) as image:
+        return image.size

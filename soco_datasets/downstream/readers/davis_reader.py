@@ -13,7 +13,7 @@ from ...errors import DatasetFolderError
 from .base import Finding, ImageSet, decode, picture_findings
 from .hub_rows import ParquetReader
 from .rows import ParquetRows
-from .unpickling import load_arrays
+from .unpickling import load_named_arrays
 
 _FILE = "tapvid_davis.pkl"
 
@@ -48,9 +48,7 @@ class DavisReader(ParquetReader):
         file = self.root if self.root.is_file() else self.root / _FILE
         if file.is_file():
             self.layout = "pickle"
-            content = load_arrays(file)
-            if not isinstance(content, dict):
-                raise DatasetFolderError(f"{file} holds {type(content).__name__}, expected a dict of videos.")
+            content = load_named_arrays(file)
             self._take((str(name), f"{file} {name}", content[name]) for name in sorted(content))
         elif files := sorted(self.root.rglob("*.parquet")):
             self.layout = "Parquet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ...errors import DatasetFolderError, SocoError, UsageError
 from ...utils.compressed import check_zip
 from ...utils.files import atomic_folder
 from ...utils.progress import progress
-from .base import DataReader, Finding, ImageSet, decode, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, open_image, picture_findings
 from .unpickling import load_object_array
 
 CANVAS = 512
@@ -95,7 +94,7 @@ class ImageNet3dReader(DataReader):
             check_zip(path)
             with np.load(path, allow_pickle=False) as file:
                 azimuth, elevation, theta = (float(file[name]) for name in _ANGLES)
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damaged archives raise almost anything
             problem = f"no angles can be read ({error})."
             self._broken.append(Finding("error", str(path), problem, "angles are plain numbers; objects are refused"))
             return None
@@ -138,7 +137,7 @@ class ImageNet3dReader(DataReader):
                 found = picture_findings(one.image)
                 yield from found
                 if not any(item.severity == "error" for item in found):
-                    with Image.open(one.image) as image:
+                    with open_image(one.image) as image:
                         if image.size[0] != image.size[1]:
                             problem = f"{image.size[0]}x{image.size[1]} pixels, expected a square of {CANVAS}."
                             yield Finding("error", str(one.image), problem, "process again")

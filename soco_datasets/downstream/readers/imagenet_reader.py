@@ -35,7 +35,7 @@ class ImageNetReader(ParquetReader):
     def open(self) -> None:
         self.classes: list[str] = []
         self._items: dict[str, list[tuple[str, int, Any]]] = {}
-        self._read: Callable[[Any], bytes] = lambda place: Path(place).read_bytes()
+        self._read: Callable[[Any], Path | bytes] = Path
         train, val = self.options.split_names or ("train", "val")
         root = self.root
         if (root / "ILSVRC" / "Data" / "CLS-LOC").is_dir():

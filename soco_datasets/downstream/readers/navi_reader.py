@@ -15,7 +15,7 @@ from PIL import Image
 from ...errors import DatasetFolderError
 from ...metrics.navi import depth_from_codes, rotations_from_quaternions, square_crop
 from ...metrics.segmentation import resize_nearest
-from .base import DataReader, Finding, ImageSet, decode, picture_findings, read_data_json
+from .base import DataReader, Finding, ImageSet, decode, open_image, picture_findings, read_data_json
 
 SIDE = 512  # pixels of the views and of the crops
 POINTS = 128  # points a side that are matched
@@ -159,10 +159,12 @@ def _resized(image: NaviImage) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
 
 def _codes(path: Path) -> NDArray[np.uint16]:
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
             return np.array(image).astype(np.uint16)
-    except (OSError, SyntaxError) as error:
+    except DatasetFolderError:
+        raise
+    except Exception as error:  # damaged images raise almost anything
         raise DatasetFolderError(f"{path} cannot be decoded ({error}). Copy it again.") from error
 
 

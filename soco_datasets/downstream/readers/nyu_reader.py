@@ -18,7 +18,7 @@ from ...errors import DatasetFolderError, MissingExtraError, SocoError, missing_
 from ...metrics.depth import MAX_DEPTH
 from ...utils.compressed import check_mat, read_gzip
 from .base import DataReader, Finding, ImageSet, read_data_json
-from .unpickling import load_arrays
+from .unpickling import load_named_arrays
 
 HEIGHT, WIDTH, MARGIN = 480, 640, 80  # pixels; the margin is cut on both sides
 # Corrupt in the archive of 30,916 files; the reference leaves out the sorted positions 6919 and 21181, which are these.
@@ -80,13 +80,13 @@ class NyuReader(DataReader):
             )
 
     def _open_pickle(self, path: Path) -> None:
-        content = load_arrays(path)
-        missing = {"depths", "images", "snorms", "test_indices"} - set(content)
-        if missing:
-            raise DatasetFolderError(f"{path} lacks {', '.join(sorted(missing))}; it is not the framework's file.")
-        self._arrays = {name: np.asarray(content[name]) for name in ("depths", "images", "snorms")}
-        self._test = [int(number) for number in np.ravel(content["test_indices"])]
-        count = len(self._arrays["images"])
+        content = load_named_arrays(path, keys=("depths", "images", "snorms", "test_indices"))
+        try:
+            self._arrays = {name: np.asarray(content[name]) for name in ("depths", "images", "snorms")}
+            self._test = [int(number) for number in np.ravel(content["test_indices"])]
+        except (ValueError, TypeError) as error:
+            raise DatasetFolderError(f"{path} is not the framework's file ({error}). Copy it again.") from error
+        count = self._arrays["images"].shape[0] if self._arrays["images"].ndim else 0
         shapes = {name: array.shape for name, array in self._arrays.items()}
         wanted = {"depths": (count, HEIGHT, WIDTH), "images": (count, 3, HEIGHT, WIDTH)}
         wanted["snorms"] = wanted["images"]
@@ -109,7 +109,7 @@ class NyuReader(DataReader):
             packed = read_gzip(normals_file)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise DatasetFolderError(f"{normals_file} cannot be unpacked ({error}). Copy it again.") from error
-        normals = np.asarray(load_arrays(packed, str(normals_file))["all_normals"])
+        normals = np.asarray(load_named_arrays(packed, str(normals_file), ["all_normals"])["all_normals"])
         if normals.shape != (len(images), HEIGHT, WIDTH, 3):
             raise DatasetFolderError(f"{normals_file}: normals {normals.shape}, expected ({len(images)}, 480, 640, 3).")
         self._arrays = {"mat": file, "normals": normals}
@@ -133,8 +133,11 @@ class NyuReader(DataReader):
             picture = np.moveaxis(self._arrays["images"][item], 0, 2)
             return _crop(picture, self._arrays["depths"][item], np.moveaxis(self._arrays["snorms"][item], 0, 2))
         file = self._arrays["mat"]
-        picture = np.transpose(file["images"][item], (2, 1, 0))
-        return _crop(picture, np.transpose(file["rawDepths"][item]), self._arrays["normals"][item])
+        try:
+            picture, depth = np.transpose(file["images"][item], (2, 1, 0)), np.transpose(file["rawDepths"][item])
+        except Exception as error:  # damaged files raise many kinds of error in h5py
+            raise DatasetFolderError(f"{self._file} image {item} cannot be read ({error}). Copy it again.") from error
+        return _crop(picture, depth, self._arrays["normals"][item])
 
     def image_set(self, split: str) -> ImageSet:
         """The squares of a split."""
@@ -222,14 +225,13 @@ def _crop(picture: NDArray[Any], depth: NDArray[Any], normals: NDArray[Any]) -> 
 def _geonet(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     try:
         from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise missing_extra("GeoNet's training files", "downstream", "scipy") from error
     try:
         check_mat(path)
         content = loadmat(path)
         picture, depth, normals = content["img"], content["depth"], content["norm"]
-    except (OSError, ValueError, KeyError, TypeError, MatReadError, NotImplementedError) as error:
+    except Exception as error:  # damaged files raise many kinds of error in scipy
         raise DatasetFolderError(f"{path} is not a training file of GeoNet ({error}). Copy it again.") from error
     if picture.shape[0] < HEIGHT or picture.shape[1] < WIDTH or depth.shape != picture.shape[:2]:
         swapped = picture.shape[:2] == (WIDTH, HEIGHT)
@@ -248,13 +250,13 @@ def _open_hdf5(path: Path) -> Any:
         raise missing_extra("The labeled MATLAB 7.3 file", "downstream", "h5py") from error
     try:
         file = h5py.File(path, "r")
-        if not {"images", "rawDepths"} <= set(file):
-            raise DatasetFolderError(f"{path} lacks images or rawDepths.")
-        return file
-    except OSError as error:
-        if isinstance(error, DatasetFolderError):
-            raise
+        lacks = {"images", "rawDepths"} - set(file)
+        _ = [file[name].shape for name in {"images", "rawDepths"} - lacks]
+    except Exception as error:  # damaged files raise many kinds of error in h5py
         raise DatasetFolderError(f"{path} is not a whole MATLAB 7.3 (HDF5) file ({error}). Copy it again.") from error
+    if lacks:
+        raise DatasetFolderError(f"{path} lacks images or rawDepths.")
+    return file
 
 
 def _split_indices(root: Path, count: int) -> list[int]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...data.release_types import MAX_FILE_BYTES
 from ...errors import DatasetFolderError
+from ...utils.parquet_files import check_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LEAST = 500_000_000  # bytes that a small file may unpack to: a cell is copied a few times
 
 
 class ParquetRows:
@@ -36,8 +41,10 @@ class ParquetRows:
         self._labels = [str(path) for path in files]
         for path in files:
             try:
+                if open_file is None:
+                    check_parquet(Path(path), _LEAST)
                 file = pq.ParquetFile(path if open_file is None else open_file(str(path)))
-            except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+            except Exception as error:  # damaged footers raise almost anything
                 raise DatasetFolderError(f"{path} is not a whole Parquet file ({error}). Copy it again.") from error
             self._first_rows.append(self._starts[-1])
             for group in range(file.num_row_groups):
@@ -68,7 +75,11 @@ class ParquetRows:
     def column(self, name: str) -> list[Any]:
         """A whole column as Python values."""
         self.require(name)
-        return [value for file in self._files for value in file.read(columns=[name])[name].to_pylist()]
+        values: list[Any] = []
+        for file in self._files:
+            with self._named(len(values)):
+                values += file.read(columns=[name])[name].to_pylist()
+        return values
 
     def value(self, row: int, name: str) -> Any:
         """One cell as a Python value."""
@@ -78,9 +89,19 @@ class ParquetRows:
         with self._lock:
             if self._held[0] != group:
                 file, number = self._groups[group]
-                self._held = (group, file.read_row_group(number))
+                with self._named(row):
+                    self._held = (group, file.read_row_group(number))
             table: pa.Table = self._held[1]
-        return table[name][row - self._starts[group]].as_py()
+        with self._named(row):
+            return table[name][row - self._starts[group]].as_py()
+
+    @contextlib.contextmanager
+    def _named(self, row: int) -> Iterator[None]:
+        """Errors of damaged rows as a `DatasetFolderError` that names the file."""
+        try:
+            yield
+        except Exception as error:  # damaged pages raise almost anything
+            raise DatasetFolderError(f"{self.where(row)} cannot be read ({error}). Copy the file again.") from error
 
     def image_bytes(self, row: int, name: str = "image") -> bytes:
         """The encoded image of a cell, in the form the Hub stores images: {bytes, path}, or bytes."""
@@ -116,6 +137,10 @@ class TarMembers:
     def read(place: tuple[Path, int, int]) -> bytes:
         """The bytes of a member."""
         path, offset, size = place
+        if size > MAX_FILE_BYTES:
+            raise DatasetFolderError(
+                f"{path} has a member of {size:,} bytes at {offset}, more than {MAX_FILE_BYTES:,}."
+            )
         handle = os.open(path, os.O_RDONLY)
         try:
             data = os.pread(handle, size, offset)

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from ...errors import SocoError, UsageError
 from ...utils.files import atomic_write, explain_write_errors
 from ...utils.paths import local_path
+from ...utils.private_folders import check_private, make_private
 from .index import INDEX_FILE, Marks, write_all
 
 if TYPE_CHECKING:
@@ -231,7 +232,8 @@ def hold_folder(path: Path) -> int:
     import fcntl
 
     while True:
-        path.mkdir(parents=True, exist_ok=True)
+        make_private(make_private(path.parent) / path.name)
+        check_private(path)
         try:
             file = os.open(path / USE, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:

@@ -137,7 +137,7 @@ def count_vectors(folder: Path) -> int:
     """Marked vectors of the cache in a folder; an unreadable file counts as none."""
     try:
         return int(np.count_nonzero(np.load(folder / MARKS, mmap_mode="r")))
-    except (OSError, ValueError):
+    except Exception:  # damaged headers of arrays raise almost anything
         return 0
 
 
@@ -147,7 +147,7 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r+")
         if found.shape == shape and found.dtype == np.dtype(dtype):
             return found
-    except (OSError, ValueError):
+    except Exception:  # damaged headers of arrays raise almost anything
         pass
     made: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     return made
