@@ -27,7 +27,7 @@ from ...data.release_types import (
 from ..release_files import ReleaseFiles, read_error
 from .categories import normal_spelling
 from .match_fields import read_groups, read_overlap
-from .plain_pairs import PlainPair, plain_pair, plain_points
+from .plain_pairs import ABSENT, PlainPair, plain_pair, plain_points
 from .view_fields import read_view
 
 _SUBSET_DIRECTORIES = {
@@ -201,11 +201,11 @@ class PairFileReader:
 
     def _plain_side(self, number: int, pair: PlainPair) -> _Side | None:
         """A side of a pair by what its file says word for word; None where something is to be reported of it."""
-        side, text = ("src", "trg")[number], pair.points[number]
-        stated = [pair.data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox")]
-        name, category = pair.data.get(f"{side}_image"), pair.data.get(f"{side}_category")
+        text, stated, get = pair.points[number], pair.stated[2 * number : 2 * number + 2], pair.data.get
+        name, category = (get("trg_image"), get("trg_category")) if number else (get("src_image"), get("src_category"))
         key = hashlib.sha256(text).digest(), repr(stated), name, category
         if key not in self._plain_sides:
+            side = ("src", "trg")[number]
             points, own, found = plain_points(text), BuildReport(), None
             if points is not None:
                 data = {**pair.data, f"{side}_keypoints": points}
@@ -259,7 +259,7 @@ class PairFileReader:
         image = self._image(file, side, subset, directory, data, findings)
         if image is None:
             return None
-        stated = [data.get(f"{side}_{name}", "absent") for name in ("imsize", "bndbox", "keypoints")]
+        stated = [data.get(f"{side}_{name}", ABSENT) for name in ("imsize", "bndbox", "keypoints")]
         return self._side_of(file, side, image, data, stated, findings)
 
     def _side_of(
