@@ -119,10 +119,10 @@ class PairFileReader:
         numbers: list[int] = []
         keys: dict[int, bytes] = {}
         for number, path in enumerate(files.names):
-            if not is_json(path):
+            placed = subset_of(path)
+            if placed is None and not is_json(path):
                 findings.note(path, "", "extra_file", "not a pair file: left out")
                 continue
-            placed = subset_of(path)
             try:
                 raw = files.read(path) if placed else b""
             except Exception as error:
@@ -294,7 +294,7 @@ class PairFileReader:
         for group in groups or ():
             for name in (group.source, group.target)[number]:
                 told.setdefault(name, group.concept)
-        points = tuple(replace(p, concept=told[p.name]) if p.bare and p.name in told else p for p in side.view.points)
+        points = tuple(p._replace(concept=told[p.name]) if p.bare and p.name in told else p for p in side.view.points)
         concepts = json.dumps([point.concept for point in points]).encode()
         key = hashlib.blake2b(side.key + concepts, digest_size=16).digest()
         view = replace(side.view, points=points)
