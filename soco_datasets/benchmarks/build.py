@@ -243,7 +243,7 @@ class _PairEncoders:
         table = pairs if isinstance(pairs, PairTable) else PairTable.of(pairs)
         if self._views is None or self._views[0] is not table.views:
             self._views = table.views, ViewColumns(table.views, self._sizes)
-        return in_threads(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)), usable_cores())
+        return in_threads(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)), 1)
 
 
 def _rows(spec: TableSpec, release: Release) -> Iterator[Row]:

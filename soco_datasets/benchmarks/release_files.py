@@ -48,10 +48,13 @@ class ReleaseFiles:
     id: str
     revision: str | None = None
     _places: dict[str, Place] = field(default_factory=dict, repr=False)
+    _sorted: tuple[str, ...] | None = field(default=None, repr=False)  # the names, once they were asked for
 
     @property
-    def names(self) -> list[str]:
-        return sorted(self._places)
+    def names(self) -> tuple[str, ...]:
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self._places))
+        return self._sorted
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
@@ -70,7 +73,7 @@ class ReleaseFiles:
 
     def part(self, names: Iterable[str]) -> ReleaseFiles:
         """Only these files."""
-        return replace(self, _places={name: self._places[name] for name in names})
+        return replace(self, _places={name: self._places[name] for name in names}, _sorted=None)
 
     def check_reachable(self) -> None:
         """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
@@ -86,7 +89,7 @@ class ReleaseFiles:
             name: (_path_of(name, place), place[1]) if isinstance(place, tuple) else place
             for name, place in self._places.items()
         }
-        return {**self.__dict__, "_places": places}
+        return {**self.__dict__, "_places": places, "_sorted": None}
 
     def add(self, name: str, place: Place, findings: BuildReport) -> None:
         """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
@@ -101,7 +104,7 @@ class ReleaseFiles:
             message = "two files of the release have this name"
             findings.error(name, "", "doubled_file", message, "remove one of them")
             return
-        self._places[name] = place
+        self._places[name], self._sorted = place, None
 
 
 def _path_of(name: str, place: Place) -> str | Path:

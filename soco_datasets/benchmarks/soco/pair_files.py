@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import marshal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,6 +37,11 @@ _SUBSET_DIRECTORIES = {
     ("trainsplits", "train"): "probe_train",
     ("trainsplits", "test"): "probe_test",
 }
+
+
+def _value_bytes(value: object) -> bytes:
+    """Values of JSON as bytes, the same for values of the same kind and content alone; faster than as JSON."""
+    return marshal.dumps(value, 2)
 
 
 def subset_of(path: str) -> tuple[str, str] | None:
@@ -203,7 +209,7 @@ class PairFileReader:
         """A side of a pair by what its file says word for word; None where something is to be reported of it."""
         text, stated, get = pair.points[number], pair.stated[2 * number : 2 * number + 2], pair.data.get
         name, category = (get("trg_image"), get("trg_category")) if number else (get("src_image"), get("src_category"))
-        key = hashlib.sha256(text).digest(), repr(stated), name, category
+        key = hashlib.sha256(text).digest(), _value_bytes(stated), name, category
         if key not in self._plain_sides:
             side = ("src", "trg")[number]
             points, own, found = plain_points(text), BuildReport(), None
@@ -271,8 +277,7 @@ class PairFileReader:
         stated: list[Any],
         findings: BuildReport,
     ) -> _Side | None:
-        text = f"{image.image_id}\0{json.dumps(stated)}"
-        key = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        key = hashlib.blake2b(_value_bytes([image.image_id, stated]), digest_size=16).digest()
         known = self._sides.get(key)
         if known is not None and not known.unshared:
             return known
