@@ -55,6 +55,11 @@ PREVIEW = TableSpec(
 )
 
 
+def is_shown(spec: TableSpec, split: str) -> bool:
+    """Whether pairs of a table are among those that are drawn."""
+    return spec.kind == "soc" and spec.pairs != "probe" and split == "test"
+
+
 def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS) -> WrittenShard | None:
     """Write the config `preview` and the sample picture into a folder whose other tables are written.
 
@@ -96,7 +101,7 @@ def _candidates(folder: DatasetFolder) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for config in folder.configs:
         spec = folder.specs[config]
-        if spec.kind != "soc" or spec.pairs == "probe" or "test" not in folder.splits(config):
+        if not any(is_shown(spec, split) for split in folder.splits(config)):
             continue
         queries = pc.list_value_length(folder.table(config, "test", ["keypoints"])["keypoints"]).to_pylist()
         groups: dict[str, list[int]] = {}

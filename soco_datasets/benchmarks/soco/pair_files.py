@@ -39,7 +39,7 @@ _SUBSET_DIRECTORIES = {
 }
 
 
-def _value_bytes(value: object) -> bytes:
+def _value_bytes(value: Any) -> bytes:
     """Values of JSON as bytes, the same for values of the same kind and content alone; faster than as JSON."""
     return marshal.dumps(value, 2)
 
