@@ -242,21 +242,21 @@ class PairTableBuilder:
             matches: a concept, names of points of the source, and of the target, for each concept group.
 
         Raises:
-            KeyError: a name is not shown; nothing was taken in.
+            KeyError: a name is not shown; no pair was taken in.
         """
         here, there = map(self._places, sides)
         place, other = here.__getitem__, there.__getitem__
         overlaps = [*map(place, overlap)], [*map(other, overlap)]
-        points: list[int] = []
-        for _, first, second in matches:
+        lists, groups, concepts = self._lists, self._groups, self._concepts
+        points, sizes = list[int](), list[int]()
+        for name, first, second in matches:
             points += map(place, first)
             points += map(other, second)
-        lists, groups, concepts = self._lists, self._groups, self._concepts
+            sizes += concepts.setdefault(name, len(concepts)), len(first), len(second)
         self._overlap[0].extend(overlaps[0])
         self._overlap[1].extend(overlaps[1])
         self._match_points += points
-        for name, first, second in matches:
-            self._matches += concepts.setdefault(name, len(concepts)), len(first), len(second)
+        self._matches += sizes
         codes = lists.setdefault(subset, len(lists)), groups.setdefault(group, len(groups))
         views = self._number(sides[0], here), self._number(sides[1], there)
         self._rows.append((*codes, *views, False, False, len(overlap), True, len(matches)))

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from ...data.json_values import nfc
 
-_LISTS = ((b'"src_keypoints":', b'"trg_'), (b'"trg_keypoints":', b'"semantic_overlap'))  # and what follows each
 STATED = ("src_imsize", "src_bndbox", "trg_imsize", "trg_bndbox")
 ABSENT = "absent"
 _LARGE = 2**63
@@ -49,8 +48,8 @@ def plain_pair(raw: bytes) -> PlainPair | None:
 
     Whether names are those of points is left to the caller.
     """
-    start, end = _list_place(raw, 0, *_LISTS[0])
-    other_start, other_end = _list_place(raw, end, *_LISTS[1])
+    start, end = _list_place(raw, 0, b'"src_keypoints":', b'"trg_')
+    other_start, other_end = _list_place(raw, end, b'"trg_keypoints":', b'"semantic_overlap')
     if start < 0 or other_start < 0:
         return None
     text = b"0".join((raw[:start], raw[end:other_start], raw[other_end:]))
