@@ -193,7 +193,7 @@ class PairTableBuilder:
     _points: list[dict[str, int]] = field(default_factory=list)  # of each view, name -> last point of that name
     _files: list[str] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
-    _rows: list[tuple[int, int, int, int, bool, bool, int, bool, int]] = field(default_factory=list)
+    _rows: list[int] = field(default_factory=list)  # nine of each pair: codes, views, unshared, overlap, matches
     _lists: dict[str, int] = field(default_factory=dict)
     _groups: dict[str, int] = field(default_factory=dict)
     _concepts: dict[str, int] = field(default_factory=dict)
@@ -220,9 +220,8 @@ class PairTableBuilder:
         ]
         self.add_shown(pair.subset, pair.group, sides, overlap, groups)
         if pair.overlap is None or pair.groups is None or any(unshared):
-            row = self._rows[-1]
             said = pair.overlap is not None, _UNSAID if pair.groups is None else len(groups)
-            self._rows[-1] = (*row[:4], *unshared, row[6], *said)
+            self._rows[-5:] = *unshared, len(overlap), *said
         self._files[-1], self._ids[-1], self._attributes[-1] = pair.file, pair.pair_id, pair.attributes
 
     def add_shown(
@@ -259,7 +258,7 @@ class PairTableBuilder:
         self._matches += sizes
         codes = lists.setdefault(subset, len(lists)), groups.setdefault(group, len(groups))
         views = self._number(sides[0], here), self._number(sides[1], there)
-        self._rows.append((*codes, *views, False, False, len(overlap), True, len(matches)))
+        self._rows += *codes, *views, False, False, len(overlap), True, len(matches)
         self._files.append("")
         self._ids.append("")
         self._attributes.append({})
@@ -279,7 +278,7 @@ class PairTableBuilder:
 
     def table(self) -> PairTable:
         """All of them."""
-        rows = np.fromiter(chain.from_iterable(self._rows), dtype=np.int32).reshape(-1, 9)
+        rows = np.array(self._rows, dtype=np.int32).reshape(-1, 9)
         matches = np.array(self._matches, dtype=np.int32).reshape(-1, 3)
         return PairTable(
             views=self._views,
