@@ -155,7 +155,7 @@ def _runs(items: Iterable[Item]) -> Iterator[tuple[_Box, list[Item]]]:
 def _extent(item: Item) -> _Box:
     """Left, top, right and bottom of the pixels that an item may touch."""
     if isinstance(item, Stroke):
-        across, along = zip(*item.points, strict=True)
+        across, along = ([point[axis] for point in item.points] or [0.0] for axis in (0, 1))
         around = item.radius + item.width + 1
         edges = min(across) - around, min(along) - around, max(across) + around, max(along) + around
     elif isinstance(item, Photo):
