@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,8 @@ def build_dataset(
             **_benchmark_fields(benchmark, release),
             "source": release.origin,
         }
-
-        def draw(shown: list[WrittenShard]) -> WrittenShard | None:
-            """The preview, of a folder that holds these tables so far."""
-            _write_manifest(folder, {**stated, "content_hash": "", "shards": [shard.as_dict() for shard in shown]})
-            return write_preview(DatasetFolder(folder), options.format)
-
-        writer = _TableWriter(folder, release, options.format, shard_size)
-        written = writer.write(benchmark, draw if options.preview else None)
+        draw = partial(_draw, folder, stated, options.format) if options.preview else None
+        written = _TableWriter(folder, release, options.format, shard_size).write(benchmark, draw)
         shards = written.shards
         manifest = {
             **stated,
@@ -138,6 +133,12 @@ def build_dataset(
         _write_manifest(folder, manifest)
         (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _draw(folder: Path, stated: dict[str, Any], format: Format, shown: list[WrittenShard]) -> WrittenShard | None:
+    """The preview, of a folder that holds these tables so far."""
+    _write_manifest(folder, {**stated, "content_hash": "", "shards": [shard.as_dict() for shard in shown]})
+    return write_preview(DatasetFolder(folder), format)
 
 
 def _check_images(source: str, release: Release, findings: BuildReport) -> None:
