@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ from ..utils.paths import local_path
 from ..utils.private_folders import make_private
 from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
-from ..utils.workers import in_threads, process_mapper, usable_cores
+from ..utils.workers import process_mapper
 from .base import SOCO, Benchmark, BuildOptions, recognize
 from .card import render_card
 from .encode import Encoded, PairEncoder, encode_rows
 from .locations import cached_folder
 from .pair_lists import pair_list_hashes
-from .preview import write_preview
+from .preview import is_shown, write_preview
 from .soco.source import HUB_RELEASE
 from .tables import Row, image_rows, keypoint_rows, pairs_of, stored_configs
 from .view_columns import ViewColumns
@@ -111,14 +112,18 @@ def build_dataset(
             findings.check(source, options.strict)
         _check_images(source, release, findings)
         origins = benchmark.settle_pairs(release, options)
-        written = _TableWriter(folder, release, options.format, shard_size).write(benchmark)
-        shards = written.shards
-        manifest = {
+        stated = {
             "format": FORMAT_NAME,
             "format_version": MANIFEST_VERSION,
             "toolkit_version": __version__,
             **_benchmark_fields(benchmark, release),
             "source": release.origin,
+        }
+        draw = partial(_draw, folder, stated, options.format) if options.preview else None
+        written = _TableWriter(folder, release, options.format, shard_size).write(benchmark, draw)
+        shards = written.shards
+        manifest = {
+            **stated,
             "content_hash": written.content_hash,
             "pairs": origins,
             "lvlm": written.questions,
@@ -126,12 +131,17 @@ def build_dataset(
             "findings": _listed(findings),
             "shards": [shard.as_dict() for shard in shards],
         }
+        if written.preview is not None:
+            manifest["preview"] = written.preview.as_dict()  # apart from the shards: no part of the data
         _write_manifest(folder, manifest)
-        if options.preview and (preview := write_preview(DatasetFolder(folder), options.format)):
-            manifest["preview"] = preview.as_dict()  # apart from the shards: no part of the data
-            _write_manifest(folder, manifest)
         (folder / "README.md").write_text(render_card(manifest, options.format), encoding="utf-8")
     return BuildResult(out, manifest, findings)
+
+
+def _draw(folder: Path, stated: dict[str, Any], format: Format, shown: list[WrittenShard]) -> WrittenShard | None:
+    """The preview, of a folder that holds these tables so far."""
+    _write_manifest(folder, {**stated, "content_hash": "", "shards": [shard.as_dict() for shard in shown]})
+    return write_preview(DatasetFolder(folder), format)
 
 
 def _check_images(source: str, release: Release, findings: BuildReport) -> None:
@@ -145,10 +155,14 @@ class _Written:
     shards: list[WrittenShard]
     content_hash: str
     questions: dict[str, Any]
+    preview: WrittenShard | None
+
+
+_Draw = Callable[[list[WrittenShard]], WrittenShard | None]
 
 
 class _TableWriter:
-    """Writes all tables of a release: images and questions in a thread of their own, beside the others."""
+    """Writes all tables of a release: images, questions, the preview in a thread of their own, beside the others."""
 
     def __init__(self, folder: Path, release: Release, format: Format, shard_size: int) -> None:
         self._release = release
@@ -156,12 +170,19 @@ class _TableWriter:
         self._to = folder, format, shard_size
         self._content, self._question_hash = ContentHash(), ContentHash()
 
-    def write(self, benchmark: Benchmark) -> _Written:
-        """All of them, in the order of the benchmark's configs."""
+    def write(self, benchmark: Benchmark, draw: _Draw | None) -> _Written:
+        """All of them, in the order of the benchmark's configs; `draw` the preview once what it shows is written."""
         shards: dict[tuple[str, str], Future[list[WrittenShard]] | list[WrittenShard]] = {}
+        drawing: Future[WrittenShard | None] | None = None
+
+        def of(tables: Iterable[tuple[TableSpec, str]]) -> list[WrittenShard]:
+            found = [shards[spec.name, split] for spec, split in tables]
+            return [shard for part in found for shard in (part.result() if isinstance(part, Future) else part)]
+
         with ThreadPoolExecutor(1) as beside:
             images = benchmark.configs["images"]
-            image_shards = beside.submit(self._write, images, "test", self._images(images), self._digests())
+            work = self._images(images), self._digests()
+            shards[images.name, "test"] = beside.submit(self._write, images, "test", *work)
             questions = release_questions(self._release) if benchmark.has_questions else Questions([])
             tables = stored_configs(self._release, benchmark.configs, len(questions.questions))
             for spec, split in tables:
@@ -169,21 +190,22 @@ class _TableWriter:
                     rows = release_rows(self._release, questions, split)
                     batches = _hashed(encode_rows(spec, rows), self._question_hash)
                     shards[spec.name, split] = beside.submit(self._write, spec, split, batches)
+            shown = [(spec, split) for spec, split in tables if is_shown(spec, split)]
             for spec, split in progress(tables, "Writing tables", unit="table"):
                 if spec.name == "lvlm":  # other wording does not make it other data
                     continue
                 self._content.start(spec.name, split)
                 if spec is images:
                     self._content.add_text(b"".join(map(row_text, image_rows(self._release, hashed=True))))
-                    shards[spec.name, split] = image_shards
                 else:
-                    shards[spec.name, split] = self._write(
-                        spec, split, _hashed(self._encoded(spec, split), self._content)
-                    )
-            found = [shards[spec.name, split] for spec, split in tables]
-            written = [shard for part in found for shard in (part.result() if isinstance(part, Future) else part)]
-        told = {"questions": len(questions.questions), "passed_over": questions.passed_over}
-        return _Written(written, self._content.hexdigest(), {**told, "hash": self._question_hash.hexdigest()})
+                    batches = _hashed(self._encoded(spec, split), self._content)
+                    shards[spec.name, split] = self._write(spec, split, batches)
+                if draw and shown and not drawing and all((one.name, part) in shards for one, part in shown):
+                    drawing = beside.submit(lambda draw: draw(of([(images, "test"), *shown])), draw)
+            written, preview = of(tables), drawing.result() if drawing else None
+        told: dict[str, Any] = {"questions": len(questions.questions), "passed_over": questions.passed_over}
+        told["hash"] = self._question_hash.hexdigest()
+        return _Written(written, self._content.hexdigest(), told, preview)
 
     def _write(
         self, spec: TableSpec, split: str, batches: Iterator[pa.RecordBatch], digests: Iterator[str] | None = None
@@ -246,7 +268,7 @@ class _PairEncoders:
         table = pairs if isinstance(pairs, PairTable) else PairTable.of(pairs)
         if self._views is None or self._views[0] is not table.views:
             self._views = table.views, ViewColumns(table.views, self._sizes)
-        return in_threads(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)), usable_cores())
+        return map(PairEncoder(spec, self._views[1]), table.batches(batch_rows(spec)))
 
 
 def _rows(spec: TableSpec, release: Release) -> Iterator[Row]:

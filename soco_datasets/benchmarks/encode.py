@@ -72,7 +72,9 @@ class _Columns:
         self._views = views
         ids = pairs.pair_ids()
         self.arrays: dict[str, pa.Array] = {"pair_id": pa.array(ids, pa.string())}
-        self.texts: dict[str, list[Any]] = {"pair_id": [pa.array(map(json_text, ids), pa.string())]}
+        quoted = len(json_text(ids)) == sum(map(len, ids)) + 3 * len(ids) + 1  # nothing in them is escaped
+        texts = ['"', self.arrays["pair_id"], '"'] if quoted else [pa.array(map(json_text, ids), pa.string())]
+        self.texts: dict[str, list[Any]] = {"pair_id": texts}
         group = Coded.of(pairs.groups, pa.string())
         self._add("pair_group", group, pairs.group_codes)
         for number, side in enumerate(("source", "target")):

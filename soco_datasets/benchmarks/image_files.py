@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import itertools
-import os
 import re
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image, UnidentifiedImageError
 
@@ -74,12 +73,7 @@ def read_images(files: ReleaseFiles, findings: BuildReport, mapper: Mapper = map
 def check_images(files: ReleaseFiles) -> list[ImageRecord | Diagnostic]:
     """`check_image` of all files, in order. Raises `DataNotFoundError` where none can be seen from this machine."""
     files.check_reachable()
-
-    def check(path: str) -> ImageRecord | Diagnostic:
-        return check_image(path, lambda: files.read(path))
-
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the GIL
-        return list(pool.map(check, files.names))
+    return [check_image(path, functools.partial(files.read, path)) for path in files.names]
 
 
 def check_image(path: str, read: Callable[[], bytes]) -> ImageRecord | Diagnostic:
@@ -120,7 +114,7 @@ def _decode(data: bytes, fully: bool) -> tuple[tuple[int, int], object]:
     """((width, height), EXIF orientation) of an image that decodes; one of too many pixels is not tried.
 
     A JPEG that is not decoded fully has all its compressed data read, which is where damage shows, but only an eighth
-    of its pixels computed: of 30,000 files damaged at random, the same decode either way.
+    of its pixels computed, without their color: of 30,000 files damaged at random, the same decode either way.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -130,6 +124,6 @@ def _decode(data: bytes, fully: bool) -> tuple[tuple[int, int], object]:
                 return (width, height), None
             orientation = image.getexif().get(_ORIENTATION)
             if not fully:
-                image.draft(None, (max(1, width // _DRAFT), max(1, height // _DRAFT)))
+                image.draft("L", (max(1, width // _DRAFT), max(1, height // _DRAFT)))
             image.load()
     return (width, height), orientation

@@ -27,7 +27,7 @@ MOST_BYTES = 20_000_000  # of all pictures together
 SAMPLE = "sample.jpg"  # in the folder and on the Hub: one pair side by side, shown on the card
 _LOOKED_AT = 20  # pairs of a group among which one is chosen
 _QUERIES = 8  # the number of queries that shows best
-_SIDE = 512  # pixels of the longest side of a picture
+_SIDE = 512  # pixels of the longest side of a picture; one of three quarters of that is shown as it is
 _QUALITY = 88
 _GAP = 12  # pixels between the pictures of the sample
 _COLUMNS = (
@@ -53,6 +53,11 @@ PREVIEW = TableSpec(
     "",
     "a pair to look at: numbered query points in the source, the valid targets in the target",
 )
+
+
+def is_shown(spec: TableSpec, split: str) -> bool:
+    """Whether pairs of a table are among those that are drawn."""
+    return spec.kind == "soc" and spec.pairs != "probe" and split == "test"
 
 
 def write_preview(folder: DatasetFolder, format: Format, pairs: int = MOST_PAIRS) -> WrittenShard | None:
@@ -96,7 +101,7 @@ def _candidates(folder: DatasetFolder) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for config in folder.configs:
         spec = folder.specs[config]
-        if spec.kind != "soc" or spec.pairs == "probe" or "test" not in folder.splits(config):
+        if not any(is_shown(spec, split) for split in folder.splits(config)):
             continue
         queries = pc.list_value_length(folder.table(config, "test", ["keypoints"])["keypoints"]).to_pylist()
         groups: dict[str, list[int]] = {}
@@ -128,7 +133,8 @@ def _drawn(folder: DatasetFolder, row: dict[str, Any]) -> dict[str, bytes]:
     drawings = {}
     for side in ("source", "target"):
         image = folder.images.decode(row[f"{side}_image_id"]).convert("RGB")
-        scale = _SIDE / max(image.size)
+        longest = max(image.size)
+        scale = 1.0 if 3 * _SIDE <= 4 * longest <= 4 * _SIDE else _SIDE / longest
         drawing = Drawing(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         drawing.add(Photo(image, (0, 0), drawing.size))
         drawings[side] = drawing, scale

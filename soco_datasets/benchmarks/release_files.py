@@ -22,6 +22,7 @@ from ..data.release_types import MAX_FILE_BYTES
 from ..errors import DataNotFoundError, SocoError
 
 _OPEN_ARCHIVES = 8
+_READ = 2**16  # bytes that are asked for at once, more than most files have
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ class ReleaseFiles:
     id: str
     revision: str | None = None
     _places: dict[str, Place] = field(default_factory=dict, repr=False)
+    _sorted: tuple[str, ...] | None = field(default=None, repr=False)  # the names, once they were asked for
 
     @property
-    def names(self) -> list[str]:
-        return sorted(self._places)
+    def names(self) -> tuple[str, ...]:
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self._places))
+        return self._sorted
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
@@ -65,9 +69,7 @@ class ReleaseFiles:
         """
         place = self._places[name]
         if not isinstance(place, tuple):
-            with open(_path_of(name, place), "rb", buffering=0) as file:
-                _check_size(os.fstat(file.fileno()).st_size)
-                return file.readall()
+            return _read_file(f"{place.root}{os.sep}{name}" if isinstance(place, Below) else place)
         archive, member = place
         opened = _archive(archive) if isinstance(archive, Path) else archive
         _check_size(member.file_size)  # no more than that is unpacked
@@ -75,7 +77,7 @@ class ReleaseFiles:
 
     def part(self, names: Iterable[str]) -> ReleaseFiles:
         """Only these files."""
-        return replace(self, _places={name: self._places[name] for name in names})
+        return replace(self, _places={name: self._places[name] for name in names}, _sorted=None)
 
     def check_reachable(self) -> None:
         """Raise `DataNotFoundError` where none of the files can be seen from this machine."""
@@ -91,7 +93,7 @@ class ReleaseFiles:
             name: (_path_of(name, place), place[1]) if isinstance(place, tuple) else place
             for name, place in self._places.items()
         }
-        return {**self.__dict__, "_places": places}
+        return {**self.__dict__, "_places": places, "_sorted": None}
 
     def add(self, name: str, place: Place, findings: BuildReport) -> None:
         """Take in one file under its NFC name; a second one of this name, or a name that is no text, is an error."""
@@ -106,7 +108,7 @@ class ReleaseFiles:
             message = "two files of the release have this name"
             findings.error(name, "", "doubled_file", message, "remove one of them")
             return
-        self._places[name] = place
+        self._places[name], self._sorted = place, None
 
 
 def _check_size(size: int) -> None:
@@ -120,6 +122,20 @@ def _path_of(name: str, place: Place) -> str | Path:
         return os.path.join(place.root, name)
     archive = place[0] if isinstance(place, tuple) else place
     return archive if isinstance(archive, Path) else Path(archive.filename or "").absolute()
+
+
+def _read_file(path: str | Path) -> bytes:
+    """The bytes of a file, by fewer calls of the system than a file object takes."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        pieces, size = list[bytes](), 0
+        while piece := os.read(number, _READ):
+            pieces.append(piece)
+            size += len(piece)
+            _check_size(size)
+        return b"".join(pieces)
+    finally:
+        os.close(number)
 
 
 @functools.lru_cache(maxsize=_OPEN_ARCHIVES)

@@ -23,7 +23,7 @@ def is_json(path: str) -> bool:
 
 def nfc(text: str) -> str:
     """Unicode NFC, so that names from macOS archives meet names from JSON."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def load_json(file: str, raw: bytes, findings: BuildReport) -> Any:

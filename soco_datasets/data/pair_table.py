@@ -193,10 +193,12 @@ class PairTableBuilder:
     _points: list[dict[str, int]] = field(default_factory=list)  # of each view, name -> last point of that name
     _files: list[str] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
-    _rows: list[tuple[int, int, int, int, bool, bool, int, bool, int]] = field(default_factory=list)
-    _codes: dict[str, dict[str, int]] = field(default_factory=lambda: {"list": {}, "group": {}, "concept": {}})
-    _overlap: list[int] = field(default_factory=list)
-    _matches: list[tuple[int, int, int]] = field(default_factory=list)
+    _rows: list[int] = field(default_factory=list)  # nine of each pair: codes, views, unshared, overlap, matches
+    _lists: dict[str, int] = field(default_factory=dict)
+    _groups: dict[str, int] = field(default_factory=dict)
+    _concepts: dict[str, int] = field(default_factory=dict)
+    _overlap: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))  # of the sources, of the targets
+    _matches: list[int] = field(default_factory=list)  # concept, points of the source, of the target, group by group
     _match_points: list[int] = field(default_factory=list)
     _attributes: list[Mapping[str, object]] = field(default_factory=list)
 
@@ -218,9 +220,8 @@ class PairTableBuilder:
         ]
         self.add_shown(pair.subset, pair.group, sides, overlap, groups)
         if pair.overlap is None or pair.groups is None or any(unshared):
-            row = self._rows[-1]
             said = pair.overlap is not None, _UNSAID if pair.groups is None else len(groups)
-            self._rows[-1] = (*row[:4], *unshared, row[6], *said)
+            self._rows[-5:] = *unshared, len(overlap), *said
         self._files[-1], self._ids[-1], self._attributes[-1] = pair.file, pair.pair_id, pair.attributes
 
     def add_shown(
@@ -240,21 +241,24 @@ class PairTableBuilder:
             matches: a concept, names of points of the source, and of the target, for each concept group.
 
         Raises:
-            KeyError: a name is not shown; nothing was taken in.
+            KeyError: a name is not shown; no pair was taken in.
         """
         here, there = map(self._places, sides)
-        numbers = [number for name in overlap for number in (here[name], there[name])]
-        points: list[int] = []
-        for _, first, second in matches:
-            points += [here[name] for name in first]
-            points += [there[name] for name in second]
-        lists, groups, concepts = self._codes.values()
-        self._overlap += numbers
+        place, other = here.__getitem__, there.__getitem__
+        overlaps = [*map(place, overlap)], [*map(other, overlap)]
+        lists, groups, concepts = self._lists, self._groups, self._concepts
+        points, sizes = list[int](), list[int]()
+        for name, first, second in matches:
+            points += map(place, first)
+            points += map(other, second)
+            sizes += concepts.setdefault(name, len(concepts)), len(first), len(second)
+        self._overlap[0].extend(overlaps[0])
+        self._overlap[1].extend(overlaps[1])
         self._match_points += points
-        self._matches += [(concepts.setdefault(name, len(concepts)), len(a), len(b)) for name, a, b in matches]
-        source, target = self._number(sides[0], here), self._number(sides[1], there)
+        self._matches += sizes
         codes = lists.setdefault(subset, len(lists)), groups.setdefault(group, len(groups))
-        self._rows.append((*codes, source, target, False, False, len(overlap), True, len(matches)))
+        views = self._number(sides[0], here), self._number(sides[1], there)
+        self._rows += *codes, *views, False, False, len(overlap), True, len(matches)
         self._files.append("")
         self._ids.append("")
         self._attributes.append({})
@@ -276,21 +280,20 @@ class PairTableBuilder:
         """All of them."""
         rows = np.array(self._rows, dtype=np.int32).reshape(-1, 9)
         matches = np.array(self._matches, dtype=np.int32).reshape(-1, 3)
-        lists, groups, concepts = (list(codes) for codes in self._codes.values())
         return PairTable(
             views=self._views,
             files=self._files,
             ids=self._ids,
-            lists=lists,
-            groups=groups,
-            concepts=concepts,
+            lists=list(self._lists),
+            groups=list(self._groups),
+            concepts=list(self._concepts),
             list_codes=rows[:, 0].copy(),
             group_codes=rows[:, 1].copy(),
             sides=rows[:, 2:4].copy(),
             unshared=rows[:, 4:6].astype(np.bool_),
             overlap_counts=rows[:, 6].copy(),
             overlap_said=rows[:, 7].astype(np.bool_),
-            overlap=_small(self._overlap).reshape(-1, 2),
+            overlap=_small(self._overlap).T.copy(),
             match_counts=rows[:, 8].copy(),
             match_concepts=matches[:, 0].copy(),
             match_sizes=_small(matches[:, 1:]),

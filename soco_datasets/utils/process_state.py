@@ -51,9 +51,9 @@ def _use_system_allocator() -> Callable[[], None]:
 
 
 def collect_rarely() -> Callable[[], None]:
-    """Let Python look for cycles of garbage a hundred times less often; the result puts that back."""
+    """Let Python look for cycles of garbage a thousand times less often; the result puts that back."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(1_000_000, 20, 50)
     return lambda: gc.set_threshold(*before)
 
 

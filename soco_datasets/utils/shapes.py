@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from .colors import INK, PAPER
 from .text import clean
 
 Point = tuple[float, float]
+_Box = tuple[int, int, int, int]
 _SMOOTH = 3  # pixels drawn per pixel of the picture and axis
 
 
@@ -100,19 +102,69 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 def to_image(drawing: Drawing) -> Image.Image:
     """The drawing as an RGB image, antialiased."""
-    sheet = Image.new("RGB", (drawing.width * _SMOOTH, drawing.height * _SMOOTH), PAPER)
+    sheet, items = Image.new("RGB", drawing.size, PAPER), drawing.items
+    runs: Iterable[tuple[_Box, Sequence[Item]]] = [((0, 0, *drawing.size), items)]
+    if items and isinstance(items[0], Photo) and items[0].at == (0, 0):  # only what is drawn on it is antialiased
+        sheet.paste(_resized(items[0]))
+        runs = _runs(items[1:])
+    for (left, top, right, bottom), some in runs:
+        box = max(left, 0), max(top, 0), min(right, drawing.width), min(bottom, drawing.height)
+        if box[0] < box[2] and box[1] < box[3]:
+            part = _smooth(sheet.crop(box), [_moved(item, -box[0], -box[1]) for item in some])
+            sheet.paste(part, box)
+    return sheet
+
+
+def _resized(photo: Photo) -> Image.Image:
+    size = max(1, round(photo.size[0])), max(1, round(photo.size[1]))
+    return photo.image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def _smooth(background: Image.Image, items: Iterable[Item]) -> Image.Image:
+    """A picture with items drawn on it, antialiased."""
+    sheet = background.resize((background.width * _SMOOTH, background.height * _SMOOTH), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(sheet)
-    for item in drawing.items:
+    for item in items:
         if isinstance(item, Photo):
-            width, height = max(1, round(item.size[0])), max(1, round(item.size[1]))
-            image = item.image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-            image = image.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.NEAREST)
+            image = _resized(item)
+            image = image.resize((image.width * _SMOOTH, image.height * _SMOOTH), Image.Resampling.NEAREST)
             sheet.paste(image, (round(item.at[0] * _SMOOTH), round(item.at[1] * _SMOOTH)))
         elif isinstance(item, Label):
             _pixel_label(pen, item)
         else:
             _pixel_shape(pen, item)
     return sheet.reduce(_SMOOTH)
+
+
+def _runs(items: Iterable[Item]) -> Iterator[tuple[_Box, list[Item]]]:
+    """Items in order, in runs of which each touches one before it, with the box of pixels around them."""
+    box, run = (0, 0, 0, 0), list[Item]()
+    for item in items:
+        left, top, right, bottom = _extent(item)
+        if run and left < box[2] and box[0] < right and top < box[3] and box[1] < bottom:
+            box = min(left, box[0]), min(top, box[1]), max(right, box[2]), max(bottom, box[3])
+            run.append(item)
+            continue
+        if run:
+            yield box, run
+        box, run = (left, top, right, bottom), [item]
+    if run:
+        yield box, run
+
+
+def _extent(item: Item) -> _Box:
+    """Left, top, right and bottom of the pixels that an item may touch."""
+    if isinstance(item, Stroke):
+        across, along = ([point[axis] for point in item.points] or [0.0] for axis in (0, 1))
+        around = item.radius + item.width + 1
+        edges = min(across) - around, min(along) - around, max(across) + around, max(along) + around
+    elif isinstance(item, Photo):
+        edges = *item.at, item.at[0] + item.size[0] + 1, item.at[1] + item.size[1] + 1
+    else:
+        width, around = text_width(item.text, item.size, bold=True), item.size + 3
+        left = item.at[0] - {"start": 0.0, "middle": 0.5, "end": 1.0}[item.anchor] * width
+        edges = left - around, item.at[1] - around, left + width + around, item.at[1] + around
+    return math.floor(edges[0]), math.floor(edges[1]), math.ceil(edges[2]), math.ceil(edges[3])
 
 
 def _pixel_label(pen: ImageDraw.ImageDraw, label: Label) -> None:

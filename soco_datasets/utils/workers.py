@@ -27,7 +27,10 @@ _C = TypeVar("_C")
 _R = TypeVar("_R")
 _MOST = 8  # workers, unless more are asked for: the process that collects keeps up with about as many
 _AHEAD = 3  # chunks per worker that are given out before their results are taken
-_KEEP_LARGE_WORKERS = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}  # loky ends workers that grow; ours remember on purpose
+_ENVIRONMENT = {  # loky ends workers that grow, ours remember on purpose; one thread each for linear algebra
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 def usable_cores() -> int:
@@ -103,7 +106,7 @@ class _Pool:
         from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(self._count, initializer=_begin, env=_KEEP_LARGE_WORKERS)
+            self._executor = ProcessPoolExecutor(self._count, initializer=_begin, env=_ENVIRONMENT)
         self._calls += 1
         place = Path(self._functions.name, str(self._calls))
         place.write_bytes(pickle.dumps(function, protocol=5))

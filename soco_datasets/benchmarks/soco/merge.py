@@ -70,7 +70,7 @@ def _settle_points(
                     positions[(point.x, point.y)].extend(files)
         _report_minorities(f"{name} of {image_id}", "keypoints", positions, findings)
         best = _majority(positions)
-        union[name] = replace(union[name], x=best[0], y=best[1])
+        union[name] = union[name]._replace(x=best[0], y=best[1])
     for view, files in views.items():
         if 0 < len(view.points) < len(union):
             message = f"{image_id} shows {len(view.points)} keypoints here and {len(union)} over all files"
@@ -127,8 +127,8 @@ def _with_concept(point: AnnotatedKeypoint, category: str, taxonomy: Taxonomy) -
     if not point.bare:
         return point
     entry = taxonomy.entry(category, point.name)
-    return replace(
-        point, keypoint_id=entry.keypoint_id, concept_id=entry.concept_id, concept=entry.concept, kind=entry.kind
+    return point._replace(
+        keypoint_id=entry.keypoint_id, concept_id=entry.concept_id, concept=entry.concept, kind=entry.kind
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from ...data.json_values import nfc
 
-_LISTS = ((b'"src_keypoints":', b'"trg_'), (b'"trg_keypoints":', b'"semantic_overlap'))  # and what follows each
-_LIST_FIELDS = ("src_imsize", "trg_imsize", "src_bndbox", "trg_bndbox")
+STATED = ("src_imsize", "src_bndbox", "trg_imsize", "trg_bndbox")
+ABSENT = "absent"
 _LARGE = 2**63
 
 
@@ -22,6 +22,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)  # of NaN and infinity
+_OTHERS = bytes(set(range(256)) - set(b"{[:\\"))  # bytes that are not counted
 
 
 class PlainPair(NamedTuple):
@@ -29,12 +30,14 @@ class PlainPair(NamedTuple):
 
     Attributes:
         data: its fields without the keypoints.
+        stated: the values of its fields `STATED`, `ABSENT` for one that it has not.
         points: the text of the source's keypoints, of the target's.
         overlap: names, each once.
         groups: concept, names in the source, names in the target; neither is empty.
     """
 
     data: dict[str, Any]
+    stated: list[Any]
     points: tuple[bytes, bytes]
     overlap: list[str]
     groups: list[tuple[str, list[str], list[str]]]
@@ -45,32 +48,36 @@ def plain_pair(raw: bytes) -> PlainPair | None:
 
     Whether names are those of points is left to the caller.
     """
-    first = _list_place(raw, 0, *_LISTS[0])
-    second = _list_place(raw, first[1], *_LISTS[1])
-    if first[0] < 0 or second[0] < 0:
+    start, end = _list_place(raw, 0, b'"src_keypoints":', b'"trg_')
+    other_start, other_end = _list_place(raw, end, b'"trg_keypoints":', b'"semantic_overlap')
+    if start < 0 or other_start < 0:
         return None
-    text = b"0".join((raw[: first[0]], raw[first[1] : second[0]], raw[second[1] :]))
+    text = b"0".join((raw[:start], raw[end:other_start], raw[other_end:]))
     try:
-        data = _DECODER.decode(text.decode())
-        if type(data) is not dict or type(data.get("pair_id")) is not int or abs(data["pair_id"]) >= _LARGE:
+        decoded = text.decode()
+        data, last = _DECODER.raw_decode(decoded)
+        if decoded[last:].strip(" \t\n\r") or type(data) is not dict:
+            return None
+        if type(data.get("pair_id")) is not int or abs(data["pair_id"]) >= _LARGE:
             return None
         overlap, matches = data["semantic_overlap"], data["concept_matches"]
         if not type(overlap) is type(matches) is list or len(set(overlap)) < len(overlap):
             return None
         groups, fields = [], len(data)
         for group in matches:
-            source, target = group["src_keypoints"], group["trg_keypoints"]
+            concept, source, target = group["concept_name"], group["src_keypoints"], group["trg_keypoints"]
             if not (type(source) is type(target) is list and source and target):
                 return None
-            groups.append((_concept(group), source, target))
+            groups.append((concept if concept.isascii() else nfc(concept), source, target))
             fields += len(group)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    lists = 2 + 2 * len(groups) + [type(data.get(name)) for name in _LIST_FIELDS].count(list)
-    usual = _has_fields_once(text, fields) and text.count(b"{") == 1 + len(groups) and text.count(b"[") == lists
-    if not usual or not data.get("src_keypoints") == data.get("trg_keypoints") == 0:
+    stated = [data.get(name, ABSENT) for name in STATED]
+    lists = 2 + 2 * len(groups) + sum([type(value) is list for value in stated])
+    cut = data.get("src_keypoints") == data.get("trg_keypoints") == 0
+    if not cut or not _is_plain(text, fields, 1 + len(groups), lists):
         return None
-    return PlainPair(data, (raw[slice(*first)], raw[slice(*second)]), overlap, groups)
+    return PlainPair(data, stated, (raw[start:end], raw[other_start:other_end]), overlap, groups)
 
 
 def plain_points(text: bytes) -> list[dict[str, Any]] | None:
@@ -81,12 +88,8 @@ def plain_points(text: bytes) -> list[dict[str, Any]] | None:
         return None
     if type(points) is not list or not all(type(point) is dict for point in points):
         return None
-    plain = (
-        _has_fields_once(text, sum(map(len, points)))
-        and text.count(b"[") == 1 + sum(type(point.get("pos")) is list for point in points)
-        and text.count(b"{") == len(points)
-    )
-    return points if plain else None
+    lists = 1 + sum(type(point.get("pos")) is list for point in points)
+    return points if _is_plain(text, sum(map(len, points)), len(points), lists) else None
 
 
 def _list_place(raw: bytes, begin: int, field: bytes, following: bytes) -> tuple[int, int]:
@@ -99,17 +102,15 @@ def _list_place(raw: bytes, begin: int, field: bytes, following: bytes) -> tuple
     return start, raw.rfind(b"]", start, end) + 1
 
 
-def _concept(group: dict[str, Any]) -> str:
-    concept: str = group["concept_name"]
-    return concept if concept.isascii() else nfc(concept)
-
-
-def _has_fields_once(text: bytes, fields: int) -> bool:
-    """Whether the objects of a text, which have this many fields once parsed, have none of them twice.
+def _is_plain(text: bytes, fields: int, objects: int, lists: int) -> bool:
+    """Whether a text, which has this many of each once parsed, has no field twice and no others within.
 
     False too where it may hold half a character, or a blank before a colon, which hides a field.
     """
-    if b"\\" not in text and text.count(b":") == fields:
+    marks = text.translate(None, _OTHERS)
+    if marks.count(b"{") != objects or marks.count(b"[") != lists:
+        return False
+    if b"\\" not in marks and marks.count(b":") == fields:
         return True
     unusual = b"\\u" in text or b" :" in text or b"\n:" in text or b"\t:" in text or b"\r:" in text
     return not unusual and text.count(b'":') == fields

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ...data.diagnostics import BuildReport
@@ -28,6 +29,7 @@ from ...data.release_types import (
 FAR_OUTSIDE = 0.25  # of the image's longer side
 _NUMBERS = (int, float)
 _LARGE = 2**63
+_usual_fields = itemgetter("name", "pos", "concept_name", "kind", "shared", "id", "concept_id")
 
 
 # Fields of a keypoint that no score depends on, and whether a value is of the right kind.
@@ -191,13 +193,12 @@ def _report_points(file: str, field: str, flaws: _Flaws, findings: BuildReport) 
         )
 
 
-def _usual_point(item: object, width: int, height: int) -> AnnotatedKeypoint | None:
+def _usual_point(item: Any, width: int, height: int) -> AnnotatedKeypoint | None:
     """A keypoint of which there is nothing to report, inside the image; None for any other."""
-    if type(item) is not dict or "concept_name" not in item:
+    try:
+        name, position, concept, kind, shared, number, concept_number = _usual_fields(item)
+    except (KeyError, TypeError):
         return None
-    get = item.get
-    name, position, concept, kind, shared = get("name"), get("pos"), get("concept_name"), get("kind"), get("shared")
-    number, concept_number = get("id"), get("concept_id")
     if type(name) is not str or not name or type(position) is not list or len(position) != 2:
         return None
     x, y = position
@@ -207,8 +208,7 @@ def _usual_point(item: object, width: int, height: int) -> AnnotatedKeypoint | N
         return None
     if type(concept) is not str or type(kind) is not str or abs(number) >= _LARGE or abs(concept_number) >= _LARGE:
         return None
-    name = sys.intern(nfc(name))
-    concept, kind = _text(concept), _text(kind)
+    name, concept, kind = sys.intern(nfc(name)), _text(concept), _text(kind)
     return AnnotatedKeypoint(name, float(x), float(y), number, concept_number, concept, kind, shared, False)
 
 

@@ -8,11 +8,12 @@ always give the same questions, and adding or removing an image changes only the
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,6 @@ MIN_SHARED_FOR_QUESTIONS = 3  # what makes two images a pair, as everywhere
 
 QuestionPoint = tuple[float, float]
 QuestionRow = dict[str, Any]
-_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class _PairRanks:
     """The drawn order of pairs: by `_rank` of the seed, "pair" and the two ids in their order as text."""
 
     def __init__(self, ids: Sequence[str], seed: int) -> None:
-        self._texts = [json.dumps(image_id) for image_id in ids]
+        self._texts = list(map(json.dumps, ids))
         self._places = {image: place for place, image in enumerate(sorted(range(len(ids)), key=ids.__getitem__))}
-        self._head = _rank_text(seed, "pair")[:-1]
+        self._head = _rank_head(seed, "pair")
 
     def order(self, pairs: NDArray[np.int32]) -> list[int]:
         """Numbers of (P, 2) pairs of images, drawn first to drawn last."""
@@ -155,13 +155,13 @@ def _ask(
     """The question of one pair in the direction drawn, in the other one where only that has any, or None."""
     ids = sorted(images[i].image_id for i in pair)
     directions = [pair, pair[::-1]]
-    if _rank(seed, "direction", *ids)[0] & 1:
+    if _ranks(seed, "direction", ids[0])(ids[1])[0] & 1:
         directions.reverse()
     for source, target in directions:
         asked = [name for name in usable[source] if name in usable[target]]
         if asked and len(set(usable[target].values())) >= len(LETTERS):
             names = (images[source].image_id, images[target].image_id)
-            keypoint = min(asked, key=lambda name: _rank(seed, "keypoint", *names, name))
+            keypoint = min(asked, key=_ranks(seed, "keypoint", *names))
             return _question(images[source], images[target], keypoint, usable[target], seed)
     return None
 
@@ -170,9 +170,9 @@ def _question(
     source: AnnotatedImage, target: AnnotatedImage, keypoint: str, points: Mapping[str, QuestionPoint], seed: int
 ) -> Question:
     key = (seed, "distractor", source.image_id, target.image_id, keypoint)
-    others = sorted(_distractors(points, keypoint), key=lambda name: _rank(*key, name))
+    others = sorted(_distractors(points, keypoint), key=_ranks(*key))
     shown = [keypoint, *others[: len(LETTERS) - 1]]
-    shown.sort(key=lambda name: _rank(seed, "order", *key[2:], name))
+    shown.sort(key=_ranks(seed, "order", *key[2:]))
     return Question(
         question_id="",
         source_image_id=source.image_id,
@@ -197,13 +197,17 @@ def _numbered(question: Question, question_id: str) -> Question:
     return Question(**{**vars(question), "question_id": question_id})
 
 
-def _rank(*key: int | str) -> bytes:
-    """What things are sorted by to be drawn at random: 32 bytes that depend on `key` alone."""
-    return hashlib.sha256(_rank_text(*key).encode("ascii")).digest()
+def _ranks(*key: int | str) -> Callable[[str], bytes]:
+    """What things of a name are sorted by to be drawn at random: 32 bytes that depend on `key` and the name alone."""
+    head = _rank_head(*key)
+    return lambda name: hashlib.sha256(f"{head},{_quoted(name)}]".encode("ascii")).digest()
 
 
-def _rank_text(*key: int | str) -> str:
-    return _COMPACT(["soco-lvlm-1", *key])
+def _rank_head(*key: int | str) -> str:
+    return json.dumps(["soco-lvlm-1", *key], separators=(",", ":"))[:-1]
+
+
+_quoted = functools.lru_cache(maxsize=10_000)(json.dumps)
 
 
 def question_rows(
