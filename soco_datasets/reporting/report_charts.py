@@ -222,7 +222,7 @@ class ChartMaker:
     def _azimuth(self, tasks: Sequence[str]) -> Iterator[Chart]:
         for task in tasks:
             curves = azimuth_curves(self.results, task)
-            if curves:
+            if any(curves.values()):
                 heading = f"{task_title(task)} against the difference of azimuth"
                 yield self._chart(f"azimuth_{task}", plots.plot_azimuth(curves, heading=heading), heading)
 
