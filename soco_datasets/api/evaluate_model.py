@@ -180,7 +180,7 @@ class _Call:
             writable_folder(self.run.out)
         self.outs: list[Path | None] = [None] * len(self.folders)
         if (out := self.run.out) is not None:
-            self.outs = [out / label for label in ([""] if self.is_one else result_labels(self.folders))]
+            self.outs = [Path(out) / label for label in ([""] if self.is_one else result_labels(self.folders))]
 
     def results(self, model: Any) -> Any:
         """The `Result` of one model, or one per data."""

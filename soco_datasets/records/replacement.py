@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Protocol
-from ..errors import PredictionsError, UsageError
+from ..errors import PredictionsError, UsageError, worded
 from ..utils.files import locked_folder
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
@@ -26,8 +26,14 @@ from .registry import record_types
 
 _IDENTITY = ("model", "dataset", "protocol", "questions_hash")  # fields that say which run a record is of
 _MOST, _LONGEST = 4, 60  # differences that are named, characters of each value
-_FIX = "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
 _log = logging.getLogger(__name__)
+
+
+def _fix() -> str:
+    return worded(
+        "Give another --out, move it, or replace it with --overwrite.",
+        "Give another folder, move it, or replace it with overwrite=True.",
+    )
 
 
 @dataclass(frozen=True)
@@ -132,12 +138,12 @@ def _check_replaces(
         before = PlannedRun.of_record(kind.read(path))
     except PredictionsError as error:
         raise UsageError(
-            f"{there} is not replaced: it is there without a record of this run ({error}) {_FIX}"
+            f"{there} is not replaced: it is there without a record of this run ({error}) {_fix()}"
         ) from None
     planned = plan(before)
     if differ := planned.differences(before):
         raise UsageError(
-            f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {_FIX}"
+            f"{path} holds a result of another run of {planned.model['name']}: {'; '.join(differ)}. {_fix()}"
         )
     return True
 
@@ -193,7 +199,7 @@ def check_replaces_record(path: str | Path, record: Record, *, overwrite: bool =
     try:
         before = type(record).read(place)
     except PredictionsError as error:
-        raise UsageError(f"{place} is not replaced: it is not a {record.noun} of this run ({error}) {_FIX}") from None
+        raise UsageError(f"{place} is not replaced: it is not a {record.noun} of this run ({error}) {_fix()}") from None
     _refuse_another(place, list(_differences(record.to_dict(), before.to_dict())))
     return True
 
@@ -228,9 +234,9 @@ def check_replaces_json(
         content = place.read_bytes()
         before = read_json_text(content.split(b"\n", 1)[0] if lines else content)
     except (OSError, ForeignTextError) as error:
-        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {_FIX}") from None
+        raise UsageError(f"{place} is not replaced: it is not a file of this run ({error}) {_fix()}") from None
     if not isinstance(before, dict):
-        raise UsageError(f"{place} is not replaced: it is not a file of this run. {_FIX}")
+        raise UsageError(f"{place} is not replaced: it is not a file of this run. {_fix()}")
     _refuse_another(place, list(_differences(json.loads(json.dumps(dict(fields))), before, identity)))
     return True
 
@@ -250,20 +256,21 @@ def check_not_record(path: str | Path, inputs: Iterable[str | Path] = ()) -> Non
     if not place.is_file():
         return
     if any(place.samefile(one) for one in map(local_path, inputs) if one.exists()):
-        raise UsageError(f"{place} is one of the files that are read. Give another --out.")
+        raise UsageError(f"{place} is one of the files that are read. Give another {worded('--out', 'folder')}.")
     try:
         fields = read_json_text(place.read_bytes())
     except (OSError, ForeignTextError):
         return
     kind = next((kind for kind in record_types() if isinstance(fields, dict) and kind.matches(fields)), None)
     if kind is not None:
-        raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another --out, or move it.")
+        other = worded("--out", "folder")
+        raise UsageError(f"{place} holds a {kind.noun}, which is not replaced. Give another {other}, or move it.")
 
 
 def _refuse_another(place: Path, differ: list[str]) -> None:
     if differ:
         more = f" and {len(differ) - _MOST} more" if len(differ) > _MOST else ""
-        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_FIX}")
+        raise UsageError(f"{place} holds the result of another run: {'; '.join(differ[:_MOST])}{more}. {_fix()}")
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any], identity: Iterable[str] = _IDENTITY) -> Iterator[str]:
