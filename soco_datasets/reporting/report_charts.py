@@ -90,7 +90,7 @@ class ReportCharts:
 
 
 def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
-    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType.
+    """Write every chart as `<key>.svg` and `<key>.pdf`, 3.3 or 6.9 in wide: text in the SVG, TrueType in the PDF.
 
     Raises:
         SocoError: the folder cannot be written.

@@ -126,6 +126,14 @@ def test_an_inline_chart_follows_the_page(results: list) -> None:
     assert svg == inline_svg(plots.plot_supercategories(results), "c7", "x")
 
 
+def test_a_saved_svg_names_fonts_of_every_system_and_leaves_names_alone() -> None:
+    name = "font-family: x;"
+    root = ElementTree.fromstring(picture(plots.plot_anatomy({name: {"hit": 1.0}}), "svg"))
+    written = [e for e in root.iter() if e.tag.endswith("text")]
+    assert name in "".join(e.text or "" for e in written)
+    assert all("Arial, Helvetica" in e.attrib["style"] for e in written)
+
+
 def test_figures_need_no_pyplot_and_show_themselves() -> None:
     code = (
         "import sys; from soco_datasets.reporting.plots import plot_anatomy; assert 'matplotlib' not in sys.modules;"
