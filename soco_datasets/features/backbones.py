@@ -238,7 +238,7 @@ def _place(spec: BackboneSpec) -> _Hub | None:
     if spec.availability == "plug-in":
         raise BackboneError(
             f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: "
-            f"a function that gives its maps ({worded('--model module:function', 'the function itself')}); "
+            f"a function that gives its maps ({worded('--model module:function', 'model=function')}); "
             "docs/howto/plugins.md has an example."
         )
     if spec.availability == "conversion":

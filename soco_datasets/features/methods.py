@@ -86,6 +86,6 @@ def refuse_method(name: str) -> None:
     )
     raise BackboneError(
         f"{name} ({method.label} in table r4) is not loaded by name: {method.parts}. Get it from {method.source} and "
-        f"bring it as a plug-in ({worded('--model module:function', 'the function itself')}); "
+        f"bring it as a plug-in ({worded('--model module:function', 'model=function')}); "
         f"docs/reference/recipes.md and docs/howto/plugins.md show how.{nearest}"
     )

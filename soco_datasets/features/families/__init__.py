@@ -70,7 +70,7 @@ def family_of(model_type: str, label: str) -> Family:
         raise BackboneError(
             f"{label}: its config.json says {says}, which no family here serves. "
             f"Families: {', '.join(sorted(ADAPTERS))}. Any other model comes in as a plug-in, a function that gives "
-            f"its maps: {worded('--model module:function', 'give the function itself')}. A new family is one adapter "
+            f"its maps: {worded('--model module:function', 'model=function')}. A new family is one adapter "
             "file; docs/howto/backbones.md shows both."
         )
     family: Family = importlib.import_module(f".{ADAPTERS[model_type]}", __name__).FAMILY
