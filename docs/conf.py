@@ -32,6 +32,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("GivenModel", "GivenData", "GivenTasks")}  # the docstrings list them
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 90
 napoleon_use_ivar = True

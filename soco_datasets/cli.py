@@ -22,7 +22,7 @@ from . import __version__
 from .commands import COMMANDS
 from .commands.options import Quiet, Verbose, apply_verbosity
 from .commands.parsing import COMMAND_PATH, SocoGroup, usage_message
-from .errors import SocoError
+from .errors import SocoError, speaks_options
 from .utils.clean_terminal import clean_terminals
 from .utils.details import log_on_stderr
 from .utils.hub_reach import one_retry_note
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
+    speaks_options.set(True)
     root: Any = get_command(_app())
     context: Any = None
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import UsageError, unknown_name
+from .errors import UsageError, unknown_name, worded
 from .geometry import Convention, centered_offset, check_convention
 
 CENTERED_PADDING = "white, centered"
@@ -43,6 +44,15 @@ def alpha_key(alpha: float) -> str:
     ('0.1', '1.0')
     """
     return str(float(alpha))
+
+
+def _make_path(config: object, name: str) -> None:
+    """Make a field of a frozen config that may be a string a `Path`."""
+    value = getattr(config, name)
+    if value is not None:
+        if not isinstance(value, str | os.PathLike):
+            raise UsageError(f"{name} must be a path, got {value!r}.")
+        object.__setattr__(config, name, Path(value))
 
 
 @dataclass(frozen=True)
@@ -225,14 +235,16 @@ class CachePolicy:
 
     kind: str = "auto"
     memory_budget: int | None = None
-    directory: Path | None = None
+    directory: str | os.PathLike[str] | None = None
     gpu_budget: int | None = None
 
     def __post_init__(self) -> None:
+        _make_path(self, "directory")
         if self.kind not in CACHES:
             raise unknown_name("store", self.kind, CACHES)
         if self.kind in ("memory", "none") and self.directory is not None:
-            raise UsageError(f"--store-dir requires --store disk or auto, not {self.kind}.")
+            directory, kind = worded("--store-dir", "directory"), worded("--store", "kind")
+            raise UsageError(f"{directory} requires {kind} disk or auto, not {self.kind}.")
 
 
 @dataclass(frozen=True)
@@ -266,16 +278,20 @@ class RunConfig:
     cluster_workers: int | None = None
     block_points: int = POINTS_PER_BLOCK
     device: str | None = None
-    out: Path | None = None
+    out: str | os.PathLike[str] | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.out is not None:
-            object.__setattr__(self, "out", Path(self.out))
+        _make_path(self, "out")
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         if self.engine != "ray" and (self.address or self.cluster_workers is not None):
-            raise UsageError("--address and --ray-workers require --engine ray.")
+            raise UsageError(
+                worded(
+                    "--address and --ray-workers require --engine ray.",
+                    'address and cluster_workers require engine="ray".',
+                )
+            )
 
 
 _MOST_ALPHAS = 64
@@ -294,6 +310,22 @@ def check_alphas(alphas: Any) -> tuple[float, ...]:
     if len(values) > _MOST_ALPHAS:
         raise UsageError(f"alphas must be at most {_MOST_ALPHAS} numbers, got {len(values)}.")
     return values
+
+
+def check_thresholds(alphas: Sequence[float], option: str = "alphas") -> None:
+    """Refuse PCK thresholds above 1, where every prediction within a box length is a hit.
+
+    Args:
+        alphas: thresholds, fractions of the normalizer.
+        option: how the caller names them.
+
+    Raises:
+        UsageError: one is above 1; the value that was probably meant is named.
+    """
+    for alpha in alphas:
+        if alpha > 1:
+            meant = f" Did you mean {alpha / 100:g}?" if alpha <= 100 else ""
+            raise UsageError(f"{option} are fractions of the box: {alpha:g} is above 1.{meant}")
 
 
 def check_reductions(reductions: Any) -> tuple[str, ...]:

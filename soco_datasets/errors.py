@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextvars import ContextVar
 
 _LISTED = 40  # names an error lists; a taxonomy has hundreds
+speaks_options: ContextVar[bool] = ContextVar("soco_speaks_options", default=False)
+"""Whether errors name options (`--device`), as the command line sets it, or arguments (`device=`)."""
 
 
 class SocoError(Exception):
@@ -50,6 +53,15 @@ class PredictionsError(SocoError, ValueError):
 
 class MissingExtraError(SocoError, ImportError):
     """An optional dependency is not installed."""
+
+
+def worded(option: str, argument: str) -> str:
+    """A setting in the words of who reads the error: an option of the command line, or an argument in Python.
+
+    >>> worded("--device cpu", "device='cpu'")
+    "device='cpu'"
+    """
+    return option if speaks_options.get() else argument
 
 
 def missing_extra(feature: str, extra: str, package: str) -> MissingExtraError:

@@ -97,7 +97,7 @@ def _subsets() -> list[tuple[str, str]]:
 
 def _models(board: Board) -> gr.Dropdown:
     names = views.chart_choices(board.collected)
-    return gr.Dropdown(names, value=names[:_NAMED], multiselect=True, label="Models named", scale=3, min_width=300)
+    return gr.Dropdown(names, value=names[:_NAMED], multiselect=True, label="Labeled models", scale=3, min_width=300)
 
 
 def _connect(controls: list[Any], draw: Any, shown: Any) -> None:
@@ -161,7 +161,7 @@ def _downstream_tab(board: Board) -> None:
     with gr.Row():
         key = gr.Dropdown(choices, value=choices[0][1], label="Downstream task")
         names = sorted(board.downstream.rows)
-        models = gr.Dropdown(names, value=names[:20], multiselect=True, label="Models named", scale=3, min_width=300)
+        models = gr.Dropdown(names, value=names[:20], multiselect=True, label="Labeled models", scale=3, min_width=300)
 
     def draw(*choice: Any) -> str:
         return views.downstream_chart(board, *choice)

@@ -20,10 +20,10 @@ hits, averaged over pairs, then over categories. The protocol is the paper's: 80
   table says by whom, when and how many.
 - **consistent**: the numbers follow from the predictions, and these can come from the stated protocol.
 - **recomputed**: the numbers follow from the predictions.
-- **claimed**: nothing was checked here; anybody can, with `soco verify ORG/MODEL`.
+- **claimed**: nothing was checked here; anyone can do it with `soco verify ORG/MODEL`.
 - **proposed**: an open pull request on the model's repository.
 - **from paper**: printed in the SOCO paper.
-- **verified by the Hub**: the Hub says so.
+- **verified by the Hub**: the Hub marks it as verified.
 
 Results that do not follow the protocol (another size, other data) are shown in gray, without a rank.
 

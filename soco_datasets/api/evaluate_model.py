@@ -36,6 +36,19 @@ GivenTasks: TypeAlias = str | Task | Sequence[str | Task] | None
 
 @overload
 def evaluate(
+    model: GivenModel,
+    data: GivenData = None,
+    tasks: GivenTasks = None,
+    *,
+    image_size: int | None = None,
+    features: FeatureConfig | None = None,
+    scoring: ScoringConfig | None = None,
+    run: RunConfig | None = None,
+) -> Result: ...
+
+
+@overload
+def evaluate(
     model: list[GivenModel] | tuple[GivenModel, ...],
     data: GivenData = None,
     tasks: GivenTasks = None,
@@ -58,19 +71,6 @@ def evaluate(
     scoring: ScoringConfig | None = None,
     run: RunConfig | None = None,
 ) -> list[Result]: ...
-
-
-@overload
-def evaluate(
-    model: GivenModel,
-    data: GivenData = None,
-    tasks: GivenTasks = None,
-    *,
-    image_size: int | None = None,
-    features: FeatureConfig | None = None,
-    scoring: ScoringConfig | None = None,
-    run: RunConfig | None = None,
-) -> Result: ...
 
 
 def evaluate(
@@ -180,7 +180,7 @@ class _Call:
             writable_folder(self.run.out)
         self.outs: list[Path | None] = [None] * len(self.folders)
         if (out := self.run.out) is not None:
-            self.outs = [out / label for label in ([""] if self.is_one else result_labels(self.folders))]
+            self.outs = [Path(out) / label for label in ([""] if self.is_one else result_labels(self.folders))]
 
     def results(self, model: Any) -> Any:
         """The `Result` of one model, or one per data."""

@@ -165,6 +165,8 @@ class Result:
         Raises:
             UsageError: other data, protocol or queries, or a result without predictions.
         """
+        if not isinstance(other, Result | str | os.PathLike):
+            raise UsageError(f"other must be a Result or the path of a record, got {type(other).__name__}.")
         if not isinstance(other, Result):
             other = Result.load(other)
         sides = self._needed_table(), other._needed_table()

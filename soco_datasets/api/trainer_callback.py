@@ -34,6 +34,9 @@ class TrainerEvents:
         self.trainer: Any = None
         self._last: tuple[int, dict[str, float]] = (-1, {})  # step, scores
 
+    def __repr__(self) -> str:
+        return f"SocoCallback({self.evaluator!r})"
+
     def attach(self, trainer: Any) -> TrainerEvents:
         """Add the callback to a trainer and log through it."""
         self.trainer = trainer

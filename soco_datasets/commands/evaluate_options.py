@@ -90,7 +90,7 @@ class ProtocolOptions:
     def scoring(self, folder: DatasetFolder | None = None) -> ScoringConfig:
         """The scoring options; where none is given the folder's benchmark's (not SOCO's), else the preset's."""
         from ..benchmarks.base import SOCO, benchmark_of, get_benchmark
-        from ..correspondence.plausible import check_thresholds
+        from ..config import check_thresholds
         from ..correspondence.presets import get_preset, preset_scoring
 
         benchmark = get_benchmark(SOCO) if folder is None else benchmark_of(folder)

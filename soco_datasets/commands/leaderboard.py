@@ -23,7 +23,7 @@ _SOURCES = ("hub", "local", "paper")
 def add(app: typer.Typer) -> None:
     """Add the command."""
     example = "soco leaderboard --dataset-repo lab/soco --local results --task soc"
-    help = "rank the Hub's entries, results here and the paper's models"
+    help = "rank Hub entries, local results and the paper's models"
     command(app, run, "leaderboard", help, example, PUBLISH)
 
 
@@ -44,7 +44,7 @@ class EntryOptions:
         bool | None, Option("--paper/--no-paper", help="with the paper's models", show_default="where the data is SOCO")
     ] = None
     unfit: Annotated[
-        bool, Option("--all", help="also show results here that do not fit (another size, other data), unranked")
+        bool, Option("--all", help="also show local results that do not fit (another size, other data), unranked")
     ] = False
     check: Annotated[bool, Option(help="recompute results and report how far each was verified")] = False
     data: Annotated[
@@ -83,7 +83,7 @@ class QueueOptions:
     journal: Annotated[
         Path | None, Option(metavar="FILE", help="keeps what is done, so that an interrupted queue resumes")
     ] = None
-    most: Annotated[int | None, Option(metavar="N", help="at most so many submissions", show_default="all")] = None
+    most: Annotated[int | None, Option(metavar="N", help="verify at most N submissions", show_default="all")] = None
     device: Annotated[str, Option(metavar="NAME", help="cpu, cuda or auto, for the models")] = "cpu"
 
 

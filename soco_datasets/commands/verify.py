@@ -141,9 +141,9 @@ def _print(verdict: Verdict, whole: bool) -> None:
         print_text(filled(line, width))
     for problem in (line for text in verdict.problems for line in text.splitlines()):
         print_text(filled(clean(f"PROBLEM: {problem}"), width), style=BAD)
-    compared = "were compared with the dataset" if verdict.references else "were NOT compared with a dataset"
+    compared = "was compared with the dataset" if verdict.references else "was NOT compared with a dataset"
     remarks = (*(f"note: {note}" for note in verdict.notes), *verdict.origin())
-    for line in (*remarks, f"verified: {verdict.verification().state}", f"Targets or right answers {compared}."):
+    for line in (*remarks, f"verified: {verdict.verification().state}", f"Ground truth {compared}."):
         print_text(filled(clean(line), width))
     agreeing_end = "match" if verdict.references else "the numbers match their data"
     print_text(agreeing_end if verdict.matches else "MISMATCH", style=GOOD if verdict.matches else BAD)

@@ -21,7 +21,7 @@ from .. import config
 from ..benchmarks.base import SOCO, Task, benchmark_of
 from ..benchmarks.resolve import dataset_folder
 from ..benchmarks.tasks import get_tasks
-from ..config import FeatureConfig, RunConfig, ScoringConfig
+from ..config import FeatureConfig, RunConfig, ScoringConfig, check_thresholds
 from ..data.folder import DatasetFolder
 from ..data.subset import FolderSubset
 from ..errors import UsageError
@@ -35,7 +35,7 @@ from ..utils.process_state import freed_memory_returned
 from .engines import Extractor, open_engine
 from .memory_needs import memory_needs
 from .plan import Answers, MatchBlock, Plan, predicted_points
-from .plausible import check_grid, check_thresholds
+from .plausible import check_grid
 from .released_pairs import ReleasedPairs
 from .streamed_pairs import StreamedPairs
 

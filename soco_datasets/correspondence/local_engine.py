@@ -20,7 +20,7 @@ import numpy as np
 
 from ..config import CachePolicy, Protocol, RunConfig
 from ..data.folder import DatasetFolder
-from ..errors import SocoError, UsageError
+from ..errors import SocoError, UsageError, worded
 from ..features.cache.disk import DiskFeatureCache
 from ..features.cache.key import feature_key, image_digests
 from ..features.cache.memory import MemoryFeatureCache, available_memory
@@ -227,7 +227,8 @@ def open_store(
         if nbytes > budget:
             raise UsageError(
                 f"{shape[0]} feature maps take {nbytes / 1e6:,.1f} MB, more than the {budget / 1e6:,.1f} MB that the "
-                "memory budget leaves for them. Raise --memory-budget, or take --store auto, disk or none."
+                f"memory budget leaves for them. Raise {worded('--memory-budget', 'memory_budget')}, or take "
+                f"{worded('--store', 'the CachePolicy')} auto, disk or none."
             )
         return MemoryFeatureCache(shape[0], shape[1:], memory_budget=budget)
     on_gpu = _gpu_store(shape, nbytes, extractor.backbone.device, choice)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..config import Protocol
-from ..errors import UsageError
+from ..errors import UsageError, worded
 from ..features.extractor import DenseFeatureExtractor
 from ..features.loader import decoding_threads
 from .matchers.matcher import matcher_class
@@ -44,8 +44,11 @@ class Needs:
             raise UsageError(
                 f"This evaluation takes about {_mebibytes(least)} beside the model, more than the memory budget of "
                 f"{_mebibytes(budget)}: {_mebibytes(self.matching)} to decode and match images, then "
-                f"{_mebibytes(self.scoring)} for the predictions. Raise --memory-budget, or lower --workers, "
-                "--batch-size or --image-size, or take fewer --tasks."
+                f"{_mebibytes(self.scoring)} for the predictions. "
+                + worded(
+                    "Raise --memory-budget, or lower --workers, --batch-size or --image-size, or take fewer --tasks.",
+                    "Raise memory_budget, or lower workers, batch_size or image_size, or take fewer tasks.",
+                )
             )
         return budget - self.matching
 

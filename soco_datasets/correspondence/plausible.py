@@ -1,28 +1,10 @@
-"""Settings that can be computed and mean nothing: refused before an evaluation begins."""
+"""Image sizes that can be computed and mean nothing: refused before an evaluation begins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ..errors import UsageError
+from ..errors import UsageError, worded
 
 FEWEST_CELLS = 4  # on a side of the feature map
-
-
-def check_thresholds(alphas: Sequence[float], option: str = "alphas") -> None:
-    """Refuse PCK thresholds above 1, where every prediction within a box length is a hit.
-
-    Args:
-        alphas: thresholds, fractions of the normalizer.
-        option: how the caller names them.
-
-    Raises:
-        UsageError: one is above 1; the value that was probably meant is named.
-    """
-    for alpha in alphas:
-        if alpha > 1:
-            meant = f" Did you mean {alpha / 100:g}?" if alpha <= 100 else ""
-            raise UsageError(f"{option} are fractions of the box: {alpha:g} is above 1.{meant}")
 
 
 def check_grid(grid: int | None, image_size: int | None) -> None:
@@ -38,5 +20,5 @@ def check_grid(grid: int | None, image_size: int | None) -> None:
     if grid is not None and grid < FEWEST_CELLS:
         raise UsageError(
             f"At an image size of {image_size} px the feature map has {grid} x {grid} cells; at least {FEWEST_CELLS} x "
-            f"{FEWEST_CELLS} are needed. Give a larger image size (--image-size)."
+            f"{FEWEST_CELLS} are needed. Give a larger {worded('--image-size', 'image_size')}."
         )

@@ -152,6 +152,9 @@ class TableSpec:
     pairs: str
     about: str
 
+    def __repr__(self) -> str:
+        return f"TableSpec({self.name!r}, {len(self.features)} columns, splits: {', '.join(self.splits)})"
+
     @functools.cached_property
     def arrow_schema(self) -> pa.Schema:
         """That of `features`, made once."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SocoError
+from ..errors import SocoError, worded
 from ..records.evaluation import library_versions
 from ..utils.own_files import package_sha256
 from .worker import WorkerLocation
@@ -207,7 +207,8 @@ class WorkerPool:
         if given_up:
             raise SocoError(
                 f"{_MOST_DEATHS + 1} workers died over {what}, the last of them {where}: {_reason(error)} Is memory "
-                "short? Use fewer workers (--ray-workers), a smaller --memory-budget or --image-size."
+                f"short? Use fewer workers ({worded('--ray-workers', 'cluster_workers')}), a smaller "
+                f"{worded('--memory-budget', 'memory_budget')} or image size."
             )
         _log.warning("%s died over %s; another worker repeats it (%s)", where, what, _reason(error))
         self._add()

@@ -17,6 +17,7 @@ from ..errors import (
     UsageError,
     missing_extra,
     unknown_name,
+    worded,
 )
 from ..utils.details import bytes_text, stage
 from ..utils.paths import local_path
@@ -237,7 +238,8 @@ def _place(spec: BackboneSpec) -> _Hub | None:
     if spec.availability == "plug-in":
         raise BackboneError(
             f"{spec.name} is not loaded by name: {spec.notes}. Get it from {spec.source} and bring it as a plug-in: "
-            "a function that gives its maps, and --model module:function; docs/howto/plugins.md has an example."
+            f"a function that gives its maps ({worded('--model module:function', 'model=function')}); "
+            "docs/howto/plugins.md has an example."
         )
     if spec.availability == "conversion":
         raise BackboneError(

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackboneError
+from ..errors import BackboneError, worded
 from ..utils.foreign import read_json_text
 from ..utils.tensor_files import check_tensors
 from .preprocess import NAMED_STATISTICS, NO_STATISTICS, Statistics
@@ -167,7 +167,7 @@ def check_safetensors(path: Path, label: str) -> None:
 
 
 def _read_statistics(folder: Path, label: str, config: dict[str, Any]) -> Statistics:
-    advice = f"pass statistics={' or '.join(repr(name) for name in NAMED_STATISTICS)} (--statistics)"
+    advice = f"pass {worded('--statistics', 'statistics=')}{' or '.join(repr(name) for name in NAMED_STATISTICS)}"
     if (folder / PREPROCESSOR).is_file():
         name = PREPROCESSOR
         fields = read_json(folder / PREPROCESSOR, label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from ..errors import UsageError
+from ..errors import UsageError, worded
 
 _KINDS = ("auto", "cpu", "cuda", "mps", "xpu")
 _OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "amd": "cuda", "metal": "mps", "apple": "mps"}
@@ -21,7 +21,8 @@ def usable_device(device: str) -> str:
     except RuntimeError:
         raise _unknown_device(device) from None
     if parsed.type == "cuda" and torch.version.cuda is None and torch.version.hip is None:
-        raise UsageError("This PyTorch has no CUDA support. Use --device cpu or install a CUDA build.")
+        cpu = worded("--device cpu", 'device="cpu"')
+        raise UsageError(f"This PyTorch has no CUDA support. Use {cpu} or install a CUDA build.")
     try:
         torch.empty(0, device=parsed)
     except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError, by device

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..config import CENTERED_PADDING
-from ..errors import BackboneError, UsageError, unknown_name
+from ..errors import BackboneError, UsageError, unknown_name, worded
 from ..geometry import ImageSize, effective_size
 from .backbones import Backbone
 from .batch_size import MOST, BatchChooser, CudaMemory, is_out_of_memory
@@ -274,10 +274,12 @@ class DenseFeatureExtractor:
     def _halve(self, images: int) -> None:
         """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
         if images <= 1:
+            store = worded("--store memory", "the CachePolicy memory")
             raise BackboneError(
                 f"{self.backbone.name} at {self.size} px needs more memory than {self.backbone.device} has left, even "
-                "for one image at a time. Take a smaller --image-size, --dtype float16, or --store memory to keep the "
-                "feature maps off the device."
+                f"for one image at a time. Take a smaller {worded('--image-size', 'image_size')}, "
+                f"{worded('--dtype float16', 'dtype float16')}, or {store} to keep the "
+                " feature maps off the device."
             )
         self._chooser = None  # what it measures would be beside the point now
         self.forward_size = max(1, images // 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import BackboneError
+from ..errors import BackboneError, worded
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,11 @@ def refuse_method(name: str) -> None:
     method = next((method for method in METHODS if name == method.name), None)
     if method is None:
         return
-    nearest = f" Without its learned part, --model {method.nearest} comes closest." if method.nearest else ""
+    nearest = (
+        f" Without its learned part, {worded('--model ', '')}{method.nearest} comes closest." if method.nearest else ""
+    )
     raise BackboneError(
         f"{name} ({method.label} in table r4) is not loaded by name: {method.parts}. Get it from {method.source} and "
-        "bring it as a plug-in, --model module:function; docs/reference/recipes.md and docs/howto/plugins.md show how."
-        f"{nearest}"
+        f"bring it as a plug-in ({worded('--model module:function', 'model=function')}); "
+        f"docs/reference/recipes.md and docs/howto/plugins.md show how.{nearest}"
     )

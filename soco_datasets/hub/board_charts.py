@@ -14,7 +14,7 @@ from ..records.registry import ranked_tasks
 from ..reporting.style import WIDE, heading_of, labels, names_on, new_figure, note, series_color, series_marker
 from ..utils.colors import INK, LINE, MUTED
 from ..utils.text import clean
-from .drop_chart import NARROW, fitted_range, spread
+from .drop_chart import NARROW, fitted_range
 from .leaderboard import Entry
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _HEIGHT = 3.9  # inches
 _LABEL_ROOM = 0.05  # of the scale, between names
 _MARKERS = "osD^v"
 _ROW = 0.24  # inches of a model among supercategories
-_LEAST_APART = 0.12  # decades of the size axis within which names may cover one another
+_LETTER = 0.05  # inches of a letter of a name
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,15 @@ def _scatter(
     ax.plot([s.x for s in rest], [s.y for s in rest], "o", color=LINE, markeredgecolor=MUTED, markersize=5, zorder=3)
     if log:
         ax.set_xscale("log")
-    order = sorted(shown, key=lambda spot: (spot.x, -spot.y))
-    groups: list[list[Spot]] = []
-    for spot in order:  # names of points that are above one another are spread
-        near = groups and log and math.log10(spot.x) - math.log10(groups[-1][0].x) < _LEAST_APART
-        groups[-1].append(spot) if near else groups.append([spot])
-    colors = {spot: number for number, spot in enumerate(shown)}
     apart = 0.06 if width > NARROW else 0.15  # a name from its point
     wide = max(spot.x for spot in spots) - min(spot.x for spot in spots)
-    for group in groups:
-        group.sort(key=lambda spot: -spot.y)
-        heights = spread([spot.y for spot in group], _LABEL_ROOM * (high - low))
-        for spot, height in zip(group, heights, strict=True):
-            color, marker = series_color(colors[spot]), series_marker(colors[spot])
-            ax.plot(spot.x, spot.y, marker, color=color, markersize=6.5, zorder=4)
-            beside = spot.x * (1 + apart) if log else spot.x + 0.2 * apart * wide
-            style = {"xytext": (beside, height), "textcoords": "data", "va": "center", "color": color, "zorder": 5}
-            note(ax, spot.x, spot.y, spot.name, **style)
+    heights = _label_heights(shown, _LABEL_ROOM * (high - low), width, log)
+    for number, (spot, height) in enumerate(zip(shown, heights, strict=True)):
+        color, marker = series_color(number), series_marker(number)
+        ax.plot(spot.x, spot.y, marker, color=color, markersize=6.5, zorder=4)
+        beside = spot.x * (1 + apart) if log else spot.x + 0.2 * apart * wide
+        style = {"xytext": (beside, height), "textcoords": "data", "va": "center", "color": color, "zorder": 5}
+        note(ax, spot.x, spot.y, spot.name, **style)
     if log:
         _size_ticks(ax, [spot.x for spot in spots])
     else:
@@ -117,6 +109,30 @@ def _scatter(
     labels(ax, *axes)
     heading_of(figure, heading)
     return figure
+
+
+def _label_heights(spots: Sequence[Spot], room: float, width: float, log: bool) -> list[float]:
+    """Where the name beside each point stands: as near to its height as it covers no other name or named point.
+
+    Args:
+        spots: the named points.
+        room: between names that are above one another.
+        width: of the figure, inches.
+        log: whether x is logarithmic.
+    """
+    places = [math.log10(spot.x) if log else spot.x for spot in spots]
+    of_inch = (max(places, default=0.0) - min(places, default=0.0) or 1.0) / (0.65 * width)
+    ends = [place + (_LETTER * len(spot.name) + 0.15) * of_inch for place, spot in zip(places, spots, strict=True)]
+    heights = [spot.y for spot in spots]
+    done: list[int] = []
+    for number in sorted(range(len(spots)), key=lambda one: -spots[one].y):
+        beside = [heights[o] for o in done if places[o] < ends[number] and places[number] < ends[o]]
+        beside += [spot.y for spot, place in zip(spots, places, strict=True) if places[number] < place < ends[number]]
+        steps = (sign * step * room / 4 for step in range(16 * len(spots) + 1) for sign in (1, -1))
+        free = (spots[number].y + step for step in steps)
+        heights[number] = next(height for height in free if all(abs(height - other) >= 0.99 * room for other in beside))
+        done.append(number)
+    return heights
 
 
 def _size_ticks(ax: object, sizes: Sequence[float]) -> None:

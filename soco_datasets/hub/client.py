@@ -79,10 +79,15 @@ def connect(*, write: bool = True) -> tuple[HfApi, str]:
     return api, name
 
 
-def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: RepoType = "dataset") -> _T:
+def retrying(
+    action: str, step: Callable[[], _T], repo: str = "", repo_type: RepoType = "dataset", *, first: bool = False
+) -> _T:
     """Run one step; where the Hub has trouble or the connection drops, wait and try again, three times in all.
 
-    `step` must be one that may run twice. Errors come as `explained` makes them.
+    Args:
+        action, repo, repo_type: see `explained`, which makes the errors.
+        step: may run twice.
+        first: it is the first request of a command that reads, so a Hub that cannot be reached is reported at once.
     """
     wait = _FIRST_WAIT
     for left in reversed(range(_TRIES)):
@@ -91,7 +96,7 @@ def retrying(action: str, step: Callable[[], _T], repo: str = "", repo_type: Rep
                 return step()
         except HubError as error:
             pause = max(wait, _asked_wait(error))
-            if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT:
+            if left == 0 or not is_passing(error) or pause > _LONGEST_WAIT or (first and _is_unreachable(error)):
                 raise
             print_note(f"Hub not responding ({error.status or 'no answer'}); retrying in {pause:.0f} s")
             time.sleep(pause)
@@ -124,6 +129,13 @@ def is_passing(error: HubError) -> bool:
     if error.status is None:
         return not isinstance(error.__cause__, OfflineModeIsEnabled | LocalEntryNotFoundError)
     return error.status in _PASSING
+
+
+def _is_unreachable(error: HubError) -> bool:
+    """Whether no connection was made at all: an unknown host, no network, a closed port."""
+    import httpx2
+
+    return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
 
 
 def _asked_wait(error: HubError) -> float:

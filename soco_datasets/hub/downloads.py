@@ -24,8 +24,10 @@ def largest(name: str) -> int:
     return _LARGEST[Path(name).suffix]
 
 
-def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str, size: int | None = None) -> Path:
-    """One file, after a look at its size, which is asked for where it is not given.
+def download(
+    api: HfApi, repo: str, repo_type: RepoType, revision: str, name: str, size: int | None = None, first: bool = False
+) -> Path:
+    """One file, after a look at its size, which is asked for where it is not given; `first` as of `retrying`.
 
     Raises:
         SubmissionError: there is no such file, it is far too large, or the Hub sends elsewhere for it.
@@ -33,7 +35,11 @@ def download(api: HfApi, repo: str, repo_type: RepoType, revision: str, name: st
     """
     if size is None:
         infos = retrying(
-            "read", lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision), repo, repo_type
+            "read",
+            lambda: api.get_paths_info(repo, [name], repo_type=repo_type, revision=revision),
+            repo,
+            repo_type,
+            first=first,
         )
         size = next((info.size for info in infos if info.path == name and hasattr(info, "size")), None)
     if size is None:

@@ -42,7 +42,12 @@ def read_board(api: HfApi, repo: str, revision: str | None = None) -> Leaderboar
         UsageError: the repository is not a published SOCO dataset, or holds malformed rules.
         HubError: the Hub refuses or cannot be reached.
     """
-    info = retrying("read", lambda: api.dataset_info(repo, revision=revision, files_metadata=True), repo)
+    info = retrying(
+        "read",
+        lambda: api.dataset_info(repo, revision=revision, files_metadata=True),
+        repo,
+        first=revision is None,
+    )
     there = {item.rfilename: item.size for item in info.siblings or []}
     for needed in (MANIFEST, benchmark.FILE):
         if needed not in there:

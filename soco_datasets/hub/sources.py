@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PredictionsError, UsageError
 from ..records.base import Record
+from ..records.evaluation import EvaluationResult
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
 from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
 from ..records.verification import Verification
 from ..reporting.probe_records import is_probe
+from ..reporting.score_access import model_names
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
 from ..utils.terminal import print_note
@@ -188,17 +190,29 @@ def local_entries(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
-    entries: list[Entry] = []
+    found: list[tuple[Record, Entry]] = []
     remarks: list[str] = []
     for path in sorted(folder.glob("*.json")):
         with _one_of_many(path.name, remarks):
-            found = _local_entry(path, board, unranked, remarks)
-            entries += [_checked_local(path, entry, data, remarks) if check else entry for entry in found]
-    return Collected(tuple(entries), tuple(remarks))
+            for record, entry in _local_entry(path, board, unranked, remarks):
+                found.append((record, _checked_local(path, entry, data, remarks) if check else entry))
+    return Collected(tuple(_told_apart(found)), tuple(remarks))
 
 
-def _local_entry(path: Path, board: Leaderboard | None, unranked: bool, remarks: list[str]) -> list[Entry]:
-    """The entry of one record, none where it is left out."""
+def _told_apart(found: Sequence[tuple[Record, Entry]]) -> list[Entry]:
+    """The entries of records, those of one model with what differs in their names, such as "(285 px)"."""
+    names = [entry.model for _, entry in found]
+    of_models = [place for place, (record, _) in enumerate(found) if isinstance(record, EvaluationResult)]
+    results = [record for record, _ in found if isinstance(record, EvaluationResult)]
+    for place, name in zip(of_models, model_names(results), strict=True):
+        names[place] = name
+    return [replace(entry, model=name) for name, (_, entry) in zip(names, found, strict=True)]
+
+
+def _local_entry(
+    path: Path, board: Leaderboard | None, unranked: bool, remarks: list[str]
+) -> list[tuple[Record, Entry]]:
+    """A record and its entry, none where it is left out."""
     if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
         return []
     kind = record_type_of(path)
@@ -227,12 +241,11 @@ def _local_entry(path: Path, board: Leaderboard | None, unranked: bool, remarks:
         remarks.append(f"{path.name} is left out: it has no number that this leaderboard shows")
         return []
     name = str(record.model["name"])
-    return [
-        Entry(
-            name, "local", scores, unranked=why, details=_local_details(name, record), date=record.created,
-            notes=f"{path.name}: {record.notes(rules)}",
-        )
-    ]  # fmt: skip
+    entry = Entry(
+        name, "local", scores, unranked=why, details=_local_details(name, record), date=record.created,
+        notes=f"{path.name}: {record.notes(rules)}",
+    )  # fmt: skip
+    return [(record, entry)]
 
 
 def _local_details(name: str, record: Record) -> ModelDetails:

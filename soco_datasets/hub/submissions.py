@@ -119,7 +119,7 @@ def verify(
         return _verify_model(api, what, address, (data, dataset_repo), further)
     is_file = address.path.endswith((".json", ".parquet"))
     record = record_beside(address.path) if is_file else f"{address.path}/{RECORD_FILE}"
-    here = download(api, address.repo, "dataset", address.revision, record)
+    here = download(api, address.repo, "dataset", address.revision, record, first=True)
     kind = record_type_of(here)
     beside = download(api, address.repo, "dataset", address.revision, kind.data_beside(record))
     result = ResultFiles(kind, here, beside)
@@ -158,6 +158,7 @@ def _verify_model(
         lambda: api.get_paths_info(address.repo, files, repo_type="model", revision=address.revision),
         address.repo,
         "model",
+        first=True,
     )
     there = [kind for kind in ranked_types() if kind.yaml_file in {info.path for info in infos}]
     if not there:

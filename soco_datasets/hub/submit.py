@@ -118,7 +118,7 @@ def prepare(path: str | Path, model_repo: str, artifacts_repo: str, board: Leade
             "|---|--:|",
             *values,
             "",
-            "Anybody can recompute them: `pip install soco-datasets`, then "
+            "Anyone can recompute them: `pip install soco-datasets`, then "
             f"`soco verify {model_repo} --dataset-repo {board.repo}` (before the merge: `{model_repo}@refs/pr/N`).",
         ]
     )
@@ -175,10 +175,15 @@ def submit(
 
 
 def plan(path: str | Path, model_repo: str, dataset_repo: str, artifacts_repo: str | None = None) -> Submission:
-    """What `submit` would send; sends nothing. Needs no token where `artifacts_repo` is given. Errors as `submit`."""
-    from huggingface_hub import HfApi
+    """What `submit` would send; sends nothing. Errors as `submit`.
+
+    Without a token the account is not known: a default `artifacts_repo` then begins with "YOU".
+    """
+    from huggingface_hub import HfApi, get_token
 
     check_names(model_repo, dataset_repo, artifacts_repo)
+    if artifacts_repo is None and not get_token():
+        artifacts_repo = f"YOU/{ARTIFACTS_NAME}"
     if artifacts_repo is None:
         api, me = connect(write=False)
         return prepare(path, model_repo, f"{me}/{ARTIFACTS_NAME}", read_board(api, dataset_repo))

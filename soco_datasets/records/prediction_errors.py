@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..benchmarks.tasks import TASKS
-from ..config import check_alphas
+from ..config import check_alphas, check_thresholds
 from ..errors import UsageError
 from ..metrics.pck import hits
 from .annotated_points import AnnotatedPoints
@@ -34,9 +34,9 @@ def prediction_errors(predictions: Any, *, alpha: float = ALPHA) -> pa.Table:
 
     Raises:
         PredictionsError: the table is incomplete or malformed, or the file cannot be read.
-        UsageError: an alpha that is not a number above 0, or something that holds no predictions.
+        UsageError: an alpha that is not a number above 0 and at most 1, or something that holds no predictions.
     """
-    check_alphas(alpha)
+    check_thresholds(check_alphas(alpha), "alpha values")
     if isinstance(predictions, str | os.PathLike):
         table = read_predictions(os.fspath(predictions))
     elif isinstance(predictions, pa.Table):

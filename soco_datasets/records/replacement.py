@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Protocol
-from ..errors import PredictionsError, UsageError
+from ..errors import PredictionsError, UsageError, worded
 from ..utils.files import locked_folder
 from ..utils.foreign import ForeignTextError, read_json_text
 from ..utils.paths import local_path
@@ -31,7 +31,10 @@ _log = logging.getLogger(__name__)
 
 def replace_hint() -> str:
     """What to do where a file is not replaced."""
-    return "Give another --out, move it, or replace it with --overwrite (overwrite=True in Python)."
+    return worded(
+        "Give another --out, move it, or replace it with --overwrite.",
+        "Give another folder, move it, or replace it with overwrite=True.",
+    )
 
 
 @dataclass(frozen=True)

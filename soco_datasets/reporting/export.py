@@ -162,7 +162,7 @@ def to_latex(table: ReportTable) -> str:
 
 def _latex_cell(table: ReportTable, row: Sequence[Cell], place: int, best: bool) -> str:
     column, cell = table.columns[place], row[place]
-    text = format_cell(cell, column.kind, "--")
+    text = format_cell(cell, column.kind)
     if not _is_number(cell) or column.kind not in ("percent", "number"):
         return _latex(text)
     number = rf"\mathbf{{{text}}}" if best else text
@@ -202,9 +202,11 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "−": r"\textminus{}", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "–": "--",
+    "*": "{*}",
 }  # fmt: skip
 
 
 def _latex(text: str) -> str:
     quoted = _OPENING.sub(lambda match: match[1] + _LEFT[match[2]], clean(text))
-    return "".join(_LATEX.get(char, char) for char in quoted)
+    parts = re.split("(?<=-)(?=-)", quoted)  # two hyphens of a name are not a dash
+    return "{}".join("".join(_LATEX.get(char, char) for char in part) for part in parts)

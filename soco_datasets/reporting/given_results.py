@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..benchmarks.base import SOCO, find_benchmark
 from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
-from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name
+from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name, worded
 from ..records.base import LARGEST_RECORD
 from ..records.comparable import check_comparable
 from ..records.compare import read_side
@@ -128,7 +128,7 @@ def dataset_of(result: EvaluationResult, data: DatasetFolder | str | Path | None
             raise UsageError(
                 f"{folder.path} is not the dataset of these results: its content hash is "
                 f"{folder.content_hash[:12]}, theirs is {str(wanted)[:12]} ({result.dataset['id']}). Give the "
-                "folder they were evaluated on, or leave --data out."
+                f"folder they were evaluated on, or leave {worded('--data', 'data')} out."
             )
         folder.check_intact()
         return folder

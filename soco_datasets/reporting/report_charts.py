@@ -88,7 +88,7 @@ class ReportCharts:
 
 
 def figure_files(charts: Iterable[Chart], folder: str) -> dict[str, bytes]:
-    """Every chart as `FOLDER<key>.svg` and `.pdf`, 3.3 or 6.9 in wide, with fonts embedded as TrueType."""
+    """Every chart as `FOLDER<key>.svg` and `.pdf`, 3.3 or 6.9 in wide: text in the SVG, TrueType in the PDF."""
     files = {}
     for chart in charts:
         chart.figure.set_layout_engine("none")  # it was laid out when it was drawn for the page
@@ -214,7 +214,7 @@ class ChartMaker:
     def _azimuth(self, tasks: Sequence[str]) -> Iterator[Chart]:
         for task in tasks:
             curves = azimuth_curves(self.results, task)
-            if curves:
+            if any(curves.values()):
                 heading = f"{task_title(task)} against the difference of azimuth"
                 yield self._chart(f"azimuth_{task}", plots.plot_azimuth(curves, heading=heading), heading)
 

@@ -275,10 +275,11 @@ def swap_table(results: Results) -> ReportTable | None:
 
 
 def azimuth_curves(results: Results, task: str) -> dict[str, list[tuple[float, float, float | None]]]:
-    """Model name -> bins (from, to, fraction) of a task, only models whose record has the curve."""
+    """Model name -> bins (from, to, fraction) of a task, for all models; no bins where a record has no such curve."""
     metric = headline_metric(results)
     curves: dict[str, list[tuple[float, float, float | None]]] = {}
     for name, result in zip(model_names(results), results, strict=True):
+        curves[name] = []
         curve = (result.curves or {}).get(task, {}).get("azimuth")
         if curve is None:
             continue

@@ -146,6 +146,8 @@ def _settings(result: EvaluationResult) -> dict[str, str]:
     features = result.protocol.features
     norm = {None: "norm unknown", True: "final norm", False: "no final norm"}[features.norm]
     return {
+        "data": f"on {clean(result.dataset['id'])}",
+        "convention": clean(result.protocol.scoring.convention),
         "image size": f"{features.image_size} px",
         "layer": {None: "no layer", -1: "last layer"}.get(features.layer, f"layer {features.layer}"),
         "norm": norm,

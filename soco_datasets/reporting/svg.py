@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _COLOR = re.compile(r"#[0-9a-f]{6}")
+_FAMILY = re.compile(rb"(<(?:text|tspan)\b[^<>]*?font-family: )[^;\"<>]*")  # within a tag, never in a name
+_FAMILIES = rb"\1Arial, Helvetica, 'Liberation Sans', 'Nimbus Sans', 'DejaVu Sans', sans-serif"
 _FONT = re.compile(r"font-family:[^;]*;?\s*")
 
 
@@ -60,7 +62,7 @@ def picture(figure: Figure, form: str, salt: str = "soco", background: str = PAP
         # Labels are measured in matplotlib's font; what it lacks, the font of a browser may have.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=form, facecolor=background, metadata=metadata, dpi=160)
-    return buffer.getvalue()
+    return _FAMILY.sub(_FAMILIES, buffer.getvalue()) if form == "svg" else buffer.getvalue()
 
 
 def _strip(root: ElementTree.Element) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from .. import __version__
 from ..benchmarks.resolve import data_names, resolve_data
 from ..data.folder import DatasetFolder, open_folder
-from ..errors import UsageError
+from ..errors import UsageError, worded
 from ..records.comparable import check_comparable
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult
@@ -216,7 +216,7 @@ def _galleries(
         note = (
             f"No pictures: the dataset {first['id']} (content hash {str(first['content_hash'])[:12]}) is not available."
         )
-        return {}, None, [f"{note} Give its folder with --data."]
+        return {}, None, [f"{note} Give its folder with {worded('--data', 'data=')}."]
     photographs = Photographs(folder.images.decode)
     views = (len(tables) + 1) * len(GALLERY_TASKS) * len(GALLERY_KINDS)
     each = max(1, min(_PAIRS, _VIEWS // views))

@@ -17,10 +17,12 @@ from torch import nn
 
 import soco_datasets
 from soco_datasets import (
+    CachePolicy,
     FeatureConfig,
     Result,
     RunConfig,
     ScoringConfig,
+    TrainingEvaluator,
     evaluate,
     evaluate_backbone,
     load_backbone,
@@ -28,8 +30,9 @@ from soco_datasets import (
     subset,
 )
 from soco_datasets.benchmarks.tasks import TASKS
+from soco_datasets.correspondence.plausible import check_grid
 from soco_datasets.data.subset import FolderSubset
-from soco_datasets.errors import PredictionsError, UsageError
+from soco_datasets.errors import PredictionsError, UsageError, speaks_options
 from soco_datasets.features.extractor import DenseFeatureExtractor
 from soco_datasets.records.error_analysis import CLASSES
 from soco_datasets.reporting import plots
@@ -190,6 +193,8 @@ def test_predictions_say_what_became_of_them(result: Result) -> None:
     assert result.table.schema.names == strict.schema.names[:-3]
     with pytest.raises(UsageError, match="got int"):
         prediction_errors(3)
+    with pytest.raises(UsageError, match=r"Did you mean 0\.1"):
+        result.errors(alpha=10)
 
 
 def test_short_in_a_notebook_and_escaped(result: Result) -> None:
@@ -318,6 +323,39 @@ def test_a_result_without_predictions_says_so(result: Result, tmp_path: Path) ->
         _ = bare.predictions
     with pytest.raises(PredictionsError, match="without its predictions"):
         bare.save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "argument", "option"),
+    [
+        (lambda: RunConfig(address="auto"), "address and cluster_workers", "--address and --ray-workers"),
+        (lambda: CachePolicy("none", directory="x"), "directory requires kind", "--store-dir requires --store"),
+        (lambda: check_grid(3, 42), "larger image_size", "larger --image-size"),
+    ],
+)
+def test_errors_name_arguments_in_python_and_options_on_the_command_line(
+    make: Callable[[], object], argument: str, option: str
+) -> None:
+    with pytest.raises(UsageError, match=argument) as told:
+        make()
+    assert "--" not in str(told.value)
+    token = speaks_options.set(True)
+    try:
+        with pytest.raises(UsageError, match=option):
+            make()
+    finally:
+        speaks_options.reset(token)
+
+
+def test_paths_are_strings_or_paths_and_reprs_are_short(result: Result) -> None:
+    assert (RunConfig(out="results").out, CachePolicy(directory="maps").directory) == (Path("results"), Path("maps"))
+    for make in (lambda: RunConfig(out=3), lambda: CachePolicy(directory=3), lambda: result.compare(3)):
+        with pytest.raises(UsageError, match=r"a path|path of a record"):
+            make()
+    evaluator = TrainingEvaluator("mini", "soc", every=2, pairs=4)
+    for value in (evaluator, soco_datasets.SocoCallback(evaluator), *soco_datasets.CONFIGS.values(), result.plot):
+        assert len(repr(value)) < 300
+        assert " object at 0x" not in repr(value)
 
 
 def test_public_names_are_documented_and_imported_lazily() -> None:

@@ -179,10 +179,10 @@ def test_a_store_is_filled_once_resumed_and_mended(
 def test_choices_that_make_no_sense(folder: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Did you mean 'memory'"):
         CachePolicy("memmory")
-    with pytest.raises(UsageError, match="requires --store disk or auto"):
+    with pytest.raises(UsageError, match="requires kind disk or auto"):
         CachePolicy("none", directory=tmp_path)
     monkeypatch.setattr(pipeline, "available_memory", lambda: 1000)
-    with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*--store auto"):
+    with pytest.raises(UsageError, match=r"feature maps take .* more than the 0.0 MB that the .*CachePolicy auto"):
         evaluate(folder, store="memory")
     (tmp_path / "file").write_text("")
     with pytest.raises(SocoError, match="a part of the path is a file"):
@@ -279,7 +279,7 @@ def test_out_of_memory_in_an_evaluation(folder: DatasetFolder) -> None:
 def test_out_of_memory_for_a_single_image_says_what_helps() -> None:
     model, _ = hungry(1)
     model.backbone.forward = _always_full  # type: ignore[method-assign]
-    with pytest.raises(BackboneError, match=r"even for one image.*--image-size"):
+    with pytest.raises(BackboneError, match=r"even for one image.*image_size"):
         model.extract([Image.new("RGB", (9, 9))] * 4)
 
 

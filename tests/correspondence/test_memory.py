@@ -48,7 +48,7 @@ def test_the_least_budget_works_and_one_byte_less_is_refused(folder: DatasetFold
     tight = evaluate_backbone(extractor(), folder, TASKS, run=run_config(memory=least))
     assert tight.predictions.replace_schema_metadata(None).equals(usual.predictions.replace_schema_metadata(None))
     assert tight.result.metrics == usual.result.metrics
-    with pytest.raises(UsageError, match=rf"takes about {-(-least // 2**20)} MiB .*Raise --memory-budget"):
+    with pytest.raises(UsageError, match=rf"takes about {-(-least // 2**20)} MiB .*Raise memory_budget"):
         evaluate_backbone(extractor(), folder, TASKS, run=run_config(memory=least - 1))
 
 

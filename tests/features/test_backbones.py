@@ -159,9 +159,7 @@ class TestBadFolder:
     def test_unknown_family(self, save_model: SaveModel, model_type: str | None, says: str) -> None:
         folder = save_model("vit")
         change_json(folder / "config.json", model_type=model_type)
-        with pytest.raises(
-            BackboneError, match=f"{says}.*dinov2, dinov2_with_registers, .*vit.*--model module:function"
-        ):
+        with pytest.raises(BackboneError, match=f"{says}.*dinov2, dinov2_with_registers, .*vit.*model=function"):
             load_backbone(folder)
 
     @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_is_done(tmp_path: Path) -> 
 
 
 def test_a_store_that_cannot_fit_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(SocoError, match=r"is full: it needs [\d,]+ MB more.*--store none"):
+    with pytest.raises(SocoError, match=r"is full: it needs [\d,]+ MB more.*CachePolicy none"):
         DiskFeatureCache(tmp_path, KEY, (4096, 64, 64), [number.to_bytes(32) for number in range(10**5)])
     assert sum(store.nbytes for store in stored_features(tmp_path)) < 10**6
 

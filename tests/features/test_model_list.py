@@ -188,7 +188,7 @@ class TestByName:
     @pytest.mark.parametrize("spec", [s for s in BACKBONES if s.availability == "plug-in"], ids=lambda spec: spec.name)
     def test_a_model_that_only_a_plug_in_can_bring(self, spec: BackboneSpec) -> None:
         for use in (load_backbone, preflight):
-            with pytest.raises(BackboneError, match=rf"{spec.name} is not loaded by name.*--model module:function"):
+            with pytest.raises(BackboneError, match=rf"{spec.name} is not loaded by name.*model=function"):
                 use(spec.name)
 
     def test_a_model_that_must_be_converted(self) -> None:

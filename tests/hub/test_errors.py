@@ -7,8 +7,10 @@ from email.utils import formatdate
 
 import httpx2
 import pytest
+from huggingface_hub import HfApi
 from huggingface_hub.utils import hf_raise_for_status
 
+from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
 from soco_datasets.hub.client import check_repo_name, is_passing, retrying
 from soco_datasets.utils.hub_errors import HubError, explained, redact
@@ -126,3 +128,33 @@ def test_the_wait_that_the_hub_asks_for_is_kept_or_not_begun(
 def test_an_answer_that_is_not_a_hubs_is_explained(read) -> None:
     with pytest.raises(HubError, match="proxy or a login page"), explained("read", "lab/soco"):
         read()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_hub_that_cannot_be_reached_ends_a_command_at_its_first_request(
+    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+
+    def closed() -> None:
+        raise httpx2.ConnectError("[Errno 111] Connection refused")
+
+    with pytest.raises(HubError, match="Check the network"):
+        retrying("read", closed, "lab/soco", first=first)
+    assert waited == ([] if first else [1.0, 2.0])
+    assert (capsys.readouterr().err == "") == first
+
+
+def test_commands_that_read_report_an_unreachable_hub_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise httpx2.ConnectError("[Errno 111] Connection refused")
+
+    for method in ("dataset_info", "get_paths_info"):
+        monkeypatch.setattr(HfApi, method, closed)
+    for words in (["leaderboard", "--dataset-repo", "lab/soco"], ["verify", "lab/model"]):
+        assert main(words) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"soco {words[0]}: Cannot read lab/")

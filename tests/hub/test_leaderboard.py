@@ -165,6 +165,18 @@ def test_local_results_that_do_not_fit_are_left_out_with_the_reason(built_mini: 
     assert with_board.remarks == ()
 
 
+def test_results_of_one_model_are_named_by_what_differs(built_mini: Path, tmp_path: Path) -> None:
+    first = make_result(built_mini, tmp_path, name="mini")
+    fields = json.loads(first.read_text())
+    for number, (layer, size) in enumerate(((-1, 285), (0, 285))):
+        fields["protocol"] |= {"layer": layer, "image_size": size}
+        (tmp_path / f"{number}.json").write_text(json.dumps(fields))
+    found = local_entries(tmp_path, None, unranked=True).entries
+    assert [entry.model for entry in found] == [
+        "mini (285 px, last layer)", "mini (285 px, layer 0)", "mini (800 px, last layer)",
+    ]  # fmt: skip
+
+
 def test_an_altered_local_result_is_marked(built_mini: Path, tmp_path: Path) -> None:
     record = make_result(built_mini, tmp_path)
     fields = json.loads(record.read_text())

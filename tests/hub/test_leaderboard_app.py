@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -26,9 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soco_datasets.data.folder import open_folder
+from soco_datasets.hub.board_charts import Spot, plot_entry_sizes, plot_spots
 from soco_datasets.hub.drop_chart import plot_entry_drops, spread
 from soco_datasets.hub.leaderboard import Collected, Entry, paper_entries
 from soco_datasets.records.verification import Verification
+from soco_datasets.reporting.style import WIDE, WIDTH
 
 pytest.importorskip("matplotlib", reason="the charts need matplotlib")
 
@@ -182,6 +184,22 @@ def test_axes_fit_the_data() -> None:
     values = [entry.scores[task, "overall"] for entry in entries for task in ("cc", "soc", "cross_soc")]
     assert min(values) - 6 < low < min(values)
     assert max(values) < high < max(values) + 6
+
+
+@pytest.mark.parametrize("width", [WIDE, WIDTH])
+def test_names_of_points_cover_no_other_name(width: float) -> None:
+    entries = [e for e in paper_entries() if ("soc", "overall") in e.scores and e.details.parameters]
+    named = {e.model for e in sorted(entries, key=lambda e: -e.scores["soc", "overall"])[:12]}
+    crowd = [Spot(f"model_{number}", 50 + number % 4, 60 + number / 5) for number in range(14)]
+    agg = pytest.importorskip("matplotlib.backends.backend_agg")
+    for figure in (
+        plot_entry_sizes(entries, "soc", named=named, width=width),
+        plot_spots(crowd, {spot.name for spot in crowd}, ("x", "y"), "", width),
+    ):
+        agg.FigureCanvasAgg(figure).draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+        assert len(boxes) >= 12
+        assert [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)] == []
 
 
 def test_downstream_results_stand_beside_the_papers(views: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

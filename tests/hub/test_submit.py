@@ -58,6 +58,8 @@ def test_a_dry_run_prints_exactly_what_is_sent(hub: LoopbackHub, tmp_path: Path,
     dry = submit(hub, tmp_path, result, "--dry-run", "--artifacts", "bob/results", token=None)
     assert nothing_was_sent(hub)
     assert {r.method for r in hub.log} <= {"GET", "HEAD"}
+    unknown = submit(hub, tmp_path, result, "--dry-run", token=None).stdout  # nobody's account yet
+    assert "to the dataset repository YOU/soco-submissions" in unknown
     submit(hub, tmp_path, result, "--artifacts", "bob/results")
     model = hub.repo("model", MODEL)
     sent = model.changed_by(1)[YAML_FILE].data.decode()

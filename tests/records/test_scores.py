@@ -186,7 +186,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
         "not nothing": {"tasks": ("nothing",)},
     }
     for what, changes in others.items():
-        with pytest.raises(UsageError, match=f"another run.*{what}.*--overwrite"):
+        with pytest.raises(UsageError, match=f"another run.*{what}.*overwrite=True"):
             check_replaces_own(record, EvaluationResult, _planned(result, **changes))
         assert check_replaces_own(record, EvaluationResult, _planned(result, **changes), overwrite=True)
 
@@ -195,7 +195,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
 def test_a_file_that_is_no_record_is_not_replaced(tmp_path, file):
     (tmp_path / file).write_text("something else")
     planned = _planned(record_from_predictions(small_table(), resamples=0))
-    with pytest.raises(UsageError, match=r"is not replaced.*--overwrite"):
+    with pytest.raises(UsageError, match=r"is not replaced.*overwrite=True"):
         check_replaces_own(tmp_path / "m.json", EvaluationResult, planned)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from soco_datasets.errors import UsageError
 from soco_datasets.reporting import plots
 from soco_datasets.reporting.plots_errors import draw_swap_matrix
-from soco_datasets.reporting.style import css_names
+from soco_datasets.reporting.style import css_names, series_color
 from soco_datasets.reporting.svg import inline_svg, picture
 from soco_datasets.utils.text import clean
 
@@ -64,6 +64,8 @@ def test_every_chart_names_every_model_whatever_the_name(results: list) -> None:
 def test_azimuth_anatomy_and_swaps() -> None:
     bins = [(0.0, 30.0, 0.5), (30.0, 60.0, None), (60.0, 90.0, 0.25)]
     assert {"0°", "90°", "a model", "another"} <= set(texts(plots.plot_azimuth({"a model": bins, "another": bins})))
+    curve = plots.plot_azimuth({"without": [], "a model": bins}, "soc").axes[0].lines[0]
+    assert curve.get_color() == series_color(1)  # a model has one color in all charts
     shares = {"hit": 0.4, "swap": 0.35, "background": 0.25}
     assert {"40", "35", "25", "near miss", "SOC"} <= set(texts(plots.plot_anatomy({"SOC": shares})))
     names = ["wheel_front_left_center", "wheel_rear_left_center"]
@@ -122,6 +124,14 @@ def test_an_inline_chart_follows_the_page(results: list) -> None:
     assert "var(--s1)" in svg
     assert "font-family" not in svg
     assert svg == inline_svg(plots.plot_supercategories(results), "c7", "x")
+
+
+def test_a_saved_svg_names_fonts_of_every_system_and_leaves_names_alone() -> None:
+    name = "font-family: x;"
+    root = ElementTree.fromstring(picture(plots.plot_anatomy({name: {"hit": 1.0}}), "svg"))
+    written = [e for e in root.iter() if e.tag.endswith("text")]
+    assert name in "".join(e.text or "" for e in written)
+    assert all("Arial, Helvetica" in e.attrib["style"] for e in written)
 
 
 def test_figures_need_no_pyplot_and_show_themselves() -> None:

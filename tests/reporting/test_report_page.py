@@ -122,6 +122,15 @@ def test_a_pair_is_enlarged_and_closed_without_a_script_too(tab: LivePage) -> No
     key(tab, "Escape", 27)
     tab.wait_for("location.hash === '#matches'")
     assert tab.run("getComputedStyle(document.querySelector('#pair-2')).position") != "fixed"
+    focused = "document.activeElement.matches('#pair-2 .enlarge')"  # closing returns to the pair, not to the top
+    tab.wait_for(focused)
+    assert tab.run("(r => r.top >= 0 && r.bottom <= innerHeight)(document.activeElement.getBoundingClientRect())")
+    tab.run("location.hash = '#pair-2'")
+    tab.wait_for("getComputedStyle(document.querySelector('#pair-2')).position === 'fixed'")
+    tab.run("document.querySelector('#pair-3 .enlarge').focus()")  # what the enlarged pair hides is not reached
+    assert tab.run("document.activeElement.matches('#pair-2 .close')")
+    tab.run("document.activeElement.click()")
+    tab.wait_for(focused)
 
 
 def test_no_request_leaves_the_page(tab: LivePage, page: Path) -> None:
@@ -159,10 +168,13 @@ def test_paper_has_every_column_and_open_tables(page: Path, tab: LivePage, tmp_p
         ".map(e => e.innerText.slice(0, 60))"
     )
     colors = tab.run("getComputedStyle(document.querySelector('.meter i')).printColorAdjust")
+    widths = "[...document.querySelectorAll('.chart')].map(e => e.getBoundingClientRect().width)"
+    narrow = tab.run(f"(all => all.map(w => Math.round(w / Math.min(...all))))({widths})")
     tab.call("Emulation.setEmulatedMedia", media="")
     tab.call("Emulation.clearDeviceMetricsOverride")
     assert over == []
     assert colors == "exact"
+    assert set(narrow) == {1}  # a chart alone is as wide as one of several
 
 
 @pytest.mark.parametrize("width", [1440, 400])

@@ -94,8 +94,8 @@ def soco_counts(folder: DatasetFolder, all_pairs: bool = True) -> list[CountRow]
         ):
             order = keypoints["category"].to_pylist()
             index = PairIndex(order, visible, cross=cross, min_shared=real.min_shared)
-            checks.append(CountRow(f"{name} pairs there are", len(index), pairs, _ABOUT))
-            checks.append(CountRow(f"{name} correspondences there are", index.correspondences(), matches, _ABOUT))
+            checks.append(CountRow(f"all {name} pairs", len(index), pairs, _ABOUT))
+            checks.append(CountRow(f"all {name} correspondences", index.correspondences(), matches, _ABOUT))
     return checks
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SocoError, UsageError
+from ...errors import SocoError, UsageError, worded
 from ...utils.files import atomic_write, explain_write_errors
 from ...utils.paths import local_path
 from ...utils.private_folders import check_private, make_private
@@ -61,7 +61,11 @@ class DiskFeatureCache:
     """
 
     def __init__(
-        self, directory: Path | None, key: Mapping[str, Any], shape: tuple[int, ...], images: Sequence[bytes]
+        self,
+        directory: str | os.PathLike[str] | None,
+        key: Mapping[str, Any],
+        shape: tuple[int, ...],
+        images: Sequence[bytes],
     ) -> None:
         """Open or make the store.
 
@@ -76,7 +80,9 @@ class DiskFeatureCache:
             SocoError: the folder cannot be written, or the disk has no room for the maps that are missing.
         """
         if os.name != "posix":
-            raise UsageError("Shared stores need a POSIX system. Take --store auto, memory or none.")
+            raise UsageError(
+                f"Shared stores need a POSIX system. Take {worded('--store', 'the CachePolicy')} auto, memory or none."
+            )
         self.shape = (len(images), *shape)
         self._images = list(images)
         self._bytes = int(np.prod(shape, dtype=object)) * 4
@@ -125,7 +131,8 @@ class DiskFeatureCache:
     def _no_room(self, reason: str) -> SocoError:
         return SocoError(
             f"The disk of the feature store {self.path} is full: {reason}. What is done is kept. Free some space "
-            "(`soco cache list`, `soco cache clear`), choose another place with --store-dir, or take --store none."
+            f"(`soco cache list`, `soco cache clear`), choose another {worded('--store-dir', 'directory')}, or take "
+            f"{worded('--store', 'the CachePolicy')} none."
         )
 
     def put(self, index: int, features: torch.Tensor) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError
+from ...errors import UsageError, worded
 from ...utils.progress import progress
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def feature_key(
         if undeclared or (part["weights_hash"] is None and part["revision"] is None):
             raise UsageError(
                 f"The features of {part['name']} cannot be kept between runs: nothing says which weights it has. "
-                "A plug-in declares them with @plugin(weights=FILE). Or take --store auto, memory or none."
+                "A plug-in declares them with @plugin(weights=FILE). Or take "
+                f"{worded('--store', 'the CachePolicy')} auto, memory or none."
             )
     if plan is None:
         kept: dict[str, Any] = {"transform": extractor.transform.describe()}

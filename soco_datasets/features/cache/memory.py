@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import SocoError, UsageError
+from ...errors import SocoError, UsageError, worded
 
 if TYPE_CHECKING:
     import torch
@@ -112,7 +112,7 @@ class MemoryFeatureCache:
             raise SocoError(
                 f"{self.shape[0]} feature maps take {_gigabytes(self.nbytes)}: more than the memory budget of "
                 f"{_gigabytes(budget)}, so they go to {directory}, {reason}. Free some space, set TMPDIR to another "
-                "disk, raise --memory-budget, or take a smaller --image-size."
+                f"disk, raise {worded('--memory-budget', 'memory_budget')}, or take a smaller image size."
             ) from error
         return torch.frombuffer(mapped, dtype=self._dtype).view(self.shape[0], -1)
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SocoError, UsageError
+from ...errors import SocoError, UsageError, worded
 from ...utils.files import atomic_write, explain_write_errors
 from ...utils.paths import local_path
 from .disk import KEY, default_directory, hold_folder
@@ -92,7 +92,7 @@ class GlobalVectorCache:
             self.close()
             raise SocoError(
                 f"The global vectors of {shape[0]} images take {needed / 1e9:.1f} GB, more than {self.path} has left. "
-                "Free some space, choose another folder with --store-dir, or store them as float16."
+                f"Free some space, choose another {worded('--store-dir', 'directory')}, or store them as float16."
             )
 
     def put(self, index: int, vectors: torch.Tensor) -> None:

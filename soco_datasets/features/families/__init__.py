@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 
-from ...errors import BackboneError
+from ...errors import BackboneError, worded
 from .base import Family
 
 ADAPTERS: dict[str, str] = {
@@ -70,7 +70,8 @@ def family_of(model_type: str, label: str) -> Family:
         raise BackboneError(
             f"{label}: its config.json says {says}, which no family here serves. "
             f"Families: {', '.join(sorted(ADAPTERS))}. Any other model comes in as a plug-in, a function that gives "
-            "its maps: --model module:function. A new family is one adapter file; docs/howto/backbones.md shows both."
+            f"its maps: {worded('--model module:function', 'model=function')}. A new family is one adapter "
+            "file; docs/howto/backbones.md shows both."
         )
     family: Family = importlib.import_module(f".{ADAPTERS[model_type]}", __name__).FAMILY
     return family

@@ -70,8 +70,20 @@
       });
     });
   }
+  // An enlarged pair keeps the focus; closing it (Escape, Close, Back) returns to the pair in its place.
+  const enlarged = () => document.querySelector(".pair:target");
   addEventListener("keydown", event => {
-    if (event.key === "Escape" && document.querySelector(".pair:target")) location.hash = "#matches";
+    if (event.key === "Escape" && enlarged()) location.hash = "#matches";
+  });
+  addEventListener("focusin", event => {
+    const open = enlarged();
+    if (open && !open.contains(event.target)) open.querySelector(".close").focus();
+  });
+  addEventListener("hashchange", event => {
+    const left = document.getElementById(new URL(event.oldURL).hash.slice(1));
+    if (!left?.matches(".pair") || enlarged()) return;
+    left.scrollIntoView({block: "center", behavior: "instant"});
+    left.querySelector(".enlarge").focus({preventScroll: true});
   });
 
   // Paper: folded parts are opened.
