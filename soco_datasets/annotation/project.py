@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DataNotFoundError, unknown_name
 from ..utils.foreign import ForeignTextError, read_bounded_bytes
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from .yaml_lines import LinedYaml, ProjectError, parse_yaml
 from .yaml_lines import Path as FieldPath
 
@@ -191,7 +191,7 @@ class _Reader:
         self.unique([c.name for c in categories], ("categories",))
         self.same_concepts(categories)
         return Project(
-            self.folder.resolve(),
+            real_path(self.folder),
             self.text(top, "title", ()) or self.folder.name,
             self.text(top, "license", ()),
             self.text(top, "instructions", ()) or "",
@@ -260,8 +260,8 @@ class _Reader:
         if image is None:
             self.parsed.report((*path, "image"), "is missing")
             return None
-        file = (self.folder / image).resolve()
-        if not file.is_relative_to(self.folder.resolve()):
+        file = real_path(self.folder / image)
+        if not file.is_relative_to(real_path(self.folder)):
             self.parsed.report((*path, "image"), f"{image!r} is outside the project folder")
             return None
         if not file.is_file():

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import missing_extra
 from ..records.made_files import write_made
+from ..utils.paths import real_path
 from .agreement import ImageResult, agreement_report
 from .consensus import RULE, Consensus
 from .database import ImageRow
@@ -100,7 +101,7 @@ def write_agreement_report(
         "consensus.json": json.dumps(aggregate_json(results), indent=1, allow_nan=False) + "\n",
         "report.html": page,
     }
-    inputs = [f"project {bench.project.title} in {bench.project.folder.resolve()}"]
+    inputs = [f"project {bench.project.title} in {real_path(bench.project.folder)}"]
     return write_made(out, files, inputs, overwrite=overwrite)
 
 

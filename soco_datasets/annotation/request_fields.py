@@ -7,6 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..utils.paths import real_path
 from .photo_files import displayed
 from .refusals import RefusedError
 
@@ -29,8 +30,8 @@ def number(request: Request, name: str) -> int:
 
 def picture_response(folder: Path, file: str) -> Response:
     """A picture of the project, never one outside its folder; cached by this browser only."""
-    path = (folder / file).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = real_path(folder / file)
+    if not path.is_relative_to(real_path(folder)) or not path.is_file():
         raise RefusedError(404, "no_picture", "This picture is not there any more; tell the owner.")
     data, kind = displayed(path)
     return Response(data, media_type=kind, headers={"cache-control": "private, max-age=3600"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.paths import real_path
 from .candidate import Candidate, measured
 from .json_files import read_outside_json
 
@@ -72,7 +73,7 @@ def _candidate(folder: Path, entry: Mapping[str, Any], categories: Mapping[int, 
     file = str(entry["img_path"])
     path = folder / file
     category = categories.get(int(entry["category"]), str(entry["category"]))
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not real_path(path).is_relative_to(real_path(folder)):
         return Candidate(category, file, folder, license=LICENSE, error="img_path points outside the source")
     size = (int(entry["width"]), int(entry["height"]))
     left, top, width, height = (float(value) for value in entry["bbox"])

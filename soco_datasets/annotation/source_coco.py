@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..utils.paths import real_path
 from .candidate import Candidate, ObjectMeasures, measured
 from .json_files import AnnotationFileError, read_outside_json
 
@@ -55,7 +56,7 @@ def _candidate(
     category, file = str(node.get("name", category_id)), str(image.get("file_name"))
     places = [root / file for root in roots]
     path = next((one for one in places if one.is_file()), places[0])
-    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+    if not any(real_path(path).is_relative_to(real_path(root)) for root in roots):
         return Candidate(category, file, path, error="file_name points outside the folder of images")
     origin = str(image.get("coco_url") or image.get("flickr_url") or file)
     try:

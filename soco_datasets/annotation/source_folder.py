@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UsageError
+from ..utils.paths import real_path
 from .candidate import Candidate
 from .photo_files import ENDINGS
 
@@ -20,7 +21,7 @@ def read_folder(folder: Path, category: str | None = None) -> Iterator[Candidate
     Raises:
         UsageError: pictures at the top and no category.
     """
-    root = folder.resolve()
+    root = real_path(folder)
     for path in sorted(folder.rglob("*")):
         if path.name.startswith(".") or not path.name.lower().endswith(ENDINGS):
             continue
@@ -30,7 +31,7 @@ def read_folder(folder: Path, category: str | None = None) -> Iterator[Candidate
                 f"{path} is in no folder of a category; give --category NAME for all pictures of {folder}."
             )
         name, own = "/".join(parts), category or parts[0]
-        if not path.resolve().is_relative_to(root):
+        if not real_path(path).is_relative_to(root):
             yield Candidate(own, name, path, error="is a link out of the folder")
             continue
         yield Candidate(own, name, path, origin=name)

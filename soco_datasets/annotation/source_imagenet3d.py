@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.paths import real_path
 from ..utils.safe_pickle import UnsafeFileError, read_pickled_annotations
 from .candidate import Box, Candidate, ObjectMeasures, measured
 
@@ -28,7 +29,7 @@ def read_imagenet3d(folder: Path) -> Iterator[Candidate]:
         image = next((one for one in images if one.is_file()), images[0])
         name, origin = f"{category}/{stem}", f"ImageNet3D {category}/{stem}"
         try:
-            if not path.resolve().is_relative_to(folder.resolve()):
+            if not real_path(path).is_relative_to(real_path(folder)):
                 raise UnsafeFileError("is a link out of the source")
             dicts = read_pickled_annotations(path)
             size = (int(dicts[0].get("width", 0)), int(dicts[0].get("height", 0)))

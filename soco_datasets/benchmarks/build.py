@@ -36,7 +36,7 @@ from ..data.shards import (
 from ..errors import ReleaseError, UsageError, unknown_name
 from ..utils.chunks import Mapper, chunks_of
 from ..utils.files import atomic_folder, explain_write_errors, parse_size
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from ..utils.private_folders import make_private
 from ..utils.process_state import freed_memory_returned, rare_collections
 from ..utils.progress import progress
@@ -239,8 +239,8 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _check_apart(source: str, out: Path) -> None:
     """Refuse to build over the source itself: replacing `out` would delete it."""
-    release, place = local_path(source), out.resolve()
-    if source != "mini" and release.exists() and release.resolve().is_relative_to(place):
+    release, place = local_path(source), real_path(out)
+    if source != "mini" and release.exists() and real_path(release).is_relative_to(place):
         raise UsageError(f"{out} holds the release {source} itself, which is never replaced. Give another --out.")
 
 

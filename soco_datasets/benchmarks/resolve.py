@@ -19,7 +19,7 @@ from ..data.remote_folder import (
 )
 from ..errors import DataNotFoundError, SocoError, UsageError
 from ..utils.foreign import read_json_text
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from ..utils.private_folders import make_private
 from .base import SOCO, Benchmark, BuildOptions, find_benchmark
 from .locations import MINI, cached_folder
@@ -250,7 +250,7 @@ def _named_folder(path: Path, option: str | None, source: str | None = None) -> 
         message = f"{what}{' ' if missing.startswith('does') else ': '}{missing}. {_near(path)}"
         raise DataNotFoundError(f"{message}Give a folder made by `soco build`, or {_given(MINI, option)}.")
     if path.is_dir() and any((path / part).exists() for part in _RELEASE_PARTS):
-        command = f"soco build {shlex.quote(str(path))} --out {shlex.quote(str(path.resolve()) + '-built')}"
+        command = f"soco build {shlex.quote(str(path))} --out {shlex.quote(str(real_path(path)) + '-built')}"
         raise DataNotFoundError(
             f"{what} is a release that has not been built yet. Build it once with\n  {command}\n"
             f"and give the folder after --out."

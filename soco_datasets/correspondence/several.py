@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..features.cache.shared import Content, SharedMaps
 from ..features.extractor import DenseFeatureExtractor
 from ..records.replacement import PlannedRun
+from ..utils.paths import real_path
 from .engines import Extractor
 from .evaluate import Evaluation, by_benchmark, evaluate_backbone, protocol_of
 from .local_engine import contents
@@ -80,7 +81,7 @@ def result_labels(folders: Sequence[DatasetFolder]) -> list[str]:
     Raises:
         UsageError: one folder is named twice.
     """
-    paths = [folder.path.resolve() for folder in folders]
+    paths = [real_path(folder.path) for folder in folders]
     for path in paths:
         if paths.count(path) > 1:
             raise UsageError(f"The data names {path} twice.")

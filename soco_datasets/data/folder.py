@@ -18,7 +18,7 @@ from ..errors import ChangedDataError, DatasetFolderError, unknown_name
 from ..utils.arrow_streams import check_stream
 from ..utils.files import sha256_file
 from ..utils.parquet_files import check_parquet
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from .image_index import index_rows
 from .images import ImageStore
 from .manifest import MANIFEST, REBUILD, ShardEntry, checked_shards, manifest_configs, read_manifest
@@ -43,7 +43,7 @@ class DatasetFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = local_path(path).resolve()
+        self.path = real_path(local_path(path))
         self.manifest = read_manifest(self.path)
         self.specs: Mapping[str, TableSpec] = manifest_configs(self.path, self.manifest)
         origin = Snapshot.of(self.path)
@@ -198,7 +198,7 @@ def open_folder(path: str | os.PathLike[str]) -> DatasetFolder:
     """
     if isinstance(path, DatasetFolder):
         return path
-    real = local_path(path).resolve()
+    real = real_path(local_path(path))
     with _opened_lock:
         kept = _opened.get(real)
         if kept is not None and kept[0] == _stamp(real) and not _is_complete_now(kept[1]):

@@ -20,7 +20,7 @@ from ..errors import (
     worded,
 )
 from ..utils.details import bytes_text, stage
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from .checkpoint import Checkpoint
 from .device import fastest_dtype, usable_device
 from .families import family_of
@@ -213,7 +213,7 @@ def _open(place: _Hub | Path | None, label: str, revision: str | None) -> Checkp
 def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
     """(name for the result, listed model type or "", where its files are) of what the user asked for."""
     if isinstance(model, Path):
-        return model.resolve().name, "", model
+        return real_path(model).name, "", model
     spec = listed(model)
     folder = PACKAGED.get(model) or local_path(model)
     if spec is not None:
@@ -222,7 +222,7 @@ def _find(model: str | Path) -> tuple[str, str, _Hub | Path | None]:
         )  # such as the folder that a conversion made
         return spec.name, spec.model_type, folder if own else _place(spec)
     if folder.is_dir():
-        return folder.resolve().name, "", folder
+        return real_path(folder).name, "", folder
     looks_like_path = model.startswith((".", "/", "~")) or "\\" in model or folder.is_absolute() or model.count("/") > 1
     if looks_like_path:
         return folder.name, "", folder  # `open_checkpoint_folder` says that it is not there

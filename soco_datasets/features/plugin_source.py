@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import BackboneError, unknown_name
 from ..utils.files import sha256_file
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 
 _PACKAGE = Path(__file__).parent
 
@@ -57,7 +57,7 @@ def _import_module(name: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise BackboneError(f"There is no plug-in file {path}.")
-    path = path.resolve()
+    path = real_path(path)
     name = f"soco_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     module = ModuleType(name)
     module.__file__ = str(path)
@@ -83,7 +83,7 @@ def _module_files(module: ModuleType) -> tuple[Path, ...]:
     file = getattr(module, "__file__", None)
     if file is None:
         return ()
-    path = Path(file).resolve()
+    path = real_path(Path(file))
     return tuple(sorted(path.parent.rglob("*.py"))) if path.name == "__init__.py" else (path,)
 
 
@@ -94,7 +94,7 @@ def _files_of(found: Any) -> tuple[Path, ...]:
         path = Path(inspect.getsourcefile(written) or "")
     except (TypeError, OSError):
         return ()
-    return (path.resolve(),) if path.is_file() else ()
+    return (real_path(path),) if path.is_file() else ()
 
 
 def own_name(found: Any) -> str:

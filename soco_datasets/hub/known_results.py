@@ -11,7 +11,7 @@ from ..errors import PredictionsError, UsageError
 from ..records.evaluation import EvaluationResult
 from ..records.fingerprint import Fingerprint
 from ..records.predictions import read_predictions
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from .downloads import download
 from .submission import place_of
 
@@ -33,7 +33,7 @@ def fingerprints_of(places: Iterable[str | Path], own: str | Path | None = None)
         PredictionsError: a file that is named and cannot be read.
     """
     found = []
-    skipped = None if own is None else local_path(own).resolve()
+    skipped = None if own is None else real_path(local_path(own))
     for place in map(local_path, places):
         if not place.exists():
             raise UsageError(f"{place} does not exist: give predictions (*.{_ENDING}) or a folder of results.")
@@ -41,7 +41,7 @@ def fingerprints_of(places: Iterable[str | Path], own: str | Path | None = None)
         if not files:
             raise UsageError(f"{place} holds no predictions (*.{_ENDING}).")
         for file in files:
-            if skipped is not None and file.resolve() in (skipped, _data_of(skipped)):
+            if skipped is not None and real_path(file) in (skipped, _data_of(skipped)):
                 continue
             try:
                 found.append(Fingerprint.of(read_predictions(file)))

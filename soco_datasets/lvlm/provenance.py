@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ..errors import PredictionsError
 from ..utils.files import sha256_file
 from ..utils.foreign import read_json_text
+from ..utils.paths import real_path
 from .answer_table import AnswersHeader
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def answers_header(
     machine = {name: model.pop(name) for name in _OF_THE_MACHINE if name in model}
     if isinstance(machine.get("base_url"), str):
         machine["base_url"] = urlsplit(machine["base_url"]).hostname
-    model["name"] = model.pop("model", None) or model.get("name") or paths[0].resolve().parent.name
+    model["name"] = model.pop("model", None) or model.get("name") or real_path(paths[0]).parent.name
     settings = {}
     for header, run in zip(headers, runs, strict=True):
         own = {name: value for name, value in header.items() if name not in _OF_THE_FILE}

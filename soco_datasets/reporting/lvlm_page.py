@@ -26,6 +26,7 @@ from ..lvlm.circular_scores import (
 from ..lvlm.question_rows import read_rows
 from ..records.made_files import run_inputs, write_made
 from ..utils.colors import SERIES
+from ..utils.paths import real_path
 from .lvlm_gallery import LVLM_GALLERY_KINDS, choose_questions
 from .page import page_style, page_template
 from .photographs import Photographs
@@ -99,7 +100,7 @@ def _scored(paths: Sequence[Path], folder: DatasetFolder, partial: bool, seed: i
     headers, answers = load_answers(paths, folder.content_hash)
     rows = [row for header in headers for row in read_rows(folder, header["setting"])]
     report = score_answers(rows, answers, partial=partial, seed=seed)
-    return Scored(paths[0].resolve().parent.name, headers, rows, answers, report)
+    return Scored(real_path(paths[0]).parent.name, headers, rows, answers, report)
 
 
 def _photographs(models: Sequence[Scored], folder: DatasetFolder) -> Photographs:

@@ -157,7 +157,8 @@ def _check_no_folder(file: Path) -> None:
 def _check_place(named: Path, folder: Path) -> None:
     """Raise `SocoError`, naming `named`, where no file can be written into `folder`."""
     try:
-        place = next(one for one in (folder, *folder.parents) if one.exists())
+        place = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+        place.stat()  # a link that leads nowhere, or to itself, is there and no place
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(place))
         if not os.access(place, os.W_OK | os.X_OK):

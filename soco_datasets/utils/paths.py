@@ -31,3 +31,8 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         raise UsageError(
             f"There is no home folder for {text!r}. Write './{text}' for a file or folder of that name."
         ) from None
+
+
+def real_path(path: Path) -> Path:
+    """An absolute path without links. A link that leads to itself stays, where `Path.resolve` raises `RuntimeError`."""
+    return Path(os.path.realpath(path))

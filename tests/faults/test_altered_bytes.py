@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from soco_datasets.cli import main
 from soco_datasets.downstream.readers.base import DataOptions
 from soco_datasets.downstream.readers.known_readers import open_data
 from soco_datasets.downstream.readers.rows import ParquetRows
@@ -129,3 +130,12 @@ def test_a_pickle_of_many_small_objects_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tapvid_davis.pkl").write_bytes(b"\x80\x04(" + b"]" * 6_000_000 + b"l.")
     with pytest.raises(SocoError, match=r"tapvid_davis\.pkl is not a whole pickle \(more than 5,000,000 steps"):
         open_data("davis", tmp_path, DataOptions())
+
+
+def test_a_photograph_that_is_a_link_to_itself_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["annotate", "init", str(tmp_path / "project")]) == 0
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.jpg").symlink_to("a.jpg")
+    arguments = [str(tmp_path / "photographs"), "--out", str(tmp_path / "project"), "--category", "minibus"]
+    assert main(["annotate", "candidates", *arguments]) in (0, 1)
+    assert "Traceback" not in capsys.readouterr().err

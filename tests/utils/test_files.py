@@ -19,6 +19,7 @@ from soco_datasets.utils.files import (
     atomic_folder,
     atomic_write,
     explain_write_errors,
+    writable_file,
     writable_folder,
 )
 from soco_datasets.utils.paths import local_path
@@ -248,3 +249,11 @@ def test_overlapping_users_of_a_process_setting_put_it_back_once() -> None:
 )
 def test_printed_names_are_one_clean_line(text: str, shown: str) -> None:
     assert clean(text) == shown
+
+
+@pytest.mark.parametrize(("target", "said"), [("link", "leads to itself"), ("nowhere", "no folder can be made there")])
+def test_a_link_that_leads_nowhere_is_no_place_to_write(tmp_path: Path, target: str, said: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    for check, name in ((writable_folder, "link"), (writable_folder, "link/below"), (writable_file, "link/file.json")):
+        with pytest.raises(SocoError, match=said):
+            check(tmp_path / name)
