@@ -33,6 +33,14 @@ def read_data_json(path: Path) -> Any:
     return read_json_file(path, _LARGEST_JSON, finite=False, on_double=lambda name: None, most_values=_MOST_VALUES)
 
 
+def read_data_bytes(path: Path) -> bytes:
+    """The bytes of a file of a data set. Raises `DatasetFolderError` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetFolderError(f"{path} cannot be read ({error.strerror}). Copy it again.") from error
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something missing or odd in a data set.
@@ -159,9 +167,24 @@ class DataReader(ABC):
 
     @property
     def synthetic(self) -> dict[str, Any] | None:
-        """What `soco downstream synth` says about this folder; None of real data."""
+        """What `soco downstream synth` says about this folder; None of real data.
+
+        Raises:
+            DatasetFolderError: the file was damaged.
+        """
         path = (self.root if self.root.is_dir() else self.root.parent) / SYNTHETIC_FILE
-        return read_data_json(path) if path.is_file() else None
+        if not path.exists():
+            return None
+        try:
+            made = read_data_json(path)
+            numbers = [made["version"], *made["expected"].values()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            numbers = [None]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise DatasetFolderError(
+                f"{path} is not what `soco downstream synth` wrote. Remove it, or write the data again."
+            )
+        return dict(made)
 
     def expected_counts(self) -> Mapping[str, int]:
         """Those of the complete set, or of the synthetic release."""
