@@ -117,7 +117,8 @@ class ImageNetReader(ParquetReader):
             own.require("image", "label")
             labels = own.column("label")
             self._items[split] = [
-                (f"{split}/{row}", -1 if label is None else int(label), (own, row)) for row, label in enumerate(labels)
+                (f"{split}/{row}", label if isinstance(label, int) else -1, (own, row))
+                for row, label in enumerate(labels)
             ]
         self._read = lambda place: place[0].image_bytes(place[1])
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,15 @@ from ...errors import DatasetFolderError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@contextlib.contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Errors of Arrow, which are `OSError`s and `ValueError`s, as those of the file and row."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise DatasetFolderError(f"{where} cannot be read ({error}). Copy the file again.") from error
 
 
 class ParquetRows:
@@ -68,7 +78,11 @@ class ParquetRows:
     def column(self, name: str) -> list[Any]:
         """A whole column as Python values."""
         self.require(name)
-        return [value for file in self._files for value in file.read(columns=[name])[name].to_pylist()]
+        values: list[Any] = []
+        for label, file in zip(self._labels, self._files, strict=True):
+            with _reading(label):
+                values += file.read(columns=[name])[name].to_pylist()
+        return values
 
     def value(self, row: int, name: str) -> Any:
         """One cell as a Python value."""
@@ -78,9 +92,11 @@ class ParquetRows:
         with self._lock:
             if self._held[0] != group:
                 file, number = self._groups[group]
-                self._held = (group, file.read_row_group(number))
+                with _reading(self.where(row)):
+                    self._held = (group, file.read_row_group(number))
             table: pa.Table = self._held[1]
-        return table[name][row - self._starts[group]].as_py()
+        with _reading(self.where(row)):
+            return table[name][row - self._starts[group]].as_py()
 
     def image_bytes(self, row: int, name: str = "image") -> bytes:
         """The encoded image of a cell, in the form the Hub stores images: {bytes, path}, or bytes."""
