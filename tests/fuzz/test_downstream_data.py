@@ -151,7 +151,7 @@ def test_downstream_data(tmp_path: Path, request: pytest.FixtureRequest, layouts
         assert not list(place.rglob("sprung"))
         return outcome
 
-    outcomes = Campaign("downstream data", request.config, 40).run(trial, tmp_path)
+    outcomes = Campaign("downstream data", request.config, 24).run(trial, tmp_path)
     assert outcomes["refused"]
     assert outcomes["accepted"] + outcomes["warned"]
 

@@ -25,7 +25,11 @@ def alter(random: Random, root: Path) -> str:
     """Damage one file of a folder, and say what was done."""
     path = random.choice(sorted(one for one in root.rglob("*") if one.is_file()))
     change = random.choice((_CONTENT.get(path.suffix.lower(), _bytes),) * 4 + (_bytes, _file))
-    change(random, path)
+    try:
+        change(random, path)
+    except Exception:  # it was damaged before, in a way that is not read any more
+        change = _bytes
+        change(random, path)
     return f"{change.__name__} {path.relative_to(root)}"
 
 
@@ -147,6 +151,8 @@ def _mat(random: Random, path: Path) -> None:
     content = _alter_inside(random, content, path.parent / "sprung")
     content = content if isinstance(content, dict) else {"x": content}
     kept = {str(name): value for name, value in content.items() if isinstance(value, np.ndarray | int | float | str)}
+    for name, value in kept.items():  # SciPy writes an object for each element, in minutes
+        kept[name] = value[:1, :1] if isinstance(value, np.ndarray) and value.dtype == object else value
     try:
         savemat(path, kept)
     except (TypeError, ValueError):
