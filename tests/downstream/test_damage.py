@@ -113,6 +113,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "foreign object": (do.trap_pickle, "refused", "tapvid_davis.pkl"),
         "truncated pickle": (do.truncate("*.pkl"), "not a whole pickle", "tapvid_davis.pkl"),
         "missing key": (do.edit_pickle(do.drop_points), "cannot be read", "tapvid_davis.pkl chair-turn"),
+        "no name": (do.edit_pickle(lambda one: one.update({None: 3})), "cannot be read", "tapvid_davis.pkl None"),
         "no video": (
             do.edit_pickle(lambda one: one.update({"chair-turn": np.zeros(3)})),
             "cannot be read", "tapvid_davis.pkl chair-turn",

@@ -51,7 +51,7 @@ class DavisReader(ParquetReader):
             content = load_arrays(file)
             if not isinstance(content, dict):
                 raise DatasetFolderError(f"{file} holds {type(content).__name__}, expected a dict of videos.")
-            self._take((str(name), f"{file} {name}", content[name]) for name in sorted(content))
+            self._take((str(name), f"{file} {name}", content[name]) for name in sorted(content, key=str))
         elif files := sorted(self.root.rglob("*.parquet")):
             self.layout = "Parquet"
             self.take_rows({"videos": ParquetRows(files)})
