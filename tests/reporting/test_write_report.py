@@ -116,7 +116,7 @@ def test_records_of_folders_below_are_found_once_in_order(tmp_path: Path, capsys
     assert found.note in " ".join(capsys.readouterr().err.split())
     assert all(name in (tmp_path / "out" / "report.html").read_text() for name in ("one", "two", "three"))
     assert main(["leaderboard", "--local", str(results), "--no-paper", "--all", "--csv"]) == 0
-    assert {line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"one", "two", "three"}
+    assert {row["model"] for row in csv.DictReader(capsys.readouterr().out.splitlines())} == {"one", "two", "three"}
     assert main(["compare", str(results / "a"), str(results / "b"), "--resamples", "5"]) == 0
     assert main(["compare", str(results / "a"), str(tmp_path / "out")]) == 2
     assert "no result record" in capsys.readouterr().err
