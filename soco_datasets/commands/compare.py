@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ from .options import command
 if TYPE_CHECKING:
     from ..utils.text_table import TextTable
 
-_SIDE = "a record with its predictions beside it, or a predictions file"
+_SIDE = "a record with its predictions beside it, a folder with one such record, or a predictions file"
 
 
 def add(app: typer.Typer) -> None:
@@ -51,9 +51,11 @@ def run(
 
     from ..records.compare import compare_predictions, read_side
     from ..records.made_files import write_made
+    from ..records.registry import only_record
     from ..reporting.difference_table import difference_table
     from ..utils.terminal import filled, print_text, terminal_width
 
+    options = replace(options, a=only_record(options.a), b=only_record(options.b))
     if _are_answers(options):
         comparison, heading, table = _compare_answers(options)
         notes = ""

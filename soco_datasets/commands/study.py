@@ -17,7 +17,7 @@ from .engine_options import DownstreamEngineOptions, open_mapper
 from .options import command
 
 if TYPE_CHECKING:
-    from ..downstream.study import StudyModel, StudyResult
+    from ..downstream.study import StudyModel, StudyOptions, StudyResult
 
 
 def add(app: typer.Typer) -> None:
@@ -72,6 +72,7 @@ def run(
     engine: DownstreamEngineOptions,
     out: Annotated[Path, Option(metavar="DIR", help="folder for everything it writes")] = Path("study"),
     overwrite: Annotated[bool, Option(help="replace records of other runs (data, subset, seed ...)")] = False,
+    dry_run: Annotated[bool, Option(help="only list what would be run; no model is loaded")] = False,
 ) -> None:
     """Run the models and correlate."""
     from ..reporting.study_report import write_study_report
@@ -80,7 +81,11 @@ def run(
         raise UsageError("Give --models to run, or --tables with results.")
     tables, subset = list(columns.tables or []), names(columns.subset_models)
     if runs.models:
-        path, dense = _run_models(runs.models, runs, engine, out, overwrite)
+        models, options = _options(runs.models, runs, engine, out, overwrite)
+        if dry_run:
+            _print_plan(models, options)
+            return
+        path, dense = _run_models(models, options, engine, runs.device)
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
@@ -92,14 +97,13 @@ def run(
         print(f"wrote  {one}")
 
 
-def _run_models(
+def _options(
     listed: str, runs: ModelRuns, engine: DownstreamEngineOptions, out: Path, overwrite: bool
-) -> tuple[Path, list[str]]:
-    """The table of the models' results, and the names of those in the subset."""
+) -> tuple[list[StudyModel], StudyOptions]:
     from ..benchmarks.resolve import resolve_data
     from ..downstream.readers.known_readers import READERS
     from ..downstream.run_options import RunOptions
-    from ..downstream.study import StudyOptions, read_models, run_study
+    from ..downstream.study import StudyOptions, read_models
     from ..downstream.synthetic_data import SYNTH
     from ..downstream.task_registry import select_tasks
     from ..features.spec import ExtractorSpec
@@ -123,9 +127,29 @@ def _run_models(
     protocols = protocols_of(runs.protocol, synthetic=SYNTH in (runs.data or ()))
     downstream = RunOptions(out, protocols, runs.seed, runs.subset, overwrite=overwrite, precision=engine.precision)
     spec = ExtractorSpec("", runs.image_size, options={"device": runs.device})
-    with open_mapper(engine.config(), jobs=engine.jobs, device=runs.device) as mapper:
-        result = run_study(models, StudyOptions(benchmarks, data, tasks, downstream, spec), print, mapper)
-    return _write(out, models, result, list(benchmarks.values()), overwrite)
+    return models, StudyOptions(benchmarks, data, tasks, downstream, spec)
+
+
+def _print_plan(models: list[StudyModel], options: StudyOptions) -> None:
+    from ..downstream.study import study_units
+
+    for model, unit in study_units(models, options):
+        print(f"{model.model}: {', '.join(unit.tasks) or 'correspondence'}, data {unit.what} = {unit.place}")
+    for task in options.tasks:
+        if task.data not in options.data:
+            print(f"left out, since no data is given: {task.name} (--data {task.data}=DIR)")
+
+
+def _run_models(
+    models: list[StudyModel], options: StudyOptions, engine: DownstreamEngineOptions, device: str
+) -> tuple[Path, list[str]]:
+    """The table of the models' results, and the names of those in the subset."""
+    from ..downstream.study import run_study
+
+    with open_mapper(engine.config(), jobs=engine.jobs, device=device) as mapper:
+        result = run_study(models, options, print, mapper)
+    downstream = options.downstream
+    return _write(downstream.out, models, result, list(options.benchmarks.values()), downstream.overwrite)
 
 
 def _write(

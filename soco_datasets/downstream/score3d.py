@@ -28,6 +28,7 @@ from .readers.base import read_data_json
 from .readers.omni3d_reader import are_numbers, is_whole_number, read_omni3d
 
 CATEGORY_IDS = ("dataset", "contiguous")
+_ODD_RATIO = 50.0  # of median depths; millimeters give 1000, centimeters 100
 _FEWEST_KNOWN = 0.5  # share of predictions whose image must be in the truth
 
 
@@ -42,6 +43,7 @@ class Scores3d:
         left_out: why -> how many.
         files: hashes of both files.
         truth: path.
+        warnings: what looks wrong about the predictions as a whole.
     """
 
     ap3d: dict[str, Any]
@@ -51,6 +53,7 @@ class Scores3d:
     left_out: dict[str, int] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     truth: str = ""
+    warnings: list[str] = field(default_factory=list)
 
 
 def score_predictions(predictions: Path, truth: Path, category_ids: str = "dataset") -> Scores3d:
@@ -96,7 +99,18 @@ def score_predictions(predictions: Path, truth: Path, category_ids: str = "datas
         {why: count for why, count in left.items() if count},
         {"predictions": sha256_file(predictions), "truth": sha256_file(truth)},
         truth.name,
+        _odd_units(found3d, true3d),
     )
+
+
+def _odd_units(found: Detections, true: TrueBoxes) -> list[str]:
+    """A warning where the boxes are of another order of magnitude of depth than the true ones."""
+    if not len(found.extent) or not len(true.extent):
+        return []
+    own, wanted = (float(np.median(np.abs(one))) for one in (found.extent, true.extent))
+    if wanted / _ODD_RATIO <= own <= wanted * _ODD_RATIO:
+        return []
+    return [f"the boxes have a median depth of {own:,.4g}, the true ones of {wanted:,.4g} m: bbox3D is in meters"]
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -210,6 +224,7 @@ def format_ap3d(scores: Scores3d) -> str:
     lines += [f"  {name:8} {_cell(scores.ap2d[name])}" for name in ("AP2D",) if scores.ap2d]
     lines += [f"  {scores.names[one]:16} {_cell(value)}" for one, value in ap3d["per_class"].items()]
     lines += [f"  left out: {count:,} {why}" for why, count in scores.left_out.items()]
+    lines += [f"  warning: {text}" for text in scores.warnings]
     return "\n".join(lines) + "\n"
 
 
@@ -248,7 +263,8 @@ def write_scores(scores: Scores3d, model: str, out: Path, *, overwrite: bool = F
         },
         remarks=[
             "scored from predictions that were not made by this toolkit; exact IoU3D, "
-            "see docs/howto/downstream/omni3d.md"
+            "see docs/howto/downstream/omni3d.md",
+            *scores.warnings,
         ],
         foreign=True,
         seed=0,

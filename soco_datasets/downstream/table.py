@@ -11,8 +11,10 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..records.base import Record
-from ..records.registry import record_type_of
-from ..utils.terminal import filled
+from ..records.evaluation import EvaluationResult
+from ..records.registry import read_record, records_in
+from ..utils.paths import local_path
+from ..utils.terminal import filled, print_note
 from ..utils.text_table import TextTable
 from .base import TableColumn
 from .record import DownstreamResult
@@ -60,30 +62,24 @@ def _read(name: str) -> list[dict[str, str]]:
 
 
 def find_records(paths: Sequence[str | Path]) -> list[Record]:
-    """Records of files, or of all files below folders that hold downstream or SOC records.
+    """Downstream and SOC records: of files, and of folders and those below them (see `records_in`).
 
     Raises:
         UsageError: none found.
+        PredictionsError: a record that cannot be read.
     """
     found: list[Record] = []
-    for given in map(Path, paths):
-        files = sorted(given.rglob("*.json")) if given.is_dir() else [given]
-        for path in files:
-            if given.is_dir() and path.name.startswith("."):
-                continue
-            kind = record_type_of(path)
-            if given.is_dir() and kind.kind not in ("downstream", "pck"):
-                continue
-            if given.is_dir() and kind.kind == "pck" and not _is_record(path):
-                continue
-            found.append(kind.read(path))
+    for given in map(local_path, paths):
+        if not given.is_dir():
+            found.append(read_record(given))
+            continue
+        inside = records_in(given, (DownstreamResult, EvaluationResult))
+        if inside.note:
+            print_note(inside.note)
+        found += [kind.read(path) for path, kind in inside.kinds.items()]
     if not found:
         raise UsageError("No downstream record found. Give files or folders that `soco downstream run` wrote.")
     return found
-
-
-def _is_record(path: Path) -> bool:
-    return '"schema_version"' in path.read_text(encoding="utf-8", errors="replace")
 
 
 def downstream_table(records: Sequence[Record]) -> DownstreamTable:

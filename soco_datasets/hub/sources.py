@@ -14,7 +14,14 @@ from ..errors import PredictionsError, UsageError
 from ..records.base import Record
 from ..records.evaluation import EvaluationResult
 from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
-from ..records.registry import find_ranked_task, ranked_tasks, ranked_types, record_type_of, record_type_of_task
+from ..records.registry import (
+    find_ranked_task,
+    ranked_tasks,
+    ranked_types,
+    record_type_of,
+    record_type_of_task,
+    records_in,
+)
 from ..records.verification import Verification
 from ..reporting.probe_records import is_probe
 from ..reporting.score_access import model_names
@@ -178,10 +185,10 @@ def local_entries(
     data: str | None = None,
     unranked: bool = False,
 ) -> Collected:
-    """The records of a folder that fit the leaderboard; without one, those that fit SOCO's rules on SOCO.
+    """The records of a folder and those below that fit the leaderboard; without one, those of SOCO's rules on SOCO.
 
     Args:
-        folder: of records; remarks name its files without it.
+        folder: of records, see `records_in`; remarks name its files without it.
         board: the leaderboard.
         check, data, unranked: see `collect`.
 
@@ -191,10 +198,12 @@ def local_entries(
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
     found: list[tuple[Record, Entry]] = []
-    remarks: list[str] = []
-    for path in sorted(folder.glob("*.json")):
-        with _one_of_many(path.name, remarks):
-            for record, entry in _local_entry(path, board, unranked, remarks):
+    inside = records_in(folder, ranked_types())
+    remarks: list[str] = [inside.note] if inside.note else []
+    for path in (*inside.others, *inside.kinds):
+        shown = clean(path.relative_to(folder))
+        with _one_of_many(shown, remarks):
+            for record, entry in _local_entry(path, shown, board, unranked, remarks):
                 found.append((record, _checked_local(path, entry, data, remarks) if check else entry))
     return Collected(tuple(_told_apart(found)), tuple(remarks))
 
@@ -210,9 +219,9 @@ def _told_apart(found: Sequence[tuple[Record, Entry]]) -> list[Entry]:
 
 
 def _local_entry(
-    path: Path, board: Leaderboard | None, unranked: bool, remarks: list[str]
+    path: Path, shown: str, board: Leaderboard | None, unranked: bool, remarks: list[str]
 ) -> list[tuple[Record, Entry]]:
-    """A record and its entry, none where it is left out."""
+    """A record, `shown` by this name, and its entry; none where it is left out."""
     if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
         return []
     kind = record_type_of(path)
@@ -221,14 +230,14 @@ def _local_entry(
     try:
         record = kind.read(path)
     except PredictionsError as error:
-        told = str(error).replace(str(path), path.name)
-        remarks.append(f"{path.name} is left out, {_NOT_RECORDS}: {clean(told)}")
+        told = str(error).replace(str(path), shown)
+        remarks.append(f"{shown} is left out, {_NOT_RECORDS}: {clean(told)}")
         return []
     reasons = record.violations(board) if board else _violations_of_soco(record)
     reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
     why = clean("; ".join(reasons))
     if why and not unranked:
-        remarks.append(f"{path.name} is left out (--all shows it unranked): {why}")
+        remarks.append(f"{shown} is left out (--all shows it unranked): {why}")
         return []
     rules = board.rules_for(record) if board else kind.rules()
     scores = {
@@ -238,12 +247,12 @@ def _local_entry(
         if (value := rules.score(record, task, subset)) is not None
     }
     if not scores:
-        remarks.append(f"{path.name} is left out: it has no number that this leaderboard shows")
+        remarks.append(f"{shown} is left out: it has no number that this leaderboard shows")
         return []
     name = str(record.model["name"])
     entry = Entry(
         name, "local", scores, unranked=why, details=_local_details(name, record), date=record.created,
-        notes=f"{path.name}: {record.notes(rules)}",
+        notes=f"{shown}: {record.notes(rules)}",
     )  # fmt: skip
     return [(record, entry)]
 

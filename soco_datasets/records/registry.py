@@ -9,9 +9,13 @@ imported when they are first looked for, those of other packages through the ent
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
-from collections.abc import Mapping
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +30,8 @@ ENTRY_POINTS = "soco_datasets.records"
 _BUILT_IN = (  # in the order of the leaderboard's tables
     *("records.evaluation", "lvlm.lvlm_record", "records.probe", "downstream.record"),
 )
+_DEEPEST = 3  # folders below the one that is given: STUDY/downstream/MODEL has two
+_MOST_FILES = 20_000  # JSON files below a folder; more are annotations, not records
 _log = logging.getLogger(__name__)
 
 
@@ -78,12 +84,99 @@ def record_type_of_task(task: str) -> type[Record]:
 
 def record_type_of(path: Path) -> type[Record]:
     """The kind that a file says it is of. The first one where it does not say: its reader reports what is wrong."""
+    return _stated_type(path) or record_types()[0]
+
+
+@dataclass(frozen=True)
+class FolderRecords:
+    """The records of a folder, see `records_in`.
+
+    Attributes:
+        folder: that was looked through.
+        kinds: file -> its kind; the folder's own files by name, then each folder below.
+        others: JSON files directly in the folder that are not records.
+    """
+
+    folder: Path
+    kinds: Mapping[Path, type[Record]]
+    others: tuple[Path, ...]
+
+    @property
+    def note(self) -> str:
+        """Which folders below records were taken from; "" where none was."""
+        below = Counter(str(path.parent.relative_to(self.folder)) for path in self.kinds)
+        below.pop(".", None)
+        named = ", ".join(f"{name} ({count})" for name, count in sorted(below.items())[:20])
+        more = f" and {len(below) - 20} more folders" if len(below) > 20 else ""
+        return f"{self.folder}: with the records of folders below: {named}{more}" if below else ""
+
+
+def records_in(folder: Path, wanted: Collection[type[Record]] | None = None) -> FolderRecords:
+    """Every record in a folder and up to three folders below it.
+
+    Hidden files and folders are passed over, and of files with the same content all but the first (a prepared
+    submission beside its result).
+
+    Args:
+        folder: to look through.
+        wanted: only records of these kinds; None = all.
+
+    Raises:
+        UsageError: it holds too many JSON files to be a folder of records.
+    """
+    kinds: dict[Path, type[Record]] = {}
+    others: list[Path] = []
+    seen: set[bytes] = set()
+    looked_at = 0
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        depth = len(here.relative_to(folder).parts)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < _DEEPEST else []
+        for path in sorted(here / name for name in names if name.endswith(".json") and not name.startswith(".")):
+            looked_at += 1
+            if looked_at > _MOST_FILES:
+                raise UsageError(
+                    f"{folder} holds more than {_MOST_FILES:,} JSON files, so it is not a folder of records. "
+                    "Give the folder that the records were written to."
+                )
+            kind = _stated_type(path)
+            if kind is None:
+                others += [path] if depth == 0 else []
+            elif wanted is not None and kind not in wanted:
+                continue
+            elif (content := hashlib.sha256(path.read_bytes()).digest()) not in seen:
+                seen.add(content)
+                kinds[path] = kind
+    return FolderRecords(folder, kinds, tuple(others))
+
+
+def only_record(path: Path) -> Path:
+    """The one record with data of its own in a folder (see `records_in`), where a folder is given; else the path.
+
+    Raises:
+        UsageError: the folder holds none, or several.
+    """
+    path = local_path(path)
+    if not path.is_dir():
+        return path
+    found = [str(one) for one in records_in(path, [kind for kind in ranked_types() if kind.data]).kinds]
+    if len(found) != 1:
+        listed = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+        raise UsageError(
+            f"{path} is a folder with {len(found) or 'no'} result records. Give one record: {listed or 'FILE'}."
+        )
+    return Path(found[0])
+
+
+def _stated_type(path: Path) -> type[Record] | None:
+    """The kind that a file says it is of, None for anything but a record."""
     try:
         fields = read_json_file(path, LARGEST_RECORD)
     except (OSError, ForeignTextError):
-        fields = None
-    types = record_types()
-    return next((kind for kind in types if isinstance(fields, dict) and kind.matches(fields)), types[0])
+        return None
+    if not isinstance(fields, dict):
+        return None
+    return next((kind for kind in record_types() if kind.matches(fields)), None)
 
 
 def read_record(path: str | Path) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ from ..benchmarks.base import SOCO, find_benchmark
 from ..benchmarks.resolve import MINI, dataset_folder, find_data
 from ..data.folder import DatasetFolder, open_folder
 from ..errors import DataNotFoundError, DatasetFolderError, UsageError, unknown_name, worded
-from ..records.base import LARGEST_RECORD
 from ..records.comparable import check_comparable
 from ..records.compare import read_side
 from ..records.evaluation import EvaluationResult
 from ..records.predictions import task_rows
-from ..utils.foreign import ForeignTextError, read_json_file
+from ..records.registry import records_in
 from ..utils.paths import local_path
 from .paper_match import benchmark_name
 
@@ -29,7 +28,8 @@ def as_records(results: Any) -> list[EvaluationResult]:
 
     Args:
         results: an `EvaluationResult`; anything that holds one as `record` or `result`, such as a `Result`
-            or an `Evaluation`; the path of a record, or of a folder with records; or several of these.
+            or an `Evaluation`; the path of a record, or of a folder with records in it or in folders below; or several
+            of these.
 
     Raises:
         UsageError: none of these, or records that are not comparable.
@@ -45,7 +45,7 @@ def as_records(results: Any) -> list[EvaluationResult]:
 def _records(given: Any) -> Iterable[EvaluationResult]:
     if isinstance(given, str | os.PathLike):
         path = local_path(given)
-        files = [one for one in sorted(path.glob("*.json")) if _is_result(one)] if path.is_dir() else [path]
+        files = [*records_in(path, (EvaluationResult,)).kinds] if path.is_dir() else [path]
         if not files:
             raise UsageError(f"There is no result record in the folder {path}.")
         return [EvaluationResult.read(one) for one in files]
@@ -57,14 +57,6 @@ def _records(given: Any) -> Iterable[EvaluationResult]:
     if isinstance(given, Iterable):
         return [record for one in given for record in _records(one)]
     raise UsageError(f"Give a result, its record or its path, or a list of them; got {type(given).__name__}.")
-
-
-def _is_result(path: Path) -> bool:
-    try:
-        fields = read_json_file(path, LARGEST_RECORD)
-    except (OSError, ForeignTextError):
-        return False
-    return isinstance(fields, Mapping) and EvaluationResult.matches(fields)
 
 
 def predictions_of(result: Any) -> pa.Table:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from ..benchmarks.base import SOCO
 from ..errors import UsageError
-from ..records.base import LARGEST_RECORD
 from ..records.comparable import incomparable
 from ..records.evaluation import EvaluationResult
 from ..records.probe import ProbeRecord
-from ..records.registry import record_types
-from ..utils.foreign import ForeignTextError, read_json_file
+from ..records.registry import record_type_of, records_in
 from ..utils.paths import local_path
 from .probe_records import belongs, is_probe
 
@@ -30,6 +28,7 @@ class ReportInputs:
         others: of every other registered kind.
         skipped: JSON files of folders that are not records.
         in_folders: of the `results` those that were not named but found in a folder.
+        notes: which folders below those that were given had records.
     """
 
     results: list[Path] = field(default_factory=list)
@@ -38,10 +37,11 @@ class ReportInputs:
     others: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     in_folders: set[Path] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
 
 def sort_inputs(given: Sequence[str | os.PathLike[str]]) -> ReportInputs:
-    """The records among some files and folders; of a folder, every record directly in it.
+    """The records among some files and folders; of a folder, every record in it and in the folders below.
 
     A file that is given by name and is not a record counts as a result, so that its reader reports what is wrong.
 
@@ -52,18 +52,16 @@ def sort_inputs(given: Sequence[str | os.PathLike[str]]) -> ReportInputs:
     for path in map(local_path, given):
         if not path.is_dir():
             named.add(path)
-            _sort(path, kind_of(path) or "pck", found)
+            _sort(path, record_type_of(path).kind, found)
             continue
-        before = len(found.skipped)
-        kinds = {file: kind_of(file) for file in sorted(path.glob("*.json"))}
-        for file, kind in kinds.items():
-            if kind is None:
-                found.skipped.append(file)
-            else:
-                _sort(file, kind, found)
-                found.in_folders.add(file)
-        if not any(kinds.values()):
-            other = f" ({len(found.skipped) - before} JSON files there are something else)" if kinds else ""
+        inside = records_in(path)
+        found.skipped += inside.others
+        found.notes += [inside.note] if inside.note else []
+        for file, kind in inside.kinds.items():
+            _sort(file, kind.kind, found)
+            found.in_folders.add(file)
+        if not inside.kinds:
+            other = f" ({len(inside.others)} JSON files there are something else)" if inside.others else ""
             raise UsageError(f"{path} holds no result record{other}. Give the folder that `soco evaluate` wrote to.")
     found.in_folders -= named
     if not any((found.results, found.probes, found.downstream, found.others)):
@@ -121,17 +119,6 @@ def _leader(
         return of_data, len(alike), max(results[other].created for other in alike)
 
     return max(paths, key=weight)
-
-
-def kind_of(path: Path) -> str | None:
-    """The kind of record in a JSON file; None for anything else."""
-    try:
-        fields = read_json_file(path, LARGEST_RECORD)
-    except (OSError, ForeignTextError):
-        return None
-    if not isinstance(fields, dict):
-        return None
-    return next((kind.kind for kind in record_types() if kind.matches(fields)), None)
 
 
 def _sort(path: Path, kind: str, found: ReportInputs) -> None:

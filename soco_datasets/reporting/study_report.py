@@ -79,7 +79,9 @@ def _correlated(
         chosen = table if models is None else table.select(models)
         predictor, rival = chosen.column(x), chosen.column(BASELINE) if BASELINE in chosen.columns else None
     except UsageError as error:
-        hint = " The column soc comes from results on SOC: give --data soco=DIR." if x == "soc" else ""
+        hint = (
+            " The column soc comes from results on SOC: give --data soco=DIR, or a table with it." if x == "soc" else ""
+        )
         refusals.append(f"No correlation: {error}{hint}")
         return None
     tasks: list[str] = []

@@ -84,6 +84,8 @@ def write_report(
         SocoError: the folder cannot be written.
     """
     given, target = sort_inputs([local_path(path) for path in records]), writable_folder(out)
+    for note in given.notes:
+        print_note(f"soco report: {note}")
     for path in given.skipped:
         print_note(f"soco report: {path} is not a record and is left out")
     for path, why in choose_results(given, _hashes(data)).items():

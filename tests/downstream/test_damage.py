@@ -37,6 +37,7 @@ NO_IMAGE = "its images are arrays"
 CASES: dict[str, dict[str, Case | str]] = {
     "imagenet": {
         "missing file": (do.remove(TRAIN), "9 train, expected 10", "data"),
+        "folder named like a file": (do.to_folder(TRAIN), "cannot be read", "n02099601_1.JPEG"),
         "extra file": (do.copy_as(TRAIN, "more.JPEG"), "11 train, expected 10", "data"),
         "wrong shape": "images have any size",
         "mask above 150": "it has no masks",
@@ -113,6 +114,7 @@ CASES: dict[str, dict[str, Case | str]] = {
         "truncated pickle": (do.truncate("*.pkl"), "not a whole pickle", "tapvid_davis.pkl"),
         "altered length": (do.overlong_frame, "not a whole pickle", "tapvid_davis.pkl"),
         "missing key": (do.edit_pickle(do.drop_points), "cannot be read", "tapvid_davis.pkl chair-turn"),
+        "no name": (do.edit_pickle(lambda one: one.update({None: 3})), "cannot be read", "tapvid_davis.pkl None"),
         "no video": (
             do.edit_pickle(lambda one: one.update({"chair-turn": np.zeros(3)})),
             "cannot be read", "tapvid_davis.pkl chair-turn",
@@ -181,6 +183,12 @@ CASES: dict[str, dict[str, Case | str]] = {
         "unknown class": "it has no classes",
         "foreign object": (do.trap_pickle, "refused", "nyuv2_snorm_all.pkl"),
         "millimeters": (do.edit_mat(do.millimeters), "millimeters", "room_0000-0.mat"),
+        "text": (do.edit_mat(lambda one: one.update(norm="x")), "do not hold numbers", "room_0000-0.mat"),
+        "indices": (
+            do.edit_pickle(lambda one: one.update(test_indices=np.array([-1]))),
+            "are not positions among", "nyuv2_snorm_all.pkl",
+        ),
+        "list": (do.edit_pickle(lambda one: [1]), "it is not the framework's file", "nyuv2_snorm_all.pkl"),
         "no normals": (do.edit_mat(do.drop_normals), "not a training file", "room_0000-0.mat"),
         "test in millimeters": (
             do.edit_pickle(lambda one: one.update(depths=1000 * one["depths"])),
@@ -303,6 +311,16 @@ def test_damage_is_said_before_any_forward(kind: str, name: str, case: Case, pru
     assert not (data / "sprung").exists()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"version": 1}', '{"version": 1, "expected": {"train": NaN}}', '{"version": "1", "expected": {}}'],
+)
+def test_a_damaged_synthetic_json_is_said(text: str, pruned: Synthetic, tmp_path: Path) -> None:
+    data = shutil.copytree(pruned("davis"), tmp_path / "data")
+    (data / "synthetic.json").write_text(text)
+    assert_said(said_before_any_forward("davis", data, tmp_path / "out"), "is not what `soco", "synthetic.json")
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_what_is_not_damaged_has_no_findings(kind: str, pruned: Synthetic, tmp_path: Path) -> None:
     assert said_before_any_forward(kind, pruned(kind), tmp_path) == []
@@ -375,6 +393,9 @@ def test_damage_in_tars_is_said(synthetic: Synthetic, tmp_path: Path) -> None:
         ("truncated", "not a whole MATLAB 7.3", "nyu_depth_v2_labeled.mat"),
         ("foreign object", "refused", "all_normals.pklz"),
         ("no split", "lacks test_SN40.json", "data"),
+        ("endless link", "not a whole MATLAB 7.3", "nyu_depth_v2_labeled.mat"),
+        ("group", "images or rawDepths hold no numbers", "nyu_depth_v2_labeled.mat"),
+        ("list", "holds no numbers `all_normals`", "all_normals.pklz"),
     ],
 )
 def test_damage_in_the_labeled_nyu_file_is_said(name: str, said: str, where: str, tmp_path: Path) -> None:
@@ -387,12 +408,17 @@ def test_damage_in_the_labeled_nyu_file_is_said(name: str, said: str, where: str
     (data / "nyu_geonet").mkdir(parents=True)
     with h5py.File(data / "nyu_depth_v2_labeled.mat", "w") as file:
         file["images"] = np.zeros((1, 3, 640, 480), np.uint8)
-        file["rawDepths"] = np.zeros((1, 640, 480), np.float32)
+        if name == "endless link":
+            file["rawDepths"] = h5py.SoftLink("/rawDepths")
+        elif name == "group":
+            file.create_group("rawDepths")
+        else:
+            file["rawDepths"] = np.zeros((1, 640, 480), np.float32)
     normals: dict[str, Any] = {"all_normals": np.zeros((1, 480, 640, 3), np.float32)}
     if name == "foreign object":
         normals["trap"] = do.Trap(str(data / "sprung"))
     with gzip.open(data / "all_normals.pklz", "wb") as packed:
-        pickle.dump(normals, packed)
+        pickle.dump([1] if name == "list" else normals, packed)
     if name != "no split":
         (data / "test_SN40.json").write_text('["1_room.png"]')
     if name == "truncated":

@@ -126,7 +126,7 @@ def test_the_released_imagenet3d_is_processed(tmp_path: Path) -> None:
     with pytest.raises(SocoError, match="soco downstream prepare imagenet3d"):
         open_data("imagenet3d", tmp_path / "raw")
     counts = prepare_imagenet3d(tmp_path / "raw", tmp_path / "out")
-    assert counts == {"kept": 2, "bad status": 2, "no distance": 2, "unreadable": 0}
+    assert counts == {"kept": 2, "bad status": 2, "no distance": 2, "unreadable": 4}
     data = open_data("imagenet3d", tmp_path / "out")
     assert data.counts() == {"train": 1, "val": 1, "classes": 1}
     square = np.asarray(data.image_set("train").load(0))  # type: ignore[attr-defined]

@@ -121,3 +121,12 @@ def test_predictions_of_other_data_and_broken_boxes(synthetic: Synthetic, tmp_pa
     rows[0]["bbox3D"] = [[0.0, 0.0, 1.0]] * 8
     found = score_predictions(write(tmp_path / "p.json", rows), truth_of(synthetic))
     assert found.left_out == {"that are not cuboids (they overlap nothing)": 1}
+
+
+def test_boxes_in_millimeters_are_warned_of(synthetic: Synthetic, tmp_path: Path) -> None:
+    rows = perfect(truth_of(synthetic))
+    assert score_predictions(write(tmp_path / "m.json", rows), truth_of(synthetic)).warnings == []
+    for row in rows:
+        row["bbox3D"] = (1000 * np.array(row["bbox3D"])).tolist()
+    (warning,) = score_predictions(write(tmp_path / "mm.json", rows), truth_of(synthetic)).warnings
+    assert "bbox3D is in meters" in warning

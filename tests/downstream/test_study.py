@@ -169,3 +169,15 @@ def test_jobs_give_the_records_of_one_process(
     assert not list(tmp_path.rglob(".work"))
     assert not list(tmp_path.rglob(".features"))
     assert main([*common, "--jobs", "0", "--out", str(tmp_path / "none")]) == 2
+
+
+def test_a_dry_run_lists_units_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, tasks = tmp_path / "out", "tapvid_davis,navi,ade20k_linear"
+    data = ["--data", "davis=/data/davis", "--data", "ade20k=/data/ade"]
+    command = ["study", "--models", "no/such-model,dense_sift", *data, "--tasks", tasks, "--out", str(out), "--dry-run"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:4]] == ["no/such-model"] * 2 + ["dense_sift"] * 2
+    assert "dense_sift: tapvid_davis, data davis = /data/davis" in lines
+    assert lines[4:] == ["left out, since no data is given: navi (--data navi=DIR)"]
+    assert not out.exists()

@@ -13,7 +13,7 @@ from helpers.small_release import make_release
 from soco_datasets.benchmarks.build import build_dataset
 from soco_datasets.cli import main
 from soco_datasets.errors import UsageError
-from soco_datasets.records.replacement import MADE_FROM, write_made
+from soco_datasets.records.made_files import MADE_FROM, write_made
 
 MODELS = "model,soc,a\nm1,1,2\nm2,2,1\nm3,3,3\nm4,4,5\nm5,5,4\n"
 

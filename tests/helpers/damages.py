@@ -39,6 +39,15 @@ def remove(pattern: str) -> Damage:
     return lambda root: first(root, pattern).unlink()
 
 
+def to_folder(pattern: str) -> Damage:
+    def damage(root: Path) -> None:
+        path = first(root, pattern)
+        path.unlink()
+        path.mkdir()
+
+    return damage
+
+
 def truncate(pattern: str) -> Damage:
     def damage(root: Path) -> None:
         path = first(root, pattern)

@@ -1,4 +1,4 @@
-"""A released form of ImageNet3D with one image of three objects: a good one, one of bad status, one at distance 0."""
+"""A released form of ImageNet3D with one image of five objects: a good one, one of bad status, one at distance 0, two unreadable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ def write_released_imagenet3d(root: Path) -> None:
         "elevation": 0.2,
         "theta": 0.1,
     }
-    entries = np.array([good, {**good, "object_status": "status_bad"}, {**good, "distance": 0.0}], dtype=object)
+    others = (
+        {"object_status": "status_bad"},
+        {"distance": 0.0},
+        {"px": None},
+        {"distance": 1e9},
+    )  # scaled to 1e21 pixels
+    entries = np.array([good, *({**good, **change} for change in others)], dtype=object)
     np.savez(root / "annotations/car/a.npz", annotations=entries)
     (root / "lists/car_imagenet_train.txt").write_text("a\n")
     (root / "lists/car_imagenet_val.txt").write_text("a\n")

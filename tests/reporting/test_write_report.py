@@ -23,7 +23,7 @@ from soco_datasets.records.base import Record
 from soco_datasets.records.compare import compare_predictions
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.records.ranking import RankedTask
-from soco_datasets.records.registry import forget_type
+from soco_datasets.records.registry import forget_type, records_in
 from soco_datasets.reporting.comparison import compare_results
 from soco_datasets.reporting.page import render_page
 from soco_datasets.reporting.plots import plot_categories, plot_keypoints
@@ -95,14 +95,32 @@ def test_compare_takes_two_layers_of_one_model(tmp_path: Path, capsys: pytest.Ca
     assert "tiny (280 px, last layer)" in out
     assert "tiny (140 px, layer 9)" in out
     assert "the runs differ in image size (280, 140), layer (last, 9)" in out
-    assert main(["compare", str(tmp_path), str(paths[0])]) == 1
-    assert (
-        f"is a folder. Give a file in it, such as {tmp_path / 'tiny_140_9.predictions.parquet'}"
-        in capsys.readouterr().err
-    )
+    assert main(["compare", str(tmp_path), str(paths[0])]) == 2
+    err = capsys.readouterr().err
+    assert "is a folder with 2 result records" in err
+    assert str(tmp_path / "tiny_140_9.json") in err
     same = [predictions(CATEGORIES, name) for name in ("a", "b")]
     found = compare_predictions(*same, resamples=10)
     assert (found["a"], found["b"], found["differ"]) == ("a", "b", {})
+
+
+def test_records_of_folders_below_are_found_once_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "results"
+    for folder, name in ((".", "one"), ("b", "two"), ("a/x", "three"), (".old", "four"), ("1/2/3/4", "five")):
+        written(results / folder, name)
+    shutil.copytree(results / "b", results / "submission")  # the same record again
+    (results / "b" / "notes.json").write_text("{}")
+    found = records_in(results)
+    assert [path.stem.partition("_")[0] for path in found.kinds] == ["one", "three", "two"]
+    assert found.note == f"{results}: with the records of folders below: a/x (1), b (1)"
+    assert main(["report", str(results), "--out", str(tmp_path / "out")]) == 0
+    assert found.note in " ".join(capsys.readouterr().err.split())
+    assert all(name in (tmp_path / "out" / "report.html").read_text() for name in ("one", "two", "three"))
+    assert main(["leaderboard", "--local", str(results), "--no-paper", "--all", "--csv"]) == 0
+    assert {row["model"] for row in csv.DictReader(capsys.readouterr().out.splitlines())} == {"one", "two", "three"}
+    assert main(["compare", str(results / "a"), str(results / "b"), "--resamples", "5"]) == 0
+    assert main(["compare", str(results / "a"), str(tmp_path / "out")]) == 2
+    assert "no result record" in capsys.readouterr().err
 
 
 def test_names_say_what_differs_and_nothing_else() -> None:

@@ -35,6 +35,14 @@ def read_data_json(path: Path) -> Any:
     return read_json_file(path, _LARGEST_JSON, finite=False, on_double=lambda name: None, most_values=_MOST_VALUES)
 
 
+def read_data_bytes(path: Path) -> bytes:
+    """The bytes of a file of a data set. Raises `DatasetFolderError` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetFolderError(f"{path} cannot be read ({error.strerror}). Copy it again.") from error
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something missing or odd in a data set.
@@ -164,21 +172,21 @@ class DataReader(ABC):
         """What `soco downstream synth` says about this folder; None of real data.
 
         Raises:
-            DatasetFolderError: its file is damaged.
+            DatasetFolderError: the file was damaged.
         """
         path = (self.root if self.root.is_dir() else self.root.parent) / SYNTHETIC_FILE
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
             made = read_data_json(path)
-            counts = made["expected"].values()
-            if "version" not in made or not all(isinstance(count, int) for count in counts):
-                raise ValueError("no version or no whole numbers in it")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            numbers = [made["version"], *made["expected"].values()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            numbers = [None]
+        if not all(type(number) is int and number >= 0 for number in numbers):
             raise DatasetFolderError(
-                f"{path} is not as `soco downstream synth` wrote it ({error}). Write the data set again."
-            ) from error
-        return made
+                f"{path} is not what `soco downstream synth` wrote. Remove it, or write the data again."
+            )
+        return dict(made)
 
     def expected_counts(self) -> Mapping[str, int]:
         """Those of the complete set, or of the synthetic release."""

@@ -15,7 +15,7 @@ from ...errors import DatasetFolderError, SocoError, UsageError
 from ...utils.compressed import check_zip
 from ...utils.files import atomic_folder
 from ...utils.progress import progress
-from .base import DataReader, Finding, ImageSet, decode, open_image, picture_findings
+from .base import DataReader, Finding, ImageSet, decode, open_image, picture_findings, read_data_bytes
 from .unpickling import load_object_array
 
 CANVAS = 512
@@ -37,6 +37,9 @@ class PosedObject:
     category: str
     image: Path
     angles: tuple[float, float, float]
+
+
+_LARGEST_SCALED = 1e9  # pixels of an image scaled by distance / 4
 
 
 class ImageNet3dReader(DataReader):
@@ -69,11 +72,8 @@ class ImageNet3dReader(DataReader):
             listed = base / "lists" / folder.name / "mesh01.txt"
             stems = sorted(path.stem for path in folder.glob("*.npz"))
             if listed.is_file():
-                wanted = [
-                    Path(line.strip()).stem
-                    for line in listed.read_text(encoding="utf-8", errors="replace").split("\n")
-                    if line
-                ]
+                lines = read_data_bytes(listed).decode(errors="replace").split("\n")
+                wanted = [Path(line.strip()).stem for line in lines if line]
                 for stem in sorted(set(wanted) - set(stems)):
                     self._broken.append(Finding("error", f"{listed}", f"{stem} has no annotation.", "process again"))
                 for stem in sorted(set(stems) - set(wanted)):
@@ -167,7 +167,8 @@ def prepare_imagenet3d(source: Path, out: Path, overwrite: bool = False) -> dict
         for path in lists:
             category, _, split = path.stem.rpartition("_imagenet_")
             kept: list[str] = []
-            for stem in progress(path.read_text(encoding="utf-8").split(), f"{category} {split}", unit="image"):
+            stems = read_data_bytes(path).decode(errors="replace").split()
+            for stem in progress(stems, f"{category} {split}", unit="image"):
                 kept += _prepare_image(source, folder / split, category, Path(stem).stem, counts)
             listed = folder / split / "lists" / category / "mesh01.txt"
             listed.parent.mkdir(parents=True, exist_ok=True)
@@ -184,22 +185,35 @@ def _prepare_image(source: Path, out: Path, category: str, stem: str, counts: di
         return []
     names = []
     for number, entry in enumerate(np.ravel(entries)):
-        status, distance = entry.get("object_status"), float(entry.get("distance", 0))
-        if status in (None, "", "status_bad"):
-            counts["bad status"] += 1
-        elif not distance > 0:
-            counts["no distance"] += 1
-        else:
-            name = f"{stem}_{number:02d}"
-            square = centered_object(picture, float(entry["px"]), float(entry["py"]), distance)
-            for folder in ("images", "annotations"):
-                (out / folder / category).mkdir(parents=True, exist_ok=True)
-            square.save(out / "images" / category / f"{name}.JPEG", quality=95)
-            angles = {angle: np.float64(entry[angle]) for angle in _ANGLES}
-            np.savez(out / "annotations" / category / f"{name}.npz", allow_pickle=False, **angles)
-            names.append(name)
-            counts["kept"] += 1
+        why, posed = _posed(entry, picture)
+        counts[why] += 1
+        if posed is None:
+            continue
+        name = f"{stem}_{number:02d}"
+        px, py, distance, *angles = posed
+        for folder in ("images", "annotations"):
+            (out / folder / category).mkdir(parents=True, exist_ok=True)
+        square = centered_object(picture, px, py, distance)
+        square.save(out / "images" / category / f"{name}.JPEG", quality=95)
+        known = dict(zip(_ANGLES, map(np.float64, angles), strict=True))
+        np.savez(out / "annotations" / category / f"{name}.npz", allow_pickle=False, **known)
+        names.append(name)
     return names
+
+
+def _posed(entry: Any, picture: Image.Image) -> tuple[str, list[float] | None]:
+    """What is counted of an annotated object, and (px, py, distance, angles) of one that is kept."""
+    try:
+        if entry.get("object_status") in (None, "", "status_bad"):
+            return "bad status", None
+        distance = float(entry.get("distance", 0))
+        if not distance > 0:
+            return "no distance", None
+        values = [float(entry["px"]), float(entry["py"]), distance, *(float(entry[angle]) for angle in _ANGLES)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "unreadable", None
+    large = picture.width * picture.height * (distance / 4) ** 2 > _LARGEST_SCALED
+    return ("unreadable", None) if large or not all(map(math.isfinite, values)) else ("kept", values)
 
 
 def centered_object(picture: Image.Image, px: float, py: float, distance: float) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from ...errors import DatasetFolderError, UsageError
 from ...utils.compressed import check_mat
-from .base import Finding, ImageSet, decode, picture_findings
+from .base import Finding, ImageSet, decode, picture_findings, read_data_bytes
 from .hub_rows import ParquetReader
 from .rows import ParquetRows, TarMembers
 
@@ -96,8 +97,12 @@ class ImageNetReader(ParquetReader):
             raise DatasetFolderError(f"{self.root} lacks LOC_val_solution.csv, which names the validation classes.")
         self.classes = sorted(folder.name for folder in (images / train).iterdir() if folder.is_dir())
         self._items["train"] = self._of_folders(images / train)
-        with open(table / "LOC_val_solution.csv", newline="", encoding="utf-8") as file:
-            wnids = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+        path = table / "LOC_val_solution.csv"
+        rows = csv.DictReader(io.StringIO(read_data_bytes(path).decode(errors="replace")))
+        try:
+            wnids = {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
+        except (KeyError, IndexError, AttributeError, csv.Error) as error:
+            raise DatasetFolderError(f"{path}, line {rows.line_num}: no ImageId and PredictionString.") from error
         self._items["val"] = self._flat(images / val, wnids)
 
     def _open_parquet(self, train: str, val: str) -> None:
@@ -112,7 +117,8 @@ class ImageNetReader(ParquetReader):
             own.require("image", "label")
             labels = own.column("label")
             self._items[split] = [
-                (f"{split}/{row}", -1 if label is None else int(label), (own, row)) for row, label in enumerate(labels)
+                (f"{split}/{row}", label if isinstance(label, int) else -1, (own, row))
+                for row, label in enumerate(labels)
             ]
         self._read = lambda place: place[0].image_bytes(place[1])
 
@@ -209,8 +215,9 @@ def _devkit_wnids(root: Path) -> dict[str, str]:
         wnids = {int(one["ILSVRC2012_ID"]): str(one["WNID"]) for one in synsets}
     except Exception as error:  # damaged files raise many kinds of error in scipy
         raise DatasetFolderError(f"{meta} cannot be read ({type(error).__name__}: {error}). Copy it again.") from error
-    numbers = truth.read_text(encoding="utf-8").split()
-    unknown = {number for number in numbers if int(number) not in wnids}
+    by_text = {str(number): wnid for number, wnid in wnids.items()}
+    numbers = read_data_bytes(truth).decode(errors="replace").split()
+    unknown = set(numbers) - set(by_text)
     if unknown:
-        raise UsageError(f"{truth} has classes that {meta} does not know: {', '.join(sorted(unknown)[:5])}.")
-    return {f"ILSVRC2012_val_{row:08d}": wnids[int(number)] for row, number in enumerate(numbers, start=1)}
+        raise UsageError(f"{truth} has classes that {meta} does not know: {', '.join(sorted(unknown)[:5])[:80]}.")
+    return {f"ILSVRC2012_val_{row:08d}": by_text[number] for row, number in enumerate(numbers, start=1)}

@@ -83,24 +83,29 @@ class NyuReader(DataReader):
         content = load_named_arrays(path, keys=("depths", "images", "snorms", "test_indices"))
         try:
             self._arrays = {name: np.asarray(content[name]) for name in ("depths", "images", "snorms")}
-            self._test = [int(number) for number in np.ravel(content["test_indices"])]
-        except (ValueError, TypeError) as error:
+            indices = np.ravel(np.asarray(content["test_indices"]))
+        except ValueError as error:  # lists of several lengths
             raise DatasetFolderError(f"{path} is not the framework's file ({error}). Copy it again.") from error
-        count = self._arrays["images"].shape[0] if self._arrays["images"].ndim else 0
+        if not all(one.dtype.kind in "uif" for one in (*self._arrays.values(), indices)):
+            raise DatasetFolderError(f"{path}: depths, images, snorms or test_indices do not hold numbers.")
         shapes = {name: array.shape for name, array in self._arrays.items()}
+        count = (*shapes["images"], 0)[0]
         wanted = {"depths": (count, HEIGHT, WIDTH), "images": (count, 3, HEIGHT, WIDTH)}
         wanted["snorms"] = wanted["images"]
         if shapes != wanted:
             swapped = shapes["depths"] == (count, WIDTH, HEIGHT)
             hint = "height and width are swapped" if swapped else "another shape than the framework's file"
             raise DatasetFolderError(f"{path}: {hint}: {shapes}, expected {wanted}.")
+        if not all(number == int(number) and 0 <= number < count for number in indices.tolist()):
+            raise DatasetFolderError(f"{path}: test_indices are not positions among {count} images.")
+        self._test = [int(number) for number in indices]
 
     def _open_mat(self, path: Path) -> None:
-        file = _open_hdf5(path)
-        images, depths = file["images"], file["rawDepths"]
-        if images.shape[1:] != (3, WIDTH, HEIGHT) or depths.shape[1:] != (WIDTH, HEIGHT):
+        images, depths = _open_hdf5(path)
+        count = images.shape[:1]
+        if images.shape != (*count, 3, WIDTH, HEIGHT) or depths.shape != (*count, WIDTH, HEIGHT):
             raise DatasetFolderError(
-                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, 640, 480)."
+                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, 640, 480) and (N, 640, 480)."
             )
         normals_file = next(iter(sorted(self.root.rglob("all_normals.pklz"))), None)
         if normals_file is None:
@@ -110,9 +115,11 @@ class NyuReader(DataReader):
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise DatasetFolderError(f"{normals_file} cannot be unpacked ({error}). Copy it again.") from error
         normals = np.asarray(load_named_arrays(packed, str(normals_file), ["all_normals"])["all_normals"])
+        if normals.dtype.kind not in "uif":
+            raise DatasetFolderError(f"{normals_file} holds no numbers `all_normals`.")
         if normals.shape != (len(images), HEIGHT, WIDTH, 3):
             raise DatasetFolderError(f"{normals_file}: normals {normals.shape}, expected ({len(images)}, 480, 640, 3).")
-        self._arrays = {"mat": file, "normals": normals}
+        self._arrays = {"images": images, "depths": depths, "normals": normals}
         self._test = _split_indices(self.root, len(images))
 
     def counts(self) -> dict[str, int]:
@@ -132,9 +139,9 @@ class NyuReader(DataReader):
         if self.layout == "pickle":
             picture = np.moveaxis(self._arrays["images"][item], 0, 2)
             return _crop(picture, self._arrays["depths"][item], np.moveaxis(self._arrays["snorms"][item], 0, 2))
-        file = self._arrays["mat"]
         try:
-            picture, depth = np.transpose(file["images"][item], (2, 1, 0)), np.transpose(file["rawDepths"][item])
+            picture = np.transpose(self._arrays["images"][item], (2, 1, 0))
+            depth = np.transpose(self._arrays["depths"][item])
         except Exception as error:  # damaged files raise many kinds of error in h5py
             raise DatasetFolderError(f"{self._file} image {item} cannot be read ({error}). Copy it again.") from error
         return _crop(picture, depth, self._arrays["normals"][item])
@@ -226,13 +233,17 @@ def _geonet(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise missing_extra("GeoNet's training files", "downstream", "scipy") from error
+        raise missing_extra("Reading GeoNet's training files", "downstream", "scipy") from error
     try:
         check_mat(path)
         content = loadmat(path)
         picture, depth, normals = content["img"], content["depth"], content["norm"]
     except Exception as error:  # damaged files raise many kinds of error in scipy
         raise DatasetFolderError(f"{path} is not a training file of GeoNet ({error}). Copy it again.") from error
+    if not all(isinstance(one, np.ndarray) and one.dtype.kind in "uif" for one in (picture, depth, normals)):
+        raise DatasetFolderError(f"{path}: img, depth or norm do not hold numbers.")
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise DatasetFolderError(f"{path}: img {picture.shape}; expected at least 480 x 640 x 3.")
     if picture.shape[0] < HEIGHT or picture.shape[1] < WIDTH or depth.shape != picture.shape[:2]:
         swapped = picture.shape[:2] == (WIDTH, HEIGHT)
         hint = ": height and width are swapped" if swapped else ""
@@ -243,20 +254,20 @@ def _geonet(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 @lru_cache(maxsize=4)
-def _open_hdf5(path: Path) -> Any:
+def _open_hdf5(path: Path) -> tuple[Any, Any]:
+    """Its images and its raw depths, which are read image by image."""
     try:
         import h5py
     except ImportError as error:
         raise missing_extra("The labeled MATLAB 7.3 file", "downstream", "h5py") from error
     try:
         file = h5py.File(path, "r")
-        lacks = {"images", "rawDepths"} - set(file)
-        _ = [file[name].shape for name in {"images", "rawDepths"} - lacks]
+        found = file["images"], file["rawDepths"]
     except Exception as error:  # damaged files raise many kinds of error in h5py
         raise DatasetFolderError(f"{path} is not a whole MATLAB 7.3 (HDF5) file ({error}). Copy it again.") from error
-    if lacks:
-        raise DatasetFolderError(f"{path} lacks images or rawDepths.")
-    return file
+    if not all(isinstance(one, h5py.Dataset) and one.dtype.kind in "uif" for one in found):
+        raise DatasetFolderError(f"{path}: images or rawDepths hold no numbers.")
+    return found
 
 
 def _split_indices(root: Path, count: int) -> list[int]:

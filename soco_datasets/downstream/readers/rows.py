@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 _LEAST = 500_000_000  # bytes that a small file may unpack to: a cell is copied a few times
 
 
+@contextlib.contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Errors of damaged pages as a `DatasetFolderError` that names the file and row."""
+    try:
+        yield
+    except Exception as error:  # Arrow raises almost anything
+        raise DatasetFolderError(f"{where} cannot be read ({error}). Copy the file again.") from error
+
+
 class ParquetRows:
     """Rows of several Parquet files as one table; a row group is read when one of its rows is asked for.
 
@@ -76,8 +85,8 @@ class ParquetRows:
         """A whole column as Python values."""
         self.require(name)
         values: list[Any] = []
-        for file in self._files:
-            with self._named(len(values)):
+        for label, file in zip(self._labels, self._files, strict=True):
+            with _reading(label):
                 values += file.read(columns=[name])[name].to_pylist()
         return values
 
@@ -89,19 +98,11 @@ class ParquetRows:
         with self._lock:
             if self._held[0] != group:
                 file, number = self._groups[group]
-                with self._named(row):
+                with _reading(self.where(row)):
                     self._held = (group, file.read_row_group(number))
             table: pa.Table = self._held[1]
-        with self._named(row):
+        with _reading(self.where(row)):
             return table[name][row - self._starts[group]].as_py()
-
-    @contextlib.contextmanager
-    def _named(self, row: int) -> Iterator[None]:
-        """Errors of damaged rows as a `DatasetFolderError` that names the file."""
-        try:
-            yield
-        except Exception as error:  # damaged pages raise almost anything
-            raise DatasetFolderError(f"{self.where(row)} cannot be read ({error}). Copy the file again.") from error
 
     def image_bytes(self, row: int, name: str = "image") -> bytes:
         """The encoded image of a cell, in the form the Hub stores images: {bytes, path}, or bytes."""

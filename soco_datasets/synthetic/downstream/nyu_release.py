@@ -60,7 +60,7 @@ def _write_training(folder: Path, seed: int) -> None:
     try:
         from scipy.io import savemat
     except ImportError as error:
-        raise missing_extra("GeoNet's training files", "downstream", "scipy") from error
+        raise missing_extra("Writing GeoNet's training files", "downstream", "scipy") from error
     folder.mkdir(parents=True)
     for number in range(_TRAIN):
         pixels, depth, normals = _sample(seed, "train", number)
