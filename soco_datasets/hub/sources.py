@@ -2,55 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PredictionsError, UsageError
+from ..errors import UsageError
 from ..records.base import Record
-from ..records.evaluation import EvaluationResult
-from ..records.ranking import PERCENT, RANKED_SUBSETS, Leaderboard
+from ..records.ranking import PERCENT, Leaderboard
 from ..records.registry import (
     find_ranked_task,
     ranked_tasks,
     ranked_types,
-    record_type_of,
     record_type_of_task,
-    records_in,
 )
 from ..records.verification import Verification
-from ..reporting.probe_records import is_probe
-from ..reporting.score_access import model_names
 from ..utils.hub_errors import HubError, repo_url
 from ..utils.paths import local_path
 from ..utils.terminal import print_note
 from ..utils.text import clean
 from .client import retrying
+from .entry_checks import one_of_many, with_verdict
 from .hosted_leaderboard import read_board
 from .leaderboard import (
-    MISMATCH,
     PROPOSED,
     VERIFIED_BY_HUB,
     Collected,
     Entry,
     paper_entries,
 )
-from .model_details import ModelDetails, hub_details, listed_details
+from .local_entries import local_entries
+from .model_details import hub_details
 from .submission import SubmissionError, pins_of
 from .submissions import Address, entries_of, verify_kind
 from .verifications import Verifications, read_verifications
-from .verify import Verdict, verify_file
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetLeaderboardEntry, EvalResultEntry, HfApi
 
 _MOST_REVISIONS = 20  # of the dataset that are looked at: strangers name them
 _EXPANDED: list[Any] = ["evalResults", "safetensors", "cardData"]  # what the Hub is asked of a model
-_NOT_RECORDS = "not a result record"
 
 
 def collect(
@@ -86,7 +79,7 @@ def collect(
         board = read_board(api, dataset_repo)
         found = hub_entries(api, board)
         for entry in found.entries:
-            with _one_of_many(entry.model, remarks):
+            with one_of_many(entry.model, remarks):
                 entries.append(_checked_hub(api, entry, dataset_repo, data, remarks) if check else entry)
         remarks += found.remarks
     if local is not None:
@@ -122,7 +115,7 @@ def hub_entries(api: HfApi, board: Leaderboard) -> Collected:
             remarks.append(f"{clean(model)} is left out: {clean(error)}")
             continue
         stated = [entry for entry in info.eval_results or [] if entry.dataset_id == board.repo]
-        with _one_of_many(model, remarks):
+        with one_of_many(model, remarks):
             found = _entries_of_model(model, stated, [e for e in listed if e.model_id == model], same, remarks)
             details = hub_details(info)
             entries += [replace(e, details=details, verification=_stored(e, verified)) for e in found]
@@ -175,109 +168,6 @@ def _by_task(api: HfApi, repo: str, task_id: str) -> list[DatasetLeaderboardEntr
     )
     hf_raise_for_status(answer)
     return [DatasetLeaderboardEntry(**entry) for entry in answer.json()]
-
-
-def local_entries(
-    folder: Path,
-    board: Leaderboard | None,
-    *,
-    check: bool = False,
-    data: str | None = None,
-    unranked: bool = False,
-) -> Collected:
-    """The records of a folder and those below that fit the leaderboard; without one, those of SOCO's rules on SOCO.
-
-    Args:
-        folder: of records, see `records_in`; remarks name its files without it.
-        board: the leaderboard.
-        check, data, unranked: see `collect`.
-
-    Raises:
-        UsageError: no such folder.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder. Give the one that `soco evaluate --out` wrote to.")
-    found: list[tuple[Record, Entry]] = []
-    inside = records_in(folder, ranked_types())
-    remarks: list[str] = [inside.note] if inside.note else []
-    for path in (*inside.others, *inside.kinds):
-        shown = clean(path.relative_to(folder))
-        with _one_of_many(shown, remarks):
-            for record, entry in _local_entry(path, shown, board, unranked, remarks):
-                found.append((record, _checked_local(path, entry, data, remarks) if check else entry))
-    return Collected(tuple(_told_apart(found)), tuple(remarks))
-
-
-def _told_apart(found: Sequence[tuple[Record, Entry]]) -> list[Entry]:
-    """The entries of records, those of one model with what differs in their names, such as "(285 px)"."""
-    names = [entry.model for _, entry in found]
-    of_models = [place for place, (record, _) in enumerate(found) if isinstance(record, EvaluationResult)]
-    results = [record for record, _ in found if isinstance(record, EvaluationResult)]
-    for place, name in zip(of_models, model_names(results), strict=True):
-        names[place] = name
-    return [replace(entry, model=name) for name, (_, entry) in zip(names, found, strict=True)]
-
-
-def _local_entry(
-    path: Path, shown: str, board: Leaderboard | None, unranked: bool, remarks: list[str]
-) -> list[tuple[Record, Entry]]:
-    """A record, `shown` by this name, and its entry; none where it is left out."""
-    if is_probe(path):  # stored beside the record of its model; a leaderboard does not rank it
-        return []
-    kind = record_type_of(path)
-    if not kind.tasks:
-        return []
-    try:
-        record = kind.read(path)
-    except PredictionsError as error:
-        told = str(error).replace(str(path), shown)
-        remarks.append(f"{shown} is left out, {_NOT_RECORDS}: {clean(told)}")
-        return []
-    reasons = record.violations(board) if board else _violations_of_soco(record)
-    reasons = [reason for reason in reasons if "lacks the task" not in reason]  # fewer tasks may still be shown
-    why = clean("; ".join(reasons))
-    if why and not unranked:
-        remarks.append(f"{shown} is left out (--all shows it unranked): {why}")
-        return []
-    rules = board.rules_for(record) if board else kind.rules()
-    scores = {
-        (task, subset): value
-        for task in kind.tasks
-        for subset in RANKED_SUBSETS
-        if (value := rules.score(record, task, subset)) is not None
-    }
-    if not scores:
-        remarks.append(f"{shown} is left out: it has no number that this leaderboard shows")
-        return []
-    name = str(record.model["name"])
-    entry = Entry(
-        name, "local", scores, unranked=why, details=_local_details(name, record), date=record.created,
-        notes=f"{shown}: {record.notes(rules)}",
-    )  # fmt: skip
-    return [(record, entry)]
-
-
-def _local_details(name: str, record: Record) -> ModelDetails:
-    """The list's facts of a model, else the patch that the record states."""
-    known = listed_details(name)
-    patch = record.model.get("patch_size")
-    return known if known.family or not isinstance(patch, int) else ModelDetails(patch=patch)
-
-
-@contextlib.contextmanager
-def _one_of_many(what: object, remarks: list[str]) -> Iterator[None]:
-    """Whatever goes wrong with one file or model of a stranger leaves that one out, with a remark."""
-    try:
-        yield
-    except Exception as error:  # files of strangers raise what nobody expects; the others are shown all the same
-        first = clean(str(error).splitlines()[0] if str(error) else "")
-        remarks.append(f"{clean(what)} is left out: it cannot be read ({type(error).__name__}: {first[:200]})")
-
-
-def _violations_of_soco(record: Record) -> list[str]:
-    found = record.rules().violations(record)
-    name = record.dataset["id"]
-    return found if record.is_benchmark(name, record) else [f"it was evaluated on {name}, not on SOCO", *found]
 
 
 def _is_papers(kind: type[Record], board: Leaderboard) -> bool:
@@ -362,15 +252,6 @@ def _hub_status(
     return PROPOSED if same and all(entry.pull_request for entry in same) else ""
 
 
-def _checked_local(path: Path, entry: Entry, data: str | None, remarks: list[str]) -> Entry:
-    """The entry with the result of a recomputation."""
-    kind = record_type_of(path)
-    if not Path(kind.data_beside(path.as_posix())).is_file():
-        remarks.append(f"{path.name} cannot be computed again: its {kind.data} are not beside it")
-        return entry
-    return _with_verdict(entry, verify_file(str(path), data), path.name, remarks)
-
-
 def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, remarks: list[str]) -> Entry:
     """The entry with the result of a recomputation. A proposed one is in a pull request: verify that by its address."""
     if entry.status == PROPOSED:
@@ -390,21 +271,7 @@ def _checked_hub(api: HfApi, entry: Entry, dataset_repo: str, data: str | None, 
         place = f"{kind.yaml_file}, {repo_url(entry.model, 'model')}"
         remarks.append(f"{clean(entry.model)} cannot be computed again ({place}): {error}")
         return replace(entry, status="", verification=Verification())
-    return _with_verdict(entry, verdict, entry.model, remarks)
-
-
-def _with_verdict(entry: Entry, verdict: Verdict, what: str, remarks: list[str]) -> Entry:
-    """The entry with what was verified here, unless more was verified before."""
-    if verdict.problems or verdict.mismatches:
-        remarks.append(f"{clean(what)} does not match its data; see: soco verify {clean(what)}")
-        return replace(entry, status=MISMATCH)
-    if not verdict.references:
-        remarks.append(f"{clean(what)} matches its data, but the dataset is not here to compare with (--data)")
-        return entry
-    if verdict.findings:
-        remarks.append(f"{clean(what)}, {clean(verdict.findings[0])}; see: soco verify {clean(what)}")
-    found = verdict.verification()
-    return entry if entry.verification.strength > found.strength else replace(entry, verification=found)
+    return with_verdict(entry, verdict, entry.model, remarks)
 
 
 def print_notes(remarks: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from helpers.pair_tables import small_table
 from soco_datasets.annotation.yaml_lines import ProjectError, parse_yaml
 from soco_datasets.cli import main
 from soco_datasets.errors import PredictionsError
-from soco_datasets.hub.sources import local_entries
+from soco_datasets.hub.local_entries import local_entries
 from soco_datasets.hub.submission import SubmissionError, parse_entries
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.records.header import Header
@@ -131,7 +131,7 @@ def test_one_bad_record_is_left_out_and_the_others_are_shown(tmp_path: Path, cha
 def test_whatever_a_record_raises_the_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record_from_predictions(small_table(), resamples=0).write(tmp_path / "a.json")
     monkeypatch.setattr(EvaluationResult, "violations", lambda self, board: 1 / 0)
-    monkeypatch.setattr("soco_datasets.hub.sources._violations_of_soco", lambda record: 1 / 0)
+    monkeypatch.setattr("soco_datasets.hub.local_entries._violations_of_soco", lambda record: 1 / 0)
     found = local_entries(tmp_path, None)
     assert found.entries == ()
     assert "ZeroDivisionError" in found.remarks[0]

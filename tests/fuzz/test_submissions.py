@@ -18,7 +18,7 @@ from helpers.pair_tables import small_table
 
 from soco_datasets.config import alpha_key
 from soco_datasets.errors import PredictionsError, SocoError
-from soco_datasets.hub.sources import local_entries
+from soco_datasets.hub.local_entries import local_entries
 from soco_datasets.hub.verify import verify_file
 from soco_datasets.records.evaluation import EvaluationResult, record_from_predictions, write_evaluation
 from soco_datasets.records.predictions import HEADER_KEY, read_header, read_predictions

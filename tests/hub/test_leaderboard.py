@@ -28,7 +28,7 @@ from soco_datasets.hub.leaderboard import (
     text_tables,
     to_json,
 )
-from soco_datasets.hub.sources import local_entries
+from soco_datasets.hub.local_entries import local_entries
 from soco_datasets.records.evaluation import EvaluationResult
 
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m=1+1"

@@ -23,8 +23,8 @@ from soco_datasets.errors import PredictionsError, UsageError
 from soco_datasets.hub.eval_yaml import benchmark, render_eval_yaml
 from soco_datasets.hub.hosted_leaderboard import board_of, rules_of
 from soco_datasets.hub.leaderboard import paper_entries
+from soco_datasets.hub.local_entries import local_entries
 from soco_datasets.hub.recompute import ResultFiles
-from soco_datasets.hub.sources import local_entries
 from soco_datasets.hub.submission import Checksums, SubmissionError, entries_yaml, make_entries, parse_entries
 from soco_datasets.hub.submit import prepare
 from soco_datasets.hub.verify import Verdict, check_submission
