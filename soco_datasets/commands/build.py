@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -101,7 +102,9 @@ def run(
     """Build it and report what was found."""
     from ..benchmarks.build import build_dataset
 
-    with open_mapper(engine.config()) as mapper:
+    run = engine.config()
+    on_cluster = run.engine != "local"  # the build ends processes of its own as soon as all is read
+    with open_mapper(run) if on_cluster else nullcontext() as mapper:
         result = build_dataset(source, output.out, options=_options(read, pairs, output), mapper=mapper)
     _report(result)
 
