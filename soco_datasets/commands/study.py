@@ -27,6 +27,9 @@ def add(app: typer.Typer) -> None:
     command(app, run, "study", help, example, DOWNSTREAM)
 
 
+_TABLE = "r8.csv"  # of the models' results, in the folder of the study
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelRuns:
     """Which models are run on what."""
@@ -75,6 +78,8 @@ def run(
     dry_run: Annotated[bool, Option(help="only list what would be run; no model is loaded")] = False,
 ) -> None:
     """Run the models and correlate."""
+    from ..downstream.study import table_inputs
+    from ..records.made_files import check_made
     from ..reporting.study_report import write_study_report
 
     if not runs.models and not columns.tables:
@@ -85,7 +90,9 @@ def run(
         if dry_run:
             _print_plan(models, options)
             return
-        path, dense = _run_models(models, options, engine, runs.device)
+        inputs = table_inputs(models, options)
+        check_made(out, _TABLE, inputs, overwrite=overwrite)
+        path, dense = _run_models(models, options, inputs, engine, runs.device)
         tables.append(path)
         subset += dense
     written, refusals = write_study_report(
@@ -141,33 +148,33 @@ def _print_plan(models: list[StudyModel], options: StudyOptions) -> None:
 
 
 def _run_models(
-    models: list[StudyModel], options: StudyOptions, engine: DownstreamEngineOptions, device: str
+    models: list[StudyModel], options: StudyOptions, inputs: list[str], engine: DownstreamEngineOptions, device: str
 ) -> tuple[Path, list[str]]:
     """The table of the models' results, and the names of those in the subset."""
     from ..downstream.study import run_study
 
     with open_mapper(engine.config(), jobs=engine.jobs, device=device) as mapper:
         result = run_study(models, options, print, mapper)
-    downstream = options.downstream
-    return _write(downstream.out, models, result, list(options.benchmarks.values()), downstream.overwrite)
+    return _write(models, options, inputs, result)
 
 
 def _write(
-    out: Path, models: list[StudyModel], result: StudyResult, folders: list[Path], overwrite: bool
+    models: list[StudyModel], options: StudyOptions, inputs: list[str], result: StudyResult
 ) -> tuple[Path, list[str]]:
     from ..downstream.table import downstream_table, format_table, table_csv
-    from ..records.made_files import run_inputs, write_made
+    from ..records.made_files import write_made
     from ..reporting.write_report import write_report
 
     if not result.records:
         raise UsageError("No model gave a result: " + "; ".join(result.failures.values()))
     table = downstream_table(result.records)
-    inputs = run_inputs(record.to_dict() for record in result.records)
-    write_made(out, {"r8.csv": table_csv(table), "r8.txt": format_table(table)}, inputs, overwrite=overwrite)
+    out, overwrite = options.downstream.out, options.downstream.overwrite
+    write_made(out, {_TABLE: table_csv(table), "r8.txt": format_table(table)}, inputs, overwrite=overwrite)
     print(format_table(table, width=terminal_width()), end="")
-    page = write_report(result.paths, out / "report", ",".join(map(str, folders)) or None, overwrite=overwrite)[0]
-    print(f"wrote  {out / 'r8.csv'}\nwrote  {page}")
+    data = ",".join(map(str, options.benchmarks.values())) or None
+    page = write_report(result.paths, out / "report", data, overwrite=overwrite)[0]
+    print(f"wrote  {out / _TABLE}\nwrote  {page}")
     for one in models:
         if one.doubt:
             print(f"{one.model}: in doubt whether it is of the subset: {one.doubt}")
-    return out / "r8.csv", [result.names[one.model] for one in models if one.dense_ssl and one.model in result.names]
+    return out / _TABLE, [result.names[one.model] for one in models if one.dense_ssl and one.model in result.names]

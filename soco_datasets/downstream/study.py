@@ -13,7 +13,7 @@ from ..records.base import Record
 from ..records.registry import read_record
 from ..utils.chunks import Mapper
 from ..utils.foreign import ForeignTextError, read_csv_rows
-from ..utils.paths import local_path
+from ..utils.paths import local_path, real_path
 from .base import DownstreamTask
 from .record import DownstreamResult
 from .run_options import RunOptions
@@ -116,6 +116,21 @@ def study_units(models: Sequence[StudyModel], options: StudyOptions) -> list[tup
         own = [RunUnit(spec, name, str(folder), (), options.downstream) for name, folder in options.benchmarks.items()]
         units += [(one, unit) for unit in (*own, *downstream_units(spec, options.tasks, options.data, how))]
     return units
+
+
+def table_inputs(models: Sequence[StudyModel], options: StudyOptions) -> list[str]:
+    """What the tables of a study are made from: a text for each model, data set and task."""
+    how = f"image size {options.spec.image_size}, subset {options.downstream.subset}, seed {options.downstream.seed}"
+    return [
+        f"{model.model}, {task or 'correspondence'} on {unit.what} = {_real(unit.place)}, {how}"
+        for model, unit in study_units(models, options)
+        for task in unit.tasks or ("",)
+    ]
+
+
+def _real(place: str) -> str:
+    path = local_path(place)
+    return str(real_path(path)) if path.exists() else place
 
 
 def run_study(

@@ -58,16 +58,8 @@ def write_made(
         there = {name for name in files if (folder / name).exists()}
         same = {name for name in there if _has_content(folder / name, digests[name])}
         if not overwrite:
-            others = sorted(set(before["inputs"]) - set(inputs or ()))
             for name in sorted(there - same):
-                if name not in own:
-                    raise UsageError(
-                        f"{folder / name} is not replaced: it is there with other content. {replace_hint()}"
-                    )
-                if others:
-                    raise UsageError(
-                        f"{folder / name} is not replaced: it was made from {_few(others)} too. {replace_hint()}"
-                    )
+                _refuse(folder / name, name in own, before["inputs"], inputs)
             if there:
                 which = "the same files" if there == same else "the earlier ones, made from these inputs,"
                 _log.warning("%s: %s are replaced", folder / next(iter(files)), which)
@@ -80,6 +72,22 @@ def write_made(
         for name in own - set(files):
             (folder / name).unlink(missing_ok=True)
     return [folder / name for name in files]
+
+
+def check_made(out: str | Path, main: str, inputs: Collection[str], *, overwrite: bool = False) -> None:
+    """Refuse, before work is done for it, what `write_made` would refuse for its main file.
+
+    Args:
+        out, main, inputs, overwrite: as there, of the first of its files.
+
+    Raises:
+        UsageError: another file is there, or one that was made from other inputs.
+    """
+    folder = local_path(out)
+    if not overwrite and (folder / main).exists():
+        before = _made_before(folder / MADE_FROM).get(main, {"inputs": [], "files": {}})
+        is_own = _has_content(folder / main, before["files"].get(main, ""))
+        _refuse(folder / main, is_own, before["inputs"], inputs)
 
 
 def run_inputs(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -134,6 +142,13 @@ def same_or_new_files(*paths: Path, overwrite: bool = False) -> Iterator[tuple[P
         yield temporaries
         for path, temporary in zip(paths, temporaries, strict=True):
             check_same_content(path, temporary, overwrite=overwrite)
+
+
+def _refuse(path: Path, is_own: bool, before: Iterable[str], inputs: Collection[str] | None) -> None:
+    if not is_own:
+        raise UsageError(f"{path} is not replaced: it is there with other content. {replace_hint()}")
+    if others := sorted(set(before) - set(inputs or ())):
+        raise UsageError(f"{path} is not replaced: it was made from {_few(others)} too. {replace_hint()}")
 
 
 def _encoded(content: str | bytes) -> bytes:

@@ -80,6 +80,10 @@ def test_two_models_run_and_are_told_to_be_too_few(
     assert main(command) == 0
     assert (tmp_path / "out" / "downstream" / "one" / "imagenet_knn.tiny.json").read_bytes() == first
     assert (tmp_path / "out" / "report" / "report.html").is_file()
+    capsys.readouterr()
+    assert main([*command, "--seed", "7"]) == 2  # refused before any work, not after it
+    said = capsys.readouterr()
+    assert (said.out, "was made from" in said.err, "--overwrite" in said.err) == ("", True, True)
 
 
 def test_lists_of_models(tmp_path: Path) -> None:

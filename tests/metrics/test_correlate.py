@@ -150,6 +150,7 @@ def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
         "scatters.svg",
         "scatters.pdf",
         "scatters.png",
+        ".made_from.json",
     }
     assert main([*arguments, "--json", "--models", 'a,b,e,"c, d"']) == 0
     study = json.loads(capsys.readouterr().out)
