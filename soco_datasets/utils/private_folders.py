@@ -31,8 +31,8 @@ def check_private(folder: Path) -> Path:
             if problem := _problem(place, is_parent=place != folder, closed=closed):
                 raise SocoError(
                     f"The cache {folder} is not used: {place} {problem}, so what is in it may not be yours. Give it to "
-                    f"yourself alone (chmod go-w), or another folder (SOCO_CACHE, --store-dir), or set {TRUST}=1 where "
-                    "you trust everybody who can write it."
+                    "yourself alone (chown, chmod go-w), or name another folder (SOCO_CACHE, --store-dir), or set "
+                    f"{TRUST}=1 where you trust everybody who can write it."
                 )
     return folder
 
