@@ -274,12 +274,14 @@ class DenseFeatureExtractor:
     def _halve(self, images: int) -> None:
         """Smaller forwards from here on; raises `BackboneError` where a single image was too much."""
         if images <= 1:
-            store = worded("--store memory", "the CachePolicy memory")
             raise BackboneError(
                 f"{self.backbone.name} at {self.size} px needs more memory than {self.backbone.device} has left, even "
-                f"for one image at a time. Take a smaller {worded('--image-size', 'image_size')}, "
-                f"{worded('--dtype float16', 'dtype float16')}, or {store} to keep the "
-                " feature maps off the device."
+                "for one image at a time. "
+                + worded(
+                    "Take a smaller --image-size, --dtype float16, or --store memory",
+                    "Take a smaller image_size, dtype float16, or the CachePolicy memory",
+                )
+                + " to keep the feature maps off the device."
             )
         self._chooser = None  # what it measures would be beside the point now
         self.forward_size = max(1, images // 2)

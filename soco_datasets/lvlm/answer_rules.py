@@ -192,8 +192,8 @@ _SUPPORTED = {
     rf"|(?<!@[A-Z])[=:]) @",
 }
 
-# The first rule that fits counts. "states" names the answer, "gives" says that an option corresponds (it may be said of
-# a second one too), "supports" counts where nothing is said of other options.
+# The first rule that matches decides. "states" names the answer. "gives" says that an option corresponds, which a text
+# may say of two options. "supports" counts only if the text says nothing about other options.
 RULES: tuple[tuple[Verdict, dict[str, str]], ...] = (
     ("rejects", _LISTED_NO),
     ("states", _LISTED_YES),

@@ -22,6 +22,7 @@ from ..data.questions.markers import MarkerStyle, encode
 from ..data.questions.pictures import PICTURES, open_pictures
 from ..errors import unknown_name
 from ..records.made_files import check_same_content, same_or_new_files
+from ..utils.paths import real_path
 from ..utils.progress import progress
 from .question_rows import read_rows, stored_settings
 
@@ -135,7 +136,7 @@ def _card(folder: DatasetFolder, counts: dict[str, int]) -> str:
 
 
 def _lmms_task(setting: str, data: Path) -> str:
-    return _copied("lmms_task.yaml.txt").format(setting=setting, data=json.dumps(str(data.resolve())))
+    return _copied("lmms_task.yaml.txt").format(setting=setting, data=json.dumps(str(real_path(data))))
 
 
 def _inspect_entry(counts: dict[str, int]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..data.json_values import first_names
 from ..errors import UsageError
 from ..utils.files import atomic_files, explain_write_errors, locked_folder, sha256_file
 from ..utils.foreign import ForeignTextError, read_json_text
@@ -17,7 +18,6 @@ from ..utils.paths import local_path
 from .replacement import IDENTITY, replace_hint, shortened
 
 MADE_FROM = ".made_from.json"  # which inputs the files of a folder were made from
-_MOST = 4  # inputs that are named
 _PIECE = 2**20  # bytes compared at a time
 _log = logging.getLogger(__name__)
 
@@ -148,7 +148,8 @@ def _refuse(path: Path, is_own: bool, before: Iterable[str], inputs: Collection[
     if not is_own:
         raise UsageError(f"{path} is not replaced: it is there with other content. {replace_hint()}")
     if others := sorted(set(before) - set(inputs or ())):
-        raise UsageError(f"{path} is not replaced: it was made from {_few(others)} too. {replace_hint()}")
+        named = first_names(list(map(shortened, others)))
+        raise UsageError(f"{path} is not replaced: it was made from {named} too. {replace_hint()}")
 
 
 def _encoded(content: str | bytes) -> bytes:
@@ -180,8 +181,3 @@ def _is_made(made: Any) -> bool:
 
 def _has_content(path: Path, digest: str) -> bool:
     return path.is_file() and sha256_file(path) == digest
-
-
-def _few(texts: list[str]) -> str:
-    more = f" and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
-    return ", ".join(map(shortened, texts[:_MOST])) + more

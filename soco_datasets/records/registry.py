@@ -20,6 +20,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from ..data.json_values import first_names
 from ..errors import UsageError
 from ..utils.foreign import ForeignTextError, read_json_file
 from ..utils.paths import local_path
@@ -161,7 +162,7 @@ def only_record(path: Path) -> Path:
         return path
     found = [str(one) for one in records_in(path, [kind for kind in ranked_types() if kind.data]).kinds]
     if len(found) != 1:
-        listed = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+        listed = first_names(found, 10)
         raise UsageError(
             f"{path} is a folder with {len(found) or 'no'} result records. Give one record: {listed or 'FILE'}."
         )

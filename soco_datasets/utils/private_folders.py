@@ -48,7 +48,7 @@ def _problem(place: Path, *, is_parent: bool, closed: bool) -> str | None:
     trusted = (os.geteuid(), _ROOT)
     try:
         link, found = place.lstat(), place.stat()
-    except OSError:  # not there, or it cannot be looked at: that is said where it is used
+    except OSError:  # missing or unreadable: the code that uses it raises the error
         return None
     if found.st_uid not in trusted or link.st_uid not in trusted:
         return f"belongs to another user ({found.st_uid if found.st_uid not in trusted else link.st_uid})"

@@ -22,7 +22,7 @@ from soco_datasets.errors import SocoError
 from soco_datasets.features.cache.vectors import GlobalVectorCache
 from soco_datasets.reporting.downstream_pictures import sample_pictures
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="writes .pth files (extra models)")
 TRIALS = 150
 
 
@@ -65,7 +65,7 @@ def rows(path: Path) -> Callable[[], Any]:
 
 
 def geonet(path: Path) -> Callable[[], Any]:
-    io = pytest.importorskip("scipy.io")
+    io = pytest.importorskip("scipy.io", reason="writes .mat files (extra downstream)")
     folder = path.parent / "nyu"
     for name in ("nyu_geonet", "nyuv2"):
         (folder / name).mkdir(parents=True)

@@ -20,9 +20,9 @@ from helpers.parquet_layouts import files_of
 from helpers.released_imagenet3d import write_released_imagenet3d
 from helpers.scene_features import extractor_of, scene_backbone
 
-pytest.importorskip("torch")
-h5py = pytest.importorskip("h5py")
-pytest.importorskip("scipy")
+pytest.importorskip("torch", reason="runs a model (extra models)")
+h5py = pytest.importorskip("h5py", reason="writes MATLAB 7.3 files (extra downstream)")
+pytest.importorskip("scipy", reason="writes .mat files (extra downstream)")
 from soco_datasets.downstream.downstream_run import DownstreamRun
 from soco_datasets.downstream.readers.base import DataOptions
 from soco_datasets.downstream.readers.imagenet3d_reader import prepare_imagenet3d

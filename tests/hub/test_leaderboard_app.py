@@ -191,7 +191,8 @@ def test_names_of_points_cover_no_other_name(width: float) -> None:
     entries = [e for e in paper_entries() if ("soc", "overall") in e.scores and e.details.parameters]
     named = {e.model for e in sorted(entries, key=lambda e: -e.scores["soc", "overall"])[:12]}
     crowd = [Spot(f"model_{number}", 50 + number % 4, 60 + number / 5) for number in range(14)]
-    agg = pytest.importorskip("matplotlib.backends.backend_agg")
+    from matplotlib.backends import backend_agg as agg
+
     for figure in (
         plot_entry_sizes(entries, "soc", named=named, width=width),
         plot_spots(crowd, {spot.name for spot in crowd}, ("x", "y"), "", width),

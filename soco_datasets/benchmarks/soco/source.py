@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from ...data.diagnostics import BuildReport
 from ...errors import DataNotFoundError, ReleaseError, SocoError, UsageError
-from ...utils.paths import local_path
+from ...utils.paths import local_path, real_path
 from ..release_files import Below, ReleaseFiles
 
 HUB_RELEASE = "GenIntelLab/SOCO"
@@ -205,7 +205,7 @@ def _add_tree(files: ReleaseFiles, root: Path, folder: str, findings: BuildRepor
                 folders.append(relative)
             if _JUNK.search(relative):
                 continue
-            target = Path(os.path.realpath(entry.path)) if is_link else None  # resolve() raises where it loops
+            target = real_path(Path(entry.path)) if is_link else None
             if target is not None and not any(target.is_relative_to(own) for own in inside):
                 message = f"a link that leads outside the release ({target})"
                 findings.error(relative, "", "member_outside", message, "put what it leads to in its place")
@@ -231,9 +231,9 @@ def _holds(test: Callable[[], bool]) -> bool:
 
 def _own_folders(root: Path) -> list[Path]:
     """Where links of a release may lead: into it, and for a snapshot in the Hub's cache to the files beside it."""
-    real = Path(os.path.realpath(root))
+    real = real_path(root)
     blobs = real.parent.parent / "blobs"
-    return [real, Path(os.path.realpath(blobs))] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
+    return [real, real_path(blobs)] if real.parent.name == "snapshots" and blobs.is_dir() else [real]
 
 
 def _check_complete(files: ReleaseFiles, root: Path, required: Sequence[str], findings: BuildReport) -> None:
