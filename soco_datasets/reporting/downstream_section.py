@@ -51,8 +51,9 @@ def downstream_section(records: Sequence[Record], paths: Sequence[Path]) -> str:
 
 
 def with_section(page: str, section: str) -> str:
-    """A report page with the section at its end."""
-    return page.replace("</main>", f"{section}\n</main>", 1)
+    """A report page with the section at its end and a link to it in the navigation."""
+    link = '<a href="#downstream">Downstream</a>'
+    return page.replace("</div></nav>", f"{link}</div></nav>", 1).replace("</main>", f"{section}\n</main>", 1)
 
 
 def downstream_files(records: Sequence[Record], paths: Sequence[Path]) -> dict[str, str]:

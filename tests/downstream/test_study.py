@@ -134,7 +134,7 @@ def test_two_tiny_models_fill_the_whole_report(tmp_path: Path, capsys: pytest.Ca
     assert {name for name, value in rows["dense_sift"].items() if value} == {"model", "soc", *five}
     assert "nyu_depth: no result: dense_sift (dense_sift) does not give four layers" in said
     page = (tmp_path / "out" / "report" / "report.html").read_text()
-    for text in ("Downstream tasks", "published (table r8)", "degrees apart", "within 2 cm", "matches in space",
+    for text in ('<a href="#downstream">', "Downstream tasks", "published (table r8)", "degrees apart", "within 2 cm", "matches in space",
                  "true and predicted depth", "true and predicted normals", "tracks (solid)", "SOC against NAVI"):  # fmt: skip
         assert text in page, text
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json")}
